@@ -1,0 +1,1 @@
+"""Words, errors, registry and seeding that every other part stands on."""

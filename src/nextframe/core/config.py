@@ -1,0 +1,37 @@
+"""The base of every configuration: typed, frozen, and strict about unknown fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nextframe.core.errors import UserError, did_you_mean
+
+
+class Config(BaseModel):
+    """A frozen pydantic model; an unknown field or a bad value is one line that names the field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        """Build the configuration from plain values; `where` (a file or section) begins the error line.
+
+        Raises:
+            UserError: an unknown field (with the nearest known one) or a value out of range.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise UserError(_one_line(error, cls, where)) from None
+
+
+def _one_line(error: ValidationError, config: type[Config], where: str) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    prefix = f"{where}: " if where else ""
+    if first["type"] == "extra_forbidden":
+        return f"{prefix}unknown field '{field}' of {config.__name__}{did_you_mean(field, config.model_fields)}"
+    return f"{prefix}field '{field}' of {config.__name__}: {first['msg']} (got {first.get('input')!r})"

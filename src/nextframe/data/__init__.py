@@ -1,0 +1,29 @@
+"""Sources, readers, writers and data sets: from a path or a name to clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nextframe.core.errors import UnknownNameError
+from nextframe.core.registry import Registry
+from nextframe.data.clipset import ClipSet, DataConfig
+
+DATASETS: Registry = Registry("data set")  # type: ignore[type-arg]
+
+DATASETS.add("moving-digits", "nextframe.data.moving_digits:open_moving_digits")
+
+
+def open_data(config: DataConfig) -> ClipSet:
+    """Return the clips that `config` names: a registered data set or a path.
+
+    Raises:
+        UserError: neither a registered name nor an existing path, or fields that do not fit the data.
+    """
+    if config.name in DATASETS:
+        opened: ClipSet = DATASETS.get(config.name)(config)
+        return opened
+    if Path(config.name).exists():
+        from nextframe.data.sources import open_path
+
+        return open_path(config)
+    raise UnknownNameError("data set or path", config.name, DATASETS)

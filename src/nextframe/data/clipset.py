@@ -1,0 +1,81 @@
+"""What every data set is to the rest: splits of clips, each clip a pure function of its index."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from nextframe.core.clip import Clip, Task
+from nextframe.core.config import Config
+from nextframe.core.seeding import numpy_generator
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+Indices = NDArray[np.int64]
+
+
+class DataConfig(Config):
+    """Which clips: a registered name or a path, and how spans are cut from it."""
+
+    name: str = "moving-digits"
+    context: int = Field(10, ge=1)
+    horizon: int = Field(10, ge=1)
+    stride: int = Field(1, ge=1)
+    size: tuple[int, int] | None = None  # (height, width); None: the data set's own
+    fit: Literal["crop", "pad", "random-crop"] = "crop"
+    color: Literal["grey", "rgb"] | None = None  # None: the data set's own
+    options: dict[str, Any] = Field(default_factory=dict)  # checked by the data set's own config
+
+    @property
+    def task(self) -> Task:
+        """The forecast that the clips are cut for."""
+        return Task.forecast(self.context, self.horizon)
+
+
+class ClipSet(ABC):
+    """Three disjoint splits of clips with one frame shape. Reading index i twice gives the same clip."""
+
+    name: str
+    task: Task
+    frame_shape: tuple[int, int, int]  # (C, H, W)
+    fps: float = 10.0
+
+    @abstractmethod
+    def count(self, split: Split) -> int | None:
+        """Return how many clips `split` has; None: endless (generated)."""
+
+    @abstractmethod
+    def read(self, split: Split, indices: Indices) -> Clip:
+        """Return clips `indices` of `split` as one uint8 batch, in that order."""
+
+    def source(self, split: Split, index: int) -> str:
+        """Return the name of the source that clip `index` comes from; clips of one source are not independent."""
+        return f"{split}/{index}"
+
+    def order(self, split: Split, seed: int, epoch: int) -> Indices:
+        """Return the order in which a finite split is visited in `epoch`: a permutation of its clips."""
+        count = self.count(split)
+        if count is None:
+            raise ValueError("an endless split has no order")
+        return numpy_generator(seed, "order", epoch).permutation(count)
+
+
+def batch_indices(clips: ClipSet, split: Split, seed: int, step: int, size: int) -> Indices:
+    """Return the `size` clip indices of training step `step`: a pure function of (seed, step).
+
+    A finite split is visited in whole epochs, each in its own order; an endless one is walked once, from a start
+    that the seed decides.
+    """
+    count = clips.count(split)
+    first = step * size
+    if count is None:
+        start = int(numpy_generator(seed, "start").integers(2**40))
+        return np.arange(first, first + size, dtype=np.int64) + start
+    position = np.arange(first, first + size, dtype=np.int64)
+    epochs, offsets = position // count, position % count
+    orders = {int(epoch): clips.order(split, seed, int(epoch)) for epoch in np.unique(epochs)}
+    return np.array([orders[int(e)][o] for e, o in zip(epochs, offsets, strict=True)], dtype=np.int64)
