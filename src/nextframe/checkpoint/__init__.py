@@ -1,1 +1,24 @@
-"""Placeholder."""
+"""A folder that rebuilds its model, and models by name."""
+
+from nextframe.checkpoint.atomic import replaced_folder, settled
+from nextframe.checkpoint.folder import load_model, model_name, save_model
+from nextframe.checkpoint.names import (
+    baseline_names,
+    create_model,
+    list_models,
+    needs_training,
+    resolve_model,
+)
+
+__all__ = [
+    "baseline_names",
+    "create_model",
+    "list_models",
+    "load_model",
+    "model_name",
+    "needs_training",
+    "replaced_folder",
+    "resolve_model",
+    "save_model",
+    "settled",
+]

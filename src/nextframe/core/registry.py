@@ -42,6 +42,11 @@ class Registry(Generic[T]):
             self._entries[name] = entry
         return entry
 
+    def name_of(self, thing: object) -> str | None:
+        """Return the first name of a class or function, importing no other entry; None: not registered."""
+        path = f"{getattr(thing, '__module__', '')}:{getattr(thing, '__qualname__', '')}"
+        return next((name for name, entry in self._entries.items() if entry is thing or entry == path), None)
+
     def names(self) -> list[str]:
         """Return every name, in the order of registration."""
         return list(self._entries)

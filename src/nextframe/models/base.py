@@ -18,6 +18,17 @@ class ModelConfig(Config):
     """All that is needed to rebuild a model; each model's subclass says its fields."""
 
 
+class TrainedTask(Config):
+    """What a model was trained for; a model folder carries it, so that a user need not repeat it."""
+
+    context: int
+    horizon: int
+    size: tuple[int, int] | None = None  # (height, width)
+    channels: int | None = None
+    fps: float | None = None
+    data: str = ""
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What a model can take, so that callers ask instead of knowing names."""
@@ -88,6 +99,7 @@ class Predictor(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.trained: TrainedTask | None = None  # set by training and by loading
 
     @property
     def capabilities(self) -> Capabilities:

@@ -1,0 +1,182 @@
+"""A model folder: config.json says which model and how it is built, model.safetensors holds its tensors.
+
+Nothing in the folder is executed: JSON and tensors only, no pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nextframe import __version__
+from nextframe.checkpoint.atomic import replaced_folder, settled
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.models import MODELS
+from nextframe.models.base import Predictor, TrainedTask
+
+FORMAT = 1
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_MAX_CONFIG_BYTES = 1 << 20
+_SHAPE_EXAMPLES = 3
+
+
+def model_name(model: Predictor) -> str:
+    """Return the name under which the class of `model` is registered.
+
+    Raises:
+        UserError: the class is not registered, so a folder could not say how to rebuild it.
+    """
+    name = MODELS.name_of(type(model))
+    if name is None:
+        raise UserError(f"{type(model).__name__} is not a registered model: add it to MODELS first")
+    return name
+
+
+def save_model(
+    model: Predictor,
+    folder: str | os.PathLike[str],
+    *,
+    task: TrainedTask | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `model` as a folder that `load_model` rebuilds it from; an older model folder is replaced.
+
+    Args:
+        model: a model of the registry, on any device.
+        folder: where; its parents are made.
+        task: what it was trained for; the model's own `trained` where none is given.
+        training: further facts for the reader, plain JSON values (steps, loss, data, seed).
+
+    Raises:
+        BadInputError: `folder` is there and holds something else than a model.
+    """
+    folder = Path(folder)
+    _check_replaceable(folder)
+    task = task or model.trained
+    facts = {
+        "format": FORMAT,
+        "nextframe": __version__,
+        "model": model_name(model),
+        "config": model.config.model_dump(mode="json"),
+        "task": None if task is None else task.model_dump(mode="json"),
+        "training": dict(training or {}),
+    }
+    with replaced_folder(folder) as new:
+        (new / CONFIG).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        save_file(_plain_tensors(model), new / WEIGHTS)
+    return folder
+
+
+def load_model(folder: str | os.PathLike[str]) -> Predictor:
+    """Return the model of a model folder, or of a run folder (its model/ inside), in eval mode on the CPU.
+
+    Raises:
+        BadInputError: not a model folder, a config or weights file that is damaged, of an unknown format or
+            model, or whose tensors are not exactly the model's.
+    """
+    folder = find_model_folder(folder)
+    facts = read_config(folder)
+    model = _build(folder / CONFIG, facts)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise BadInputError(weights, "is missing, so the model has no weights", "copy the whole model folder")
+    try:
+        _check_tensors(weights, model)
+        model.load_state_dict(load_file(weights))
+    except (SafetensorError, OSError) as error:
+        raise BadInputError(weights, f"is damaged or cut short ({error})", "copy or train it again") from None
+    return model.eval()
+
+
+def find_model_folder(folder: str | os.PathLike[str]) -> Path:
+    """Return the folder that holds config.json: `folder` itself or its model/, else a BadInputError."""
+    folder = Path(folder)
+    for candidate in (settled(folder), settled(folder / "model")):
+        if (candidate / CONFIG).is_file():
+            return candidate
+    if not folder.exists():
+        raise BadInputError(folder, "no such model or run folder")
+    if not folder.is_dir():
+        raise BadInputError(folder, "is a file", f"give the folder that holds {CONFIG} and {WEIGHTS}")
+    raise BadInputError(folder, f"has no {CONFIG}", "give a run folder or a model folder of nextframe")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return what config.json of a model folder says, its format and model checked."""
+    path = folder / CONFIG
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise BadInputError(path, "is over 1 MiB, so it is no model config")
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadInputError(path, f"is not JSON ({error})") from None
+    if not isinstance(facts, dict) or "format" not in facts:
+        raise BadInputError(path, "is not a nextframe model config: it has no field 'format'")
+    if facts["format"] != FORMAT:
+        made_by = facts.get("nextframe", "unknown")
+        _refuse(path, f"has format {facts['format']!r} (nextframe {made_by}), this nextframe reads {FORMAT}")
+    return facts
+
+
+def _build(path: Path, facts: dict[str, Any]) -> Predictor:
+    name, fields, task = facts.get("model"), facts.get("config"), facts.get("task")
+    if not isinstance(name, str) or not isinstance(fields, dict):
+        raise BadInputError(path, "needs a text field 'model' and an object 'config'")
+    if task is not None and not isinstance(task, dict):
+        raise BadInputError(path, "field 'task' must be an object or null")
+    try:
+        kind: type[Predictor] = MODELS.get(name)
+        with torch.random.fork_rng(devices=[]):  # initial weights are overwritten: loading draws nothing
+            model = kind(kind.Config.parse(fields))
+        model.trained = None if task is None else TrainedTask.parse(task)
+    except (UserError, ValueError, RuntimeError, MemoryError) as error:
+        raise BadInputError(path, str(error)) from None
+    return model
+
+
+def _plain_tensors(model: Predictor) -> dict[str, Tensor]:
+    """Copy the state to contiguous CPU tensors: safetensors takes neither views nor shared memory."""
+    return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in model.state_dict().items()}
+
+
+def _check_tensors(weights: Path, model: Predictor) -> None:
+    """Compare names and shapes with the model's before anything is read into memory."""
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    with safe_open(weights, framework="pt") as file:
+        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    missing, unexpected = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing:
+        _refuse(weights, f"lacks {_examples(missing)}")
+    if unexpected:
+        _refuse(weights, f"has {_examples(unexpected)}, which the model does not")
+    for name, shape in expected.items():
+        if found[name] != shape:
+            _refuse(weights, f"tensor '{name}' is {found[name]}, the config asks for {shape}")
+
+
+def _examples(names: list[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:_SHAPE_EXAMPLES])
+    more = len(names) - _SHAPE_EXAMPLES
+    return f"tensor {shown}" + (f" and {more} more" if more > 0 else "")
+
+
+def _refuse(path: Path, what: str) -> NoReturn:
+    raise BadInputError(path, what, "use the files of one save, with the nextframe that wrote them")
+
+
+def _check_replaceable(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise BadInputError(folder, "is a file", "give a new folder")
+    others = sorted(path.name for path in folder.iterdir() if path.name not in (CONFIG, WEIGHTS))
+    if others:
+        raise BadInputError(folder, f"holds other things ('{others[0]}')", "give a new folder for the model")
