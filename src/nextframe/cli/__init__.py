@@ -1,1 +1,78 @@
-"""Placeholder."""
+"""The command line: one small file per verb, each a thin shell over a function of the library.
+
+No verb imports torch before it runs, so that `nextframe --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+import typer
+
+from nextframe.cli import data, evaluate, models, predict, quickstart, train
+
+app = typer.Typer(
+    name="nextframe",
+    help="Predict the frames that come next in a video: train, evaluate, compare and run models.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (quickstart.quickstart, models.models, data.data, train.train, evaluate.evaluate, predict.predict):
+    app.command()(verb)
+
+
+@app.callback()
+def options(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(False, "--version", help="Show the version and stop."),
+) -> None:
+    """Predict the frames that come next in a video: train, evaluate, compare and run models."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 a failure, 2 the user's mistake, 130 interrupted.
+
+    Args:
+        arguments: what follows the program's name; sys.argv by default.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words  # taken anywhere in the line
+    words = [word for word in words if word != "--debug"]
+    if words[:1] == ["--version"]:
+        from nextframe import __version__
+
+        typer.echo(__version__)
+        sys.exit(0)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    sys.exit(_run(words, debug))
+
+
+def _run(words: list[str], debug: bool) -> int:
+    from nextframe.core.errors import NextframeError
+
+    try:
+        result = app(words, prog_name="nextframe", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        return _complain(error.format_message(), error.exit_code)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _complain("interrupted", 130)
+    except NextframeError as error:
+        if debug:
+            raise
+        return _complain(str(error), error.exit_code)
+    except BrokenPipeError:
+        return 0
+    except Exception as error:  # noqa: BLE001  # the last line of defence: one line instead of a traceback
+        if debug:
+            raise
+        return _complain(f"{type(error).__name__}: {error} (this is a bug: --debug shows where)", 1)
+
+
+def _complain(message: str, code: int) -> int:
+    typer.echo(f"nextframe: {' '.join(message.split())}", err=True)
+    return code

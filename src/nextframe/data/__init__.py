@@ -8,6 +8,8 @@ from nextframe.core.errors import UnknownNameError
 from nextframe.core.registry import Registry
 from nextframe.data.clipset import ClipSet, DataConfig
 
+__all__ = ["DATASETS", "ClipSet", "DataConfig", "open_data"]
+
 DATASETS: Registry = Registry("data set")  # type: ignore[type-arg]
 
 DATASETS.add("moving-digits", "nextframe.data.moving_digits:open_moving_digits")

@@ -1,1 +1,28 @@
-"""Placeholder."""
+"""Training: recipes, the loop, run folders and resuming."""
+
+from nextframe.training.logs import read_metrics
+from nextframe.training.recipe import (
+    RECIPES,
+    ModelSection,
+    Recipe,
+    TrainingConfig,
+    load_recipe,
+    override,
+    parse_settings,
+    read_recipe,
+)
+from nextframe.training.run import Run, train
+
+__all__ = [
+    "RECIPES",
+    "ModelSection",
+    "Recipe",
+    "Run",
+    "TrainingConfig",
+    "load_recipe",
+    "override",
+    "parse_settings",
+    "read_metrics",
+    "read_recipe",
+    "train",
+]

@@ -1,0 +1,39 @@
+# Each target makes .venv from the pins when it is needed: a fresh clone needs python >= 3.11 and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+
+.PHONY: demo test test-all lint bench docs clean
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+demo: $(VENV)/.ready  ## train a small model for 3 minutes, compare it with baselines, write a report
+	rm -rf $(DEMO)
+	$(BIN)/nextframe quickstart -o $(DEMO)
+
+test: $(VENV)/.ready  ## the tests that take seconds
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: $(VENV)/.ready  ## every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready  ## style, types, import direction
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready  ## speed against named peers, in venvs of their own
+	bash bench/run.sh
+
+docs: $(VENV)/.ready  ## pages that are written from the code
+	$(BIN)/nextframe models --markdown docs/models.md
+
+clean:
+	rm -rf $(VENV) .venv-bench $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,64 @@
+"""Options that several verbs share: their names and help stand once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[str, typer.Option(help="A registered data set, or a path to videos, GIFs, frame folders or arrays.")]
+Digits = Annotated[
+    str | None, typer.Option(help="For moving digits: embedded, mnist, fashion, or a path to idx files.")
+]
+Context = Annotated[int | None, typer.Option(help="Frames given.")]
+Horizon = Annotated[int | None, typer.Option(help="Frames to predict.")]
+Size = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the clips, for example 64x64.")]
+Stride = Annotated[int | None, typer.Option(help="Take every k-th frame.")]
+Seed = Annotated[int, typer.Option(help="Decides everything random.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows to this file.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Any other setting; repeatable.")
+]
+
+
+def parse_size(size: str | None) -> tuple[int, int] | None:
+    """Return (height, width) of "64x96" or "64"; a UserError for anything else."""
+    from nextframe.core.errors import UserError
+
+    if size is None:
+        return None
+    parts = size.lower().split("x")
+    if len(parts) > 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise UserError(f"--size '{size}': write HEIGHTxWIDTH, for example 64x64")
+    return int(parts[0]), int(parts[-1])
+
+
+def data_settings(
+    data: str | None,
+    digits: str | None,
+    context: int | None,
+    horizon: int | None,
+    size: str | None,
+    stride: int | None,
+) -> dict[str, object]:
+    """Return the data options that were given, as dotted settings of a recipe."""
+    given = {
+        "data.name": data,
+        "data.options.digits": digits,
+        "data.context": context,
+        "data.horizon": horizon,
+        "data.size": parse_size(size),
+        "data.stride": stride,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def be_quiet(quiet: bool) -> None:
+    """Let only warnings and errors through where the user asked for quiet."""
+    import logging
+
+    if quiet:
+        logging.getLogger().setLevel(logging.WARNING)

@@ -1,0 +1,84 @@
+"""nextframe train: a model or a recipe, on any data, into a run folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nextframe.cli.options import (
+    Context,
+    Device,
+    Digits,
+    Horizon,
+    Quiet,
+    Seed,
+    Set,
+    Size,
+    Stride,
+    be_quiet,
+    data_settings,
+)
+
+
+def train(
+    what: Annotated[str, typer.Argument(metavar="MODEL_OR_RECIPE", help="A model, a recipe, or a recipe.yaml.")],
+    data: Annotated[str | None, typer.Option(help="A registered data set or a path; the recipe's by default.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The run folder.")] = None,
+    steps: Annotated[int | None, typer.Option(help="How many steps; or give --minutes.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="How long, in minutes.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Clips a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="The (highest) learning rate.")] = None,
+    context: Context = None,
+    horizon: Horizon = None,
+    size: Size = None,
+    stride: Stride = None,
+    digits: Digits = None,
+    seed: Annotated[int | None, typer.Option(help="Decides everything random.")] = None,
+    log_every: Annotated[int | None, typer.Option(help="Steps between log lines.")] = None,
+    val_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read clips; any number gives the same run.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
+    devices: Annotated[int, typer.Option(help="How many devices, one process each.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, exactly.")] = False,
+    setting: Set = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the last line of metrics.jsonl there.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model or a recipe; the run folder holds all there is to know about it."""
+    from nextframe.training import load_recipe, override, parse_settings, read_metrics, read_recipe
+    from nextframe.training import train as train_run
+
+    be_quiet(quiet)
+    folder = output or Path("runs") / Path(what).stem
+    base = load_recipe(what)
+    if resume and (folder / "recipe.yaml").exists():
+        base = read_recipe(folder)
+    training = {
+        "steps": steps,
+        "minutes": minutes,
+        "batch": batch,
+        "lr": lr,
+        "seed": seed,
+        "log_every": log_every,
+        "val_every": val_every,
+        "checkpoint_every": checkpoint_every,
+        "precision": precision,
+        "workers": workers,
+        "device": device,
+    }
+    settings = data_settings(data, digits, context, horizon, size, stride)
+    settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
+    recipe = override(base, settings | parse_settings(setting or []))
+    train_run(recipe, folder, resume=resume, devices=devices, show=not quiet)
+    if json_file is not None:
+        json_file.write_text(json.dumps(read_metrics(folder)[-1]) + "\n", encoding="utf-8")
+    typer.echo(f"{folder}/model  (nextframe evaluate {folder}; nextframe predict VIDEO --model {folder} -o out.gif)")

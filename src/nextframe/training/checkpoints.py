@@ -1,0 +1,41 @@
+"""Training state on disk: a kill at any moment leaves a whole checkpoint behind."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nextframe.checkpoint import replaced_folder
+from nextframe.checkpoint.atomic import previous_of
+from nextframe.core.errors import BadInputError
+
+LOG = logging.getLogger(__name__)
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors and plain values) as `folder`/last, whole or not at all; the one before it is kept."""
+    with replaced_folder(folder / "last", keep_previous=True) as new:
+        torch.save(state, new / "state.pt")
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """Return the newest whole state in `folder`, or None where a run was killed before its first checkpoint.
+
+    Raises:
+        BadInputError: there are checkpoints, but none of them can be read.
+    """
+    last = folder / "last"
+    found = [path for path in (last, previous_of(last)) if path.exists()]
+    for path in found:
+        try:
+            state: dict[str, Any] = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+            return state
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            LOG.warning("%s cannot be read (%s): trying the one before it", path, str(error).splitlines()[0])
+    if found:
+        raise BadInputError(folder, "no checkpoint in it can be read", "start the run anew in another folder")
+    return None

@@ -1,0 +1,39 @@
+"""Training batches as a pure function of (seed, step): the same for any number of workers or processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch.utils.data import DataLoader, Dataset
+
+from nextframe.core.clip import Clip
+from nextframe.core.errors import UserError
+from nextframe.data import ClipSet
+from nextframe.data.clipset import Split, batch_indices
+
+
+class Steps(Dataset[Clip]):
+    """Item s is the batch of training step s, or this process's share of it."""
+
+    def __init__(self, clips: ClipSet, split: Split, seed: int, size: int, rank: int = 0, world: int = 1) -> None:
+        if size % world:
+            raise UserError(f"batch {size} cannot be shared evenly by {world} processes")
+        self.clips, self.split, self.seed, self.size = clips, split, seed, size
+        self.rank, self.world = rank, world
+
+    def __getitem__(self, step: int) -> Clip:
+        indices = batch_indices(self.clips, self.split, self.seed, step, self.size)
+        return self.clips.read(self.split, indices[self.rank :: self.world])
+
+
+def training_batches(steps: Steps, first: int, last: int, workers: int = 0) -> Iterator[Clip]:
+    """Yield the uint8 batches of steps first..last-1 in order, read ahead by `workers` processes (0: none)."""
+    loader: DataLoader[Clip] = DataLoader(
+        steps,
+        batch_size=None,
+        sampler=range(first, last),
+        num_workers=workers,
+        persistent_workers=False,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)

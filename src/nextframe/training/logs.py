@@ -1,0 +1,102 @@
+"""What a run writes while it trains: metrics.jsonl (one line a step that has something to say) and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nextframe.core.errors import NextframeError
+
+
+class Window:
+    """Means of what was logged since the last log line; part of a checkpoint, so that resuming changes no mean."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Add one step's scalar `values`; they stay on their device until they are read."""
+        for name, value in values.items():
+            value = value.detach().to(torch.float64)
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """Return the means and start a new window."""
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        return means
+
+    def check(self, step: int) -> None:
+        """Raise NextframeError if any logged value has stopped being finite."""
+        for name, total in self.sums.items():
+            if not math.isfinite(float(total)):
+                raise NextframeError(
+                    f"{name} is not finite at step {step}: the last good checkpoint stays; "
+                    "try a lower learning rate (--set training.lr=...) or --set training.grad_clip=1"
+                )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {"sums": {k: float(v) for k, v in self.sums.items()}, "counts": dict(self.counts)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.sums = {k: torch.tensor(v, dtype=torch.float64) for k, v in state["sums"].items()}
+        self.counts = dict(state["counts"])
+
+
+class MetricsFile:
+    """metrics.jsonl and TensorBoard events of one run; on resume, lines after the checkpoint's step are cut."""
+
+    def __init__(self, folder: Path, resumed_at: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.path = folder / "metrics.jsonl"
+        _keep_until(self.path, resumed_at)
+        self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115  # closed by close()
+        self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_at + 1)
+
+    def write(self, step: int, values: dict[str, Any]) -> None:
+        """Append one line for `step`; numbers go to TensorBoard too."""
+        self.file.write(json.dumps({"step": step, **values}) + "\n")
+        self.file.flush()
+        for name, value in values.items():
+            if isinstance(value, float):
+                self.events.add_scalar(name, value, step)
+
+    def picture(self, step: int, name: str, image: Tensor) -> None:
+        """Add a picture (C, H, W), uint8, to TensorBoard."""
+        self.events.add_image(name, image, step)
+
+    def close(self) -> None:
+        """Flush and close both."""
+        self.file.close()
+        self.events.close()
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics.jsonl; a last line torn by a kill is left out."""
+    path = folder / "metrics.jsonl"
+    return _whole_lines(path) if path.exists() else []
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    return [json.loads(line) for line in whole.splitlines() if line.strip()]
+
+
+def _keep_until(path: Path, step: int) -> None:
+    if not path.exists():
+        return
+    kept = [line for line in _whole_lines(path) if line["step"] <= step]
+    fresh = path.with_suffix(".tmp")
+    fresh.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    fresh.replace(path)

@@ -1,0 +1,180 @@
+"""A recipe is a whole experiment in one typed object: model, data and training, read from and written to YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from nextframe.core.config import Config
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.registry import Registry
+from nextframe.data import ClipSet, DataConfig
+from nextframe.models import MODELS
+from nextframe.models.base import ModelConfig
+
+RECIPES: Registry[Recipe] = Registry("recipe")
+
+
+class ModelSection(Config):
+    """Which model, and the fields of its own config that differ from the defaults."""
+
+    name: str
+    fields: dict[str, Any] = Field(default_factory=dict)
+
+
+class TrainingConfig(Config):
+    """How to train. Optimiser fields left at None take what the model's objective asks for."""
+
+    steps: int | None = Field(None, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    batch: int = Field(16, ge=1)
+    seed: int = 0
+    optimizer: Literal["adamw", "adam", "sgd", "muon"] | None = None
+    lr: float | None = Field(None, gt=0)
+    weight_decay: float | None = Field(None, ge=0)
+    schedule: Literal["onecycle", "cosine", "plateau", "constant"] = "onecycle"
+    warmup: float = Field(0.1, ge=0, lt=1)  # the part of the budget in which the rate rises
+    plateau_patience: int = Field(5, ge=0)  # validations without improvement before the rate is cut
+    plateau_factor: float = Field(0.1, gt=0, lt=1)
+    grad_clip: float | None = Field(None, gt=0)  # global gradient norm
+    ema: float = Field(0.0, ge=0, lt=1)  # decay of the averaged weights; 0: none
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    log_every: int = Field(50, ge=1)
+    val_every: int = Field(500, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+    val_clips: int = Field(128, ge=1)
+    monitor: Literal["val/mse", "val/loss"] = "val/mse"  # lower is better
+    keep: Literal["best", "last"] = "best"  # which weights go to model/
+    early_stopping: int | None = Field(None, ge=1)  # validations without improvement before the run stops
+    workers: int = Field(0, ge=0)
+    device: str = "auto"
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> TrainingConfig:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("give either steps or minutes")
+        return self
+
+
+class Recipe(Config):
+    """Model, data and training: all that a run needs, and all that repeats it."""
+
+    model: ModelSection
+    data: DataConfig = DataConfig()
+    training: TrainingConfig
+
+    def to_yaml(self) -> str:
+        """Return the recipe as YAML that `load_recipe` reads back to an equal recipe."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def load_recipe(spec: str) -> Recipe:
+    """Return the recipe that `spec` names: a registered recipe, a registered model, or a YAML file.
+
+    A model's name stands for its default training on moving digits.
+
+    Raises:
+        UserError: an unknown name (with the nearest known one), or a file that is no recipe.
+    """
+    if spec in RECIPES:
+        return RECIPES.get(spec)
+    if spec in MODELS:
+        if not hasattr(MODELS.get(spec), "idea"):
+            raise UserError(f"'{spec}' is no model")
+        return Recipe(model=ModelSection(name=spec), training=TrainingConfig(steps=2000))
+    if Path(spec).suffix in (".yaml", ".yml") or Path(spec).exists():
+        return read_recipe(Path(spec))
+    names = Registry[Any]("model or recipe")
+    for name in [*MODELS, *RECIPES]:
+        names.add(name, name)
+    return names.get(spec)  # type: ignore[no-any-return]  # always raises, with the nearest name
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from the YAML file `path`; every mistake in it is one line that names the field."""
+    if path.is_dir():
+        path = path / "recipe.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInputError(path, "there is no such recipe") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise BadInputError(path, f"is no readable recipe: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise BadInputError(path, "is no recipe", "it needs the sections model, data and training")
+    return Recipe.parse(values, where=str(path))
+
+
+def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+    """Return `recipe` with dotted `settings` replaced, for example {"model.hidden": 64, "training.lr": 1e-3}.
+
+    Fields of the model are written `model.FIELD`. Setting steps drops minutes, and the other way round.
+    """
+    values = recipe.model_dump()
+    for key, value in settings.items():
+        section, _, name = key.partition(".")
+        if section not in values or not name:
+            raise UserError(f"setting '{key}': write SECTION.FIELD=VALUE, with section model, data or training")
+        _set(values[section], section, name, value)
+    return Recipe.parse(values)
+
+
+def _set(values: dict[str, Any], section: str, name: str, value: Any) -> None:
+    if section == "model" and name != "name":
+        values = values["fields"]
+    *parents, last = name.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+    if section == "training" and name in ("steps", "minutes"):
+        values["steps"] = values["minutes"] = None
+    values[last] = value
+
+
+def parse_settings(settings: list[str]) -> dict[str, Any]:
+    """Turn ["model.hidden=64", ...] into a mapping; values are read as YAML."""
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise UserError(f"setting '{setting}': write SECTION.FIELD=VALUE")
+        try:
+            parsed[key.strip()] = _number(yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise UserError(f"setting '{setting}': the value cannot be read") from None
+    return parsed
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-3 as text; people mean the number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def model_fields(section: ModelSection, clips: ClipSet) -> dict[str, Any]:
+    """Return the model's fields, with those that the data decides filled in where the recipe is silent.
+
+    A model's config says which it wants by having a field of that name: context, horizon, channels, height, width.
+    """
+    channels, height, width = clips.frame_shape
+    from_data = {
+        "context": clips.task.context,
+        "horizon": clips.task.horizon,
+        "channels": channels,
+        "height": height,
+        "width": width,
+    }
+    config: type[ModelConfig] = MODELS.get(section.name).Config
+    wanted = {name: value for name, value in from_data.items() if name in config.model_fields}
+    return wanted | section.fields
+
+
+RECIPES.add("quickstart", "nextframe.training.recipes.quickstart:QUICKSTART")
+RECIPES.add("keras-convlstm", "nextframe.training.recipes.keras_convlstm:KERAS_CONVLSTM")

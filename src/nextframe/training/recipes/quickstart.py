@@ -1,0 +1,12 @@
+"""The first three minutes with nextframe: `compact` on two moving digits, 10 frames in, 10 frames out."""
+
+from __future__ import annotations
+
+from nextframe.data import DataConfig
+from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
+
+QUICKSTART = Recipe(
+    model=ModelSection(name="compact"),
+    data=DataConfig(name="moving-digits", context=10, horizon=10),
+    training=TrainingConfig(minutes=3, batch=16, schedule="onecycle", ema=0.99, grad_clip=1.0, val_every=500),
+)

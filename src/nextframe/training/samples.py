@@ -1,0 +1,35 @@
+"""Pictures while a model trains: context, truth and prediction of the first validation clip of each run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nextframe.data import ClipSet
+from nextframe.data.writer import write_video
+from nextframe.models.base import Predictor
+from nextframe.prediction.pictures import comparison_strip
+
+CLIPS = 2  # how many clips one picture shows
+
+
+def save_samples(
+    model: Predictor, clips: ClipSet, folder: Path, step: int, device: torch.device | str
+) -> Tensor | None:
+    """Write samples/step-N.png with rows context | truth | prediction; return it as (C, H, W) uint8.
+
+    None where the validation split is empty.
+    """
+    count = clips.count("val")
+    shown = CLIPS if count is None else min(CLIPS, count)
+    if not shown:
+        return None
+    clip = clips.read("val", np.arange(shown, dtype=np.int64)).to(device)
+    future = model.predict(clip.context, clip.horizon).float()
+    strips = [comparison_strip(clip.context[i].cpu(), clip.target[i].cpu(), future[i].cpu()) for i in range(shown)]
+    picture = torch.cat(strips, dim=1)  # (C, rows * H, W)
+    write_video(folder / "samples" / f"step-{step:07d}.png", picture.unsqueeze(0), fps=1.0)
+    return picture

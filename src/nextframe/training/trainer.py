@@ -1,0 +1,209 @@
+"""The loop over stages, steps and objectives. It knows no model's name and no data set's."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nextframe.core.clip import Clip
+from nextframe.core.errors import UserError
+from nextframe.core.seeding import derive_seed, seed_everything
+from nextframe.data import ClipSet
+from nextframe.models.base import Objective, Predictor, Stage
+from nextframe.training.devices import average_gradients
+from nextframe.training.loader import Steps, training_batches
+from nextframe.training.logs import Window
+from nextframe.training.optimizer import Average, build_optimizer, set_rate
+from nextframe.training.recipe import TrainingConfig
+from nextframe.training.schedule import SCHEDULES, Patience
+
+FOREVER = 10**9  # more steps than a run by minutes will reach
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stage's part of the budget: in steps, or in seconds."""
+
+    steps: int | None
+    seconds: float | None
+
+    def progress(self, steps: int, seconds: float) -> float:
+        """Return the spent part in [0, 1] after `steps` and `seconds` in this stage."""
+        if self.steps is not None:
+            return min(steps / self.steps, 1.0)
+        assert self.seconds is not None  # one of the two is set: TrainingConfig checks it
+        return min(seconds / self.seconds, 1.0)
+
+
+def spans(config: TrainingConfig, stages: list[Stage]) -> list[Span]:
+    """Share the budget of `config` between `stages` by their shares; steps add up to the whole budget."""
+    total = sum(stage.share for stage in stages)
+    if config.minutes is not None:
+        return [Span(None, config.minutes * 60 * stage.share / total) for stage in stages]
+    assert config.steps is not None
+    edges, done = [0], 0.0
+    for stage in stages:
+        done += stage.share
+        edges.append(round(config.steps * done / total))
+    return [Span(end - start, None) for start, end in itertools.pairwise(edges)]
+
+
+class Trainer:
+    """Trains one model on one clip set, step by step; everything that a checkpoint needs is in `state_dict`."""
+
+    def __init__(self, model: Predictor, clips: ClipSet, config: TrainingConfig, fabric: Any) -> None:
+        self.model, self.clips, self.config, self.fabric = model, clips, config, fabric
+        self.stages = model.stages()
+        if not self.stages:
+            raise UserError("this model has nothing to train: it is a baseline")
+        self.spans = spans(config, self.stages)
+        self.average = Average(model, config.ema) if config.ema else None
+        self.window = Window()
+        self.plateau = Patience(config.plateau_patience, threshold=1e-4)  # Keras's min_delta
+        self.scale, self.rate = 1.0, 0.0
+        self.step = self.stage_step = self.stage_index = 0
+        self.seconds = self.stage_seconds = 0.0
+        self.optimizers: list[torch.optim.Optimizer] = []
+        self._pending: list[dict[str, Any]] | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that is being trained."""
+        return self.stages[self.stage_index]
+
+    @property
+    def progress(self) -> float:
+        """The spent part of the whole budget, in [0, 1]."""
+        config = self.config
+        if config.steps is not None:
+            return min(self.step / config.steps, 1.0)
+        return min(self.seconds / (60 * (config.minutes or 1.0)), 1.0)
+
+    def run(self, after_step: Callable[[], bool], folder: str) -> None:
+        """Train every remaining stage; `after_step` is called after each step and returns True to stop."""
+        for index in range(self.stage_index, len(self.stages)):
+            if index != self.stage_index:
+                self.stage_index, self.stage_step, self.stage_seconds = index, 0, 0.0
+            if self._run_stage(after_step, folder):
+                return
+
+    def _run_stage(self, after_step: Callable[[], bool], folder: str) -> bool:
+        stage = self.stage
+        clips = stage.prepare(self.clips, folder) if stage.prepare else self.clips
+        self._start_optimizers(stage)
+        feeds = self._feeds(stage, clips)
+        span = self.spans[self.stage_index]
+        clock = time.monotonic()
+        while span.progress(self.stage_step, self.stage_seconds) < 1:
+            self._train_step(stage, feeds, span)
+            # validation and checkpoints after a step are charged with the next one
+            now = time.monotonic()
+            self.seconds, self.stage_seconds = self.seconds + now - clock, self.stage_seconds + now - clock
+            clock = now
+            if after_step():
+                return True
+        return False
+
+    def _start_optimizers(self, stage: Stage) -> None:
+        self.optimizers = [build_optimizer(objective, self.config) for objective in stage.objectives]
+        for optimizer, state in zip(self.optimizers, self._pending or [], strict=False):
+            optimizer.load_state_dict(state)
+        self._pending = None
+
+    def _feeds(self, stage: Stage, clips: ClipSet) -> list[Iterator[Clip]]:
+        """One stream of batches for all objectives, and one more for each that asks for its own."""
+        names = ["shared"] + [objective.name for objective in stage.objectives if objective.own_batch]
+        last = self.step + (self.spans[self.stage_index].steps or FOREVER) - self.stage_step
+        fabric, config = self.fabric, self.config
+        return [
+            training_batches(
+                Steps(
+                    clips,
+                    "train",
+                    config.seed if name == "shared" else derive_seed(config.seed, name),
+                    config.batch,
+                    fabric.global_rank,
+                    fabric.world_size,
+                ),
+                self.step,
+                last,
+                config.workers,
+            )
+            for name in names
+        ]
+
+    def _train_step(self, stage: Stage, feeds: list[Iterator[Clip]], span: Span) -> None:
+        seed_everything(self.config.seed, "step", self.step)  # noise and dropout: a function of (seed, step) too
+        progress = span.progress(self.stage_step, self.stage_seconds)
+        factor = SCHEDULES[self.config.schedule](progress, self.config.warmup) * self.scale
+        batches = [next(feed) for feed in feeds]
+        shared = batches[0].to(self.fabric.device)
+        own = iter(batches[1:])
+        total = torch.zeros((), device=self.fabric.device)
+        self.model.train()
+        for objective, optimizer in zip(stage.objectives, self.optimizers, strict=True):
+            self.rate = set_rate(optimizer, factor)
+            clip = next(own).to(self.fabric.device) if objective.own_batch else shared
+            total = total + self._update(objective, optimizer, clip)
+        self.window.add({"train/loss": total})
+        if self.average:
+            self.average.update(self.model)
+        self.step += 1
+        self.stage_step += 1
+
+    def _update(self, objective: Objective, optimizer: torch.optim.Optimizer, clip: Clip) -> Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        with self.fabric.autocast():
+            loss, logs = objective.loss(clip)
+        self.fabric.backward(loss)
+        average_gradients(self.fabric, objective.parameters)
+        if self.config.grad_clip is not None:
+            norm = torch.nn.utils.clip_grad_norm_(objective.parameters, self.config.grad_clip)
+            logs = {**logs, "grad_norm": norm}
+        optimizer.step()
+        several = len(self.stage.objectives) > 1
+        prefix = f"train/{objective.name}/" if several else "train/"
+        self.window.add({prefix + name: value for name, value in logs.items()})
+        if several:
+            self.window.add({prefix + "loss": loss})
+        return loss.detach()
+
+    def cut_rate(self, value: float) -> None:
+        """Take a validation value; with the plateau schedule, cut the rate when it has stopped improving."""
+        if self.config.schedule == "plateau" and self.plateau.update(value):
+            self.scale *= self.config.plateau_factor
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that resuming needs, as tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average and {"weights": self.average.weights, "updates": self.average.updates},
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "window": self.window.state_dict(),
+            "plateau": self.plateau.state_dict(),
+            "counters": [
+                self.step,
+                self.stage_step,
+                self.stage_index,
+                self.seconds,
+                self.stage_seconds,
+                self.scale,
+            ],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned; optimisers get theirs when their stage starts."""
+        self.model.load_state_dict(state["model"])
+        if self.average and state["average"]:
+            self.average.weights = state["average"]["weights"]
+            self.average.updates = state["average"]["updates"]
+        self._pending = state["optimizers"]
+        self.window.load_state_dict(state["window"])
+        self.plateau.load_state_dict(state["plateau"])
+        self.step, self.stage_step, self.stage_index, self.seconds, self.stage_seconds, self.scale = state["counters"]
