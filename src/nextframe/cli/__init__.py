@@ -67,7 +67,7 @@ def _run(words: list[str], debug: bool) -> int:
         return _complain(str(error), error.exit_code)
     except BrokenPipeError:
         return 0
-    except Exception as error:  # noqa: BLE001  # the last line of defence: one line instead of a traceback
+    except Exception as error:  # the last line of defence: one line instead of a traceback
         if debug:
             raise
         return _complain(f"{type(error).__name__}: {error} (this is a bug: --debug shows where)", 1)

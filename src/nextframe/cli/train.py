@@ -10,11 +10,9 @@ import typer
 
 from nextframe.cli.options import (
     Context,
-    Device,
     Digits,
     Horizon,
     Quiet,
-    Seed,
     Set,
     Size,
     Stride,
@@ -42,7 +40,7 @@ def train(
     checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes that read clips; any number gives the same run.")
+        int | None, typer.Option(help="Processes that read clips; the run is the same.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     devices: Annotated[int, typer.Option(help="How many devices, one process each.")] = 1,
