@@ -1,0 +1,124 @@
+"""A small direct predictor for the quickstart: one pass over folded space and folded time gives every future frame."""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from nextframe.core.clip import Clip
+from nextframe.models.base import (
+    Capabilities,
+    ModelConfig,
+    Objective,
+    OptimizerDefaults,
+    Predictor,
+    Stage,
+)
+
+
+class CompactConfig(ModelConfig):
+    """Fields of `compact`; the defaults are those of the quickstart."""
+
+    context: int = Field(10, ge=1)  # frames given, exactly
+    horizon: int = Field(10, ge=1)  # frames of one pass; longer requests are rolled out
+    channels: int = Field(1, ge=1)  # 1 grey, 3 RGB
+    patch: int = Field(4, ge=1)  # side of the square of pixels that is folded into channels
+    width: int = Field(128, ge=1)  # channels of the hidden layers
+    blocks: int = Field(4, ge=1)  # how many mixing blocks
+    kernel: int = Field(7, ge=1)  # side of a block's depthwise kernel, in patches, odd
+    residual: bool = False  # predict the change from the last frame; sensible for real video
+
+
+class MixBlock(nn.Module):
+    """Depthwise convolution across places, then a small MLP across channels, added to the input.
+
+    The MLP's last layer starts at zero, so the block starts as the identity. After ConvNeXt (Liu et al. 2022).
+    """
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__()
+        self.place = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 2 * width)
+        self.reduce = nn.Linear(2 * width, width)
+        nn.init.normal_(self.reduce.weight, std=1e-3)  # not exactly zero: `expand` must learn from step 1
+        nn.init.zeros_(self.reduce.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix x (B, D, h, w)."""
+        hidden = self.norm(self.place(x).permute(0, 2, 3, 1))  # (B, h, w, D)
+        mixed = self.reduce(F.gelu(self.expand(hidden)))
+        return x + cast(Tensor, mixed).permute(0, 3, 1, 2)
+
+
+class Compact(Predictor):
+    """Context frames folded into channels, a few mixing blocks on the coarse grid, all future frames unfolded."""
+
+    Config = CompactConfig
+    config: CompactConfig
+    idea: ClassVar[str] = "Fold space and time into channels, mix on a coarse grid, predict every frame at once."
+    paper: ClassVar[str] = "After SimVP (Gao et al., CVPR 2022) and ConvNeXt (Liu et al., CVPR 2022)"
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__(config)
+        fold = config.channels * config.patch**2
+        self.stem = nn.Conv2d(config.context * fold + 2, config.width, 3, padding=1)
+        self.blocks = nn.Sequential(*(MixBlock(config.width, config.kernel) for _ in range(config.blocks)))
+        self.norm = nn.LayerNorm(config.width)
+        self.head = nn.Linear(config.width, config.horizon * fold)
+        nn.init.normal_(self.head.weight, std=1e-3)  # start near the last frame, or near black
+        nn.init.zeros_(self.head.bias)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Exactly the configured context and channels; any size, any horizon."""
+        frames = self.config.context
+        return Capabilities(min_context=frames, max_context=frames, channels=self.config.channels)
+
+    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+        """Predict in passes of `config.horizon` frames, each on the frames before it."""
+        frames = context
+        while frames.shape[1] < context.shape[1] + horizon:
+            future = self(frames[:, -context.shape[1] :]).clamp(0, 1)
+            frames = torch.cat([frames, future], dim=1)
+        return frames[:, context.shape[1] : context.shape[1] + horizon]
+
+    def forward(self, context: Tensor) -> Tensor:
+        """Return the next `config.horizon` frames (B, horizon, C, H, W), not clamped, of a (B, T, C, H, W) context."""
+        height, width = context.shape[3:]
+        frames = _pad(context, self.config.patch)
+        folded = F.pixel_unshuffle(frames.flatten(1, 2), self.config.patch)  # (B, T*C*p*p, h, w)
+        folded = torch.cat([folded, _places(folded)], dim=1).contiguous(memory_format=torch.channels_last)
+        hidden = self.norm(self.blocks(self.stem(folded)).permute(0, 2, 3, 1))  # (B, h, w, D)
+        out = F.pixel_shuffle(self.head(hidden).permute(0, 3, 1, 2), self.config.patch)
+        future = out.reshape(-1, self.config.horizon, self.config.channels, *out.shape[2:])[..., :height, :width]
+        return future + context[:, -1:] if self.config.residual else future
+
+    def stages(self) -> list[Stage]:
+        """One stage, one objective: the mean squared error of the frames of one pass."""
+        optimizer = OptimizerDefaults("adamw", lr=3e-3, weight_decay=0.01, betas=(0.9, 0.99))
+        return [Stage("predict", [Objective("mse", list(self.parameters()), self._loss, optimizer)])]
+
+    def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        frames = min(clip.horizon, self.config.horizon)
+        future = self(clip.context)[:, :frames]
+        loss = F.mse_loss(future, clip.target[:, :frames])
+        return loss, {"loss": loss.detach()}
+
+
+def _pad(frames: Tensor, patch: int) -> Tensor:
+    """Repeat the last row and column until H and W are multiples of `patch`."""
+    rows, columns = -frames.shape[3] % patch, -frames.shape[4] % patch
+    flat = F.pad(frames.flatten(1, 2), (0, columns, 0, rows), mode="replicate")
+    return flat.reshape(*frames.shape[:3], *flat.shape[2:])
+
+
+def _places(grid: Tensor) -> Tensor:
+    """Return (B, 2, h, w): each place's row and column from -1 to 1, so that the walls are known everywhere."""
+    rows = torch.linspace(-1, 1, grid.shape[2], device=grid.device, dtype=grid.dtype)
+    columns = torch.linspace(-1, 1, grid.shape[3], device=grid.device, dtype=grid.dtype)
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(grid.shape[0], -1, -1, -1)

@@ -1,0 +1,101 @@
+"""The compact predictor: any size, any horizon, and it learns in a few steps."""
+
+import pytest
+import torch
+
+from nextframe.core.clip import Clip
+from nextframe.core.errors import UserError
+from nextframe.models.compact import Compact, CompactConfig
+
+torch.set_num_threads(1)
+
+
+def build(**fields: object) -> Compact:
+    torch.manual_seed(0)
+    return Compact(CompactConfig.parse({"context": 3, "horizon": 4, "width": 16, "blocks": 2, **fields})).eval()
+
+
+def shake(model: Compact) -> Compact:
+    """Give the model random weights, so that an output that should depend on the input does."""
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        parameter.data.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def moving_square(count: int, frames: int, size: int = 32) -> torch.Tensor:
+    """Squares of 8x8 that move 2 px a frame to the right, each from its own row."""
+    clips = torch.zeros(count, frames, 1, size, size)
+    for b in range(count):
+        for t in range(frames):
+            clips[b, t, 0, 3 * b : 3 * b + 8, 2 * t + b : 2 * t + b + 8] = 1
+    return clips
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 30), (7, 41), (3, 3)])
+def test_output_has_the_size_of_the_context(size: tuple[int, int]) -> None:
+    context = torch.rand(2, 3, 1, *size)
+    future = shake(build()).predict(context, 4)
+    assert future.shape == (2, 4, 1, *size)
+    assert torch.isfinite(future).all()
+    assert future.min() >= 0
+    assert future.max() <= 1
+
+
+@pytest.mark.parametrize("horizon", [1, 3, 9])
+def test_any_horizon_begins_with_the_same_frames(horizon: int) -> None:
+    model, context = shake(build()), torch.rand(2, 3, 1, 16, 24)
+    long, short = model.predict(context, 9), model.predict(context, horizon)
+    assert short.shape[1] == horizon
+    torch.testing.assert_close(short, long[:, :horizon])
+
+
+def test_beyond_its_horizon_it_reads_its_own_prediction() -> None:
+    model, context = shake(build()), torch.rand(1, 3, 1, 16, 16)
+    long = model.predict(context, 8)
+    torch.testing.assert_close(long[:, 4:], model.predict(long[:, 1:4], 4))
+
+
+def test_every_context_frame_and_only_the_own_clip_matters() -> None:
+    model, context = shake(build()), torch.rand(2, 3, 1, 16, 16)
+    future = model.predict(context, 4)
+    for t in range(3):
+        changed = context.clone()
+        changed[0, t] = 1 - changed[0, t]
+        other = model.predict(changed, 4)
+        assert not torch.allclose(other[0], future[0])
+        torch.testing.assert_close(other[1], future[1])
+
+
+def test_another_context_is_refused_with_the_number_it_takes() -> None:
+    with pytest.raises(UserError, match="exactly 3 context frames"):
+        build().predict(torch.rand(1, 4, 1, 16, 16), 4)
+
+
+def test_residual_rgb_starts_near_the_last_frame() -> None:
+    context = torch.rand(2, 3, 3, 20, 18)
+    future = build(channels=3, residual=True).predict(context, 4)
+    assert (future - context[:, -1:]).abs().mean() < 0.02
+
+
+def test_every_parameter_gets_a_gradient() -> None:
+    model = build()
+    frames = moving_square(2, 7)
+    objective = model.stages()[0].objectives[0]
+    loss, _ = objective.loss(Clip(frames[:, :3], frames[:, 3:]))
+    loss.backward()
+    assert len(objective.parameters) == len(list(model.parameters()))
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_a_few_steps_on_one_batch_beat_the_last_frame() -> None:
+    model, frames = build(width=32), moving_square(6, 7)
+    clip = Clip(frames[:, :3], frames[:, 3:])
+    objective = model.stages()[0].objectives[0]
+    optimizer = torch.optim.AdamW(objective.parameters, lr=objective.optimizer.lr)
+    for _ in range(80):
+        optimizer.zero_grad()
+        objective.loss(clip)[0].backward()
+        optimizer.step()
+    error = (model.predict(clip.context, 4) - clip.target).square().mean()
+    assert error < 0.5 * (clip.context[:, -1:] - clip.target).square().mean()
