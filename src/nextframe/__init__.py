@@ -1,3 +1,45 @@
-"""nextframe predicts the frames that come next in a video."""
+"""nextframe predicts the frames that come next in a video.
+
+The public names are imported when they are first used, so `import nextframe` is instant and imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nextframe.checkpoint import create_model, list_models
+    from nextframe.checkpoint import load_model as load
+    from nextframe.data.reader import read_video
+    from nextframe.data.writer import write_video
+    from nextframe.evaluation import evaluate
+    from nextframe.prediction import predict
+    from nextframe.training import train
 
 __version__ = "0.1.0"
+__all__ = ["create_model", "evaluate", "list_models", "load", "predict", "read_video", "train", "write_video"]
+
+_WHERE = {
+    "create_model": "nextframe.checkpoint:create_model",
+    "evaluate": "nextframe.evaluation:evaluate",
+    "list_models": "nextframe.checkpoint:list_models",
+    "load": "nextframe.checkpoint:load_model",
+    "predict": "nextframe.prediction:predict",
+    "read_video": "nextframe.data.reader:read_video",
+    "train": "nextframe.training:train",
+    "write_video": "nextframe.data.writer:write_video",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'nextframe' has no attribute '{name}'")
+    module, _, attribute = _WHERE[name].partition(":")
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

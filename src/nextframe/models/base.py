@@ -42,6 +42,7 @@ class Capabilities:
     max_horizon: int | None = None  # None: any
     causal: bool = False  # a sequence model: its output at t depends on frames up to t only
     interpolates: bool = False  # can be asked for frames between the given ones
+    reads: int | None = None  # how many of the last context frames decide the prediction; None: all of them
 
 
 @dataclass(frozen=True)

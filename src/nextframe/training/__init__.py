@@ -1,5 +1,6 @@
 """Training: recipes, the loop, run folders and resuming."""
 
+from nextframe.training.evaluation_data import evaluation_data
 from nextframe.training.logs import read_metrics
 from nextframe.training.recipe import (
     RECIPES,
@@ -19,6 +20,7 @@ __all__ = [
     "Recipe",
     "Run",
     "TrainingConfig",
+    "evaluation_data",
     "load_recipe",
     "override",
     "parse_settings",

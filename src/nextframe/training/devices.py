@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nextframe.core.errors import UserError
+from nextframe.core.device import resolve_device
 from nextframe.training.recipe import TrainingConfig
 
 
@@ -40,19 +40,6 @@ def make_fabric(config: TrainingConfig, devices: int = 1) -> Any:
     )
     fabric.launch()
     return fabric
-
-
-def resolve_device(device: str) -> str:
-    """Return "cuda", "mps" or "cpu" for "auto" or one of these names."""
-    if device == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    if device not in ("cpu", "cuda", "mps"):
-        raise UserError(f"unknown device '{device}' (one of: auto, cpu, cuda, mps)")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device 'cuda' is not there: use --device cpu, or install a CUDA build of torch")
-    return device
 
 
 def average_gradients(fabric: Any, parameters: list[nn.Parameter]) -> None:

@@ -126,11 +126,16 @@ def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
 def _set(values: dict[str, Any], section: str, name: str, value: Any) -> None:
     if section == "model" and name != "name":
         values = values["fields"]
+    if section == "training" and name in ("steps", "minutes"):
+        values["steps"] = values["minutes"] = None
+    set_dotted(values, name, value)
+
+
+def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
+    """Set `name`, dotted for a field inside a field, in nested mappings."""
     *parents, last = name.split(".")
     for parent in parents:
         values = values.setdefault(parent, {})
-    if section == "training" and name in ("steps", "minutes"):
-        values["steps"] = values["minutes"] = None
     values[last] = value
 
 
@@ -161,15 +166,16 @@ def _number(value: Any) -> Any:
 def model_fields(section: ModelSection, clips: ClipSet) -> dict[str, Any]:
     """Return the model's fields, with those that the data decides filled in where the recipe is silent.
 
-    A model's config says which it wants by having a field of that name: context, horizon, channels, height, width.
+    A model's config says which it wants by having a field of that name: context, horizon, channels,
+    frame_height, frame_width.
     """
     channels, height, width = clips.frame_shape
     from_data = {
         "context": clips.task.context,
         "horizon": clips.task.horizon,
         "channels": channels,
-        "height": height,
-        "width": width,
+        "frame_height": height,
+        "frame_width": width,
     }
     config: type[ModelConfig] = MODELS.get(section.name).Config
     wanted = {name: value for name, value in from_data.items() if name in config.model_fields}

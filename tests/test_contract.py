@@ -1,0 +1,189 @@
+"""What every registered model promises (docs/architecture.md, "The contract"): one file, over the registry.
+
+A new model is tested here without an edit. SMALL only makes big defaults quick to test.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nextframe.checkpoint import create_model, load_model, needs_training, save_model
+from nextframe.core.clip import Clip
+from nextframe.core.seeding import seed_everything
+from nextframe.data import DataConfig, open_data
+from nextframe.models import MODELS
+from nextframe.models.base import Predictor, StreamingPredictor
+from nextframe.training.optimizer import build_optimizer
+from nextframe.training.recipe import TrainingConfig
+
+CONTEXT, HORIZON = 4, 3
+SMALL = {
+    "convlstm": {"hidden": [6, 6], "kernels": [3, 3]},
+}
+GOLDEN = Path(__file__).parent / "golden_losses.json"
+NAMES = MODELS.names()
+TRAINED = [name for name in NAMES if needs_training(name)]
+
+
+def fields(name: str) -> dict:
+    """The config fields of a small model for CONTEXT grey frames."""
+    config = MODELS.get(name).Config.model_fields
+    wanted = {"context": CONTEXT, "horizon": HORIZON, "channels": 1, "frame_height": 32, "frame_width": 32}
+    return {key: value for key, value in wanted.items() if key in config} | SMALL.get(name, {})
+
+
+def digits(batch: int = 4, height: int = 32, width: int = 32) -> Clip:
+    """Clips of one moving digit: real motion, so that flow and learning have something to see."""
+    data = open_data(DataConfig(context=CONTEXT, horizon=HORIZON, size=(height, width), options={"count": 1}))
+    return data.read("train", np.arange(batch)).to("cpu")
+
+
+def fresh(name: str) -> Predictor:
+    seed_everything(0, "weights")
+    return create_model(name, **fields(name))
+
+
+@cache
+def warm(name: str) -> Predictor:
+    """A model after a few steps on one batch, so that zero-initialised heads say something."""
+    model = fresh(name)
+    train_on(model, digits(), steps=8)
+    return model.eval()
+
+
+def train_on(model: Predictor, clip: Clip, steps: int) -> list[float]:
+    """Train every stage on one repeated batch; return the losses of the last stage's first objective."""
+    losses: list[float] = []
+    config = TrainingConfig(steps=steps)
+    for stage in model.stages():
+        optimizers = [build_optimizer(objective, config) for objective in stage.objectives]
+        model.train()
+        losses = []
+        for step in range(steps):
+            for objective, optimizer in zip(stage.objectives, optimizers, strict=True):
+                seed_everything(0, "step", step)
+                optimizer.zero_grad(set_to_none=True)
+                loss, _ = objective.loss(clip)
+                loss.backward()
+                optimizer.step()
+                if objective is stage.objectives[0]:
+                    losses.append(float(loss))
+    return losses
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("height", "width", "horizon"), [(32, 32, HORIZON), (33, 46, HORIZON + 4)])
+def test_frames_come_out_as_promised(name, height, width, horizon):
+    model = warm(name)
+    if not model.capabilities.any_size and (height, width) != (32, 32):
+        pytest.skip("the model is made for one size")
+    context = digits(2, height, width).context
+    future = model.predict(context, horizon)
+    assert future.shape == (2, horizon, 1, height, width)
+    assert future.dtype == torch.float32
+    assert torch.isfinite(future).all()
+    assert future.min() >= 0
+    assert future.max() <= 1
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_parameter_is_trained_and_saved(name):
+    model = fresh(name)
+    trained: set[int] = set()
+    for stage in model.stages():
+        for objective in stage.objectives:
+            # two steps: a zero-initialised head passes no gradient in the first
+            optimizer = build_optimizer(objective, TrainingConfig(steps=2))
+            for _ in range(2):
+                optimizer.zero_grad(set_to_none=True)
+                objective.loss(digits())[0].backward()
+                optimizer.step()
+            trained |= {id(p) for p in objective.parameters if p.grad is not None and p.grad.abs().sum() > 0}
+    missed = [key for key, p in model.named_parameters() if p.requires_grad and id(p) not in trained]
+    assert missed == []
+    assert {key for key, _ in model.named_parameters()} <= set(model.state_dict())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_prediction_depends_on_every_frame_it_claims_to_read(name):
+    model, clip = warm(name), digits(1)
+    before = model.predict(clip.context, HORIZON)
+    reads = model.capabilities.reads or CONTEXT
+    for index in range(CONTEXT):
+        changed = clip.context.clone()
+        changed[:, index] = 1 - changed[:, index].flip(-1)
+        differs = not torch.equal(model.predict(changed, HORIZON), before)
+        assert differs == (index >= CONTEXT - reads), f"frame {index}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batch_items_are_independent_and_repeatable(name):
+    model, context = warm(name), digits(2).context
+    both = model.predict(context, HORIZON)
+    each = torch.cat([model.predict(context[:1], HORIZON), model.predict(context[1:], HORIZON)])
+    torch.testing.assert_close(both, each, rtol=1e-4, atol=1e-5)
+    assert torch.equal(both, model.predict(context, HORIZON))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_saved_model_predicts_the_same_in_a_fresh_process(name, tmp_path):
+    model, context = warm(name), digits(1).context
+    save_model(model, tmp_path / "model")
+    torch.save({"context": context}, tmp_path / "context.pt")
+    code = (
+        "import torch; from nextframe.checkpoint import load_model; torch.set_num_threads(1);"
+        "m = load_model('model'); c = torch.load('context.pt')['context'];"
+        f"torch.save(m.predict(c, {HORIZON}), 'future.pt')"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env={**os.environ})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    expected = load_model(tmp_path / "model").predict(context, HORIZON)
+    torch.set_num_threads(threads)
+    assert torch.equal(torch.load(tmp_path / "future.pt"), expected)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_loss_falls_on_one_batch_from_its_golden_start(name):
+    """Golden first losses: a refactoring must not change them.
+
+    Where a change is meant to change them, delete the model's line and run this test twice: it writes what is missing.
+    """
+    losses = train_on(fresh(name), digits(), steps=12)
+    assert losses[-1] < losses[0]
+    golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    if name not in golden:
+        golden[name] = [round(loss, 6) for loss in losses[:3]]
+        GOLDEN.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
+        pytest.fail(f"{name} had no golden losses: they are written now; look at them and run again")
+    assert losses[:3] == pytest.approx(golden[name], rel=2e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if issubclass(MODELS.get(name), StreamingPredictor)])
+def test_streaming_equals_the_whole_sequence(name):
+    model, clip = warm(name), digits(2)
+    frames = clip.frames
+    with torch.no_grad():
+        state = model.prime(frames[:, :0])
+        for index in range(frames.shape[1]):
+            following, state = model.step(state, frames[:, index])
+            whole = model.predict(frames[:, : index + 1], 1)[:, 0]
+            torch.testing.assert_close(following.clamp(0, 1), whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_requests_are_refused(name):
+    from nextframe.core.errors import UserError
+
+    model = warm(name)
+    with pytest.raises(UserError, match="frames, not 0"):
+        model.predict(digits(1).context, 0)
+    with pytest.raises(UserError, match=r"\(B, T, C, H, W\)"):
+        model.predict(digits(1).context[0], 1)
