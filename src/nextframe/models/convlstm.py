@@ -1,0 +1,146 @@
+"""ConvLSTM: a stack of convolutional LSTMs that reads frames and paints the next one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from nextframe.core.clip import Clip
+from nextframe.models.base import (
+    Capabilities,
+    ModelConfig,
+    Objective,
+    OptimizerDefaults,
+    Stage,
+    StreamingPredictor,
+)
+from nextframe.models.convlstm_cell import Activation, ConvLSTMLayer, Gate, LayerState
+
+DARKEST = 0.02  # the residual starts from the last frame's logit, which must be finite for black and white
+
+
+class ConvLSTMConfig(ModelConfig):
+    """Settings of `ConvLSTM`; with head="same" the defaults are exactly the Keras example's network."""
+
+    channels: int = Field(1, ge=1)
+    hidden: tuple[int, ...] = Field((64, 64, 64), min_length=1)
+    kernels: tuple[int, ...] = (5, 3, 1)
+    activation: Activation = "relu"  # of the candidate and of the output
+    gate: Gate = "sigmoid"
+    norm: Literal["batch", "none"] = "batch"  # between layers, not after the last
+    norm_momentum: float = Field(0.01, gt=0, le=1)  # share of the new batch; Keras writes it 0.99
+    head: Literal["causal", "same"] = "causal"  # "same" sees the features of t + 1, as the Keras example does
+    residual: bool = False  # the head moves the last frame's logit instead of painting from nothing
+    loss: Literal["bce", "mse"] = "bce"
+
+    @model_validator(mode="after")
+    def _layers_match(self) -> ConvLSTMConfig:
+        if len(self.hidden) != len(self.kernels):
+            raise ValueError(f"hidden has {len(self.hidden)} layers and kernels {len(self.kernels)}")
+        if any(kernel < 1 or kernel % 2 == 0 for kernel in self.kernels) or min(self.hidden) < 1:
+            raise ValueError("kernels must be odd and hidden sizes positive")
+        return self
+
+
+@dataclass(frozen=True)
+class ConvLSTMState:
+    """What streaming carries: each layer's hidden and cell maps, and the two latest feature maps for the head."""
+
+    layers: tuple[LayerState, ...]
+    recent: Tensor  # (B, 2, hidden[-1], H, W)
+
+
+class ConvLSTM(StreamingPredictor):
+    """ConvLSTM layers with batch norm between them and a 3x3x3 convolution over space and time as head.
+
+    Trained to predict frame t + 1 from frames up to t, on whole sequences. The Keras example's head is centred in
+    time, so in training it sees the very frame that it must predict; the default head looks back only.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = ConvLSTMConfig
+    idea: ClassVar[str] = "A stack of convolutional LSTMs reads the frames; a 3D convolution paints the next one."
+    paper: ClassVar[str] = "Shi et al. 2015, arXiv 1506.04214; keras.io/examples/vision/conv_lstm"
+    config: ConvLSTMConfig
+
+    def __init__(self, config: ConvLSTMConfig) -> None:
+        super().__init__(config)
+        widths = (config.channels, *config.hidden)
+        self.layers = nn.ModuleList(
+            ConvLSTMLayer(before, after, kernel, config.activation, config.gate)
+            for before, after, kernel in zip(widths, widths[1:], config.kernels, strict=False)
+        )
+        norms = config.hidden[:-1] if config.norm == "batch" else ()
+        self.norms = nn.ModuleList(nn.BatchNorm3d(n, eps=1e-3, momentum=config.norm_momentum) for n in norms)
+        self.head = nn.Conv3d(config.hidden[-1], config.channels, 3, padding=(0, 1, 1))
+        nn.init.xavier_uniform_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Any size, any context from one frame on; causal unless the head is the leaky one."""
+        return Capabilities(channels=self.config.channels, causal=self.config.head == "causal")
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the logits (B, T, C, H, W) of the frame after each of `frames` (B, T, C, H, W)."""
+        maps, _ = self._encode(frames, None)
+        before = 2 if self.config.head == "causal" else 1
+        return self._paint(F.pad(maps, (0, 0, 0, 0, 0, 0, before, 2 - before)), frames)
+
+    def _encode(self, frames: Tensor, states: tuple[LayerState, ...] | None) -> tuple[Tensor, tuple[LayerState, ...]]:
+        """Run every layer over the sequence; the top's maps (B, T, hidden, H, W) and all final states."""
+        maps, after = frames, []
+        for index, layer in enumerate(self.layers):
+            maps, state = layer(maps, states[index] if states else None)
+            after.append(state)
+            if index < len(self.norms):
+                maps = self.norms[index](maps.transpose(1, 2)).transpose(1, 2)
+        return maps, tuple(after)
+
+    def _paint(self, maps: Tensor, frames: Tensor) -> Tensor:
+        """Turn maps (B, T + 2, hidden, H, W) into the logits after `frames` (B, T, C, H, W)."""
+        logits: Tensor = self.head(maps.transpose(1, 2)).transpose(1, 2)  # (B, T, C, H, W)
+        return logits + torch.logit(frames, DARKEST) if self.config.residual else logits
+
+    def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Score every next frame of the sequence, context included; the mean over everything."""
+        frames = clip.frames
+        logits, target = self(frames[:, :-1]), frames[:, 1:]
+        if self.config.loss == "bce":
+            value = F.binary_cross_entropy_with_logits(logits, target)
+        else:
+            value = F.mse_loss(logits.sigmoid(), target)
+        return value, {self.config.loss: value.detach()}
+
+    def stages(self) -> list[Stage]:
+        """One objective; Adam at 1e-3 as in the Keras example."""
+        adam = OptimizerDefaults(name="adam", lr=1e-3)
+        return [Stage("train", [Objective("next-frame", list(self.parameters()), self.loss, adam)])]
+
+    def prime(self, context: Tensor) -> ConvLSTMState:
+        """Read `context` (B, T, C, H, W), T >= 0, in one call per layer."""
+        batch, frames, _, height, width = context.shape
+        if frames == 0:
+            blank = [(context.new_zeros(batch, n, height, width),) * 2 for n in self.config.hidden]
+            return ConvLSTMState(tuple(blank), context.new_zeros(batch, 2, self.config.hidden[-1], height, width))
+        maps, layers = self._encode(context, None)
+        return ConvLSTMState(layers, F.pad(maps, (0, 0, 0, 0, 0, 0, 2, 0))[:, -2:])
+
+    def step(self, state: ConvLSTMState, frame: Tensor) -> tuple[Tensor, ConvLSTMState]:
+        """Read `frame` (B, C, H, W); return the next one and the new state.
+
+        A head that is centred in time sees zeros for the frame to come, as at the end of a whole sequence.
+        """
+        maps, layers = self._encode(frame[:, None], state.layers)
+        seen = torch.cat([state.recent, maps], dim=1)  # (B, 3, hidden, H, W)
+        window = seen if self.config.head == "causal" else F.pad(seen[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
+        return self._paint(window, frame[:, None])[:, 0].sigmoid(), ConvLSTMState(layers, seen[:, 1:])
+
+    def features(self, clip: Clip) -> Tensor:
+        """Return the top layer's last hidden map of the context, averaged over space (B, hidden[-1])."""
+        maps, _ = self._encode(clip.context, None)
+        return maps[:, -1].mean(dim=(-2, -1))
