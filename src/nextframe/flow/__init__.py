@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Dense optical flow, warping along it, and pictures of it."""

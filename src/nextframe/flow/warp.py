@@ -1,0 +1,33 @@
+"""Moving frames along a flow, differentiably; flows are (B, 2, H, W) in pixels, x first."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def pixel_grid(like: Tensor) -> Tensor:
+    """Return (1, 2, H, W): the x and y of every pixel of `like` (..., H, W)."""
+    height, width = like.shape[-2:]
+    rows = torch.arange(height, device=like.device, dtype=like.dtype)
+    columns = torch.arange(width, device=like.device, dtype=like.dtype)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([x, y]).unsqueeze(0)
+
+
+def backward_warp(frames: Tensor, flow: Tensor) -> Tensor:
+    """Return frames (B, C, H, W) whose pixel p is `frames` at p + flow(p), bilinear; beyond the border its edge counts.
+
+    With the flow from `a` to `b`, `backward_warp(b, flow)` looks like `a`. Differentiable in both arguments.
+    """
+    height, width = frames.shape[-2:]
+    places = pixel_grid(flow) + flow  # (B, 2, H, W)
+    scale = flow.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)]).view(1, 2, 1, 1)
+    grid = (places * scale - 1).permute(0, 2, 3, 1)  # (B, H, W, 2) in [-1, 1]: the centres of the corner pixels
+    return F.grid_sample(frames, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def compose(first: Tensor, then: Tensor) -> Tensor:
+    """Return the flow from a to c, given the flows a to b (`first`) and b to c (`then`)."""
+    return first + backward_warp(then, first)
