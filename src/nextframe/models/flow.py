@@ -1,0 +1,60 @@
+"""Flow: the baseline that lets everything go on moving as it just did."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from nextframe.flow.dis import dense_flow
+from nextframe.flow.warp import backward_warp
+from nextframe.models.base import Capabilities, ModelConfig, Predictor
+
+LOOK_UPS = 2
+
+
+class FlowConfig(ModelConfig):
+    """How the motion between the last two frames is estimated."""
+
+    preset: Literal["ultrafast", "fast", "medium"] = "medium"  # of OpenCV's DIS
+    max_side: int = Field(1024, ge=32)  # larger frames are halved for the estimate, not for the picture
+
+
+class FlowWarp(Predictor):
+    """The last frame moved on along its own optical flow, one frame after another.
+
+    The flow is estimated from the last frame back to the one before, so that it lives where the pixels are now; its
+    negative is their velocity. Each step looks up where a pixel comes from and moves the frame and the velocity field
+    together, so that an object carries its velocity along (semi-Lagrangian advection). The place it comes from must
+    have the velocity that brings it here, which two look-ups find closely enough; without them the front of an
+    object lags. A place that an object leaves shows what was behind it on its path, and beyond the border the edge
+    repeats, so there are no holes.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = FlowConfig
+    idea = "Moves the last frame on along the optical flow between the last two frames."
+    paper = "DIS flow: Kroeger et al., ECCV 2016"
+
+    def __init__(self, config: FlowConfig) -> None:
+        super().__init__(config)
+        self.preset, self.max_side = config.preset, config.max_side
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Any size, any horizon, two frames of context; nothing to train."""
+        return Capabilities(trainable=False, causal=True, min_context=2)
+
+    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+        """Return (B, horizon, C, H, W)."""
+        frame, before = context[:, -1], context[:, -2]
+        back = dense_flow(frame, before, preset=self.preset, max_side=self.max_side).to(frame.dtype)
+        future = []
+        for _ in range(horizon):
+            origin = back
+            for _ in range(LOOK_UPS):
+                origin = backward_warp(back, origin)
+            frame, back = backward_warp(frame, origin), backward_warp(back, origin)
+            future.append(frame)
+        return torch.stack(future, dim=1)
