@@ -74,7 +74,7 @@ def train_on(model: Predictor, clip: Clip, steps: int) -> list[float]:
                 loss.backward()
                 optimizer.step()
                 if objective is stage.objectives[0]:
-                    losses.append(float(loss))
+                    losses.append(float(loss.detach()))
     return losses
 
 

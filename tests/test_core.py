@@ -58,7 +58,7 @@ class _Config(Config):
 
 
 def test_a_wrong_field_is_one_line_with_the_nearest_field():
-    with pytest.raises(UserError, match=r"model: unknown field 'hiden' of _Config; did you mean 'hidden'\?"):
+    with pytest.raises(UserError, match=r"model: unknown field 'hiden'; did you mean 'hidden'\?"):
         _Config.parse({"hiden": 3}, where="model")
 
 

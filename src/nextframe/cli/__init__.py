@@ -11,7 +11,7 @@ import sys
 import click
 import typer
 
-from nextframe.cli import data, evaluate, models, predict, quickstart, train
+from nextframe.cli import evaluate, models, predict, quickstart, train
 
 app = typer.Typer(
     name="nextframe",
@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (quickstart.quickstart, models.models, data.data, train.train, evaluate.evaluate, predict.predict):
+for verb in (quickstart.quickstart, models.models, train.train, evaluate.evaluate, predict.predict):
     app.command()(verb)
 
 

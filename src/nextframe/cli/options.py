@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from nextframe.data.clipset import Split
 
 Data = Annotated[str, typer.Option(help="A registered data set, or a path to videos, GIFs, frame folders or arrays.")]
 Digits = Annotated[
@@ -34,6 +37,15 @@ def parse_size(size: str | None) -> tuple[int, int] | None:
     if len(parts) > 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise UserError(f"--size '{size}': write HEIGHTxWIDTH, for example 64x64")
     return int(parts[0]), int(parts[-1])
+
+
+def check_split(split: str) -> Split:
+    """Return `split` if it is one; else a UserError that says which there are."""
+    from nextframe.core.errors import UnknownNameError
+
+    if split not in ("train", "val", "test"):
+        raise UnknownNameError("split", split, ("train", "val", "test"))
+    return cast("Split", split)
 
 
 def data_settings(

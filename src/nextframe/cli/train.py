@@ -39,9 +39,7 @@ def train(
     val_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
     checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that read clips; the run is the same.")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read clips; the run is the same.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     devices: Annotated[int, typer.Option(help="How many devices, one process each.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, exactly.")] = False,

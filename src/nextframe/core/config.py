@@ -33,5 +33,17 @@ def _one_line(error: ValidationError, config: type[Config], where: str) -> str:
     field = ".".join(str(part) for part in first["loc"])
     prefix = f"{where}: " if where else ""
     if first["type"] == "extra_forbidden":
-        return f"{prefix}unknown field '{field}' of {config.__name__}{did_you_mean(field, config.model_fields)}"
-    return f"{prefix}field '{field}' of {config.__name__}: {first['msg']} (got {first.get('input')!r})"
+        inner = _config_at(config, first["loc"][:-1])
+        return f"{prefix}unknown field '{field}'{did_you_mean(str(first['loc'][-1]), inner.model_fields)}"
+    section = f"field '{field}' of {config.__name__}" if field else config.__name__
+    return f"{prefix}{section}: {first['msg']} (got {first.get('input')!r})"
+
+
+def _config_at(config: type[Config], path: tuple[int | str, ...]) -> type[Config]:
+    """Follow field names down to the configuration that a bad field belongs to."""
+    for part in path:
+        annotation = config.model_fields[str(part)].annotation if str(part) in config.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, Config)):
+            break
+        config = annotation
+    return config

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,8 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         try:
             state: dict[str, Any] = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
             return state
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            LOG.warning("%s cannot be read (%s): trying the one before it", path, str(error).splitlines()[0])
+        except Exception as error:  # noqa: BLE001  # torn bytes make the unpickler raise almost anything
+            LOG.warning("%s cannot be read (%s): trying the one before it", path, type(error).__name__)
     if found:
         raise BadInputError(folder, "no checkpoint in it can be read", "start the run anew in another folder")
     return None

@@ -1,0 +1,66 @@
+"""nextframe evaluate: a model on a split, baselines beside it; JSON and an HTML report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nextframe.cli.options import (
+    Context,
+    Device,
+    Digits,
+    Horizon,
+    JsonFile,
+    Quiet,
+    Seed,
+    Size,
+    Stride,
+    be_quiet,
+    check_split,
+    data_settings,
+)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="A run folder, or a baseline's name.")],
+    data: Annotated[str | None, typer.Option(help="A data set or a path; a run's own by default.")] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    clips: Annotated[int | None, typer.Option(min=1, help="Only the first clips of the split.")] = None,
+    context: Context = None,
+    horizon: Horizon = None,
+    size: Size = None,
+    stride: Stride = None,
+    digits: Digits = None,
+    batch: Annotated[int, typer.Option(min=1, help="Clips at a time.")] = 16,
+    compat: Annotated[str | None, typer.Option(help="openstl: add that code's definitions beside ours.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a self-contained report to this file.")] = None,
+    json_file: JsonFile = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Measure a model on a split, closed loop, every horizon step, with every baseline beside it."""
+    from nextframe.evaluation import evaluate as evaluate_model
+    from nextframe.evaluation import show_evaluation, write_report
+    from nextframe.training import evaluation_data
+
+    be_quiet(quiet)
+    settings = data_settings(data, digits, context, horizon, size, stride)
+    evaluation = evaluate_model(
+        model,
+        evaluation_data(model, settings),
+        check_split(split),
+        clips=clips,
+        batch=batch,
+        compat=compat,
+        seed=seed,
+        device=device,
+        examples=0 if html is None else 6,
+    )
+    if json_file is not None:
+        evaluation.write_json(json_file)
+    if html is not None:
+        write_report(evaluation, evaluation.examples, html, title=f"{evaluation.model}, {split} split")
+    show_evaluation(evaluation)

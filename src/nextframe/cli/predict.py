@@ -1,0 +1,50 @@
+"""nextframe predict: the frames that come after a video's end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nextframe.cli.options import Device, Quiet, Seed, Size, be_quiet, parse_size
+
+
+def predict(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A video, GIF, folder of images or array file.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="A baseline's name or a run folder.")] = "flow",
+    frames: Annotated[int, typer.Option("--frames", "-n", min=1, help="How many frames to predict.")] = 10,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file.")] = Path(
+        "prediction.gif"
+    ),
+    samples: Annotated[int, typer.Option(min=1, help="How many futures, of a model that draws them.")] = 1,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Hold the last frames back and show them beside the prediction.")
+    ] = False,
+    with_context: Annotated[
+        bool, typer.Option("--with-context", help="Begin the output with the frames that the model was given.")
+    ] = False,
+    context: Annotated[int | None, typer.Option(min=1, help="How many frames the model is given.")] = None,
+    size: Size = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Predict the frames that come next in a video; by default after its last frame."""
+    from nextframe.prediction import predict as predict_frames
+    from nextframe.prediction import write_prediction
+
+    be_quiet(quiet)
+    prediction = predict_frames(
+        source,
+        model,
+        frames,
+        samples=samples,
+        compare=compare,
+        context=context,
+        size=parse_size(size),
+        seed=seed,
+        device=device,
+    )
+    write_prediction(prediction, output, with_context=with_context)
+    typer.echo(str(output))

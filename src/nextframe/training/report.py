@@ -1,0 +1,44 @@
+"""The page that a run leaves behind: its model on a split, beside the baselines, with the curve of its training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nextframe.data.clipset import Split
+from nextframe.evaluation import Evaluation, evaluate, write_report
+from nextframe.training.logs import read_metrics
+from nextframe.training.recipe import read_recipe
+
+EXAMPLES = 6  # clips to watch on the page
+
+
+def training_curve(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """Return the losses of a run by name, as points (step, value)."""
+    lines = read_metrics(folder)
+    names = ("train/loss", "val/loss")
+    return {name: [(line["step"], line[name]) for line in lines if name in line] for name in names}
+
+
+def report_run(
+    folder: Path, split: Split, *, clips: int | None = None, device: str = "auto", command: str | None = None
+) -> Evaluation:
+    """Evaluate the model of run `folder` on `split` of its own data and write `folder`/report.html."""
+    recipe = read_recipe(folder)
+    evaluation = evaluate(
+        folder,
+        recipe.data,
+        split,
+        clips=clips,
+        device=device,
+        seed=recipe.training.seed,
+        examples=EXAMPLES,
+        command=command,
+    )
+    write_report(
+        evaluation,
+        evaluation.examples,
+        folder / "report.html",
+        title=f"{recipe.model.name} on {recipe.data.name}, {split} split",
+        training_curve=training_curve(folder),
+    )
+    return evaluation

@@ -1,0 +1,322 @@
+"""The loop: exact resume, schedules, averaging, batches as a function of (seed, step), run folders."""
+
+import itertools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nextframe.checkpoint import load_model
+from nextframe.core.errors import NextframeError, UserError
+from nextframe.data import DataConfig, open_data
+from nextframe.data.clipset import batch_indices
+from nextframe.training import ModelSection, Recipe, TrainingConfig, load_recipe, override, read_metrics, train
+from nextframe.training.checkpoints import load_state, save_state
+from nextframe.training.loader import Steps, training_batches
+from nextframe.training.optimizer import Average
+from nextframe.training.recipe import parse_settings, read_recipe
+from nextframe.training.schedule import Patience, cosine, onecycle
+
+SMALL = {"patch": 8, "width": 8, "blocks": 1, "kernel": 3}
+DATA = DataConfig(context=3, horizon=2, size=(32, 32), options={"count": 1, "val_clips": 8})
+
+
+def recipe(**training) -> Recipe:
+    values = {"steps": 12, "batch": 4, "log_every": 2, "val_every": 5, "checkpoint_every": 4, "val_clips": 8}
+    return Recipe(
+        model=ModelSection(name="compact", fields=SMALL), data=DATA, training=TrainingConfig(**(values | training))
+    )
+
+
+def losses(folder: Path) -> dict[int, float]:
+    return {line["step"]: line["train/loss"] for line in read_metrics(folder) if "train/loss" in line}
+
+
+# --- a run and its folder ---------------------------------------------------------------------------------------
+
+
+def test_a_run_folder_tells_the_whole_story(tmp_path):
+    run = train(recipe(ema=0.9, grad_clip=1.0), tmp_path / "run", show=False)
+    lines = read_metrics(tmp_path / "run")
+    assert [line["step"] for line in lines] == [2, 4, 5, 6, 8, 10, 12]
+    assert {line["step"] for line in lines if "val/mse" in line} == {5, 10, 12}
+    assert all(math.isfinite(value) for value in losses(tmp_path / "run").values())
+    assert read_recipe(tmp_path / "run") == recipe(ema=0.9, grad_clip=1.0)
+    assert (tmp_path / "run" / "samples" / "step-0000012.png").exists()
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    model = load_model(tmp_path / "run")
+    assert model.trained.context == 3
+    assert model.trained.horizon == 2
+    assert run.trainer.step == 12
+
+
+def test_the_best_weights_on_validation_are_kept(tmp_path):
+    run = train(recipe(lr=0.05, steps=20), tmp_path / "run", show=False)
+    values = {line["step"]: line["val/mse"] for line in read_metrics(tmp_path / "run") if "val/mse" in line}
+    clip = open_data(DATA).read("val", np.arange(8)).to("cpu")
+    kept = load_model(tmp_path / "run").predict(clip.context, 2)
+    assert float((kept - clip.target).square().mean()) == pytest.approx(min(values.values()), rel=1e-4)
+    assert run.best == pytest.approx(min(values.values()))
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
+    train(recipe(steps=2), tmp_path / "run", show=False)
+    with pytest.raises(UserError, match="exists already: go on with --resume"):
+        train(recipe(steps=2), tmp_path / "run", show=False)
+
+
+def test_resuming_another_experiment_is_refused(tmp_path):
+    train(recipe(steps=2), tmp_path / "run", show=False)
+    other = override(recipe(steps=2), {"training.lr": 0.5})
+    with pytest.raises(UserError, match=r"another training\.lr"):
+        train(other, tmp_path / "run", resume=True, show=False)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
+    broken = recipe(optimizer="sgd", lr=1e30, schedule="constant", checkpoint_every=1, log_every=1, val_every=100)
+    with pytest.raises(NextframeError, match="not finite at step") as caught:
+        train(broken, tmp_path / "run", show=False)
+    assert caught.value.exit_code == 1
+    state = load_state(tmp_path / "run" / "checkpoints")
+    assert state is None or all(torch.isfinite(value).all() for value in state["model"].values())
+
+
+# --- resume -----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_stopped_at_any_step_goes_on_as_if_it_never_had(tmp_path):
+    """Stopped by an exception at step 7: after checkpoint 4, between log lines, before a validation."""
+    train(recipe(ema=0.9, schedule="plateau", plateau_patience=0), tmp_path / "whole", show=False)
+
+    from nextframe.training.trainer import Trainer
+
+    original, stop_at = Trainer._train_step, 7
+
+    def step_or_stop(self, *arguments):
+        if self.step == stop_at:
+            raise RuntimeError("killed")
+        original(self, *arguments)
+
+    Trainer._train_step = step_or_stop
+    try:
+        with pytest.raises(RuntimeError, match="killed"):
+            train(recipe(ema=0.9, schedule="plateau", plateau_patience=0), tmp_path / "cut", show=False)
+    finally:
+        Trainer._train_step = original
+    train(recipe(ema=0.9, schedule="plateau", plateau_patience=0), tmp_path / "cut", resume=True, show=False)
+
+    whole, cut = read_metrics(tmp_path / "whole"), read_metrics(tmp_path / "cut")
+    timing = ("seconds", "clips_per_s")
+    assert [{k: v for k, v in line.items() if k not in timing} for line in cut] == [
+        {k: v for k, v in line.items() if k not in timing} for line in whole
+    ]
+    for a, b in zip(
+        load_model(tmp_path / "whole").state_dict().values(),
+        load_model(tmp_path / "cut").state_dict().values(),
+        strict=True,
+    ):
+        assert torch.equal(a, b)
+
+
+def test_kill_9_and_resume_on_the_command_line(tmp_path):
+    command = [
+        *(sys.executable, "-m", "nextframe", "train", "compact", "--data", "moving-digits", "--size", "32x32"),
+        *("--steps", "60", "--batch", "2", "--log-every", "1", "--checkpoint-every", "5", "--val-every", "1000"),
+        *("--set", "model.width=8", "--set", "model.blocks=1", "--set", "model.patch=8", "--quiet"),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, "-o", "whole"], cwd=tmp_path, env=environment, check=True)
+    process = subprocess.Popen([*command, "-o", "cut"], cwd=tmp_path, env=environment)
+    metrics = tmp_path / "cut" / "metrics.jsonl"
+    while not metrics.exists() or len(metrics.read_text().splitlines()) < 12:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    subprocess.run([*command, "-o", "cut", "--resume"], cwd=tmp_path, env=environment, check=True)
+    assert list(losses(tmp_path / "cut")) == list(range(1, 61))
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+
+
+def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path):
+    save_state(tmp_path, {"step": 1})
+    save_state(tmp_path, {"step": 2})
+    assert load_state(tmp_path) == {"step": 2}
+    (tmp_path / "last" / "state.pt").write_bytes(b"torn")
+    assert load_state(tmp_path) == {"step": 1}
+
+
+def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path):
+    import pickle
+
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "owned"),))
+
+    (tmp_path / "last").mkdir()
+    (tmp_path / "last" / "state.pt").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(UserError, match="no checkpoint in it can be read"):
+        load_state(tmp_path)
+    assert not (tmp_path / "owned").exists()
+
+
+# --- batches ----------------------------------------------------------------------------------------------------
+
+
+def test_batches_are_the_same_for_any_number_of_workers():
+    clips = open_data(DATA)
+    alone = list(training_batches(Steps(clips, "train", 3, 4), 5, 9))
+    helped = list(training_batches(Steps(clips, "train", 3, 4), 5, 9, workers=2))
+    assert len(alone) == len(helped) == 4
+    for a, b in zip(alone, helped, strict=True):
+        assert torch.equal(a.context, b.context)
+        assert torch.equal(a.target, b.target)
+    assert not torch.equal(alone[0].context, alone[1].context)
+
+
+def test_two_processes_share_one_global_batch():
+    clips = open_data(DATA)
+    whole = Steps(clips, "train", 0, 4)[7]
+    first, second = (Steps(clips, "train", 0, 4, rank, 2)[7] for rank in range(2))
+    assert torch.equal(whole.context[0::2], first.context)
+    assert torch.equal(whole.context[1::2], second.context)
+    with pytest.raises(UserError, match="batch 4 cannot be shared evenly by 3"):
+        Steps(clips, "train", 0, 4, 0, 3)
+
+
+class _Finite:
+    """Ten clips in an order of their own for each epoch."""
+
+    def count(self, split):
+        return 10
+
+    def order(self, split, seed, epoch):
+        return np.random.default_rng([seed, epoch]).permutation(10)
+
+
+def test_a_finite_split_is_visited_in_whole_epochs():
+    drawn = np.concatenate([batch_indices(_Finite(), "train", 1, step, 4) for step in range(5)])
+    assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))
+    assert list(drawn[:10]) != list(drawn[10:])
+    assert list(batch_indices(_Finite(), "train", 1, 2, 4)) == list(drawn[8:12])
+
+
+# --- schedules, averages, patience ------------------------------------------------------------------------------
+
+
+def test_onecycle_rises_to_one_and_falls_to_almost_nothing():
+    assert onecycle(0.0, 0.25) == pytest.approx(1 / 25)
+    assert onecycle(0.25, 0.25) == pytest.approx(1.0)
+    assert onecycle(1.0, 0.25) == pytest.approx(1e-4 / 25)
+    falling = [onecycle(p / 100, 0.25) for p in range(25, 101)]
+    assert all(a > b for a, b in itertools.pairwise(falling))
+
+
+def test_onecycle_is_torchs():
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    peer = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=101, pct_start=0.3)
+    peak = 0.3 * 101 - 1  # where torch puts it, in steps
+    for step in range(100):
+        assert onecycle(step / 100, peak / 100) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
+        optimizer.step()
+        peer.step()
+
+
+def test_cosine_ends_at_zero():
+    assert cosine(0.05, 0.1) == pytest.approx(0.5)
+    assert cosine(0.55, 0.1) == pytest.approx(0.5)
+    assert cosine(1.0, 0.1) == pytest.approx(0.0)
+
+
+def test_patience_counts_values_that_do_not_improve():
+    patience = Patience(2)
+    assert [patience.update(value) for value in (3, 2, 2, 2, 2, 1, 5)] == [
+        False,
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+    strict = Patience(1, threshold=0.5)
+    assert [strict.update(value) for value in (2.0, 1.8, 1.0)] == [False, True, False]
+
+
+def test_the_average_of_constant_weights_is_the_weights():
+    model = nn.Linear(2, 2)
+    average = Average(model, 0.9)
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+    for _ in range(200):
+        average.update(model)
+    assert torch.allclose(average.weights["weight"], torch.ones(2, 2), atol=1e-6)
+    # the first update: decay (1 + 1) / (10 + 1)
+    fresh = Average(nn.Linear(1, 1, bias=False), 0.9)
+    start = fresh.weights["weight"].clone()
+    other = nn.Linear(1, 1, bias=False)
+    fresh.update(other)
+    assert torch.allclose(fresh.weights["weight"], start * 2 / 11 + other.weight.detach() * 9 / 11)
+
+
+# --- recipes ----------------------------------------------------------------------------------------------------
+
+
+def test_a_recipe_survives_its_yaml(tmp_path):
+    keras = load_recipe("keras-convlstm")
+    (tmp_path / "recipe.yaml").write_text(keras.to_yaml())
+    assert load_recipe(str(tmp_path / "recipe.yaml")) == keras
+
+
+def test_settings_replace_single_fields():
+    changed = override(
+        load_recipe("quickstart"), parse_settings(["model.width=32", "training.lr=1e-3", "data.horizon=5"])
+    )
+    assert changed.model.fields["width"] == 32
+    assert changed.training.lr == 1e-3
+    assert changed.data.horizon == 5
+
+
+def test_steps_and_minutes_exclude_each_other():
+    assert override(load_recipe("quickstart"), {"training.steps": 5}).training.minutes is None
+    with pytest.raises(ValueError, match="either steps or minutes"):
+        TrainingConfig(steps=1, minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("training.lrr=1", "did you mean 'lr'"),
+        ("training.lr=-1", "field 'training.lr'"),
+        ("lr=1", "SECTION.FIELD=VALUE"),
+        ("training.lr", "SECTION.FIELD=VALUE"),
+    ],
+)
+def test_wrong_settings_are_one_line(setting, message):
+    with pytest.raises(UserError, match=message) as caught:
+        override(load_recipe("quickstart"), parse_settings([setting]))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_gets_the_nearest_name():
+    with pytest.raises(UserError, match="did you mean 'keras-convlstm'"):
+        load_recipe("keras-convlst")
+
+
+def test_a_recipe_file_that_is_no_recipe_names_itself(tmp_path):
+    (tmp_path / "x.yaml").write_text("- 1\n")
+    with pytest.raises(UserError, match=r"x\.yaml: is no recipe"):
+        load_recipe(str(tmp_path / "x.yaml"))
+    (tmp_path / "y.yaml").write_text(json.dumps({"model": {"name": "compact"}, "training": {"stepz": 3}}))
+    with pytest.raises(UserError, match=r"y\.yaml: .*stepz.*did you mean 'steps'"):
+        load_recipe(str(tmp_path / "y.yaml"))
