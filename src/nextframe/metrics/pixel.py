@@ -1,0 +1,62 @@
+"""Metrics that compare pixel by pixel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nextframe.metrics.metric import Metric
+
+FRAME = (-3, -2, -1)  # C, H, W
+MAX_PSNR = 100.0  # of frames that are equal, or as good as: an infinite value would spoil every mean
+
+
+def mse(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the squared difference, mean over C, H, W."""
+    return (prediction - target).square().mean(FRAME)
+
+
+def mae(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the absolute difference, mean over C, H, W."""
+    return (prediction - target).abs().mean(FRAME)
+
+
+def mse_sum(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the squared difference, sum over C, H, W."""
+    return (prediction - target).square().sum(FRAME)
+
+
+def mae_sum(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the absolute difference, sum over C, H, W."""
+    return (prediction - target).abs().sum(FRAME)
+
+
+def psnr(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return 10 log10(1 / mse) of each frame, at most 100 dB."""
+    return decibels(mse(prediction, target))
+
+
+def decibels(error: Tensor) -> Tensor:
+    """Return 10 log10(1 / error), at most 100."""
+    return -10 * torch.log10(error.clamp_min(10 ** (-MAX_PSNR / 10)))
+
+
+MSE = Metric("mse", "squared difference of [0, 1] frames, mean over C, H, W", "1", "lower", (0, 1), mse)
+MAE = Metric("mae", "absolute difference of [0, 1] frames, mean over C, H, W", "1", "lower", (0, 1), mae)
+MSE_SUM = Metric(
+    "mse-sum",
+    "squared difference of [0, 1] frames, sum over C, H, W (what OpenSTL calls MSE)",
+    "per frame",
+    "lower",
+    (0, float("inf")),
+    mse_sum,
+)
+MAE_SUM = Metric(
+    "mae-sum",
+    "absolute difference of [0, 1] frames, sum over C, H, W (what OpenSTL calls MAE)",
+    "per frame",
+    "lower",
+    (0, float("inf")),
+    mae_sum,
+)
+PSNR = Metric("psnr", "10 log10(1 / mse) of each frame, peak 1, at most 100 dB", "dB", "higher", (0, MAX_PSNR), psnr)

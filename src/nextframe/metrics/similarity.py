@@ -1,0 +1,113 @@
+"""Structural similarity (Wang et al. 2004), with today's window and data range, and as OpenSTL published it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nextframe.core.errors import UserError
+from nextframe.metrics.metric import Metric
+from nextframe.metrics.pixel import FRAME
+
+K1, K2 = 0.01, 0.03
+SMALLEST_MSSSIM = 176  # 16 times 11: four halvings leave room for the window
+
+
+def gaussian_window() -> Tensor:
+    """Return the 11 weights of a Gaussian with sigma 1.5."""
+    weights = torch.exp(-(torch.arange(-5.0, 6.0, dtype=torch.float64) ** 2) / (2 * 1.5**2))
+    return weights / weights.sum()
+
+
+def uniform_window() -> Tensor:
+    """Return 7 equal weights."""
+    return torch.full((7,), 1 / 7, dtype=torch.float64)
+
+
+def ssim(prediction: Tensor, target: Tensor, window: Tensor, data_range: float, correction: float = 1.0) -> Tensor:
+    """Return SSIM of each frame, (B, T): mean over channels and over the places where the window fits inside.
+
+    Args:
+        prediction: (B, T, C, H, W). A frame smaller than the window is padded by repeating its edge.
+        target: the same shape.
+        window: weights along one axis; the window is their product over both.
+        data_range: L in the constants (K1 L)^2 and (K2 L)^2.
+        correction: factor on variances and covariance: n / (n - 1) makes them those of a sample.
+    """
+    x, y = (_fit(frames.flatten(0, 1), len(window)) for frames in (prediction, target))  # (B * T, C, H, W)
+    mean_x, mean_y = _filter(x, window), _filter(y, window)
+    var_x = (_filter(x * x, window) - mean_x**2) * correction
+    var_y = (_filter(y * y, window) - mean_y**2) * correction
+    covariance = (_filter(x * y, window) - mean_x * mean_y) * correction
+    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    structure = (2 * covariance + c2) / (var_x + var_y + c2)
+    return (luminance * structure).mean(FRAME).view(prediction.shape[:2])
+
+
+def _fit(frames: Tensor, window: int) -> Tensor:
+    below, right = (max(0, window - side) for side in frames.shape[-2:])
+    return F.pad(frames, (0, right, 0, below), mode="replicate") if below or right else frames
+
+
+def _filter(frames: Tensor, window: Tensor) -> Tensor:
+    """Convolve (N, C, H, W) with the window along both axes, without padding."""
+    channels, size = frames.shape[1], len(window)
+    weights = window.to(frames).expand(channels, 1, size)
+    rows = F.conv2d(frames, weights.reshape(channels, 1, size, 1), groups=channels)
+    return F.conv2d(rows, weights.reshape(channels, 1, 1, size), groups=channels)
+
+
+def ssim_standard(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return SSIM as defined today: Gaussian 11x11 window, sigma 1.5, data range 1."""
+    return ssim(prediction, target, gaussian_window(), data_range=1.0)
+
+
+def ssim_openstl(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return SSIM as in OpenSTL's tables: clipped frames, uniform 7x7 window, sample covariance, data range 2.
+
+    Old scikit-image took 2 for the range of any float image; frames in [0, 1] then score too high.
+    """
+    return ssim(prediction.clamp(0, 1), target.clamp(0, 1), uniform_window(), 2.0, correction=49 / 48)
+
+
+def msssim(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return multi-scale SSIM (Wang et al. 2003) of each frame: five scales, Gaussian 11x11 window, data range 1.
+
+    Raises:
+        UserError: a side under 176 pixels, of which four halvings leave less than the window.
+    """
+    height, width = prediction.shape[-2:]
+    if min(height, width) < SMALLEST_MSSSIM:
+        raise UserError(f"msssim needs frames of at least {SMALLEST_MSSSIM} pixels a side, not {height}x{width}")
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as multiscale
+
+    values: Tensor = multiscale(prediction.flatten(0, 1), target.flatten(0, 1), data_range=1.0, reduction="none")
+    return values.view(prediction.shape[:2])
+
+
+SSIM = Metric(
+    "ssim",
+    "structural similarity, Gaussian 11x11 window (sigma 1.5), data range 1, mean over channels",
+    "1",
+    "higher",
+    (-1, 1),
+    ssim_standard,
+)
+SSIM_OPENSTL = Metric(
+    "ssim-openstl",
+    "structural similarity as in OpenSTL's tables: uniform 7x7 window, data range 2 (too high by design)",
+    "1",
+    "higher",
+    (-1, 1),
+    ssim_openstl,
+)
+MSSSIM = Metric(
+    "msssim",
+    "multi-scale structural similarity, 5 scales, Gaussian 11x11 window, data range 1; sides of at least 176",
+    "1",
+    "higher",
+    (0, 1),
+    msssim,
+)
