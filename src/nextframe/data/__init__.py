@@ -13,6 +13,8 @@ __all__ = ["DATASETS", "ClipSet", "DataConfig", "open_data"]
 DATASETS: Registry = Registry("data set")  # type: ignore[type-arg]
 
 DATASETS.add("moving-digits", "nextframe.data.moving_digits:open_moving_digits")
+DATASETS.add("moving-mnist", "nextframe.data.moving_mnist:open_moving_mnist")
+DATASETS.add("fashion", "nextframe.data.moving_mnist:open_fashion")
 
 
 def open_data(config: DataConfig) -> ClipSet:

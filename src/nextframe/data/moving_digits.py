@@ -11,6 +11,7 @@ import torch
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.core.config import Config
@@ -86,7 +87,10 @@ class MovingDigits(ClipSet):
         random = uniforms(derive_seed("moving-digits", split, seed), indices, self.options.count * SLOTS)
         which, positions = self._plan(split, random.reshape(len(indices), self.options.count, SLOTS))
         frames = draw(self.digits.of(split), which, positions, self.frame_shape[1:], self._motion)
-        clips = torch.from_numpy(frames).unsqueeze(2)  # (B, T, 1, H, W)
+        return self._clip(torch.from_numpy(frames).unsqueeze(2))
+
+    def _clip(self, clips: Tensor) -> Clip:
+        """Cut grey sequences (B, T, 1, H, W) into context and target, in the colours that were asked for."""
         if self.frame_shape[0] == 3:
             clips = clips.expand(-1, -1, 3, -1, -1).contiguous()
         return Clip(clips[:, : self.task.context], clips[:, self.task.context :])
