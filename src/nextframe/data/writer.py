@@ -1,0 +1,159 @@
+"""Frames to a file; the ending decides the format. A file appears whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nextframe.core.clip import as_uint8
+from nextframe.core.errors import BadInputError, UserError
+
+LOG = logging.getLogger(__name__)
+Frames = NDArray[np.uint8]  # (T, H, W, C), C is 1 or 3
+GIF_FASTEST = 50.0  # frames per second: viewers slow a GIF with shorter delays down to ten
+
+
+def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float = 10.0) -> Path:
+    """Write frames to `path`, in the format that its ending names.
+
+    * .gif: every frame is kept, also one equal to the one before it; grey frames are exact, colour frames share one
+      palette of 256. Delays are hundredths of a second; faster than 50 frames/s is written as 50.
+    * .mp4: H.264 in yuv420p, which plays everywhere; an odd height or width repeats its last row or column.
+    * .png: one picture, the frames side by side.
+    * .npy: uint8 (T, H, W), or (T, H, W, C) in colour, time first.
+
+    Args:
+        path: the file; missing folders are made.
+        frames: (T, C, H, W), C 1 or 3; uint8, or float in [0, 1].
+        fps: frames per second.
+
+    Raises:
+        UserError: an unknown ending, no frames, or frames of another shape.
+        BadInputError: the file cannot be written there.
+    """
+    path = Path(path)
+    encode = check_ending(path)
+    if frames.ndim != 4 or frames.shape[1] not in (1, 3) or 0 in frames.shape:
+        raise UserError(f"frames to write must be (T, C, H, W) with 1 or 3 channels, not {tuple(frames.shape)}")
+    if not 0 < fps < 10_000:
+        raise UserError(f"cannot write {fps} frames per second")
+    pixels = as_uint8(frames).cpu().permute(0, 2, 3, 1).contiguous().numpy()  # (T, H, W, C)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        encode(temporary, pixels, fps)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise BadInputError(path, f"cannot be written ({error.strerror or error})", "give another place") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def check_ending(path: Path) -> Callable[[Path, Frames, float], None]:
+    """Return what writes files like `path`; UserError that says which endings there are."""
+    encode = ENCODERS.get(path.suffix.lower())
+    if encode is None:
+        endings = ", ".join(sorted(ENCODERS))
+        raise UserError(f"{path}: cannot write '{path.suffix or path.name}' files; use one of {endings}")
+    return encode
+
+
+def _write_gif(path: Path, pixels: Frames, fps: float) -> None:
+    import av
+
+    if fps > GIF_FASTEST:
+        LOG.info("%s: a GIF shows at most %g frames/s; it is written at that rate", path.name, GIF_FASTEST)
+    rate = min(fps, GIF_FASTEST)
+    grey = pixels.shape[3] == 1
+    options = {"final_delay": str(round(100 / rate))}  # else the last frame stands for a tenth of a second
+    with av.open(str(path), "w", format="gif", options=options) as container:
+        stream: Any = container.add_stream("gif", rate=100)
+        stream.height, stream.width = pixels.shape[1:3]
+        stream.pix_fmt = "gray" if grey else "pal8"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 100)
+        numbered = _numbered(pixels, "gray" if grey else "rgb24", 100 / rate)
+        for frame in numbered if grey else _with_palette(numbered, *pixels.shape[1:3]):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _numbered(pixels: Frames, form: str, ticks: float) -> Iterator[Any]:
+    """Yield PyAV frames, frame t shown from t * ticks hundredths of a second on."""
+    import av
+
+    for number, image in enumerate(pixels):
+        frame: Any = av.VideoFrame.from_ndarray(image[..., 0] if form == "gray" else image, format=form)
+        frame.pts, frame.time_base = round(number * ticks), Fraction(1, 100)
+        yield frame
+
+
+def _with_palette(frames: Iterator[Any], height: int, width: int) -> Iterator[Any]:
+    """Yield colour frames as indices into one palette made for all of them (FFmpeg's palettegen and paletteuse)."""
+    import av.filter
+
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=Fraction(1, 100))
+    split = graph.add("split")
+    palette = graph.add("palettegen", "reserve_transparent=0")
+    use, sink = graph.add("paletteuse"), graph.add("buffersink")
+    source.link_to(split)
+    split.link_to(use, 0, 0)
+    split.link_to(palette, 1, 0)
+    palette.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    for frame in frames:
+        graph.push(frame)
+    graph.push(None)
+    while True:
+        try:
+            yield graph.pull()
+        except (av.error.EOFError, av.error.BlockingIOError):
+            return
+
+
+def _write_mp4(path: Path, pixels: Frames, fps: float) -> None:
+    import av
+
+    height, width = pixels.shape[1:3]
+    if height % 2 or width % 2:
+        LOG.info("%s: H.264 needs even sizes: the last row or column of %dx%d is repeated", path.name, width, height)
+        pixels = np.pad(pixels, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    if pixels.shape[3] == 1:
+        pixels = np.repeat(pixels, 3, axis=3)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width = pixels.shape[1:3]
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "16"}
+        for image in pixels:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def _write_png(path: Path, pixels: Frames, fps: float) -> None:
+    from PIL import Image
+
+    strip = np.concatenate(list(pixels), axis=1)  # (H, T * W, C)
+    Image.fromarray(strip[..., 0] if strip.shape[2] == 1 else strip).save(path, format="PNG", optimize=True)
+
+
+def _write_npy(path: Path, pixels: Frames, fps: float) -> None:
+    with path.open("wb") as file:
+        np.save(file, pixels[..., 0] if pixels.shape[3] == 1 else pixels, allow_pickle=False)
+
+
+ENCODERS: dict[str, Callable[[Path, Frames, float], None]] = {
+    ".gif": _write_gif,
+    ".mp4": _write_mp4,
+    ".png": _write_png,
+    ".npy": _write_npy,
+}

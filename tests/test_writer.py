@@ -1,0 +1,101 @@
+"""The writer: what is written can be read back, whole, at its size, rate and number of frames."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nextframe.core.errors import UserError
+from nextframe.data.reader import open_source
+from nextframe.data.writer import write_video
+
+
+def colours(frames: int, height: int, width: int, channels: int = 3) -> torch.Tensor:
+    """Smooth colours that change from frame to frame, uint8 (T, C, H, W)."""
+    t, c, y, x = np.ogrid[0:frames, 0:channels, 0:height, 0:width]
+    wave = 127.5 + 100 * np.sin(0.4 * t + 1.5 * c + y / 9) * np.cos(x / 11)
+    return torch.from_numpy(wave.astype(np.uint8))
+
+
+@pytest.mark.parametrize(("height", "width", "channels"), [(32, 48, 3), (33, 47, 3), (33, 47, 1)])
+def test_a_gif_keeps_size_rate_and_every_frame(tmp_path, height, width, channels):
+    frames = colours(6, height, width, channels)
+    frames[3] = frames[2]  # a frame equal to the one before it must not be merged away
+    write_video(tmp_path / "a.gif", frames, fps=8)
+    with Image.open(tmp_path / "a.gif") as picture:
+        assert (picture.n_frames, picture.size) == (6, (width, height))
+        assert picture.info["loop"] == 0
+    source = open_source(tmp_path / "a.gif")
+    assert source.fps == pytest.approx(8, rel=0.02)
+    read = torch.stack(list(source.frames())).float()
+    error = (read.mean(1, keepdim=True) if channels == 1 else read) - frames.float()
+    assert error.abs().mean() < (1e-6 if channels == 1 else 4)
+
+
+def test_a_gif_that_stands_still_has_all_its_frames(tmp_path):
+    write_video(tmp_path / "still.gif", colours(1, 20, 30).repeat(5, 1, 1, 1), fps=10)
+    with Image.open(tmp_path / "still.gif") as picture:
+        assert picture.n_frames == 5
+
+
+@pytest.mark.parametrize(("height", "width", "written"), [(48, 64, (48, 64)), (51, 65, (52, 66))])
+def test_an_mp4_plays_everywhere(tmp_path, height, width, written):
+    import av
+
+    frames = colours(7, height, width)
+    write_video(tmp_path / "a.mp4", frames, fps=29.97)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+    source = open_source(tmp_path / "a.mp4")
+    assert (source.height, source.width) == written
+    assert source.fps == pytest.approx(29.97, rel=1e-3)
+    read = torch.stack(list(source.frames()))
+    assert len(read) == 7
+    assert (read[:, :, :height, :width].float() - frames.float()).abs().mean() < 4
+
+
+def test_a_png_is_the_frames_side_by_side(tmp_path):
+    frames = colours(3, 10, 14)
+    write_video(tmp_path / "a.png", frames)
+    strip = np.asarray(Image.open(tmp_path / "a.png"))
+    assert strip.shape == (10, 42, 3)
+    assert np.array_equal(strip[:, 14:28], frames[1].permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_npy_is_exact_and_time_first(tmp_path, channels):
+    frames = colours(3, 10, 14, channels)
+    write_video(tmp_path / "a.npy", frames)
+    read = np.load(tmp_path / "a.npy", allow_pickle=False)
+    assert read.shape == ((3, 10, 14) if channels == 1 else (3, 10, 14, 3))
+    assert np.array_equal(read.reshape(3, 10, 14, channels), frames.permute(0, 2, 3, 1).numpy())
+
+
+def test_floats_are_rounded_to_the_nearest_level(tmp_path):
+    write_video(tmp_path / "a.npy", torch.tensor([0.0, 0.4999 / 255, 0.5001 / 255, 2.0]).view(1, 1, 2, 2))
+    assert np.load(tmp_path / "a.npy").flatten().tolist() == [0, 0, 1, 255]
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "says"),
+    [
+        ("a.avi", colours(2, 8, 8), r"cannot write '\.avi' files; use one of \.gif, \.mp4, \.npy, \.png"),
+        ("a.gif", colours(2, 8, 8)[:0], "must be"),
+        ("a.gif", colours(2, 8, 8)[0], "must be"),
+    ],
+)
+def test_wrong_requests_are_refused_and_nothing_is_written(tmp_path, name, frames, says):
+    with pytest.raises(UserError, match=says):
+        write_video(tmp_path / name, frames)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.npy", colours(2, 8, 8))
+    before = (tmp_path / "a.npy").read_bytes()
+    monkeypatch.setattr(np, "save", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(UserError, match="No space left on device"):
+        write_video(tmp_path / "a.npy", colours(3, 8, 8))
+    assert (tmp_path / "a.npy").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
