@@ -1,0 +1,178 @@
+"""From the end of any video to the frames that come after it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nextframe.checkpoint import model_name, resolve_model
+from nextframe.core.clip import as_float
+from nextframe.core.device import resolve_device
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.seeding import torch_generator
+from nextframe.data.fit import fit_frame
+from nextframe.data.reader import open_source
+from nextframe.data.source import Color, Source
+from nextframe.models.base import Predictor
+
+LOG = logging.getLogger(__name__)
+DEFAULT_CONTEXT = 10  # frames given to a model that takes any number of them
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Frames on the CPU, float in [0, 1]: what was given, what was predicted, and what really came where known."""
+
+    context: Tensor  # (T, C, H, W)
+    samples: Tensor  # (S, n, C, H, W): S futures
+    truth: Tensor | None  # (n, C, H, W)
+    fps: float
+    source: str
+    model: str
+
+    @property
+    def frames(self) -> Tensor:
+        """The predicted frames (n, C, H, W); the first of several futures."""
+        return self.samples[0]
+
+
+def predict(
+    video: str | os.PathLike[str],
+    model: str | os.PathLike[str] | Predictor,
+    frames: int = 10,
+    *,
+    samples: int = 1,
+    compare: bool = False,
+    context: int | None = None,
+    at: int | None = None,
+    stride: int = 1,
+    seed: int = 0,
+    size: Size | None = None,
+    device: str = "auto",
+) -> Prediction:
+    """Predict the frames that come after the end of a video, or after any frame of it.
+
+    Only the frames that the model is given are held in memory, however long the video is.
+
+    Args:
+        video: a video, an animation, a folder of images or an array file.
+        model: a baseline's name, a run or model folder, or a model.
+        frames: how many to predict; need not be the trained horizon.
+        samples: how many futures; a model without randomness gives the same one each time.
+        compare: keep the last `frames` frames back, predict them, and return them as truth.
+        context: how many frames to give; None: as many as the model was trained with, at most those there are.
+        at: the number of the first predicted frame, counted from 0; None: after the last (with compare: the
+            last ones).
+        stride: take every stride-th frame.
+        seed: of a model with randomness.
+        size: (height, width) to scale and crop the frames to; None: the video's own size.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        BadInputError: a video that cannot be read or has too few frames; the line says how many are needed.
+        UserError: a model that is unknown, untrained, or does not take such frames.
+    """
+    if frames < 1 or samples < 1 or (context is not None and context < 1):
+        raise UserError(f"frames, samples and context must be at least 1, not {frames}, {samples}, {context}")
+    net = resolve_model(model)
+    source = open_source(video, stride=stride)
+    _bridge_channels(source, net)
+    shown = _read(source, net, context, frames if compare else 0, at)
+    if size is not None:
+        shown = torch.stack([fit_frame(frame, size, "crop") for frame in shown])
+    given, truth = (shown[:-frames], shown[-frames:]) if compare else (shown, None)
+    asked = Prediction(
+        context=as_float(given),
+        samples=torch.empty(0),
+        truth=None if truth is None else as_float(truth),
+        fps=source.fps,
+        source=source.name,
+        model=model_name(net),
+    )
+    return replace(asked, samples=_futures(net, asked.context, frames, samples, seed, device))
+
+
+def _futures(net: Predictor, given: Tensor, frames: int, samples: int, seed: int, device: str) -> Tensor:
+    """Run the model on (T, C, H, W) and return (S, n, C, H, W) on the CPU, in the size of what was given."""
+    if samples > 1 and not net.capabilities.stochastic:
+        LOG.warning("%s has no randomness: its %d samples are the same", model_name(net), samples)
+    where = resolve_device(device)
+    own, working = tuple(given.shape[-2:]), _model_size(net, given)
+    batch = _stretch(given, working).unsqueeze(0).to(where)  # (1, T, C, H, W)
+    generator = torch_generator(seed, "predict", device=where)
+    future = net.to(where).predict(batch, frames, samples=samples, generator=generator).float().cpu()
+    future = future.reshape(samples, frames, *future.shape[-3:])  # one video, so no batch axis
+    return torch.stack([_stretch(one, (own[0], own[1])) for one in future])
+
+
+def _model_size(net: Predictor, given: Tensor) -> Size:
+    """Return the size to predict at: the frames' own, but for a model that takes its trained one only."""
+    own: Size = (given.shape[-2], given.shape[-1])
+    trained = net.trained.size if net.trained else None
+    if trained is None or trained == own:
+        return own
+    text = f"{model_name(net)} was trained on {_times(trained)}, the video is {_times(own)}"
+    if net.capabilities.any_size:
+        LOG.warning("%s: predicting at the video's size; --size %s gives the trained one", text, _times(trained))
+        return own
+    LOG.warning("%s and it takes no other size: frames are stretched to it and back", text)
+    return trained
+
+
+def _bridge_channels(source: Source, net: Predictor) -> None:
+    """Make the source give the channels that the model takes, and say so."""
+    channels = net.capabilities.channels
+    if channels is None or channels == source.channels:
+        return
+    color: Color | None = {1: "grey", 3: "rgb"}.get(channels)  # type: ignore[assignment]
+    if color is None:
+        raise UserError(f"{model_name(net)} takes {channels} channels: a video has 1 or 3")
+    LOG.warning("%s takes %s frames: %s is predicted in %s", model_name(net), color, source.name, color)
+    source.color = color
+
+
+def _read(source: Source, net: Predictor, asked: int | None, kept_back: int, at: int | None) -> Tensor:
+    """Return context frames and then `kept_back` frames of truth, uint8 (T, C, H, W)."""
+    can = net.capabilities
+    usual = net.trained.context if net.trained else DEFAULT_CONTEXT
+    want = asked or max(can.min_context, min(usual, can.max_context or usual))
+    need = asked or can.min_context
+    if at is None:
+        shown = source.last(want + kept_back)
+        given = len(shown) - kept_back
+    else:
+        given = min(at, want)
+        shown = source.clip(at - given, given + kept_back) if given >= need else torch.empty(0)
+    if given < need:
+        raise _too_few(source.path, f"{model_name(net)} needs {need} context frame(s)", given, kept_back, at)
+    if given < want:
+        LOG.warning("%s: %s is given %d frames instead of %d", source.name, model_name(net), given, want)
+    return shown
+
+
+def _too_few(path: Path, need: str, given: int, kept_back: int, at: int | None) -> BadInputError:
+    if at is not None:
+        return BadInputError(path, f"there are {given} frames before frame {at}, {need}", "choose a later frame")
+    have = f"has {given + kept_back} frame(s)"
+    if kept_back:
+        what = f"{have}, {need} and the comparison {kept_back} more"
+        return BadInputError(path, what, "predict fewer frames, or give a longer video")
+    return BadInputError(path, f"{have}, {need}", "give a longer video")
+
+
+def _stretch(frames: Tensor, size: Size) -> Tensor:
+    """Return (T, C, H, W) frames at `size`, whatever that does to their proportions."""
+    if tuple(frames.shape[-2:]) == size:
+        return frames
+    return F.interpolate(frames, size=size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def _times(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"

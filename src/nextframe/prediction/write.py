@@ -1,0 +1,73 @@
+"""A prediction as a file: the bare frames, or a picture that compares them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nextframe.core.clip import as_uint8
+from nextframe.core.errors import BadInputError
+from nextframe.data.writer import write_video
+from nextframe.prediction.pictures import comparison_animation, comparison_strip
+from nextframe.prediction.predict import Prediction
+
+
+def write_prediction(prediction: Prediction, path: str | os.PathLike[str], *, with_context: bool = False) -> Path:
+    """Write a prediction as .gif, .mp4, .png or .npy.
+
+    One future without truth: exactly the predicted frames, in their own size and at the video's fps. With truth or
+    several futures, pictures become panels with names and coloured borders: a .png has rows context, truth and
+    prediction over time; a .gif or .mp4 has truth left and predictions right, playing the context first. A .npy has
+    the bare frames only, uint8 (T, H, W[, C]) or, of several futures, (S, T, H, W, C).
+
+    Args:
+        prediction: what `predict` returned.
+        path: where; the ending decides the format.
+        with_context: put the context before the predicted frames.
+
+    Raises:
+        UserError: an ending that is not known, or a folder that cannot be written to.
+    """
+    path = Path(path)
+    several = len(prediction.samples) > 1
+    if path.suffix.lower() == ".npy" and several:
+        _write_stacked(prediction, path, with_context)
+    elif path.suffix.lower() != ".npy" and (several or prediction.truth is not None):
+        write_video(path, _compared(prediction, path, with_context), prediction.fps)
+    else:
+        frames = prediction.frames
+        write_video(path, torch.cat([prediction.context, frames]) if with_context else frames, prediction.fps)
+    return path
+
+
+def _compared(prediction: Prediction, path: Path, with_context: bool) -> Tensor:
+    """Return the panels as frames (T, 3, H, W); a picture is one frame."""
+    names = [prediction.model]
+    if len(prediction.samples) > 1:
+        names = [f"{prediction.model} {number}" for number in range(1, len(prediction.samples) + 1)]
+    futures = dict(zip(names, prediction.samples, strict=True))
+    context = prediction.context if with_context or prediction.truth is not None else None
+    if path.suffix.lower() == ".png":
+        return comparison_strip(context, prediction.truth, futures).unsqueeze(0)
+    return comparison_animation(context, prediction.truth, futures)
+
+
+def _write_stacked(prediction: Prediction, path: Path, with_context: bool) -> None:
+    futures = prediction.samples  # (S, n, C, H, W)
+    if with_context:
+        futures = torch.cat([prediction.context.expand(len(futures), -1, -1, -1, -1), futures], dim=1)
+    array = as_uint8(futures).permute(0, 1, 3, 4, 2).contiguous().numpy()  # (S, T, H, W, C)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise BadInputError(path, f"cannot be written ({error.strerror or error})", "give another place") from None
+    finally:
+        temporary.unlink(missing_ok=True)

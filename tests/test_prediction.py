@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import logging
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from nextframe.checkpoint import save_model
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.data.reader import open_source, read_video
+from nextframe.models import MODELS
+from nextframe.models.base import Capabilities, TrainedTask
+from nextframe.prediction import Prediction, predict, write_prediction
+from tiny import Tiny, TinyConfig
+
+
+@pytest.fixture(autouse=True)
+def _tiny_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS._entries, "tiny", "tiny:Tiny")
+    monkeypatch.setitem(MODELS._entries, "noisy", Noisy)
+
+
+class Noisy(Tiny):
+    """Every future is the last frame plus noise of its own."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(stochastic=True)
+
+    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+        noise = torch.rand(context.shape[0], horizon, *context.shape[2:], generator=generator)
+        return (context[:, -1:] + noise) / 2
+
+
+def clip(path: Path, frames: int, channels: int = 1, size: tuple[int, int] = (10, 14)) -> Path:
+    """Write a video whose frame t has the value t / 50 (grey), on the first channel only where it is coloured."""
+    array = np.zeros((frames, *size, channels), dtype=np.uint8)
+    array[..., 0] = (np.arange(frames) * 5).reshape(-1, 1, 1)
+    np.save(path, array)
+    return path
+
+
+def values(frames: Tensor) -> list[int]:
+    """Return the value of the first pixel of each frame, in fives."""
+    return (frames[:, 0, 0, 0] * 255 / 5).round().int().tolist()
+
+
+def trained(task: TrainedTask, any_size: bool = True) -> Tiny:
+    model = Tiny(TinyConfig(any_size=any_size))
+    model.trained = task
+    return model
+
+
+def test_the_prediction_goes_on_where_the_video_ends(tmp_path: Path) -> None:
+    found = predict(clip(tmp_path / "v.npy", 20), "linear", 3)
+    assert values(found.context) == list(range(10, 20))
+    assert values(found.frames) == [20, 21, 22]
+    assert found.truth is None
+    assert (found.source, found.model, found.fps) == ("v.npy", "linear", 10.0)
+
+
+def test_compare_keeps_the_last_frames_back(tmp_path: Path) -> None:
+    found = predict(clip(tmp_path / "v.npy", 20), "copy-last", 4, compare=True)
+    assert values(found.context) == list(range(6, 16))
+    assert found.truth is not None
+    assert values(found.truth) == [16, 17, 18, 19]
+    assert values(found.frames) == [15] * 4
+
+
+def test_any_place_of_the_video(tmp_path: Path) -> None:
+    video = clip(tmp_path / "v.npy", 20)
+    found = predict(video, "linear", 2, at=7, context=3, compare=True)
+    assert values(found.context) == [4, 5, 6]
+    assert found.truth is not None
+    assert values(found.truth) == [7, 8] == values(found.frames)
+    assert values(predict(video, "linear", 1, at=2).context) == [0, 1]
+    assert values(predict(video, "linear", 1, at=20).frames) == [20]
+
+
+def test_stride(tmp_path: Path) -> None:
+    found = predict(clip(tmp_path / "v.npy", 20), "linear", 2, stride=3, context=2)
+    assert values(found.context) == [16, 19]
+    assert values(found.frames) == [22, 25]
+    assert found.fps == pytest.approx(10 / 3)
+
+
+def test_as_much_context_as_the_model_was_trained_with(tmp_path: Path) -> None:
+    found = predict(clip(tmp_path / "v.npy", 20), trained(TrainedTask(context=4, horizon=2)), 5)
+    assert values(found.context) == [16, 17, 18, 19]
+    assert len(found.frames) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({}, r"v\.npy: has 1 frame\(s\), linear needs 2 context frame\(s\); give a longer video"),
+        ({"context": 5}, r"has 1 frame\(s\), linear needs 5 context"),
+        ({"compare": True}, r"has 1 frame\(s\), linear needs 2 context frame\(s\) and the comparison 10 more"),
+        ({"at": 1}, r"there are 1 frames before frame 1, linear needs 2 .*; choose a later frame"),
+    ],
+)
+def test_too_few_frames_is_a_line_with_numbers(options: dict[str, int], line: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=line):
+        predict(clip(tmp_path / "v.npy", 1), "linear", 10, **options)  # type: ignore[arg-type]
+
+
+def test_nonsense_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at least 1"):
+        predict(clip(tmp_path / "v.npy", 5), "copy-last", 0)
+
+
+def test_a_grey_model_on_a_colour_video_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        found = predict(clip(tmp_path / "v.npy", 5, channels=3), trained(TrainedTask(context=2, horizon=1)), 2)
+    assert found.context.shape == (2, 1, 10, 14)
+    assert found.context[1, 0, 0, 0].item() * 255 == pytest.approx(0.299 * 20, abs=0.5)  # luma of pure red
+    assert "tiny takes grey frames: v.npy is predicted in grey" in caplog.text
+
+
+def test_a_model_trained_at_another_size_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    video = clip(tmp_path / "v.npy", 5)
+    with caplog.at_level(logging.INFO):
+        found = predict(video, trained(TrainedTask(context=2, horizon=1, size=(8, 8))), 2)
+    assert found.frames.shape == (2, 1, 10, 14)
+    assert "trained on 8x8, the video is 10x14" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        found = predict(video, trained(TrainedTask(context=2, horizon=1, size=(8, 8)), any_size=False), 2)
+    assert found.frames.shape == (2, 1, 10, 14)
+    assert "takes no other size: frames are stretched to it and back" in caplog.text
+
+
+def test_a_size_that_is_asked_for(tmp_path: Path) -> None:
+    found = predict(clip(tmp_path / "v.npy", 5), "copy-last", 2, size=(6, 5))
+    assert found.context.shape == (5, 1, 6, 5)
+    assert found.frames.shape == (2, 1, 6, 5)
+
+
+def test_several_futures_differ_and_the_seed_decides(tmp_path: Path) -> None:
+    video, model = clip(tmp_path / "v.npy", 5), Noisy(TinyConfig())
+    first, again, other = (predict(video, model, 2, samples=3, seed=seed).samples for seed in (1, 1, 2))
+    assert first.shape == (3, 2, 1, 10, 14)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first[0], first[1])
+
+
+def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
+    np.lib.format.open_memmap(tmp_path / "v.npy", "w+", np.uint8, (20_000, 64, 64)).flush()  # 80 MB, sparse on disk
+    tracemalloc.start()
+    predict(tmp_path / "v.npy", "copy-last", 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6
+
+
+def test_a_saved_model_predicts_what_it_did_before(tmp_path: Path) -> None:
+    video, model = clip(tmp_path / "v.npy", 6), trained(TrainedTask(context=3, horizon=2, size=(10, 14), channels=1))
+    save_model(model, tmp_path / "run" / "model")
+    assert torch.equal(predict(video, tmp_path / "run", 4).samples, predict(video, model, 4).samples)
+
+
+def random_prediction(samples: int = 1, truth: bool = False, channels: int = 3) -> Prediction:
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.rand(samples, 4, channels, 11, 13, generator=generator)
+    context = torch.rand(3, channels, 11, 13, generator=generator)
+    return Prediction(context, frames, frames[0].flip(0) if truth else None, 12.5, "v.mp4", "flow")
+
+
+@pytest.mark.parametrize("ending", ["gif", "mp4", "png", "npy"])
+@pytest.mark.parametrize("with_context", [False, True])
+def test_files_hold_exactly_the_frames(ending: str, with_context: bool, tmp_path: Path) -> None:
+    path = write_prediction(random_prediction(), tmp_path / f"out.{ending}", with_context=with_context)
+    count = 7 if with_context else 4
+    if ending == "png":
+        assert Image.open(path).size == (13 * count, 11)
+        return
+    frames, fps = read_video(path)
+    assert len(frames) == count
+    size = (12, 14) if ending == "mp4" else (11, 13)  # H.264 needs even sizes
+    assert tuple(frames.shape[1:]) == (3, *size)
+    assert fps == pytest.approx(10 if ending == "npy" else 12.5)
+    if ending == "npy":
+        assert torch.equal(frames[-4:].float(), (random_prediction().frames * 255).round())
+
+
+def test_comparisons_are_panels(tmp_path: Path) -> None:
+    found = random_prediction(truth=True)
+    animation, _ = read_video(write_prediction(found, tmp_path / "out.gif"))
+    assert len(animation) == 7  # context and future
+    assert animation.shape[3] > 2 * 13  # truth and prediction side by side
+    picture = Image.open(write_prediction(found, tmp_path / "out.png"))
+    assert picture.height > 3 * 11
+    assert np.load(write_prediction(found, tmp_path / "out.npy")).shape == (4, 11, 13, 3)
+
+
+def test_several_futures_side_by_side_or_stacked(tmp_path: Path) -> None:
+    one = read_video(write_prediction(random_prediction(1, truth=True), tmp_path / "1.gif"))[0]
+    three = read_video(write_prediction(random_prediction(3, truth=True), tmp_path / "3.gif"))[0]
+    assert three.shape[3] > one.shape[3] * 1.5
+    stacked = np.load(write_prediction(random_prediction(3), tmp_path / "3.npy"))
+    assert stacked.shape == (3, 4, 11, 13, 3)
+    assert np.array_equal(stacked, np.rint(random_prediction(3).samples.permute(0, 1, 3, 4, 2).numpy() * 255))
+    assert open_source(tmp_path / "3.npy").sequences == 3  # and it can be read again
+    longer = np.load(write_prediction(random_prediction(3), tmp_path / "4.npy", with_context=True))
+    assert longer.shape == (3, 7, 11, 13, 3)
+
+
+def test_unknown_ending_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'\.avi'"):
+        write_prediction(random_prediction(truth=True), tmp_path / "out.avi")
+
+
+VIDEOS = [
+    ("videos/imageio__test_images/realshort.mp4", (240, 320)),
+    ("videos/damianomal__Shearlet-Framework/person01_handwaving_d1_uncomp.avi", (120, 160)),
+    ("gifs_misc/malik-ali__DeepGIFs/0_real.gif", (64, 64)),
+    ("gifs_misc/jmhobbs__cultofthepartyparrot.com/angelparrot.gif", (63, 128)),
+]
+
+
+@pytest.mark.parametrize(("name", "size"), VIDEOS)
+@pytest.mark.parametrize("model", ["copy-last", "flow"])
+def test_real_videos(shared: Path, name: str, size: tuple[int, int], model: str, tmp_path: Path) -> None:
+    source = shared / name
+    found = predict(source, model, 5)
+    tail = open_source(source).last(2).float() / 255
+    assert torch.equal(found.context[-2:], tail)
+    assert found.frames.shape == (5, tail.shape[1], *size)
+    assert found.fps == open_source(source).fps
+    if model == "copy-last":
+        assert torch.equal(found.frames, tail[-1:].expand(5, -1, -1, -1))
+    written, fps = read_video(write_prediction(found, tmp_path / "out.gif"))
+    assert len(written) == 5
+    assert written.shape[2:] == size
+    assert fps == pytest.approx(found.fps, rel=0.06)  # delays of a GIF are whole hundredths of a second
+
+
+def test_real_comparison(shared: Path, tmp_path: Path) -> None:
+    source = shared / VIDEOS[0][0]
+    found = predict(source, "flow", 6, compare=True, context=4)
+    tail = open_source(source).last(10).float() / 255
+    assert torch.equal(found.context, tail[:4])
+    assert found.truth is not None
+    assert torch.equal(found.truth, tail[4:])
+    frames, _ = read_video(write_prediction(found, tmp_path / "out.mp4"))
+    assert len(frames) == 10
