@@ -1,1 +1,20 @@
-"""Placeholder."""
+"""A model on a split: a table, JSON and a page to look at."""
+
+from nextframe.evaluation.evaluate import DEFAULT_METRICS, clip_indices, evaluate
+from nextframe.evaluation.report import write_report
+from nextframe.evaluation.result import Evaluation, Example, Row, write_whole
+from nextframe.evaluation.run_facts import run_facts
+from nextframe.evaluation.table import show_evaluation
+
+__all__ = [
+    "DEFAULT_METRICS",
+    "Evaluation",
+    "Example",
+    "Row",
+    "clip_indices",
+    "evaluate",
+    "run_facts",
+    "show_evaluation",
+    "write_report",
+    "write_whole",
+]

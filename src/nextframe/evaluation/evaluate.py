@@ -1,0 +1,236 @@
+"""A model on a split, closed loop, every horizon step, with every baseline beside it.
+
+This is the only place that reads a test split.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nextframe.checkpoint import baseline_names, create_model, model_name, resolve_model
+from nextframe.core.clip import Clip, as_uint8
+from nextframe.core.device import resolve_device
+from nextframe.core.errors import UserError
+from nextframe.core.seeding import torch_generator
+from nextframe.data import ClipSet, DataConfig, open_data
+from nextframe.data.clipset import SPLITS, Indices, Split
+from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
+from nextframe.evaluation.run_facts import run_facts
+from nextframe.evaluation.scores import Scores
+from nextframe.metrics import METRICS, Metric
+from nextframe.models.base import Predictor, check_request
+
+LOG = logging.getLogger(__name__)
+DEFAULT_METRICS = ("mse", "mae", "psnr", "ssim", "mse-sum", "mae-sum")
+ENDLESS_CLIPS = 512  # of a generated split that has no end, where the user does not say how many
+Forecaster = Callable[[Tensor, int, torch.Generator], Tensor]
+T = TypeVar("T")
+
+
+def evaluate(
+    model: str | os.PathLike[str] | Predictor,
+    data: ClipSet | DataConfig,
+    split: Split = "test",
+    *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    baselines: Literal["all"] | Sequence[str] = "all",
+    clips: int | None = None,
+    batch: int = 16,
+    device: str = "auto",
+    seed: int = 0,
+    compat: str | None = None,
+    examples: int = 0,
+    name: str | None = None,
+    command: str | None = None,
+) -> Evaluation:
+    """Measure a model on a split: it predicts the whole horizon from the context alone, as in real use.
+
+    Values are averaged over the clips of a source, then over sources; predictions are not kept, but for `examples`.
+
+    Args:
+        model: a run or model folder, a baseline's name, or a model.
+        data: the clips, or what to open; their horizon need not be the trained one.
+        split: "train", "val" or "test".
+        metrics: names from METRICS; the first is the main one.
+        baselines: "all" (every model that needs no training, and the all-zero prediction), or names.
+        clips: measure this many, evenly chosen; None: all.
+        batch: how many at a time; no result depends on it for a model without randomness.
+        device: "auto", "cpu", "cuda" or "mps".
+        seed: of a model with randomness.
+        compat: "openstl" adds that project's definitions of the metrics, under names of their own.
+        examples: how many clips to keep for pictures.
+        name: what the rows call the model; None: its registered name.
+        command: what was typed, for the record; None: this process's command line.
+
+    Raises:
+        UserError: an unknown name, an empty split, or clips that the model does not take.
+    """
+    started = time.monotonic()
+    clip_set = data if isinstance(data, ClipSet) else open_data(data)
+    net, where = resolve_model(model), resolve_device(device)
+    name = name or model_name(net)
+    chosen = _metrics(metrics, compat)
+    indices = clip_indices(clip_set, split, clips)
+    runners, notes = _runners(net, name, baselines, clip_set.read(split, indices[:1]), where)
+    contest = Contest(runners, chosen, clip_set.task.horizon, where, seed)
+    kept = set(_evenly(len(indices), min(examples, len(indices))).tolist())
+    firsts = range(0, len(indices), batch)
+    for first in _watched(firsts, f"evaluate {name}", len(firsts)):
+        part = indices[first : first + batch]
+        sources = [clip_set.source(split, int(index)) for index in part]
+        positions = [place - first for place in sorted(kept) if first <= place < first + len(part)]
+        contest.add(clip_set.read(split, part), sources, positions, key=int(part[0]))
+    return Evaluation(
+        model=name,
+        rows=contest.rows(clip_set.name, split),
+        run=run_facts(command, seed, started),
+        clips=len(indices),
+        context=clip_set.task.context,
+        fps=clip_set.fps,
+        notes=[*_horizon_note(net, name, clip_set.task.horizon), *notes],
+        examples=contest.examples,
+    )
+
+
+@dataclass
+class Contest:
+    """Everything that is measured beside one another, and its sums so far."""
+
+    runners: dict[str, Forecaster]
+    metrics: list[Metric]
+    horizon: int
+    device: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.scores = {(runner, metric.name): Scores() for metric in self.metrics for runner in self.runners}
+        self.examples: list[Example] = []
+
+    def add(self, clip: Clip, sources: list[str], kept: list[int], key: int) -> None:
+        """Let every runner predict `clip`, add the values, and keep the clips at positions `kept` to look at."""
+        on_device = clip.to(self.device)
+        shown: dict[str, Tensor] = {}
+        for runner, forecast in self.runners.items():
+            generator = torch_generator(self.seed, "evaluate", key, device=self.device)
+            future = forecast(on_device.context, self.horizon, generator).float()
+            for metric in self.metrics:
+                values = metric.function(future, on_device.target)  # (B, T)
+                self.scores[runner, metric.name].add(sources, values.double().cpu().numpy())
+            shown[runner] = as_uint8(future[kept]).cpu()
+        for place, position in enumerate(kept):
+            predictions = {runner: future[place] for runner, future in shown.items()}
+            self.examples.append(
+                Example(
+                    sources[position],
+                    as_uint8(clip.context[position]),
+                    as_uint8(clip.target[position]),
+                    predictions,
+                )
+            )
+
+    def rows(self, data: str, split: str) -> list[Row]:
+        """Return a row for each metric and runner."""
+        rows = []
+        for metric in self.metrics:
+            for runner in self.runners:
+                found = self.scores[runner, metric.name].summary()
+                about = (metric.name, metric.definition, metric.unit, metric.better)
+                rows.append(Row(runner, data, split, *about, found.mean, found.ci95, found.per_step, found.n))
+        return rows
+
+
+def clip_indices(data: ClipSet, split: Split, limit: int | None) -> Indices:
+    """Return which clips of `split` are measured: all, or `limit` of them, evenly chosen.
+
+    Raises:
+        UserError: an unknown or empty split.
+    """
+    if split not in SPLITS:
+        raise UserError(f"unknown split '{split}' (one of: {', '.join(SPLITS)})")
+    if limit is not None and limit < 1:
+        raise UserError(f"clips must be at least 1, not {limit}")
+    count = data.count(split)
+    if count == 0:
+        raise UserError(f"{data.name}: the {split} split has no clips")
+    if count is None:
+        return np.arange(limit or ENDLESS_CLIPS, dtype=np.int64)
+    return _evenly(count, min(limit or count, count))
+
+
+def _evenly(count: int, chosen: int) -> Indices:
+    """Return `chosen` of range(count), evenly spaced from the first on."""
+    return np.arange(chosen, dtype=np.int64) * count // max(chosen, 1)
+
+
+def _metrics(names: Sequence[str], compat: str | None) -> list[Metric]:
+    if compat not in (None, "openstl"):
+        raise UserError(f"unknown compat '{compat}' (one of: openstl)")
+    if compat is not None:
+        names = [*names, *(name for name in METRICS if name.endswith(f"-{compat}") and name not in names)]
+    if not names:
+        raise UserError("name at least one metric")
+    return [METRICS.get(name) for name in dict.fromkeys(names)]
+
+
+def _runners(
+    net: Predictor, name: str, baselines: Literal["all"] | Sequence[str], clip: Clip, device: str
+) -> tuple[dict[str, Forecaster], list[str]]:
+    """Return the model and the baselines that can take `clip`, and a note for each that cannot."""
+    first = clip.to("cpu")
+    check_request(net.capabilities, first.context, first.horizon, name)
+    runners, notes = {name: _forecaster(net, device)}, []
+    for other in [*baseline_names(), ZERO] if baselines == "all" else baselines:
+        if other in runners:
+            continue
+        if other == ZERO:
+            runners[ZERO] = _zero
+            continue
+        rival = create_model(other)
+        try:
+            check_request(rival.capabilities, first.context, first.horizon, other)
+        except UserError as error:
+            notes.append(f"baseline {other} is left out: {error}")
+            continue
+        runners[other] = _forecaster(rival, device)
+    return runners, notes
+
+
+def _forecaster(net: Predictor, device: str) -> Forecaster:
+    net = net.to(device).eval()
+    return lambda context, horizon, generator: net.predict(context, horizon, generator=generator)
+
+
+def _zero(context: Tensor, horizon: int, generator: torch.Generator) -> Tensor:
+    return torch.zeros_like(context[:, :1]).expand(-1, horizon, -1, -1, -1)
+
+
+def _horizon_note(net: Predictor, name: str, horizon: int) -> list[str]:
+    if net.trained is None or horizon <= net.trained.horizon:
+        return []
+    return [f"{name} was trained to predict {net.trained.horizon} frames; steps after that go beyond its training"]
+
+
+def _watched(items: Iterable[T], title: str, total: int) -> Iterator[T]:
+    """Yield `items` with a progress bar on a terminal, and a log line every tenth part elsewhere."""
+    if not LOG.isEnabledFor(logging.INFO):
+        yield from items
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(items, title, total=total, console=Console(stderr=True), transient=True)
+    else:
+        for number, item in enumerate(items):
+            if number and number * 10 // total > (number - 1) * 10 // total:
+                LOG.info("%s: %d%%", title, 100 * number // total)
+            yield item

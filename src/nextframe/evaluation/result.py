@@ -1,0 +1,114 @@
+"""What an evaluation found, and its JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from nextframe.core.errors import UserError
+
+ZERO = "zero"  # the all-zero prediction, which stands beside the baselines
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one model: the mean over sources with its 95 % interval, and the mean of each horizon step."""
+
+    model: str
+    data: str
+    split: str
+    metric: str
+    definition: str
+    unit: str
+    better: Literal["lower", "higher"]
+    mean: float
+    ci95: tuple[float, float] | None
+    per_step: list[float]
+    n: int
+
+    def beats(self, other: Row) -> bool:
+        """Whether this mean is better than the other's."""
+        return self.mean < other.mean if self.better == "lower" else self.mean > other.mean
+
+
+@dataclass(frozen=True)
+class Example:
+    """One clip to look at, uint8 (T, C, H, W): what was given, what came, and what each model predicted."""
+
+    source: str
+    context: Tensor
+    truth: Tensor
+    predictions: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Rows for the model and everything beside it; `run` says how they were made."""
+
+    model: str
+    rows: list[Row]
+    run: dict[str, Any]
+    clips: int
+    context: int
+    fps: float = 10.0
+    notes: list[str] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+
+    @property
+    def models(self) -> list[str]:
+        """The evaluated model first, then its baselines."""
+        return list(dict.fromkeys(row.model for row in self.rows))
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics, the main one first."""
+        return list(dict.fromkeys(row.metric for row in self.rows))
+
+    def row(self, model: str, metric: str) -> Row:
+        """Return the row of `model` and `metric`; UserError where there is none."""
+        for row in self.rows:
+            if (row.model, row.metric) == (model, metric):
+                return row
+        raise UserError(f"there is no row for {model} and {metric}")
+
+    def ranked(self, metric: str) -> list[Row]:
+        """Return the rows of `metric`, the best first."""
+        rows = [row for row in self.rows if row.metric == metric]
+        return sorted(rows, key=lambda row: row.mean, reverse=rows[0].better == "higher")
+
+    def best_baseline(self, metric: str) -> Row | None:
+        """Return the best row of `metric` that is not the model's; None where it stands alone."""
+        others = [row for row in self.ranked(metric) if row.model != self.model]
+        return others[0] if others else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return {"rows": [...], "run": {...}} of plain values; a number that is not finite is null."""
+        return {"rows": [_finite(asdict(row)) for row in self.rows], "run": dict(self.run)}
+
+    def write_json(self, path: str | os.PathLike[str]) -> None:
+        """Write `as_json` to `path`, whole or not at all."""
+        write_whole(Path(path), json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` to `path` under a temporary name first, so that no half of it is ever seen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,53 @@
+"""Running sums of a metric: per source and horizon step, and nothing else, however many clips there are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A metric over sources: its mean, the 95 % confidence interval (None for one source), and each step's mean."""
+
+    mean: float
+    ci95: Interval | None
+    per_step: list[float]
+    n: int
+
+
+@dataclass
+class Scores:
+    """Sums of one metric of one model. Sources are the independent units: clips of one source are averaged first."""
+
+    sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, sources: Sequence[str], values: NDArray[np.float64]) -> None:
+        """Add `values` (B, T), one row for a clip of each of `sources`."""
+        for source, row in zip(sources, values, strict=True):
+            self.sums[source] = self.sums.get(source, 0.0) + row
+            self.counts[source] = self.counts.get(source, 0) + 1
+
+    def summary(self) -> Summary:
+        """Return mean and interval over sources; every source has the same weight, however many clips it has."""
+        per_source = np.stack([total / self.counts[source] for source, total in self.sums.items()])  # (n, T)
+        mean, ci95 = mean_interval(per_source.mean(axis=1))
+        return Summary(mean, ci95, [float(step) for step in per_source.mean(axis=0)], len(per_source))
+
+
+def mean_interval(values: NDArray[np.float64]) -> tuple[float, Interval | None]:
+    """Return the mean of `values` (n,) and its two-sided 95 % Student-t interval, None where n is 1."""
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+    mean, n = float(values.mean()), len(values)
+    if n < 2 or not math.isfinite(mean):
+        return mean, None
+    half = float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / math.sqrt(n))
+    return mean, (mean - half, mean + half)

@@ -1,0 +1,88 @@
+"""An evaluation on a terminal: all metrics side by side, and the main one step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nextframe.evaluation.result import Evaluation, Row
+from nextframe.evaluation.verdict import findings, headline, number, spread
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+ARROW = {"lower": "↓", "higher": "↑"}
+STEP_WIDTH, NAME_WIDTH = 9, 14  # letters of a column
+
+
+def show_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
+    """Write the finding, both tables and what should be known to `console` (standard output by default)."""
+    from rich.console import Console
+
+    console = console or Console()
+    fitting = max(2, (console.width - NAME_WIDTH) // STEP_WIDTH)
+    console.print(f"\n[bold]{evaluation.model}[/bold]: {headline(evaluation)}\n", highlight=False)
+    console.print(summary_table(evaluation))
+    console.print(step_table(evaluation, evaluation.metrics[0], fitting))
+    for line in findings(evaluation):
+        console.print(f"- {line}", highlight=False, markup=False)
+
+
+def summary_table(evaluation: Evaluation) -> Table:
+    """Return a row for each model and a column for each metric; the best is marked with a star.
+
+    Beside the main metric stands half the width of its 95 % interval.
+    """
+    first = evaluation.rows[0]
+    table = _table(f"{first.data}, {first.split} split: {evaluation.clips} clips from {first.n} sources")
+    for number_of, metric in enumerate(evaluation.metrics):
+        row = evaluation.row(evaluation.model, metric)
+        table.add_column(f"{metric} {ARROW[row.better]} ", justify="right", no_wrap=True)
+        if number_of == 0:
+            table.add_column("95 %", justify="left", no_wrap=True, style="dim")
+    for model in evaluation.models:
+        cells = [_cell(evaluation, evaluation.row(model, metric)) for metric in evaluation.metrics]
+        cells.insert(1, spread(evaluation.row(model, evaluation.metrics[0])))
+        table.add_row(model, *cells, style="bold" if model == evaluation.model else "")
+    return table
+
+
+def step_table(evaluation: Evaluation, metric: str, most: int = 10) -> Table:
+    """Return `metric` at `most` horizon steps or fewer, a row for each model; the best of each step is marked."""
+    rows = [evaluation.row(model, metric) for model in evaluation.models]
+    steps = shown_steps(len(rows[0].per_step), most)
+    table = _table(f"{metric} {ARROW[rows[0].better]} at each predicted frame")
+    for step in steps:
+        table.add_column(f"+{step + 1} ", justify="right", no_wrap=True)
+    best = min if rows[0].better == "lower" else max
+    leaders = {step: best(row.per_step[step] for row in rows) for step in steps}
+    for row in rows:
+        cells = [_marked(number(row.per_step[step]), row.per_step[step] == leaders[step]) for step in steps]
+        table.add_row(row.model, *cells, style="bold" if row.model == evaluation.model else "")
+    return table
+
+
+def shown_steps(horizon: int, most: int) -> list[int]:
+    """Return at most `most` of the steps 0..horizon-1, evenly chosen, the first and the last among them."""
+    return sorted(set(np.linspace(0, horizon - 1, min(most, horizon)).round().astype(int).tolist()))
+
+
+def _table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    table.add_column("model", no_wrap=True)
+    return table
+
+
+def _cell(evaluation: Evaluation, row: Row) -> str:
+    return _marked(number(row.mean), row.mean == evaluation.ranked(row.metric)[0].mean)
+
+
+def _marked(text: str, best: bool) -> str:
+    return f"[green]{text}*[/green]" if best else f"{text} "
