@@ -166,12 +166,12 @@ def additive_path(random: Floats, free: tuple[int, int], frames: int) -> Integer
 
 
 def merge_max(frames: Images, more: Images, out: Images) -> None:
-    """Keep the brighter pixel."""
+    """Write the brighter of two pixels to `out`."""
     np.maximum(frames, more, out=out)
 
 
 def merge_add(frames: Images, more: Images, out: Images) -> None:
-    """Add and clip to 255 (the public code wraps modulo 256 there, against its own intent)."""
+    """Write the sum, clipped to 255, to `out` (the public code wraps modulo 256 there, against its own intent)."""
     np.minimum(more, ~frames, out=more)  # ~frames is 255 - frames: what still fits
     np.add(frames, more, out=out)
 
@@ -206,10 +206,17 @@ def _draw_chunk(digits: Images, which: Integers, places: Integers, frames: Image
     corner = (reach - places) @ (columns, 1)  # (n, T, D): where a window begins within its canvas
     corner += (np.arange(which.size) * rows * columns).reshape(len(which), 1, -1)
     last = canvas.size - (size[0] - 1) * columns - size[1]
-    windows = as_strided(canvas.reshape(-1), (last + 1, *size), (1, columns, 1), writeable=False)
+    # A row of a window is one item of its width in bytes, so that it is copied in one go and not byte by byte.
+    row = canvas.reshape(-1)[: size[1]].view(f"V{size[1]}")
+    windows = as_strided(row, (last + 1, size[0]), (1, columns), writeable=False)
+
+    def layer(digit: int) -> Images:
+        copied: Images = windows[corner[..., digit]].view(np.uint8)
+        return copied.reshape(frames.shape)
+
     if which.shape[1] == 1:
-        frames[:] = windows[corner[..., 0]]
-    drawn = windows[corner[..., 0]]
-    for digit in range(1, which.shape[1]):
-        motion.merge(drawn, windows[corner[..., digit]], frames)
-        drawn = frames
+        frames[:] = layer(0)
+        return
+    motion.merge(layer(0), layer(1), frames)
+    for digit in range(2, which.shape[1]):
+        motion.merge(frames, layer(digit), frames)

@@ -16,7 +16,7 @@ class CopyLast(Predictor):
     @property
     def capabilities(self) -> Capabilities:
         """Any size, any horizon, one frame of context; nothing to train."""
-        return Capabilities(trainable=False, causal=True, reads=1)
+        return Capabilities(trainable=False, reads=1)
 
     def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
         """Return the last frame `horizon` times, (B, horizon, C, H, W)."""

@@ -44,7 +44,7 @@ class FlowWarp(Predictor):
     @property
     def capabilities(self) -> Capabilities:
         """Any size, any horizon, two frames of context; nothing to train."""
-        return Capabilities(trainable=False, causal=True, min_context=2, reads=2)
+        return Capabilities(trainable=False, min_context=2, reads=2)
 
     def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
         """Return (B, horizon, C, H, W)."""
