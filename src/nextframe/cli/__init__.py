@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import sys
 
-import click
 import typer
 
 from nextframe.cli import evaluate, models, predict, quickstart, train
@@ -57,19 +56,17 @@ def _run(words: list[str], debug: bool) -> int:
     try:
         result = app(words, prog_name="nextframe", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.ClickException as error:
-        return _complain(error.format_message(), error.exit_code)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return _complain("interrupted", 130)
-    except NextframeError as error:
-        if debug:
-            raise
-        return _complain(str(error), error.exit_code)
     except BrokenPipeError:
         return 0
     except Exception as error:  # the last line of defence: one line instead of a traceback
         if debug:
             raise
+        if isinstance(error, NextframeError):
+            return _complain(str(error), error.exit_code)
+        if hasattr(error, "format_message"):  # usage errors: click's class, or typer's own copy of it
+            return _complain(error.format_message(), getattr(error, "exit_code", 2))
         return _complain(f"{type(error).__name__}: {error} (this is a bug: --debug shows where)", 1)
 
 

@@ -2,25 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def models(
     name: Annotated[str | None, typer.Argument(help="One model; all of them by default.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table of all models to this file.")] = None,
 ) -> None:
     """List the models and recipes, or show one model's idea, paper, config fields and defaults."""
     from rich.console import Console
 
     console = Console(soft_wrap=True)
-    if name is None:
+    if markdown is not None:
+        markdown.write_text(as_markdown(), encoding="utf-8")
+        typer.echo(str(markdown))
+    elif name is None:
         _list(console)
     else:
         _show(console, name)
 
 
-def _list(console: object) -> None:
+def as_markdown() -> str:
+    """Return every model and recipe of the registry as a Markdown page; `make docs` writes it."""
+    from nextframe.checkpoint import needs_training
+    from nextframe.models import MODELS
+    from nextframe.training import RECIPES
+
+    rows = [
+        f"| `{name}` | {'trained' if needs_training(name) else 'baseline'} | {model.idea} | {model.paper} |"
+        for name, model in ((name, MODELS.get(name)) for name in MODELS)
+    ]
+    recipes = [f"| `{name}` | `{RECIPES.get(name).model.name}` | `{RECIPES.get(name).data.name}` |" for name in RECIPES]
+    return "\n".join(
+        [
+            "# Models and recipes",
+            "",
+            "Written by `make docs` from the registry.",
+            "",
+            "| model | kind | idea | paper |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "| recipe | model | data |",
+            "|---|---|---|",
+            *recipes,
+            "",
+        ]
+    )
+
+
+def _list(console: Console) -> None:
     from rich.table import Table
 
     from nextframe.checkpoint import needs_training
@@ -30,21 +67,21 @@ def _list(console: object) -> None:
     table = Table("model", "", "idea", box=None, pad_edge=False)
     for name in MODELS:
         table.add_row(name, "trained" if needs_training(name) else "baseline", MODELS.get(name).idea)
-    console.print(table)  # type: ignore[attr-defined]
-    console.print("\nrecipes: " + ", ".join(RECIPES))  # type: ignore[attr-defined]
+    console.print(table)
+    console.print("\nrecipes: " + ", ".join(RECIPES))
 
 
-def _show(console: object, name: str) -> None:
+def _show(console: Console, name: str) -> None:
     from rich.table import Table
 
     from nextframe.models import MODELS
 
     model = MODELS.get(name)
-    console.print(f"[bold]{name}[/bold]: {model.idea}")  # type: ignore[attr-defined]
+    console.print(f"{name}: {model.idea}", markup=False)
     if model.paper:
-        console.print(f"paper: {model.paper}")  # type: ignore[attr-defined]
-    table = Table("field", "type", "default", "meaning", box=None, pad_edge=False)
+        console.print(f"paper: {model.paper}", markup=False)
+    table = Table("field", "type", "default", box=None, pad_edge=False)
     for field, info in model.Config.model_fields.items():
-        kind = getattr(info.annotation, "__name__", str(info.annotation))
-        table.add_row(field, kind, repr(info.get_default(call_default_factory=True)), info.description or "")
-    console.print(table)  # type: ignore[attr-defined]
+        kind = getattr(info.annotation, "__name__", str(info.annotation)).replace("typing.", "")
+        table.add_row(field, kind, repr(info.get_default(call_default_factory=True)))
+    console.print(table)

@@ -1,0 +1,117 @@
+"""The command line as a user meets it: help at once, one line and exit code 2 for every mistake."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def nextframe(*words, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "nextframe", *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=ENVIRONMENT,
+        check=False,
+    )
+
+
+@pytest.fixture
+def moving_square(tmp_path):
+    """A GIF of 12 frames in which a square moves two pixels a frame."""
+    frames = []
+    for step in range(12):
+        frame = np.zeros((40, 56), np.uint8)
+        frame[10:22, 4 + 2 * step : 16 + 2 * step] = 255
+        frames.append(Image.fromarray(frame))
+    path = tmp_path / "square.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, loop=0)
+    return path
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom nextframe.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'cv2', 'av', 'matplotlib', 'torchmetrics'} & set(sys.modules)\n"
+        "sys.exit(','.join(heavy) or 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    for verb in ("quickstart", "models", "data", "train", "evaluate", "predict"):
+        assert verb in result.stdout
+
+
+def test_help_answers_at_once():
+    times = []
+    for _ in range(5):
+        started = time.monotonic()
+        assert nextframe("--help").returncode == 0
+        times.append(time.monotonic() - started)
+    assert min(times) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("predct", "x.mp4"), "Did you mean 'predict'"),
+        (("train", "convlsmt"), "did you mean 'convlstm'"),
+        (("train", "compact", "--stepz", "3"), "No such option: --stepz"),
+        (("train", "compact", "--set", "model.widht=3", "--steps", "1", "-o", "x"), "did you mean 'width'"),
+        (("train", "compact", "--data", "moving-digts", "--steps", "1", "-o", "x"), "did you mean 'moving-digits'"),
+        (("train", "copy-last", "--steps", "1", "-o", "x"), "nothing to train"),
+        (("predict", "no-such.mp4"), "no-such.mp4"),
+        (("predict", "square.gif", "--model", "flwo"), "did you mean 'flow'"),
+        (("predict", "square.gif", "-o", "x.avi"), ".gif"),
+        (("evaluate", "copy-last", "--split", "tset"), "did you mean 'test'"),
+        (("models", "compct"), "did you mean 'compact'"),
+        (("evaluate", "copy-last", "--size", "12y12"), "HEIGHTxWIDTH"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(words, says, tmp_path, moving_square):
+    result = nextframe(*words, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert says in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["square.gif"], "nothing half-written"
+
+
+def test_predict_writes_the_next_frames(tmp_path, moving_square):
+    result = nextframe("predict", moving_square, "--model", "flow", "-n", 4, "-o", tmp_path / "next.gif")
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "next.gif") as picture:
+        assert picture.size == (56, 40)
+        assert picture.n_frames == 4
+        picture.seek(3)
+        last = np.asarray(picture.convert("L"), dtype=float)
+    # the square's left edge was at 26 in the last frame given, and moves 2 pixels a frame
+    columns = last[12:20].mean(axis=0)
+    assert abs(float((columns * np.arange(56)).sum() / columns.sum()) - (26 + 5.5 + 8)) < 1.5
+
+
+def test_evaluate_writes_the_rows_of_the_design(tmp_path):
+    words = ("evaluate", "linear", "--clips", 6, "--json", tmp_path / "rows.json", "--html", tmp_path / "report.html")
+    result = nextframe(*words)
+    assert result.returncode == 0, result.stderr
+    written = json.loads((tmp_path / "rows.json").read_text())
+    assert {"command", "commit", "seed", "machine", "date", "seconds"} <= set(written["run"])
+    keys = {"model", "data", "split", "metric", "definition", "unit", "better", "mean", "ci95", "per_step", "n"}
+    assert all(keys <= set(row) for row in written["rows"])
+    assert {"linear", "copy-last", "flow", "zero"} == {row["model"] for row in written["rows"]}
+    assert all(len(row["per_step"]) == 10 for row in written["rows"])
+    assert "http" not in (tmp_path / "report.html").read_text().replace("http://www.w3.org/2000/svg", "")
+
+
+def test_models_page_is_up_to_date(request):
+    from nextframe.cli.models import as_markdown
+
+    page = request.config.rootpath / "docs" / "models.md"
+    assert page.read_text(encoding="utf-8") == as_markdown(), "run: make docs"
