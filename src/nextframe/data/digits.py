@@ -55,8 +55,8 @@ class DigitSplits:
 def open_digits(name: str) -> DigitSplits:
     """Return the digits that `name` stands for, split into train, validation and test.
 
-    * "embedded": scikit-learn's 1,797 handwritten digits in file order: 1,297 / 200 / 300. The order goes by
-      writer, so the test digits are by other people than the training digits.
+    * "embedded": scikit-learn's 1,797 handwritten digits, cut in file order into 1,297 / 200 / 300. Neighbours in the
+      file are often by one writer, so blocks keep writers apart better than a shuffle would.
     * "mnist", "fashion": downloaded once. The t10k file is test, the last 5,000 of the train file validation.
     * a folder with train-images-idx3-ubyte(.gz) and t10k-images-idx3-ubyte(.gz): as mnist, with at most a tenth
       of the train file for validation.
