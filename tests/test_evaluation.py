@@ -264,6 +264,11 @@ def test_losses_are_said() -> None:
     assert findings(result(row("m", 0.1), row("a", 0.5))) == ["m is better than every baseline on every metric"]
 
 
+def test_a_sum_says_nothing_that_its_mean_did_not() -> None:
+    rows = [row(name, mean, metric=metric) for metric in ("mse", "mse-sum") for name, mean in (("m", 0.5), ("a", 0.1))]
+    assert findings(result(*rows)) == ["m loses to a on mse"]
+
+
 def test_numbers_are_easy_to_read() -> None:
     assert [number(value) for value in (0.02314, 0.5, 16.823, 291.77, 0.0, 1e-7)] == [
         "0.0231",
@@ -286,6 +291,15 @@ def test_tables_mark_the_best() -> None:
     assert f"{number(best.mean)}*" in line
     assert "…" not in text
     assert headline(found) in " ".join(text.split())
+
+
+def test_many_metrics_become_several_tables() -> None:
+    found = evaluate("copy-last", random_clips(2), compat="openstl")
+    console = Console(file=io.StringIO(), width=80)
+    show_evaluation(found, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in text
+    assert all(f"{metric} " in text for metric in found.metrics)
 
 
 def test_steps_that_are_shown() -> None:

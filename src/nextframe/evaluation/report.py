@@ -85,12 +85,10 @@ def _sprites(evaluation: Evaluation, examples: Sequence[Example]) -> list[Any]:
 
 
 def _charts(evaluation: Evaluation) -> list[tuple[Row, Any]]:
-    """Return a chart for each metric; a sum over pixels has the curve of its mean and is left to the table."""
+    """Return a chart for each metric, but for sums over pixels, which have the curve of their mean."""
     charts = []
-    for metric in evaluation.metrics:
+    for metric in evaluation.distinct_metrics:
         rows = [evaluation.row(model, metric) for model in evaluation.models]
-        if metric.removesuffix("-sum") != metric and metric.removesuffix("-sum") in evaluation.metrics:
-            continue
         lines = {row.model: [(t + 1.0, v) for t, v in enumerate(row.per_step)] for row in rows}
         lower = rows[0].better == "lower"
         charts.append((rows[0], line_chart(lines, "predicted frame", metric, from_zero=lower)))

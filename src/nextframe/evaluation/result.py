@@ -70,6 +70,11 @@ class Evaluation:
         """The metrics, the main one first."""
         return list(dict.fromkeys(row.metric for row in self.rows))
 
+    @property
+    def distinct_metrics(self) -> list[str]:
+        """The metrics without sums over pixels whose mean is there too: those say the same at another scale."""
+        return [m for m in self.metrics if m.removesuffix("-sum") == m or m.removesuffix("-sum") not in self.metrics]
+
     def row(self, model: str, metric: str) -> Row:
         """Return the row of `model` and `metric`; UserError where there is none."""
         for row in self.rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,27 +25,28 @@ def show_evaluation(evaluation: Evaluation, console: Console | None = None) -> N
     console = console or Console()
     fitting = max(2, (console.width - NAME_WIDTH) // STEP_WIDTH)
     console.print(f"\n[bold]{evaluation.model}[/bold]: {headline(evaluation)}\n", highlight=False)
-    console.print(summary_table(evaluation))
+    for metrics in _fitting(evaluation.metrics, console.width):
+        console.print(summary_table(evaluation, metrics))
     console.print(step_table(evaluation, evaluation.metrics[0], fitting))
     for line in findings(evaluation):
         console.print(f"- {line}", highlight=False, markup=False)
 
 
-def summary_table(evaluation: Evaluation) -> Table:
-    """Return a row for each model and a column for each metric; the best is marked with a star.
+def summary_table(evaluation: Evaluation, metrics: Sequence[str]) -> Table:
+    """Return a row for each model and a column for each of `metrics`; the best is marked with a star.
 
-    Beside the main metric stands half the width of its 95 % interval.
+    Beside the first metric stands half the width of its 95 % interval.
     """
     first = evaluation.rows[0]
     table = _table(f"{first.data}, {first.split} split: {evaluation.clips} clips from {first.n} sources")
-    for number_of, metric in enumerate(evaluation.metrics):
+    for number_of, metric in enumerate(metrics):
         row = evaluation.row(evaluation.model, metric)
         table.add_column(f"{metric} {ARROW[row.better]} ", justify="right", no_wrap=True)
         if number_of == 0:
             table.add_column("95 %", justify="left", no_wrap=True, style="dim")
     for model in evaluation.models:
-        cells = [_cell(evaluation, evaluation.row(model, metric)) for metric in evaluation.metrics]
-        cells.insert(1, spread(evaluation.row(model, evaluation.metrics[0])))
+        cells = [_cell(evaluation, evaluation.row(model, metric)) for metric in metrics]
+        cells.insert(1, spread(evaluation.row(model, metrics[0])))
         table.add_row(model, *cells, style="bold" if model == evaluation.model else "")
     return table
 
@@ -62,6 +64,21 @@ def step_table(evaluation: Evaluation, metric: str, most: int = 10) -> Table:
         cells = [_marked(number(row.per_step[step]), row.per_step[step] == leaders[step]) for step in steps]
         table.add_row(row.model, *cells, style="bold" if row.model == evaluation.model else "")
     return table
+
+
+def _fitting(metrics: Sequence[str], width: int) -> list[list[str]]:
+    """Split `metrics` into groups whose columns fit into `width` letters."""
+    groups: list[list[str]] = [[]]
+    used = 0
+    for metric in metrics:
+        column = max(len(metric) + 3, STEP_WIDTH)
+        if groups[-1] and used + column > width:
+            groups.append([])
+        if not groups[-1]:
+            used = NAME_WIDTH + STEP_WIDTH
+        groups[-1].append(metric)
+        used += column
+    return groups
 
 
 def shown_steps(horizon: int, most: int) -> list[int]:

@@ -29,7 +29,7 @@ def compared(row: Row, best: Row) -> str:
 def findings(evaluation: Evaluation) -> list[str]:
     """Return one sentence for every metric on which baselines beat the model, and the notes of the evaluation."""
     lines = []
-    for metric in evaluation.metrics:
+    for metric in evaluation.distinct_metrics:
         row = evaluation.row(evaluation.model, metric)
         better = [other.model for other in evaluation.ranked(metric) if other.beats(row)]
         if better:
