@@ -10,14 +10,15 @@ from torch import Tensor
 from nextframe.core.clip import Task
 from nextframe.core.errors import UserError
 from nextframe.models.convlstm import ConvLSTM, ConvLSTMConfig
-from nextframe.models.convlstm_cell import ConvLSTMLayer
+from nextframe.models.convlstm_cell import ConvLSTMLayer, winograd_pays
+from nextframe.models.lstm_gates import Activation, Gate
 
 
 def plain_layer(layer: ConvLSTMLayer, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The definition, one frame and one gate at a time."""
     pad, n = layer.kernel // 2, layer.hidden
-    act = {"relu": torch.relu, "tanh": torch.tanh}[layer.activation]
-    squash = {"sigmoid": torch.sigmoid, "hard_sigmoid": lambda v: (v / 5 + 0.5).clip(0, 1)}[layer.gate]
+    act = {"relu": torch.relu, "tanh": torch.tanh}[layer.gates.activation]
+    squash = {"sigmoid": torch.sigmoid, "hard_sigmoid": lambda v: (v / 5 + 0.5).clip(0, 1)}[layer.gates.gate]
     maps = []
     for t in range(x.shape[1]):
 
@@ -67,6 +68,45 @@ def test_layer_equals_the_definition(kernel, activation, gate, size, given_state
     want_grads = torch.autograd.grad(sum((w * t).sum() for w, t in zip(weights, want, strict=True)), inputs)
     for got, expected in zip(got_grads, want_grads, strict=True):
         torch.testing.assert_close(got, expected)
+
+
+def drawn_layer(channels: int, hidden: int, kernel: int, activation: Activation, gate: Gate) -> ConvLSTMLayer:
+    torch.manual_seed(3)
+    layer = ConvLSTMLayer(channels, hidden, kernel, activation, gate)
+    with torch.no_grad():
+        layer.bias.uniform_(-1, 1)
+    return layer
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize(("activation", "gate"), [("relu", "sigmoid"), ("tanh", "hard_sigmoid")])
+@pytest.mark.parametrize("given_state", [False, True])
+def test_winograd_recurrence_equals_the_definition(monkeypatch, kernel, activation, gate, given_state):
+    monkeypatch.setattr("nextframe.models.convlstm_cell.winograd_pays", lambda *_: True)
+    test_layer_equals_the_definition(kernel, activation, gate, (8, 12), given_state)
+
+
+def test_winograd_recurrence_gradcheck(monkeypatch):
+    monkeypatch.setattr("nextframe.models.convlstm_cell.winograd_pays", lambda *_: True)
+    test_layer_gradcheck(3)
+
+
+def test_winograd_is_used_for_large_float32_maps_and_agrees_with_the_definition():
+    layer = drawn_layer(1, 32, 5, "relu", "sigmoid")
+    x = torch.rand(1, 3, 1, 32, 32)
+    assert winograd_pays(x.permute(1, 0, 3, 4, 2), 5, 32)
+    assert not winograd_pays(x.permute(1, 0, 3, 4, 2).double(), 5, 32)
+    assert not winograd_pays(x[..., :31].permute(1, 0, 3, 4, 2), 5, 32)
+    blank = torch.zeros(1, 32, 32, 32)
+    exact = drawn_layer(1, 32, 5, "relu", "sigmoid").double()
+    want, _, _ = plain_layer(exact, x.double(), blank.double(), blank.double())
+    got, _ = layer(x)
+    assert (got - want).norm() < 1e-5 * want.norm()
+    got_grad = torch.autograd.grad((got * got).sum(), layer.recurrent_weight)[0]
+    want_grad = torch.autograd.grad((want * want).sum(), exact.recurrent_weight)[0]
+    assert (got_grad - want_grad).norm() < 1e-4 * want_grad.norm()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x)[0], got)  # nothing is kept for the way back
 
 
 @pytest.mark.parametrize("kernel", [1, 3])

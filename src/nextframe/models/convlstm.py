@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,8 @@ from nextframe.models.base import (
     Stage,
     StreamingPredictor,
 )
-from nextframe.models.convlstm_cell import Activation, ConvLSTMLayer, Gate, LayerState
+from nextframe.models.convlstm_cell import ConvLSTMLayer, LayerState
+from nextframe.models.lstm_gates import Activation, Gate
 
 DARKEST = 0.02  # the residual starts from the last frame's logit, which must be finite for black and white
 
@@ -75,10 +76,10 @@ class ConvLSTM(StreamingPredictor):
             for before, after, kernel in zip(widths, widths[1:], config.kernels, strict=False)
         )
         norms = config.hidden[:-1] if config.norm == "batch" else ()
-        self.norms = nn.ModuleList(nn.BatchNorm3d(n, eps=1e-3, momentum=config.norm_momentum) for n in norms)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(n, eps=1e-3, momentum=config.norm_momentum) for n in norms)
         self.head = nn.Conv3d(config.hidden[-1], config.channels, 3, padding=(0, 1, 1))
         nn.init.xavier_uniform_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(cast(Tensor, self.head.bias))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -98,12 +99,21 @@ class ConvLSTM(StreamingPredictor):
             maps, state = layer(maps, states[index] if states else None)
             after.append(state)
             if index < len(self.norms):
-                maps = self.norms[index](maps.transpose(1, 2)).transpose(1, 2)
+                maps = _per_pixel(self.norms[index], maps)
         return maps, tuple(after)
 
     def _paint(self, maps: Tensor, frames: Tensor) -> Tensor:
-        """Turn maps (B, T + 2, hidden, H, W) into the logits after `frames` (B, T, C, H, W)."""
-        logits: Tensor = self.head(maps.transpose(1, 2)).transpose(1, 2)  # (B, T, C, H, W)
+        """Turn maps (B, T + 2, hidden, H, W) into the logits after `frames` (B, T, C, H, W).
+
+        The 3D convolution as a 2D one with an output per weight frame, summed over time: many times faster on a CPU.
+        """
+        length, channels = frames.shape[1:3]
+        weight = self.head.weight.permute(2, 0, 1, 3, 4).flatten(0, 1)  # (3 C, hidden, 3, 3)
+        parts = F.conv2d(maps.flatten(0, 1), weight, padding=1)
+        parts = parts.reshape(*maps.shape[:2], -1, *maps.shape[3:])  # (B, T + 2, 3 C, H, W)
+        first, second, third = parts.split(channels, dim=2)
+        logits: Tensor = first[:, :length] + second[:, 1 : length + 1] + third[:, 2:]
+        logits = logits + cast(Tensor, self.head.bias).view(-1, 1, 1)
         return logits + torch.logit(frames, DARKEST) if self.config.residual else logits
 
     def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
@@ -144,3 +154,10 @@ class ConvLSTM(StreamingPredictor):
         """Return the top layer's last hidden map of the context, averaged over space (B, hidden[-1])."""
         maps, _ = self._encode(clip.context, None)
         return maps[:, -1].mean(dim=(-2, -1))
+
+
+def _per_pixel(norm: nn.Module, maps: Tensor) -> Tensor:
+    """Apply a norm over channels to every pixel of maps (B, T, C, H, W), in the order that they have in memory."""
+    pixels = maps.permute(1, 0, 3, 4, 2)  # (T, B, H, W, C)
+    normed: Tensor = norm(pixels.reshape(-1, pixels.shape[-1])).view(pixels.shape)
+    return normed.permute(1, 0, 4, 2, 3)

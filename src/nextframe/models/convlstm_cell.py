@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Activation = Literal["relu", "tanh"]
-Gate = Literal["sigmoid", "hard_sigmoid"]
+from nextframe.models.lstm_gates import Activation, Gate, Gates
+from nextframe.models.recurrence import DirectRecurrence, WinogradRecurrence
+from nextframe.models.winograd import POINTS, TILE
+
 LayerState = tuple[Tensor, Tensor]  # hidden and cell, each (B, hidden, H, W)
 
 
@@ -24,7 +24,7 @@ class ConvLSTMLayer(nn.Module):
         self, channels: int, hidden: int, kernel: int, activation: Activation = "tanh", gate: Gate = "sigmoid"
     ) -> None:
         super().__init__()
-        self.hidden, self.kernel, self.activation, self.gate = hidden, kernel, activation, gate
+        self.hidden, self.kernel, self.gates = hidden, kernel, Gates(activation, gate)
         self.input_weight = nn.Parameter(torch.empty(4 * hidden, channels, kernel, kernel))
         self.recurrent_weight = nn.Parameter(torch.empty(4 * hidden, hidden, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(4 * hidden))
@@ -43,21 +43,39 @@ class ConvLSTMLayer(nn.Module):
         Returns:
             The hidden maps (B, T, hidden, H, W) and the state after the last frame.
         """
-        batch, frames, _, height, width = x.shape
-        pad = self.kernel // 2
-        act = torch.relu if self.activation == "relu" else torch.tanh
-        gate = torch.sigmoid if self.gate == "sigmoid" else _hard_sigmoid
-        drive = F.conv2d(x.flatten(0, 1), self.input_weight, self.bias, padding=pad).unflatten(0, (batch, frames))
-        h, c = state or (x.new_zeros(batch, self.hidden, height, width),) * 2
-        maps = []
-        for z in drive.unbind(1):
-            z = z + F.conv2d(h, self.recurrent_weight, padding=pad)
-            i, f, g, o = z.chunk(4, dim=1)
-            c = gate(f) * c + gate(i) * act(g)
-            h = gate(o) * act(c)
-            maps.append(h)
-        return torch.stack(maps, dim=1), (h, c)
+        device = x.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        weights = [weight.to(dtype) for weight in (self.input_weight, self.recurrent_weight, self.bias)]
+        x = x.to(dtype).permute(1, 0, 3, 4, 2)  # (T, B, H, W, C)
+        if state is None:
+            h, c = None, x.new_zeros(*x.shape[1:-1], self.hidden)
+        else:
+            h, c = (kept.to(dtype).permute(0, 2, 3, 1) for kept in state)
+        with torch.autocast(device, enabled=False):
+            recur = self._winograd if winograd_pays(x, self.kernel, self.hidden) else self._direct
+            maps, h, c = recur(x, h, c, *weights)
+        return maps.permute(1, 0, 4, 2, 3), (h.permute(0, 3, 1, 2), c.permute(0, 3, 1, 2))
+
+    def _winograd(
+        self, x: Tensor, h: Tensor | None, c: Tensor, into: Tensor, across: Tensor, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        both, keep = torch.cat([into, across], dim=1), torch.is_grad_enabled()
+        return WinogradRecurrence.apply(x, both, bias, h, c, self.gates, keep)  # type: ignore[no-any-return,no-untyped-call]
+
+    def _direct(
+        self, x: Tensor, h: Tensor | None, c: Tensor, into: Tensor, across: Tensor, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        frames = x.flatten(0, 1)
+        if self.kernel == 1:
+            z = torch.addmm(bias, frames.flatten(0, 2), into.flatten(1).T)
+        else:
+            z = F.conv2d(frames.permute(0, 3, 1, 2), into, bias, padding=self.kernel // 2).permute(0, 2, 3, 1)
+        z = z.reshape(*x.shape[:-1], -1)  # (T, B, H, W, 4 hidden)
+        return DirectRecurrence.apply(z, across, h, c, self.gates)  # type: ignore[no-any-return,no-untyped-call]
 
 
-def _hard_sigmoid(x: Tensor) -> Tensor:
-    return (0.2 * x + 0.5).clamp(0, 1)
+def winograd_pays(x: Tensor, kernel: int, hidden: int) -> bool:
+    """Whether the Winograd recurrence is the faster one for x (T, B, H, W, C): large float32 maps on a CPU."""
+    height, width = x.shape[2:4]
+    fits = kernel in POINTS and height % TILE == 0 and width % TILE == 0
+    return fits and x.device.type == "cpu" and x.dtype == torch.float32 and height * width >= 1024 and hidden >= 32
