@@ -38,13 +38,14 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 
     Raises:
         UserError: the folder holds another run, or the recipe does not fit its data.
     """
-    _claim(recipe, folder, resume)
+    _check_folder(recipe, folder, resume)
     fabric = make_fabric(recipe.training, devices)
     clips = open_data(recipe.data)
     seed_everything(recipe.training.seed, "weights")
     model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
     model.to(fabric.device)
     run = Run(recipe, folder, model, clips, fabric, show)
+    _claim(recipe, folder)  # not before all settings have proved good: a mistake leaves nothing behind
     run.start(resume)
     return run
 
@@ -171,15 +172,19 @@ class Run:
 MAY_CHANGE = {"steps", "minutes", "workers", "device", "log_every", "val_every", "checkpoint_every"}
 
 
-def _claim(recipe: Recipe, folder: Path, resume: bool) -> None:
-    """Make the run folder, or check that the run in it is the one that `recipe` goes on with."""
-    stored = folder / "recipe.yaml"
-    if resume and stored.exists():
-        changed = differences(read_recipe(stored), recipe)
+def _check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
+    """Refuse a folder that holds something else than the run that `recipe` goes on with."""
+    if resume and (folder / "recipe.yaml").exists():
+        changed = differences(read_recipe(folder), recipe)
         if changed:
             raise UserError(f"{folder} was trained with another {changed[0]}: leave it out, or start another folder")
     elif folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder} exists already: go on with --resume, or give another folder with -o")
+
+
+def _claim(recipe: Recipe, folder: Path) -> None:
+    """Make the run folder, with the recipe in it."""
+    stored = folder / "recipe.yaml"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = stored.with_suffix(".tmp")
