@@ -1,0 +1,87 @@
+"""Animated GIF, WebP, PNG and AVIF, read with Pillow, which applies disposal and blending."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
+
+from nextframe.core.errors import BadInputError
+from nextframe.data.images import PILLOW_ERRORS, is_grey, one_line, pixels
+from nextframe.data.limits import Limits
+from nextframe.data.source import Color, Image, Source
+from nextframe.data.timing import Timing, read_timing
+
+
+class Animation(Source):
+    """An animated image. Each stored frame is one frame, however long it is shown; fps is frames / duration."""
+
+    def __init__(self, path: Path, kind: str, stride: int, color: Color | None, limits: Limits) -> None:
+        super().__init__(path, stride, color, limits)
+        self.kind = kind
+        self._first = 0  # where the animation begins: after the still that a PNG may hold for old viewers
+        timing = read_timing(path, kind)
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            self._look(timing)
+        self.notes += [f"Pillow says: {one_line(w.message)}" for w in heard if isinstance(w.message, UserWarning)]
+        if timing and timing.variable:
+            self.notes.append("frames are shown for different times; each counts once")
+        if timing and not timing.complete and kind == "gif":
+            self.notes.append("the file ends without its end mark, so it may have been cut short")
+
+    def _look(self, timing: Timing | None) -> None:
+        """Read the facts from the first frame and the blocks."""
+        with self._open() as opened:
+            self.native_count = int(getattr(opened, "n_frames", 1))
+            if opened.info.get("default_image") and self.native_count > 1:
+                self._first = 1
+                self.native_count -= 1
+            grey = timing.grey if timing and self.kind == "gif" else is_grey(opened)
+            self.native_channels = 1 if grey else 3
+            self.check_count(self.native_count - 1)
+            self.height, self.width = self._image(opened, 0).shape[:2]
+            if timing:
+                self.native_count = self._trusted_count(timing)
+                self.native_fps = timing.fps
+            elif opened.info.get("duration"):
+                self.native_fps = 1000 / float(opened.info["duration"])
+
+    def _trusted_count(self, timing: Timing) -> int:
+        """Return how many frames must come: more than Pillow sees means that the file breaks off between them."""
+        assert self.native_count is not None
+        return max(self.native_count, len(timing.delays)) if self.kind == "gif" else self.native_count
+
+    def _open(self) -> Pillow.Image:
+        try:
+            opened = Pillow.open(self.path)
+            self.limits.check_size(self.path, opened.height, opened.width)
+            return opened
+        except UnidentifiedImageError:
+            raise BadInputError(self.path, f"the {self.kind} header is damaged") from None
+        except BadInputError:
+            raise
+        except PILLOW_ERRORS as error:
+            raise BadInputError(self.path, f"cannot be opened ({one_line(error)})") from None
+
+    def _image(self, opened: Pillow.Image, number: int) -> Image:
+        try:
+            opened.seek(self._first + number)
+            if number and opened.size != (self.width, self.height):
+                size = f"{opened.width}x{opened.height}"
+                raise ValueError(f"its size is {size}, the first frame's is {self.width}x{self.height}")
+            return pixels(opened, self.native_channels == 1)
+        except EOFError:
+            raise self.damage(number, "the file ends before it") from None
+        except PILLOW_ERRORS as error:
+            raise self.damage(number, one_line(error)) from None
+
+    def decode(self, start: int = 0) -> Iterator[Image]:
+        """Yield every frame from number `start`, composed as a viewer shows it, as uint8 (H, W, C)."""
+        assert self.native_count is not None
+        with self._open() as opened:
+            for number in range(start, self.native_count):
+                yield self._image(opened, number)
