@@ -83,13 +83,11 @@ def evaluate(
     indices = clip_indices(clip_set, split, clips)
     runners, notes = _runners(net, name, baselines, clip_set.read(split, indices[:1]), where)
     contest = Contest(runners, chosen, clip_set.task.horizon, where, seed)
-    kept = set(_evenly(len(indices), min(examples, len(indices))).tolist())
+    kept = _evenly(len(indices), min(examples, len(indices))).tolist()
     firsts = range(0, len(indices), batch)
     for first in _watched(firsts, f"evaluate {name}", len(firsts)):
         part = indices[first : first + batch]
-        sources = [clip_set.source(split, int(index)) for index in part]
-        positions = [place - first for place in sorted(kept) if first <= place < first + len(part)]
-        contest.add(clip_set.read(split, part), sources, positions, key=int(part[0]))
+        contest.add(clip_set, split, part, [place - first for place in kept if first <= place < first + len(part)])
     return Evaluation(
         model=name,
         rows=contest.rows(clip_set.name, split),
@@ -116,12 +114,13 @@ class Contest:
         self.scores = {(runner, metric.name): Scores() for metric in self.metrics for runner in self.runners}
         self.examples: list[Example] = []
 
-    def add(self, clip: Clip, sources: list[str], kept: list[int], key: int) -> None:
-        """Let every runner predict `clip`, add the values, and keep the clips at positions `kept` to look at."""
+    def add(self, data: ClipSet, split: Split, indices: Indices, kept: list[int]) -> None:
+        """Let every runner predict clips `indices`, add the values, and keep those at `kept` of them to look at."""
+        clip, sources = data.read(split, indices), [data.source(split, int(index)) for index in indices]
         on_device = clip.to(self.device)
         shown: dict[str, Tensor] = {}
         for runner, forecast in self.runners.items():
-            generator = torch_generator(self.seed, "evaluate", key, device=self.device)
+            generator = torch_generator(self.seed, "evaluate", int(indices[0]), device=self.device)
             future = forecast(on_device.context, self.horizon, generator).float()
             for metric in self.metrics:
                 values = metric.function(future, on_device.target)  # (B, T)
