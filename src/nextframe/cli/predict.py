@@ -25,16 +25,22 @@ def predict(
         bool, typer.Option("--with-context", help="Begin the output with the frames that the model was given.")
     ] = False,
     context: Annotated[int | None, typer.Option(min=1, help="How many frames the model is given.")] = None,
+    at: Annotated[
+        int | None, typer.Option(min=1, help="Number of the first predicted frame; the end by default.")
+    ] = None,
+    stride: Annotated[int, typer.Option(min=1, help="Take every k-th frame.")] = 1,
     size: Size = None,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Predict the frames that come next in a video; by default after its last frame."""
+    from nextframe.data.writer import check_ending
     from nextframe.prediction import predict as predict_frames
     from nextframe.prediction import write_prediction
 
     be_quiet(quiet)
+    check_ending(output)  # before any work
     prediction = predict_frames(
         source,
         model,
@@ -42,6 +48,8 @@ def predict(
         samples=samples,
         compare=compare,
         context=context,
+        at=at,
+        stride=stride,
         size=parse_size(size),
         seed=seed,
         device=device,

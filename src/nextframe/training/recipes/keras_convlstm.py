@@ -38,7 +38,8 @@ KERAS_CONVLSTM = Recipe(
         monitor="val/loss",
         keep="last",
         val_every=180,
-        checkpoint_every=180,
+        checkpoint_every=20,
+        log_every=10,
         val_clips=100,
     ),
 )
