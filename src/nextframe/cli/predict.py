@@ -25,9 +25,7 @@ def predict(
         bool, typer.Option("--with-context", help="Begin the output with the frames that the model was given.")
     ] = False,
     context: Annotated[int | None, typer.Option(min=1, help="How many frames the model is given.")] = None,
-    at: Annotated[
-        int | None, typer.Option(min=1, help="Number of the first predicted frame; the end by default.")
-    ] = None,
+    at: Annotated[int | None, typer.Option(min=1, help="Number of the first predicted frame; else the end.")] = None,
     stride: Annotated[int, typer.Option(min=1, help="Take every k-th frame.")] = 1,
     size: Size = None,
     seed: Seed = 0,
