@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from nextframe.data.clipset import Split
+from nextframe.data.writer import write_video
 from nextframe.evaluation import Evaluation, evaluate, write_report
+from nextframe.prediction.pictures import comparison_animation
 from nextframe.training.logs import read_metrics
 from nextframe.training.recipe import read_recipe
 
@@ -22,7 +24,7 @@ def training_curve(folder: Path) -> dict[str, list[tuple[float, float]]]:
 def report_run(
     folder: Path, split: Split, *, clips: int | None = None, device: str = "auto", command: str | None = None
 ) -> Evaluation:
-    """Evaluate the model of run `folder` on `split` of its own data and write `folder`/report.html."""
+    """Evaluate the model of run `folder` on `split` of its own data; write report.html and prediction.gif there."""
     recipe = read_recipe(folder)
     evaluation = evaluate(
         folder,
@@ -41,4 +43,7 @@ def report_run(
         title=f"{recipe.model.name} on {recipe.data.name}, {split} split",
         training_curve=training_curve(folder),
     )
+    for example in evaluation.examples[:1]:
+        picture = comparison_animation(example.context, example.truth, example.predictions[evaluation.model])
+        write_video(folder / "prediction.gif", picture, evaluation.fps / 2)  # slow enough to follow
     return evaluation

@@ -1,0 +1,50 @@
+"""The shape of the code itself: short files and functions, no prints, no files called utils."""
+
+import ast
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "src").rglob("*.py"))
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_files_are_short_and_plain(path):
+    text = path.read_text(encoding="utf-8")
+    assert path.stem != "utils"
+    assert text.count("\n") <= 350
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"line {node.lineno}: bare except"
+            assert not (len(node.body) == 1 and isinstance(node.body[0], ast.Pass)), f"line {node.lineno}: pass"
+        if isinstance(node, ast.ImportFrom):
+            assert all(alias.name != "*" for alias in node.names), f"line {node.lineno}: star import"
+
+
+def test_functions_are_short():
+    lengths = [node.end_lineno - node.lineno + 1 for path in FILES for node in functions(path)]
+    assert median(lengths) < 12
+    assert sum(length <= 35 for length in lengths) / len(lengths) > 0.95
+    assert max(lengths) <= 80  # long ones are signatures of the command line, with their help
+
+
+def test_the_repository_names_no_place_of_one_machine():
+    import subprocess
+
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    words = ["/" + "work" + "/", "/" + "tmp" + "/bash_jobs"]
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if path.suffix in (".gif", ".png", ".mp4", ".safetensors", ".npy") or not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        assert not any(word in text for word in words), name
