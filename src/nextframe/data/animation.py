@@ -24,10 +24,7 @@ class Animation(Source):
         self.kind = kind
         self._first = 0  # where the animation begins: after the still that a PNG may hold for old viewers
         timing = read_timing(path, kind)
-        with warnings.catch_warnings(record=True) as heard:
-            warnings.simplefilter("always")
-            self._look(timing)
-        self.notes += [f"Pillow says: {one_line(w.message)}" for w in heard if isinstance(w.message, UserWarning)]
+        self._look(timing)
         if timing and timing.variable:
             self.notes.append("frames are shown for different times; each counts once")
         if timing and not timing.complete and kind == "gif":
@@ -36,7 +33,7 @@ class Animation(Source):
     def _look(self, timing: Timing | None) -> None:
         """Read the facts from the first frame and the blocks."""
         with self._open() as opened:
-            self.native_count = int(getattr(opened, "n_frames", 1))
+            self.native_count = self._count(opened, timing)
             if opened.info.get("default_image") and self.native_count > 1:
                 self._first = 1
                 self.native_count -= 1
@@ -45,19 +42,28 @@ class Animation(Source):
             self.check_count(self.native_count - 1)
             self.height, self.width = self._image(opened, 0).shape[:2]
             if timing:
-                self.native_count = self._trusted_count(timing)
                 self.native_fps = timing.fps
             elif opened.info.get("duration"):
                 self.native_fps = 1000 / float(opened.info["duration"])
 
-    def _trusted_count(self, timing: Timing) -> int:
-        """Return how many frames must come: more than Pillow sees means that the file breaks off between them."""
-        assert self.native_count is not None
-        return max(self.native_count, len(timing.delays)) if self.kind == "gif" else self.native_count
+    def _count(self, opened: Pillow.Image, timing: Timing | None) -> int:
+        """Return how many frames must come; a GIF's blocks say it also where Pillow stops early."""
+        if self.kind == "gif":
+            if timing is None:
+                raise self.damage(0, "there is none in the file")
+            return len(timing.delays)
+        try:
+            return int(getattr(opened, "n_frames", 1))
+        except PILLOW_ERRORS as error:
+            raise BadInputError(self.path, f"its frames cannot be counted ({one_line(error)})") from None
 
     def _open(self) -> Pillow.Image:
         try:
-            opened = Pillow.open(self.path)
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always")
+                opened = Pillow.open(self.path)
+            said = {f"Pillow says: {one_line(w.message)}" for w in heard if isinstance(w.message, UserWarning)}
+            self.notes += sorted(said - set(self.notes))
             self.limits.check_size(self.path, opened.height, opened.width)
             return opened
         except UnidentifiedImageError:

@@ -127,8 +127,9 @@ def _load_npz(path: Path, limits: Limits) -> NDArray[Any]:
     with zipfile.ZipFile(path) as archive:
         for item in archive.infolist():
             limits.check_bytes(path, item.file_size)
+        inside = [item.filename for item in archive.infolist() if item.filename.endswith(".npy")]
     with np.load(path, allow_pickle=False) as arrays:
-        found = {name: arrays[name] for name in arrays.files}
+        found = {name.removesuffix(".npy"): arrays[name] for name in inside}
     videos = {n: a for n, a in found.items() if a.dtype.kind in "buif" and a.ndim >= 3 and guess_layout(a.shape)}
     if len(videos) != 1:
         names = ", ".join(f"{n} {a.shape}" for n, a in found.items()) or "nothing"

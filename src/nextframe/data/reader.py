@@ -12,12 +12,10 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.limits import Limits
 from nextframe.data.source import Color, Source
 
-HEAD = 64
+HEAD = 256
 STILLS = (b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6")
 REFUSED = (
     (b"version https://git-lfs", "this is a Git LFS pointer, not the file itself", "fetch it with git lfs pull"),
-    (b"/annex/", "this is a git-annex pointer, not the file itself", "fetch it with git annex get"),
-    (b"../.git/annex/", "this is a git-annex pointer, not the file itself", "fetch it with git annex get"),
     (b"\x1f\x8b", "this is a gzip archive", "unpack it; idx files of digits go to --digits"),
     (b"\0\0\x08\x03", "this is an idx file of single images, not a video", "give it to --digits"),
     (b"\0\0\x08\x01", "this is an idx file of labels, not a video", ""),
@@ -42,6 +40,8 @@ def sniff(path: Path) -> str:
     for magic, what, fix in REFUSED:
         if head.startswith(magic):
             raise BadInputError(path, what, fix)
+    if b"annex/objects/" in head and head.isascii():
+        raise BadInputError(path, "this is a git-annex pointer, not the file itself", "fetch it with git annex get")
     return _kind(head, path)
 
 
