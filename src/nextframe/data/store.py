@@ -1,0 +1,112 @@
+"""Frames of many sources by number, brought to one size and colour, from a few open files and a bounded cache."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nextframe.data.cursor import Cursor, StreamCursor, VideoCursor
+from nextframe.data.index import SourceIndex
+from nextframe.data.reader import open_source
+from nextframe.data.source import Color, Image, recolor
+from nextframe.data.video import Video
+
+MOST_OPEN = 8  # files; an open decoder of large video holds tens of frames
+_INHERITED: list[object] = []  # decoders of a parent process: their threads are not here, so freeing them would hang
+
+
+@dataclass(frozen=True)
+class Member:
+    """A source of the data set: one file or folder, or one sequence of an array file."""
+
+    path: Path
+    name: str
+    index: SourceIndex
+    sequence: int = 0
+
+
+class FrameStore:
+    """Reads frames of `members`; each is passed through `fit` once and kept while the cache has room."""
+
+    def __init__(
+        self, members: Sequence[Member], channels: int, color: Color | None, fit: Callable[[Image], Image], room: int
+    ) -> None:
+        self.members, self.channels, self.color, self.room = members, channels, color, room
+        self._fit = fit
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self._cursors: OrderedDict[int, Cursor] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, int], Image] = OrderedDict()
+        self._bytes = 0
+
+    def frames(self, member: int, numbers: Sequence[int], more: Callable[[], Sequence[int]]) -> dict[int, Image]:
+        """Return frames by number (before any stride), as (H, W, C) uint8.
+
+        Args:
+            member: which source.
+            numbers: ascending.
+            more: asked where something must be decoded: other frames that will be wanted soon, ascending.
+
+        Raises:
+            UserError: the source changed or is damaged.
+        """
+        if self._process != os.getpid():
+            _INHERITED.append(self._cursors)
+            self._begin()
+        found = {n: self._cache[member, n] for n in numbers if (member, n) in self._cache}
+        if len(found) < len(numbers):
+            wanted = sorted(n for n in {*numbers, *more()} if (member, n) not in self._cache)
+            fresh = self._cursor(member).read(wanted, self._prepare)
+            found |= {n: fresh[n] for n in numbers if n in fresh}
+            self._keep(member, fresh)
+        for number in numbers:
+            if (member, number) in self._cache:
+                self._cache.move_to_end((member, number))
+        return found
+
+    def _prepare(self, image: Image) -> Image:
+        return np.ascontiguousarray(self._fit(recolor(image, self.channels)))
+
+    def _keep(self, member: int, fresh: dict[int, Image]) -> None:
+        for number, image in fresh.items():
+            self._cache[member, number] = image
+            self._bytes += image.nbytes
+        while self._bytes > self.room and self._cache:
+            self._bytes -= self._cache.popitem(last=False)[1].nbytes
+
+    def _cursor(self, member: int) -> Cursor:
+        cursor = self._cursors.get(member)
+        if cursor is None:
+            while len(self._cursors) >= MOST_OPEN:
+                self._cursors.popitem(last=False)[1].close()
+            cursor = self._cursors[member] = self._open(self.members[member])
+        self._cursors.move_to_end(member)
+        return cursor
+
+    def _open(self, member: Member) -> Cursor:
+        source = open_source(member.path, color=self.color, sequence=member.sequence)
+        if isinstance(source, Video) and len(member.index.keys):
+            return VideoCursor(source, member.index.pts, member.index.keys)
+        return StreamCursor(source, jumps=source.kind in ("frames", "image", "array"))
+
+    def close(self) -> None:
+        """Close every file and forget every frame."""
+        for cursor in self._cursors.values():
+            cursor.close()
+        self._begin()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave open files and frames behind on the way to another process."""
+        return {k: v for k, v in self.__dict__.items() if not k.startswith("_") or k == "_fit"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin()
