@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a bar on a terminal, plain log lines elsewhere."""
+"""What a person sees while long work runs: a bar on a terminal, plain log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ LOG = logging.getLogger(__name__)
 
 
 class ProgressBar:
-    """Loss, clips per second and time left; a rich bar on a terminal, one log line per log step otherwise."""
+    """A note and the time left; a rich bar on a terminal, one log line for each thing said otherwise.
 
-    def __init__(self, title: str, *, show: bool = True) -> None:
+    `unit` is what the work counts in: training steps, clips.
+    """
+
+    def __init__(self, title: str, *, show: bool = True, unit: str = "step") -> None:
+        self.unit = unit
         self.title, self.fancy = title, show and sys.stderr.isatty()
         self.show, self.started, self.first = show, time.monotonic(), -1.0
 
@@ -47,11 +51,12 @@ class ProgressBar:
             self.bar.update(self.task, completed=progress)
 
     def say(self, step: int, progress: float, note: str) -> None:
-        """Show `note` (loss, speed) for `step`, with the time left on plain logs."""
+        """Show `note` (loss, speed) for number `step`, with the time left on plain logs."""
         if self.fancy:
-            self.bar.update(self.task, completed=progress, note=f"step {step}  {note}")
+            self.bar.update(self.task, completed=progress, note=f"{self.unit} {step}  {note}")
         elif self.show:
-            LOG.info("%s: step %d (%.0f%%)  %s  %s", self.title, step, 100 * progress, note, self._left(progress))
+            left = self._left(progress)
+            LOG.info("%s: %s %d (%.0f%%)  %s  %s", self.title, self.unit, step, 100 * progress, note, left)
 
     def _left(self, progress: float) -> str:
         if self.first < 0:

@@ -9,13 +9,13 @@ from typing import Any
 
 from nextframe.checkpoint import create_model, save_model
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.progress import ProgressBar
 from nextframe.core.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
 from nextframe.models.base import Predictor, TrainedTask
 from nextframe.training.checkpoints import load_state, save_state
 from nextframe.training.devices import make_fabric
 from nextframe.training.logs import MetricsFile
-from nextframe.training.progress import ProgressBar
 from nextframe.training.recipe import Recipe, model_fields, read_recipe
 from nextframe.training.samples import save_samples
 from nextframe.training.schedule import Patience
