@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from PIL import Image as Pillow
@@ -85,7 +85,7 @@ class Animation(Source):
         except PILLOW_ERRORS as error:
             raise self.damage(number, one_line(error)) from None
 
-    def decode(self, start: int = 0) -> Iterator[Image]:
+    def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start`, composed as a viewer shows it, as uint8 (H, W, C)."""
         assert self.native_count is not None
         with self._open() as opened:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,10 @@ from nextframe.data.limits import Limits
 from nextframe.data.source import Color, Image, Source, over_black
 
 LAYOUTS = ("THW", "THWC", "TCHW", "NTHW", "TNHW", "NTHWC", "NTCHW", "TNHWC")
-NUMPY_ERRORS = (OSError, ValueError, EOFError, KeyError, TypeError, OverflowError, MemoryError, SyntaxError, zlib.error)
+NUMPY_ERRORS = (
+    OSError, ValueError, EOFError, KeyError, TypeError, OverflowError, MemoryError, SyntaxError, RuntimeError,
+    IndexError, AttributeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
 CHANNELS = (1, 3, 4)
 FORMS = "(T,H,W[,C]), (T,C,H,W), (N,T,H,W[,C]), (N,T,C,H,W) or (20,N,H,W)"
 
@@ -69,7 +74,7 @@ class ArraySource(Source):
             self.name = f"{path.name}[{sequence}]"
             self.notes.append(f"read as {self.sequences} sequences of {count} frames (layout {self.layout})")
 
-    def decode(self, start: int = 0) -> Iterator[Image]:
+    def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start` as uint8 (H, W, C); refuses values out of range."""
         for number in range(start, int(self._array.shape[1])):
             image = self._as_uint8(np.asarray(self._array[self.sequence, number]), number)
@@ -117,8 +122,8 @@ def _load(path: Path, limits: Limits) -> NDArray[Any]:
         return mapped
     except BadInputError:
         raise
-    except (*NUMPY_ERRORS, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        what = "holds Python objects, not numbers" if "pickle" in str(error) else one_line(error)
+    except NUMPY_ERRORS as error:
+        what = "it holds Python objects, not numbers" if "bject" in str(error) else one_line(error)
         raise BadInputError(path, f"the array cannot be read ({what})", "save it with numpy.save") from None
 
 

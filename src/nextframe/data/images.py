@@ -6,7 +6,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +104,7 @@ class ImageFolder(Source):
         except PILLOW_ERRORS as error:
             raise BadInputError(file, f"the image is damaged ({one_line(error)})") from None
 
-    def decode(self, start: int = 0) -> Iterator[Image]:
+    def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every image from number `start` as uint8 (H, W, C); refuses a size or colour unlike the first's."""
         for number in range(start, len(self.files)):
             image, grey = self._read(number)

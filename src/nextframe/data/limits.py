@@ -13,14 +13,14 @@ class Limits:
     """What is decoded at most; a file beyond it is refused in one line.
 
     `pixels` counts one frame (default: a little over 8K video), `frames` one source, `bytes` what is held in memory
-    at once when frames are asked for as one tensor or an archive must be unpacked. `seconds` is the longest
-    wait for the next frame; `packets` the most packets without one.
+    at once when frames are asked for as one tensor or an archive must be unpacked. `seconds` is the longest that
+    the file or its disk may keep us waiting for the next frame; `packets` the most packets without one.
     """
 
     pixels: int = 2**25 + 2**22
     frames: int = 5_000_000
     bytes: int = 2**32
-    seconds: float = 20.0
+    seconds: float = 4.0
     packets: int = 1000
 
     def check_size(self, path: str | PathLike[str], height: int, width: int) -> None:

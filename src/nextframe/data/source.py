@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -44,7 +45,7 @@ class Source(ABC):
         self.notes: list[str] = []
 
     @abstractmethod
-    def decode(self, start: int = 0) -> Iterator[Image]:
+    def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start`, before the stride, as uint8 (H, W, C) in the source's own colours.
 
         Raises:
@@ -72,15 +73,16 @@ class Source(ABC):
             self.native_count = sum(1 for _ in self.decode())
         return -(-self.native_count // self.stride)
 
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
+    def frames(self, start: int = 0, stop: int | None = None) -> Generator[Tensor, None, None]:
         """Yield frames `start` to `stop` (not included; None: the last) one by one as uint8 (C, H, W)."""
         if start < 0 or (stop is not None and stop <= start):
             return
-        for index, image in enumerate(self.decode(start * self.stride)):
-            if index % self.stride == 0:
-                yield to_tensor(recolor(image, self.channels))
-                if stop is not None and start + index // self.stride + 1 >= stop:
-                    return
+        with closing(self.decode(start * self.stride)) as images:  # a file left early is closed at once
+            for index, image in enumerate(images):
+                if index % self.stride == 0:
+                    yield to_tensor(recolor(image, self.channels))
+                    if stop is not None and start + index // self.stride + 1 >= stop:
+                        return
 
     def clip(self, start: int, length: int) -> Tensor:
         """Return `length` frames from `start` as uint8 (T, C, H, W); UserError where there are not as many."""
@@ -114,9 +116,8 @@ class Source(ABC):
         """Return the error for `frame` (before the stride) that cannot be decoded."""
         if frame == 0:
             return BadInputError(self.path, f"the first frame cannot be decoded ({what})")
-        return BadInputError(
-            self.path, f"frame {frame} is damaged ({what})", f"the {frame} frames before it can be read"
-        )
+        before = "the frame before it" if frame == 1 else f"the {frame} frames before it"
+        return BadInputError(self.path, f"frame {frame} is damaged ({what})", f"{before} can be read")
 
     def check_count(self, frame: int) -> None:
         """Refuse frame number `frame` when it is beyond the limit."""
@@ -135,8 +136,10 @@ def recolor(image: Image, channels: int) -> Image:
 
 def over_black(image: NDArray[np.uint8]) -> Image:
     """Composite (H, W, C + alpha) over black, rounding to nearest, and return (H, W, C)."""
-    alpha = image[..., -1:].astype(np.uint16)
-    return ((image[..., :-1] * alpha + 127) // 255).astype(np.uint8)
+    product = image[..., :-1] * image[..., -1:].astype(np.uint16)
+    product += 127
+    product //= 255  # in place: a large picture must not be held many times
+    return product.astype(np.uint8)
 
 
 def to_tensor(image: Image) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ CONTAINERS = (
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 PYAV_ERRORS = (av.FFmpegError, OSError, ValueError, EOFError, OverflowError, MemoryError, RuntimeError, TypeError)
 DEFAULT_FPS = 25.0
+DELAY = 64  # packets that a decoder may take before its first frame (reordering, one per thread)
 # What goes wrong is said once, by our own errors. PyAV's own log callback needs the GIL, which a closing decoder
 # holds while it waits for its threads: with that callback in place, damaged files deadlock.
 av.logging.restore_default_callback()
@@ -44,9 +47,10 @@ class Video(Source):
         self._turns: tuple[bool, bool, bool] = (False, False, False)  # transpose, then flip rows, flip columns
         with self.open() as container:
             stream = self.stream(container)
-            first = next(self.pictures(container, stream), None)
+            with closing(self.pictures(container, stream)) as pictures:
+                first = next(pictures, None)
             if first is None:
-                raise BadInputError(path, self._nothing_comes(stream))
+                raise self._refusal(0, "nothing comes out of it", stream)
             self._turns = self._orientation(first)
             self._read_facts(container, stream, first)
 
@@ -63,7 +67,7 @@ class Video(Source):
 
     def _rate(self, stream: Any) -> float:
         for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-            if rate and 0.01 <= rate <= 1000:
+            if rate and 0.01 <= rate < 1000:  # 1000 is Matroska's clock, not a rate
                 return float(rate)
         self.notes.append(f"the file states no frame rate: {DEFAULT_FPS:g} frames/s is assumed")
         return DEFAULT_FPS
@@ -96,7 +100,7 @@ class Video(Source):
         stream.thread_type, context.thread_count = "AUTO", 1 if big else 2
         return stream
 
-    def pictures(self, container: Any, stream: Any) -> Iterator[Any]:
+    def pictures(self, container: Any, stream: Any) -> Generator[Any, None, None]:
         """Yield decoded PyAV frames from where the container stands; damage and stalls are BadInputErrors."""
         number, packets, clock = 0, 0, time.monotonic()
         try:
@@ -108,20 +112,19 @@ class Video(Source):
                     yield picture
                     number, packets, clock = number + 1, 0, time.monotonic()
                 packets += 1
-                if packets > self.limits.packets or time.monotonic() - clock > self.limits.seconds:
+                slow = time.monotonic() - clock > self.limits.seconds
+                if packets > self.limits.packets or (slow and packets > DELAY):
                     raise ValueError(f"no frame within {packets} packets")
         except BadInputError:
             raise
         except PYAV_ERRORS as error:
-            if number == 0 and self._is_encrypted(stream):
-                raise BadInputError(self.path, "the video is encrypted", "decrypt it first") from None
-            raise self.damage(number, _reason(error)) from None
+            raise self._refusal(number, _reason(error), stream) from None
 
-    def decode(self, start: int = 0) -> Iterator[Image]:
+    def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start` as uint8 (H, W, C), upright; earlier ones are decoded and dropped."""
-        with self.open() as container:
-            number = -1
-            for number, picture in enumerate(self.pictures(container, self.stream(container))):
+        number = -1
+        with self.open() as container, closing(self.pictures(container, self.stream(container))) as pictures:
+            for number, picture in enumerate(pictures):
                 self.check_count(number)
                 if number >= start:
                     yield self.image(picture, number)
@@ -129,14 +132,11 @@ class Video(Source):
 
     def image(self, picture: Any, number: int) -> Image:
         """Return frame `number` as uint8 (H, W, C), upright; BadInputError where its size is not the first's."""
+        self.check_same(picture, number)
         try:
-            image = self.picture_to_image(picture)
+            return self.picture_to_image(picture)
         except PYAV_ERRORS as error:
             raise self.damage(number, _reason(error)) from None
-        if image.shape[:2] != (self.height, self.width):
-            size = f"{image.shape[1]}x{image.shape[0]}"
-            raise self.damage(number, f"the size changes from {self.width}x{self.height} to {size}")
-        return image
 
     def picture_to_image(self, picture: Any) -> Image:
         """Return a PyAV frame as uint8 (H, W, C), upright, alpha over black."""
@@ -172,17 +172,30 @@ class Video(Source):
     def tail(self, n: int) -> Iterator[Image]:
         """Yield at least the last `n` frames; long films are entered near the end, with 10 s to spare."""
         seconds = n / self.native_fps + 10
-        if self.duration is None or self.duration < 2 * seconds:
-            yield from self.decode()
-            return
+        number, kept = -1, deque[Any](maxlen=n)  # turned into images only once it is known which are the last
         with self.open() as container:
             stream = self.stream(container)
-            container.seek(int((self.duration - seconds) * 1e6) + (container.start_time or 0))
-            for number, picture in enumerate(self.pictures(container, stream)):
-                yield self.image(picture, number)
+            if self.duration is not None and self.duration > 2 * seconds:
+                container.seek(int((self.duration - seconds) * 1e6) + (container.start_time or 0))
+            with closing(self.pictures(container, stream)) as pictures:
+                for number, picture in enumerate(pictures):
+                    self.check_count(number)
+                    self.check_same(picture, number)
+                    kept.append(picture)
+            while kept:
+                yield self.image(kept.popleft(), number - len(kept))
 
-    def _nothing_comes(self, stream: Any) -> str:
-        return "the video is encrypted" if self._is_encrypted(stream) else "no frame can be decoded from it"
+    def check_same(self, picture: Any, number: int) -> None:
+        """Refuse frame `number` when its size is not the first's."""
+        upright = (picture.width, picture.height) if self._turns[0] else (picture.height, picture.width)
+        if upright != (self.height, self.width):
+            size = f"{upright[1]}x{upright[0]}"
+            raise self.damage(number, f"the size changes from {self.width}x{self.height} to {size}")
+
+    def _refusal(self, number: int, what: str, stream: Any) -> BadInputError:
+        if self._is_encrypted(stream):
+            return BadInputError(self.path, "the video is encrypted", "decrypt it first")
+        return self.damage(number, what)
 
     def _is_encrypted(self, stream: Any) -> bool:
         """Say whether the file marks its video as encrypted (ISO 23001-7: sample entry `encv`)."""
