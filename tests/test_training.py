@@ -269,6 +269,48 @@ def test_the_average_of_constant_weights_is_the_weights():
     assert torch.allclose(fresh.weights["weight"], start * 2 / 11 + other.weight.detach() * 9 / 11)
 
 
+def test_muon_orthogonalises_the_step_of_a_matrix_and_leaves_the_rest_to_adamw():
+    from nextframe.training.muon import REST, MuonWithAdamW
+
+    matrix, bias = nn.Parameter(torch.eye(6, 4)), nn.Parameter(torch.zeros(3))
+    optimizer = MuonWithAdamW([matrix, bias], lr=0.1, weight_decay=0.0, betas=(0.9, 0.99))
+    matrix.grad, bias.grad = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([3.0, -2, 1])
+    before = matrix.detach().clone()
+    optimizer.step()
+    step = (before - matrix.detach()) / (0.1 * 0.2 * 6**0.5)  # 0.2 sqrt(max(rows, columns)) of arXiv 2502.16982
+    values = torch.linalg.svdvals(step)
+    assert ((values > 0.6) & (values < 1.3)).all()  # Muon's polynomial brings singular values near 1, not to it
+    # AdamW's first step has the size of the rate, whatever the gradient's
+    assert torch.allclose(bias.detach(), -0.1 * REST * torch.tensor([1.0, -1, 1]), atol=1e-5)
+
+
+def test_muon_resumes_exactly(tmp_path):
+    def two_steps(optimizer, parameters, start):
+        for step in range(start, start + 2):
+            for number, parameter in enumerate(parameters):
+                parameter.grad = torch.full_like(parameter, float(step + number)).cumsum(0)
+            optimizer.step()
+
+    from nextframe.training.muon import MuonWithAdamW
+
+    def new():
+        parameters = [nn.Parameter(torch.eye(4)), nn.Parameter(torch.ones(3))]
+        return parameters, MuonWithAdamW(parameters, 0.1, 0.01, (0.9, 0.99))
+
+    whole, optimizer = new()
+    two_steps(optimizer, whole, 0)
+    torch.save(optimizer.state_dict(), tmp_path / "state.pt")
+    saved = [parameter.detach().clone() for parameter in whole]
+    two_steps(optimizer, whole, 2)
+    resumed, optimizer = new()
+    with torch.no_grad():
+        for parameter, value in zip(resumed, saved, strict=True):
+            parameter.copy_(value)
+    optimizer.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    two_steps(optimizer, resumed, 2)
+    assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
 # --- recipes ----------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from nextframe.models.base import Objective
+from nextframe.training.muon import MuonWithAdamW
 from nextframe.training.recipe import TrainingConfig
 
 
@@ -18,6 +19,8 @@ def build_optimizer(objective: Objective, config: TrainingConfig) -> torch.optim
     name = config.optimizer or wants.name
     lr = config.lr if config.lr is not None else wants.lr
     decay = config.weight_decay if config.weight_decay is not None else wants.weight_decay
+    if name == "muon":
+        return MuonWithAdamW(objective.parameters, lr, decay, wants.betas)
     groups = [
         {"params": [p for p in objective.parameters if p.ndim > 1], "weight_decay": decay},
         {"params": [p for p in objective.parameters if p.ndim <= 1], "weight_decay": 0.0},

@@ -1,0 +1,51 @@
+"""System 2: the cat-gif notebook and the catz benchmark (L. Biewald, Weights & Biases, 2019), model by model.
+
+Each recipe is the original: its network with its faults, mean squared error, Adam at 1e-3, batches of 32, and its
+epochs as steps. Each `-fixed` recipe is the same budget with the faults set right; docs/catz.md lists them. An epoch
+of the notebook is 52 steps, a quarter of its data; one of the benchmark's script is 200.
+
+The data is a folder `catz` with train/ID/cat_0.jpg ... cat_4.jpg, cat_result.jpg, or any other with --data PATH.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nextframe.data import DataConfig
+from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
+
+NOTEBOOK_EPOCH, BENCHMARK_EPOCH = 52, 200
+
+
+def _recipe(model: str, steps: int, epoch: int = NOTEBOOK_EPOCH, **fields: Any) -> Recipe:
+    training = TrainingConfig(
+        steps=steps,
+        batch=32,
+        optimizer="adam",
+        lr=1e-3,
+        schedule="constant",
+        val_every=epoch,
+        checkpoint_every=epoch,
+        val_clips=416,  # a quarter of the validation clips, in batches of 32
+        monitor="val/loss",
+        keep="best",
+    )
+    options = {"across_cuts": True}  # each folder is one sequence, as it is
+    data = DataConfig(name="catz", context=5, horizon=1, size=(96, 96), color="rgb", options=options)
+    return Recipe(model=ModelSection(name=model, fields=fields), data=data, training=training)
+
+
+CATZ_BASELINE = _recipe("catz-baseline", 2 * BENCHMARK_EPOCH, BENCHMARK_EPOCH, levels="0-255", head="relu", loss="mse")
+CATZ_BASELINE_FIXED = _recipe("catz-baseline", 2 * BENCHMARK_EPOCH, BENCHMARK_EPOCH)
+CATZ_CONV2D = _recipe("conv2d", 10 * NOTEBOOK_EPOCH, head="relu", loss="mse")
+CATZ_CONV2D_FIXED = _recipe("conv2d", 10 * NOTEBOOK_EPOCH)
+CATZ_CONV3D = _recipe("conv3d-residual", 100 * NOTEBOOK_EPOCH, loss="mse")
+CATZ_CONV3D_FIXED = _recipe("conv3d-residual", 100 * NOTEBOOK_EPOCH, axes="time")
+CATZ_CONV3D_NOISE = _recipe("conv3d-residual", 100 * NOTEBOOK_EPOCH, noise=0.1, noise_on_last=True, loss="mse")
+CATZ_CONV3D_NOISE_FIXED = _recipe("conv3d-residual", 100 * NOTEBOOK_EPOCH, axes="time", noise=0.1)
+CATZ_CONVLSTM = _recipe("convlstm-residual", 40 * NOTEBOOK_EPOCH, noise_on_last=True, loss="mse")
+CATZ_CONVLSTM_FIXED = _recipe("convlstm-residual", 40 * NOTEBOOK_EPOCH)
+CATZ_AUTOENCODER = _recipe(
+    "convlstm-autoencoder", 10 * NOTEBOOK_EPOCH, noise_on_last=True, early_dropout=False, loss="mse"
+)
+CATZ_AUTOENCODER_FIXED = _recipe("convlstm-autoencoder", 10 * NOTEBOOK_EPOCH)
