@@ -1,4 +1,4 @@
-"""Animated GIF, WebP, PNG and AVIF, read with Pillow, which applies disposal and blending."""
+"""Animated GIF, WebP, PNG and AVIF, and TIFF of many pages, read with Pillow, which applies disposal and blending."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from PIL import Image as Pillow
-from PIL import UnidentifiedImageError
+from PIL import ExifTags, ImageOps, UnidentifiedImageError
 
 from nextframe.core.errors import BadInputError
 from nextframe.data.images import PILLOW_ERRORS, is_grey, one_line, pixels
@@ -40,6 +40,7 @@ class Animation(Source):
             grey = timing.grey if timing and self.kind == "gif" else is_grey(opened)
             self.native_channels = 1 if grey else 3
             self.check_count(self.native_count - 1)
+            self._stored_size = opened.size
             self.height, self.width = self._image(opened, 0).shape[:2]
             if timing:
                 self.native_fps = timing.fps
@@ -75,11 +76,14 @@ class Animation(Source):
 
     def _image(self, opened: Pillow.Image, number: int) -> Image:
         try:
-            opened.seek(self._first + number)
-            if number and opened.size != (self.width, self.height):
-                size = f"{opened.width}x{opened.height}"
-                raise ValueError(f"its size is {size}, the first frame's is {self.width}x{self.height}")
-            return pixels(opened, self.native_channels == 1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # said once, in the notes
+                opened.seek(self._first + number)
+            if opened.size != self._stored_size:
+                sizes = "{}x{}, the first frame's is {}x{}".format(*opened.size, *self._stored_size)
+                raise ValueError(f"its size is {sizes}")
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            return pixels(ImageOps.exif_transpose(opened) if turned else opened, self.native_channels == 1)
         except EOFError:
             raise self.damage(number, "the file ends before it") from None
         except PILLOW_ERRORS as error:
