@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Generator
 from pathlib import Path
 
-from PIL import Image as Pillow
 from PIL import ExifTags, ImageOps, UnidentifiedImageError
+from PIL import Image as Pillow
 
 from nextframe.core.errors import BadInputError
 from nextframe.data.images import PILLOW_ERRORS, is_grey, one_line, pixels

@@ -125,4 +125,6 @@ class ImageFolder(Source):
 def one_line(error: BaseException) -> str:
     """Return an error's message as one short line, without the path that libraries add."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, Pillow.DecompressionBombError | Pillow.DecompressionBombWarning):
+        text = text.split(", could be")[0]
     return text if len(text) <= 120 else text[:117] + "..."

@@ -13,7 +13,8 @@ from nextframe.data.limits import Limits
 from nextframe.data.source import Color, Source
 
 HEAD = 256
-STILLS = (b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6")
+STILLS = (b"\xff\xd8\xff", b"BM", b"P5", b"P6")
+TIFFS = (b"II*\0", b"MM\0*")
 REFUSED = (
     (b"version https://git-lfs", "this is a Git LFS pointer, not the file itself", "fetch it with git lfs pull"),
     (b"\x1f\x8b", "this is a gzip archive", "unpack it; idx files of digits go to --digits"),
@@ -25,7 +26,7 @@ REFUSED = (
 
 
 def sniff(path: Path) -> str:
-    """Return what the file holds by its first bytes: gif, apng, webp, avif, image, array, or video for the rest.
+    """Return what the file holds by its first bytes: gif, apng, webp, avif, tiff, image, array, or video for the rest.
 
     Raises:
         BadInputError: empty files, pointers to files and other things that are known not to be videos.
@@ -54,6 +55,8 @@ def _kind(head: bytes, path: Path) -> str:
         return "webp" if head[12:16] == b"VP8X" and head[20] & 2 else "image"
     if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"):
         return "avif"
+    if head.startswith(TIFFS):
+        return "tiff"  # of one page or many
     if head.startswith((b"\x93NUMPY", b"PK\x03\x04")):
         return "array"
     return "image" if head.startswith(STILLS) else "video"

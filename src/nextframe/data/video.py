@@ -50,7 +50,7 @@ class Video(Source):
             with closing(self.pictures(container, stream)) as pictures:
                 first = next(pictures, None)
             if first is None:
-                raise self._refusal(0, "nothing comes out of it", stream)
+                raise self._refusal(0, "the decoder gives none", stream)
             self._turns = self._orientation(first)
             self._read_facts(container, stream, first)
 
