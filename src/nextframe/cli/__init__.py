@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from nextframe.cli import evaluate, models, predict, quickstart, train
+from nextframe.cli import data, evaluate, models, predict, prepare, quickstart, train
 
 app = typer.Typer(
     name="nextframe",
@@ -20,7 +20,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (quickstart.quickstart, models.models, train.train, evaluate.evaluate, predict.predict):
+VERBS = (
+    quickstart.quickstart,
+    models.models,
+    data.data,
+    prepare.prepare,
+    train.train,
+    evaluate.evaluate,
+    predict.predict,
+)
+for verb in VERBS:
     app.command()(verb)
 
 

@@ -160,12 +160,13 @@ class SourceClips(ClipSet):
         self.name, self.task, self.config, self.options, self.contents = (
             config.name, config.task, config, options, contents,
         )  # fmt: skip
-        members = contents.members
+        self.tables = {split: self._table(split) for split in SPLITS}
+        used = np.unique(np.concatenate([table.members for table in self.tables.values()]))
+        if not len(used):
+            raise UserError(self._too_short())
+        members = [contents.members[number] for number in used]
         self.frame_shape = (_channels(config, members), *_size(config, members))
         self.fps = statistics.median(m.index.fps for m in members) / config.stride
-        self.tables = {split: self._table(split) for split in SPLITS}
-        if not any(len(table) for table in self.tables.values()):
-            raise UserError(self._too_short())
         self._prepare_reading()
         if contents.skipped:
             first = "; ".join(f"{name} ({why})" for name, why in contents.skipped[:3])

@@ -1,0 +1,120 @@
+"""nextframe data: what there is in a path or a data set, what was skipped and why, and a picture of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nextframe.cli.options import Context, Digits, Horizon, JsonFile, Quiet, Set, Size, Stride, be_quiet, data_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nextframe.data import DataConfig
+    from nextframe.data.report import DataReport
+
+MOST_ROWS = 60  # sources on the terminal; --json has all
+
+
+def data(
+    source: Annotated[str, typer.Argument(metavar="PATH_OR_NAME", help="A file, a folder or a registered data set.")],
+    context: Context = None,
+    horizon: Horizon = None,
+    size: Size = None,
+    stride: Stride = None,
+    digits: Digits = None,
+    check: Annotated[bool, typer.Option("--check", help="Decode every frame of every source now.")] = False,
+    contact_sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Write a picture: a row of frames for each source.")
+    ] = None,
+    setting: Set = None,
+    json_file: JsonFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show what nextframe sees: sources, sizes, frames, splits, clips, and what it skipped and why."""
+    import time
+
+    from rich.console import Console
+
+    from nextframe.data.contact_sheet import contact_sheet as draw_sheet
+    from nextframe.data.contact_sheet import save_sheet
+    from nextframe.data.report import describe
+
+    be_quiet(quiet)
+    started = time.monotonic()
+    config = _config(data_settings(source, digits, context, horizon, size, stride), setting or [])
+    report = describe(config, check)
+    if json_file is not None:
+        _write_json(report, json_file, started)
+    if contact_sheet is not None:
+        save_sheet(draw_sheet(report.contents, config), contact_sheet)
+    _show(Console(soft_wrap=True, highlight=False), report)
+
+
+def _config(settings: dict[str, object], more: list[str]) -> DataConfig:
+    """Return the data section that options and settings (data.FIELD=VALUE) make."""
+    from nextframe.core.errors import UserError
+    from nextframe.data import DataConfig
+    from nextframe.training.recipe import parse_settings, set_dotted
+
+    values: dict[str, Any] = {}
+    for key, value in (settings | parse_settings(more)).items():
+        section, _, name = key.partition(".")
+        if section != "data" or not name:
+            raise UserError(f"setting '{key}': write data.FIELD=VALUE, for example data.options.across_cuts=true")
+        set_dotted(values, name, value)
+    return DataConfig.parse(values, "data")
+
+
+def _write_json(report: DataReport, path: Path, started: float) -> None:
+    from nextframe.evaluation.result import write_whole
+    from nextframe.evaluation.run_facts import run_facts
+
+    whole = {**report.as_json(), "run": run_facts(None, None, started)}
+    write_whole(path, json.dumps(whole, indent=1) + "\n")
+
+
+def _show(console: Console, report: DataReport) -> None:
+    if report.sources:
+        _show_sources(console, report)
+    for name, why in report.skipped:
+        console.print(f"skipped {name}: {why}", markup=False)
+    if report.others:
+        kinds = ", ".join(f"{count} {ending}" for ending, count in sorted(report.others.items()))
+        console.print(f"left out, not videos or frames: {kinds}", markup=False)
+    console.print(f"\nsplits: {report.rule}", markup=False)
+    counts = {split: "endless" if count is None else f"{count:,}" for split, count in report.clips.items()}
+    console.print("clips: " + ", ".join(f"{split} {count}" for split, count in counts.items()))
+    if report.frame_shape:
+        channels, height, width = report.frame_shape
+        console.print(f"each frame {height}x{width}, {'grey' if channels == 1 else 'RGB'}")
+    if report.problem:
+        console.print(report.problem, markup=False)
+
+
+def _show_sources(console: Console, report: DataReport) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("source", "kind", "split"):
+        table.add_column(name, no_wrap=True)
+    for name in ("size", "frames", "fps", "seconds", "cuts", "clips"):
+        table.add_column(name, justify="right", no_wrap=True)
+    room = max(16, console.width - 62)
+    for row in report.sources[:MOST_ROWS]:
+        size = f"{row.height}x{row.width}" + (" grey" if row.channels == 1 else "")
+        facts = (str(row.frames), f"{row.fps:g}", f"{row.seconds:.1f}", str(len(row.cuts)), str(row.clips))
+        name = row.name if len(row.name) <= room else f"…{row.name[1 - room :]}"
+        table.add_row(name, row.codec or row.kind, row.split, size, *facts)
+    console.print(table)
+    if len(report.sources) > MOST_ROWS:
+        console.print(f"... and {len(report.sources) - MOST_ROWS} more (--json has all)")
+    what = "decoded now to the end" if report.checked else "each was decoded to its end once"
+    console.print(
+        f"{len(report.sources)} sources ({what}), {report.frames:,} frames, {report.seconds / 60:.1f} minutes; "
+        f"{len(report.skipped)} skipped"
+    )
