@@ -1,1 +1,1 @@
-"""Losses: plain functions on tensors, in `pixel` for frames and in `latent` for distributions."""
+"""Losses: plain functions on tensors, in `pixel` and `perceptual` for frames and in `latent` for distributions."""

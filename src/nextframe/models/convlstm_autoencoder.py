@@ -1,0 +1,100 @@
+"""Convlstm-autoencoder: the catz notebook's largest model, ConvLSTM layers down to a quarter of the size and back."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from nextframe.models.base import ModelConfig
+from nextframe.models.convlstm_cell import ConvLSTMLayer
+from nextframe.models.lstm_gates import Activation, Gate
+from nextframe.models.one_step import OneStep, OneStepConfig, add_noise, keras_conv, pad_to_multiple
+
+
+class ConvLSTMAutoencoderConfig(OneStepConfig):
+    """Fields of `convlstm-autoencoder`; the original is noise_on_last=True, early_dropout=False, loss="mse"."""
+
+    width: int = Field(4, ge=1)  # hidden maps at full size; twice as many at half, four times at a quarter
+    activation: Activation = "tanh"
+    gate: Gate = "hard_sigmoid"  # Keras 2's default
+    noise: float = Field(0.1, ge=0)  # standard deviation of the noise on the context while training
+    noise_on_last: bool = False  # whether the head sees the last frame with its noise
+    dropout: float = Field(0.2, ge=0, lt=1)  # after the skip connection is added
+    early_dropout: bool = True  # also before both poolings; the original computes these and uses them nowhere
+
+
+class ConvLSTMAutoencoder(OneStep):
+    """ConvLSTM layers around two poolings, with one skip connection; 45,768 numbers with running statistics.
+
+    The head is a 1x1 convolution of the last frame and the decoder's maps together.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = ConvLSTMAutoencoderConfig
+    config: ConvLSTMAutoencoderConfig
+    idea: ClassVar[str] = "An auto-encoder of convolutional LSTM layers, two halvings deep, beside the last frame."
+    paper: ClassVar[str] = "catz notebook, W&B 2019; ConvLSTM: Shi et al. 2015, arXiv 1506.04214"
+
+    def __init__(self, config: ConvLSTMAutoencoderConfig) -> None:
+        super().__init__(config)
+        n = config.width
+
+        def layer(before: int, after: int) -> ConvLSTMLayer:
+            return ConvLSTMLayer(before, after, 3, config.activation, config.gate)
+
+        self.down1, self.norm1 = layer(config.channels, n), _norm(n)
+        self.down2, self.norm2 = layer(n, 2 * n), _norm(2 * n)
+        self.middle = layer(2 * n, 4 * n)
+        self.up1, self.norm3 = layer(4 * n, 4 * n), _norm(4 * n)
+        self.up2, self.norm4 = layer(4 * n, 2 * n), _norm(2 * n)
+        self.up3, self.norm5 = layer(2 * n, n), _norm(n)
+        self.head = keras_conv(config.channels + n, config.channels, 1)
+
+    def forward(self, context: Tensor) -> Tensor:
+        """Return the next frame (B, 1, C, H, W); sizes that 4 does not divide are padded inside."""
+        seen = add_noise(context, self.config.noise, self.training)
+        maps = self._decode(*self._encode(pad_to_multiple(seen, 4)))[..., : context.shape[-2], : context.shape[-1]]
+        last = (seen if self.config.noise_on_last else context)[:, -1]
+        frame: Tensor = self.head(torch.cat([last, maps], dim=1))
+        return frame.unsqueeze(1)
+
+    def _encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return maps at half size (B, T, 2n, h/2, w/2), for the skip, and at a quarter (B, T, 4n, h/4, w/4)."""
+        full = _per_frame(self.norm1, self.down1(frames)[0])
+        half = _per_frame(self.norm2, self.down2(_pool(self._early(full)))[0])
+        return half, self.middle(_pool(self._early(half)))[0]
+
+    def _decode(self, half: Tensor, quarter: Tensor) -> Tensor:
+        """Return the last frame's maps at full size (B, n, h, w)."""
+        maps = _per_frame(self.norm3, self.up1(_double(quarter))[0])
+        maps = _per_frame(self.norm4, self.up2(maps)[0]) + half
+        maps = F.dropout(maps, self.config.dropout, self.training)
+        last: Tensor = self.up3(_double(maps))[0][:, -1]
+        normed: Tensor = self.norm5(last)
+        return normed
+
+    def _early(self, maps: Tensor) -> Tensor:
+        return F.dropout(maps, self.config.dropout, self.training) if self.config.early_dropout else maps
+
+
+def _norm(width: int) -> nn.BatchNorm2d:
+    """Keras's batch norm: momentum 0.99, which torch writes 0.01, and epsilon 1e-3."""
+    return nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
+
+
+def _per_frame(layer: nn.Module, maps: Tensor) -> Tensor:
+    """Apply a layer for pictures to every frame of maps (B, T, n, h, w)."""
+    out: Tensor = layer(maps.flatten(0, 1))
+    return out.view(*maps.shape[:2], *out.shape[1:])
+
+
+def _pool(maps: Tensor) -> Tensor:
+    return F.max_pool3d(maps, (1, 2, 2))
+
+
+def _double(maps: Tensor) -> Tensor:
+    """Repeat every row and column of maps (B, T, n, h, w)."""
+    return maps.repeat_interleave(2, -2).repeat_interleave(2, -1)

@@ -1,0 +1,47 @@
+"""Convlstm-residual: one ConvLSTM layer reads the frames, a convolution says what changes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from nextframe.models.base import ModelConfig
+from nextframe.models.convlstm_cell import ConvLSTMLayer
+from nextframe.models.lstm_gates import Activation, Gate
+from nextframe.models.one_step import OneStep, OneStepConfig, add_noise, keras_conv
+
+
+class ConvLSTMResidualConfig(OneStepConfig):
+    """Fields of `convlstm-residual`; the original is noise_on_last=True, loss="mse"."""
+
+    hidden: int = Field(6, ge=1)
+    activation: Activation = "tanh"
+    gate: Gate = "hard_sigmoid"  # Keras 2's default
+    noise: float = Field(0.1, ge=0)  # standard deviation of the noise on the context while training
+    noise_on_last: bool = False  # whether the last frame that the change is added to is the noisy one
+
+
+class ConvLSTMResidual(OneStep):
+    """The last frame plus a convolution of a ConvLSTM layer's last hidden map; 1,968 + 165 parameters."""
+
+    Config: ClassVar[type[ModelConfig]] = ConvLSTMResidualConfig
+    config: ConvLSTMResidualConfig
+    idea: ClassVar[str] = (
+        "One convolutional LSTM layer reads the context; a convolution adds a change to the last frame."
+    )
+    paper: ClassVar[str] = "catz notebook, W&B 2019; ConvLSTM: Shi et al. 2015, arXiv 1506.04214"
+
+    def __init__(self, config: ConvLSTMResidualConfig) -> None:
+        super().__init__(config)
+        self.lstm = ConvLSTMLayer(config.channels, config.hidden, 3, config.activation, config.gate)
+        self.out = keras_conv(config.hidden, config.channels, 3)
+
+    def forward(self, context: Tensor) -> Tensor:
+        """Return the next frame (B, 1, C, H, W)."""
+        seen = add_noise(context, self.config.noise, self.training)
+        maps, _ = self.lstm(seen)
+        last = seen if self.config.noise_on_last else context
+        change: Tensor = self.out(maps[:, -1])
+        return last[:, -1:] + change.unsqueeze(1)

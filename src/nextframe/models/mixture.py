@@ -1,0 +1,147 @@
+"""Mixture: several predictors side by side, and a network that says at every pixel how far to trust each."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, ClassVar, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from nextframe.core.clip import Clip
+from nextframe.core.config import Config
+from nextframe.losses.perceptual import perceptual
+from nextframe.models import MODELS
+from nextframe.models.augment import augment
+from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
+from nextframe.models.rollout import roll_out
+
+SCALES = 3  # of the blend network: frames are folded until each place stands for 4 x 4 pixels
+
+
+class Member(Config):
+    """A registered model and the fields of its config that differ from its defaults.
+
+    Fields called context, channels and horizon are filled in: the mixture's own, and 1.
+    """
+
+    name: str
+    fields: dict[str, Any] = Field(default_factory=dict)
+
+
+OURS = Member(name="compact", fields={"residual": True, "width": 64, "blocks": 4})
+
+
+class MixtureConfig(ModelConfig):
+    """Fields of `mixture`."""
+
+    context: int = Field(5, ge=1)  # frames given, exactly
+    channels: int = Field(3, ge=1)
+    members: tuple[Member, ...] = Field((Member(name="copy-last"), Member(name="flow"), OURS), min_length=1)
+    recall: int = Field(4, ge=0)  # this many frames before the last are candidates too: what blinks, what was behind
+    width: int = Field(16, ge=1)  # channels of the blend network at full size, doubled at each halving
+    own_loss: float = Field(0.1, ge=0)  # weight of the loss of each trained member's own prediction
+    augment: bool = True  # train on mirrored and recoloured clips too
+
+
+class Mixture(Predictor):
+    """The softmax-weighted sum of what the members predict, one set of weights a pixel.
+
+    Members that can be trained are trained with the blend, through it and by a loss of their own prediction.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = MixtureConfig
+    config: MixtureConfig
+    idea: ClassVar[str] = "Runs several predictors side by side and blends them pixel by pixel with a small network."
+    paper: ClassVar[str] = "After the strategies-in-parallel entry to the catz benchmark, W&B 2019"
+
+    def __init__(self, config: MixtureConfig) -> None:
+        super().__init__(config)
+        self.members = nn.ModuleList(build_member(member, config) for member in config.members)
+        self.recall = min(config.recall, config.context - 1)
+        candidates = len(self.members) + self.recall
+        self.blend = BlendNet((config.context + len(self.members)) * config.channels, candidates, config.width)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Exactly the configured context and channels; any horizon, and any size if the members take any."""
+        frames, members = self.config.context, [cast(Predictor, member).capabilities for member in self.members]
+        return Capabilities(
+            stochastic=any(can.stochastic for can in members),
+            any_size=all(can.any_size for can in members),
+            min_context=frames,
+            max_context=frames,
+            channels=self.config.channels,
+        )
+
+    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+        """Roll the one-step blend out."""
+        return roll_out(lambda frames: self._next(frames, generator)[0], context, horizon)
+
+    def _next(self, context: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Return the blended next frame (B, 1, C, H, W) and the members' own (B, M, C, H, W)."""
+        members = cast(list[Predictor], list(self.members))
+        guesses = torch.cat([member.forecast(context, 1, generator) for member in members], dim=1)
+        last = context[:, -1:]
+        seen = torch.cat([last, context[:, :-1] - last, guesses - last], dim=1)  # changes, zero where nothing moves
+        weights = self.blend(seen.flatten(1, 2)).softmax(1).unsqueeze(2)  # (B, M + recall, 1, H, W)
+        earlier = context[:, context.shape[1] - 1 - self.recall : -1]
+        blended = (weights * torch.cat([guesses, earlier], dim=1)).sum(1, keepdim=True)
+        return blended, guesses
+
+    def stages(self) -> list[Stage]:
+        """One stage, one objective: the perceptual distance of the next frame."""
+        optimizer = OptimizerDefaults("adamw", lr=2e-3, weight_decay=0.01, betas=(0.9, 0.99))
+        return [Stage("blend", [Objective("perceptual", list(self.parameters()), self._loss, optimizer)])]
+
+    def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        clip = augment(clip) if self.config.augment and self.training else clip
+        blended, guesses = self._next(clip.context)
+        target = clip.target[:, :1]
+        loss = perceptual(blended, target)
+        logs = {"perceptual": loss.detach()}
+        for index, member in enumerate(self.members):
+            if cast(Predictor, member).capabilities.trainable:
+                loss = loss + self.config.own_loss * perceptual(guesses[:, index : index + 1], target)
+        return loss, logs
+
+
+def build_member(member: Member, config: MixtureConfig) -> Predictor:
+    """Return the untrained model that `member` names, made for the context and channels of the mixture."""
+    kind: type[Predictor] = MODELS.get(member.name)
+    own = {"context": config.context, "channels": config.channels, "horizon": 1}
+    filled = {name: value for name, value in own.items() if name in kind.Config.model_fields}
+    return kind(kind.Config.parse(filled | member.fields, where=f"member '{member.name}' of the mixture"))
+
+
+class BlendNet(nn.Module):
+    """A small U-Net: logits of every candidate at every pixel, from a neighbourhood of some 60 pixels."""
+
+    def __init__(self, planes: int, candidates: int, width: int) -> None:
+        super().__init__()
+        widths = [width * 2**scale for scale in range(SCALES)]
+        self.down = nn.ModuleList(
+            nn.Conv2d(before, after, 3, padding=1) for before, after in zip([planes, *widths], widths, strict=False)
+        )
+        self.middle = nn.ModuleList(
+            nn.Conv2d(widths[-1], widths[-1], 3, padding=dilation, dilation=dilation) for dilation in (1, 2, 4)
+        )
+        self.up = nn.ModuleList(nn.Conv2d(fine + coarse, fine, 3, padding=1) for fine, coarse in pairwise(widths))
+        self.head = nn.Conv2d(width, candidates, 1)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Return (B, candidates, H, W) of planes (B, P, H, W), any H and W."""
+        maps, fine = planes.contiguous(memory_format=torch.channels_last), []
+        for scale, layer in enumerate(self.down):
+            if scale:
+                fine.append(maps)
+                maps = F.avg_pool2d(maps, 2, ceil_mode=True)
+            maps = F.gelu(layer(maps))
+        for layer in self.middle:
+            maps = maps + F.gelu(layer(maps))
+        for layer, skipped in zip(reversed(self.up), reversed(fine), strict=True):
+            maps = F.interpolate(maps, size=skipped.shape[-2:], mode="nearest")
+            maps = F.gelu(layer(torch.cat([skipped, maps], dim=1)))
+        return cast(Tensor, self.head(maps))
