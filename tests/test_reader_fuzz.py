@@ -68,7 +68,7 @@ mutations = st.one_of(flips, moves, cuts, st.tuples(flips, moves).map(lambda pai
 
 def check(path) -> None:
     """Read to the end or `FRAMES`: every frame has the stated form, or one line says why not."""
-    began = time.process_time()
+    began, line = time.process_time(), f"{path}: read"
     try:
         source = open_source(path)
         for number, frame in enumerate(source.frames()):
@@ -76,9 +76,10 @@ def check(path) -> None:
             if number == FRAMES:
                 break
     except NextframeError as error:
-        assert str(error).startswith(str(path))
-        assert "\n" not in str(error)
-        assert len(str(error)) < len(str(path)) + 300
+        line = str(error)
+    assert line.startswith(str(path))
+    assert "\n" not in line
+    assert len(line) < len(str(path)) + 300
     assert time.process_time() - began < SECONDS
 
 

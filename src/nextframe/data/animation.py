@@ -10,7 +10,7 @@ from PIL import ExifTags, ImageOps, UnidentifiedImageError
 from PIL import Image as Pillow
 
 from nextframe.core.errors import BadInputError
-from nextframe.data.images import PILLOW_ERRORS, is_grey, one_line, pixels
+from nextframe.data.images import PILLOW_ERRORS, is_grey, one_line, open_image, pixels
 from nextframe.data.limits import Limits
 from nextframe.data.source import Color, Image, Source
 from nextframe.data.timing import Timing, read_timing
@@ -62,7 +62,7 @@ class Animation(Source):
         try:
             with warnings.catch_warnings(record=True) as heard:
                 warnings.simplefilter("always")
-                opened = Pillow.open(self.path)
+                opened = open_image(self.path)
             said = {f"Pillow says: {one_line(w.message)}" for w in heard if isinstance(w.message, UserWarning)}
             self.notes += sorted(said - set(self.notes))
             self.limits.check_size(self.path, opened.height, opened.width)
@@ -82,6 +82,7 @@ class Animation(Source):
             if opened.size != self._stored_size:
                 sizes = "{}x{}, the first frame's is {}x{}".format(*opened.size, *self._stored_size)
                 raise ValueError(f"its size is {sizes}")
+            opened.load()  # before the orientation is looked at: a TIFF turns itself here
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
             return pixels(ImageOps.exif_transpose(opened) if turned else opened, self.native_channels == 1)
         except EOFError:

@@ -39,6 +39,14 @@ def image_files(folder: Path) -> list[Path]:
     return sorted((f for f in found if f.is_file()), key=lambda f: natural_key(f.name))
 
 
+def open_image(path: Path) -> Pillow.Image:
+    """Return the image, not yet decoded; raises what Pillow raises."""
+    opened = Pillow.open(path)
+    if opened.format == "TIFF":
+        opened.filename = ""  # with a name Pillow maps the file, and then misreads one that lies on its side
+    return opened
+
+
 def pixels(image: Pillow.Image, grey: bool) -> Image:
     """Return the current frame of a Pillow image as uint8 (H, W, 1 or 3): 16 bits scaled to 8, alpha over black."""
     if image.mode.startswith("I;16"):
@@ -92,7 +100,7 @@ class ImageFolder(Source):
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Pillow.DecompressionBombWarning)
                 warnings.simplefilter("ignore", UserWarning)
-                with Pillow.open(file) as opened:
+                with open_image(file) as opened:
                     self.limits.check_size(file, opened.height, opened.width)
                     grey = is_grey(opened)
                     upright = ImageOps.exif_transpose(opened)
