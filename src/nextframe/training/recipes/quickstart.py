@@ -8,5 +8,5 @@ from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
 QUICKSTART = Recipe(
     model=ModelSection(name="compact"),
     data=DataConfig(name="moving-digits", context=10, horizon=10),
-    training=TrainingConfig(minutes=3, batch=16, schedule="onecycle", ema=0.99, grad_clip=1.0, val_every=500),
+    training=TrainingConfig(minutes=3, batch=8, schedule="cosine", ema=0.99, grad_clip=1.0, val_every=500),
 )
