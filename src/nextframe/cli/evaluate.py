@@ -13,6 +13,7 @@ from nextframe.cli.options import (
     Digits,
     Horizon,
     JsonFile,
+    Kind,
     Quiet,
     Seed,
     Size,
@@ -32,6 +33,7 @@ def evaluate(
     horizon: Horizon = None,
     size: Size = None,
     stride: Stride = None,
+    kind: Kind = None,
     digits: Digits = None,
     batch: Annotated[int, typer.Option(min=1, help="Clips at a time.")] = 16,
     compat: Annotated[str | None, typer.Option(help="openstl: add that code's definitions beside ours.")] = None,
@@ -47,7 +49,7 @@ def evaluate(
     from nextframe.training import evaluation_data
 
     be_quiet(quiet)
-    settings = data_settings(data, digits, context, horizon, size, stride)
+    settings = data_settings(data, digits, context, horizon, size, stride, kind)
     evaluation = evaluate_model(
         model,
         evaluation_data(model, settings),

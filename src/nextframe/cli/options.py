@@ -18,6 +18,7 @@ Context = Annotated[int | None, typer.Option(help="Frames given.")]
 Horizon = Annotated[int | None, typer.Option(help="Frames to predict.")]
 Size = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the clips, for example 64x64.")]
 Stride = Annotated[int | None, typer.Option(help="Take every k-th frame.")]
+Kind = Annotated[str | None, typer.Option("--as", help="frames, or flow: 2 channels, pixels to the right and down.")]
 Seed = Annotated[int, typer.Option(help="Decides everything random.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
@@ -55,6 +56,7 @@ def data_settings(
     horizon: int | None,
     size: str | None,
     stride: int | None,
+    kind: str | None = None,
 ) -> dict[str, object]:
     """Return the data options that were given, as dotted settings of a recipe."""
     given = {
@@ -64,6 +66,7 @@ def data_settings(
         "data.horizon": horizon,
         "data.size": parse_size(size),
         "data.stride": stride,
+        "data.kind": kind,
     }
     return {name: value for name, value in given.items() if value is not None}
 

@@ -12,6 +12,7 @@ from nextframe.cli.options import (
     Context,
     Digits,
     Horizon,
+    Kind,
     Quiet,
     Set,
     Size,
@@ -33,6 +34,7 @@ def train(
     horizon: Horizon = None,
     size: Size = None,
     stride: Stride = None,
+    kind: Kind = None,
     digits: Digits = None,
     seed: Annotated[int | None, typer.Option(help="Decides everything random.")] = None,
     log_every: Annotated[int | None, typer.Option(help="Steps between log lines.")] = None,
@@ -71,7 +73,7 @@ def train(
         "workers": workers,
         "device": device,
     }
-    settings = data_settings(data, digits, context, horizon, size, stride)
+    settings = data_settings(data, digits, context, horizon, size, stride, kind)
     settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
     recipe = override(base, settings | parse_settings(setting or []))
     train_run(recipe, folder, resume=resume, devices=devices, show=not quiet)

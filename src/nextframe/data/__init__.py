@@ -18,11 +18,19 @@ DATASETS.add("fashion", "nextframe.data.moving_mnist:open_fashion")
 
 
 def open_data(config: DataConfig) -> ClipSet:
-    """Return the clips that `config` names: a registered data set or a path.
+    """Return the clips that `config` names: a registered data set, prepared clips or another path.
 
     Raises:
         UserError: neither a registered name nor an existing path, or fields that do not fit the data.
     """
+    if config.name not in DATASETS and (Path(config.name) / "prepared.json").is_file():
+        from nextframe.data.prepared import open_prepared
+
+        return open_prepared(config)
+    if config.kind == "flow":
+        from nextframe.data.flow_clips import FlowClips, frames_for_flow
+
+        return FlowClips(open_data(frames_for_flow(config)), config)
     if config.name in DATASETS:
         opened: ClipSet = DATASETS.get(config.name)(config)
         return opened

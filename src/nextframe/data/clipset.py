@@ -28,6 +28,8 @@ class DataConfig(Config):
     size: tuple[int, int] | None = None  # (height, width); None: the data set's own
     fit: Literal["crop", "pad", "random-crop"] = "crop"
     color: Literal["grey", "rgb"] | None = None  # None: the data set's own
+    kind: Literal["frames", "flow"] = "frames"  # flow: two channels, x and y, between consecutive frames
+    max_flow: float = Field(16.0, gt=0)  # pixels a step: where the scale of flows ends
     options: dict[str, Any] = Field(default_factory=dict)  # checked by the data set's own config
 
     @property

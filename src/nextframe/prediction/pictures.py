@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from nextframe.core.clip import as_float, as_uint8
 from nextframe.core.errors import UserError
+from nextframe.data.flow_clips import flow_frames_picture
 
 Rgb = tuple[int, int, int]
 BACKGROUND: Rgb = (22, 24, 29)
@@ -141,9 +142,15 @@ def enlarge(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def to_rgb(frames: Tensor) -> Tensor:
-    """Return (T, C, H, W) frames, grey or RGB, as uint8 (T, 3, H, W); UserError for other channel counts."""
+    """Return (T, C, H, W) frames as uint8 (T, 3, H, W): grey, RGB, or flows of two channels in the colour wheel.
+
+    Raises:
+        UserError: another number of channels.
+    """
+    if frames.ndim == 4 and frames.shape[1] == 2:
+        return flow_frames_picture(frames.cpu())
     if frames.ndim != 4 or frames.shape[1] not in (1, 3):
-        raise UserError(f"pictures need frames (T, 1 or 3, H, W), not {tuple(frames.shape)}")
+        raise UserError(f"pictures need frames (T, 1 to 3, H, W), not {tuple(frames.shape)}")
     return as_uint8(frames.cpu()).expand(-1, 3, -1, -1)
 
 

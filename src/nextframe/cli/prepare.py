@@ -1,0 +1,107 @@
+"""nextframe prepare: crops in which something moves, cut once and read many times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nextframe.cli.options import JsonFile, Quiet, Seed, be_quiet, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def prepare(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or folder of videos, GIFs, frames or arrays.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the clips; resumed where begun.")],
+    clips: Annotated[int, typer.Option(min=1, help="Clips of the train split.")] = 20_000,
+    held_out: Annotated[int | None, typer.Option(help="Clips of val and of test each; a tenth by default.")] = None,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the crops.")] = "32x32",
+    context: Annotated[int, typer.Option(help="Frames given.")] = 4,
+    horizon: Annotated[int, typer.Option(help="Frames to predict.")] = 1,
+    stride: Annotated[int, typer.Option(help="Take every k-th frame.")] = 1,
+    threshold: Annotated[float, typer.Option(help="Least motion: squared differences in [-1, 1], summed.")] = 100.0,
+    keep: Annotated[float, typer.Option(help="The chance that the first crop is kept whatever it shows.")] = 0.05,
+    tries: Annotated[int, typer.Option(help="Crops at most; then the last is kept.")] = 100,
+    color: Annotated[str | None, typer.Option(help="grey or rgb; as the sources are by default.")] = None,
+    kind: Annotated[str, typer.Option("--as", help="frames, or flow: 2 channels, pixels to the right and down.")] = (
+        "frames"
+    ),
+    max_flow: Annotated[float, typer.Option(help="Pixels a step: where the scale of stored flows ends.")] = 16.0,
+    across_cuts: Annotated[bool, typer.Option("--across-cuts", help="Let clips cross scene cuts.")] = False,
+    val_share: Annotated[float, typer.Option(help="Of the sources, where there is no val folder.")] = 0.1,
+    test_share: Annotated[float, typer.Option(help="Of the sources, where there is no test folder.")] = 0.1,
+    shard: Annotated[int, typer.Option(help="Clips in a file.")] = 1000,
+    picture: Annotated[Path | None, typer.Option(help="Show the first clips in this .png, .gif or .mp4.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads; the clips are the same.")] = None,
+    memory: Annotated[float, typer.Option(min=0, help="GiB of decoded frames to hold at most.")] = 2.0,
+    seed: Seed = 0,
+    json_file: JsonFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Cut clips in which something moves, once, into shards that training reads fast; resumes after a kill."""
+    import time
+
+    from nextframe.data.prepare import prepare as prepare_clips
+    from nextframe.data.prepare_config import PrepareConfig
+    from nextframe.data.writer import check_ending
+
+    be_quiet(quiet)
+    if picture is not None:
+        check_ending(picture)
+    values = {name: value for name, value in locals().items() if name in PrepareConfig.model_fields}
+    config = PrepareConfig.parse({**values, "size": parse_size(size)}, "prepare")
+    started = time.monotonic()
+    manifest = prepare_clips(path, output, config, workers=workers, memory=memory, show=not quiet)
+    if picture is not None:
+        _show_clips(picture, output, config.context, config.horizon)
+    if json_file is not None:
+        _write_json(json_file, output, manifest, seed, started)
+    _show(output, manifest)
+
+
+def _show_clips(picture: Path, output: Path, context: int, horizon: int) -> None:
+    from nextframe.data import DataConfig, open_data
+    from nextframe.data.clip_sheet import write_clip_sheet
+
+    write_clip_sheet(picture, open_data(DataConfig(name=str(output), context=context, horizon=horizon)))
+
+
+def _show(output: Path, manifest: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("split", "clips", "kept by chance", "by motion", "gave up", "first crop moves", box=None)
+    for split, found in manifest["statistics"].items():
+        shares = [f"{share:.1%}" for share in found["share"].values()]
+        table.add_row(split, f"{found['clips']:,}", *shares, f"{found['first_crop_moves']:.1%}")
+    Console(soft_wrap=True).print(table)
+    for name, why in manifest["skipped"]:
+        typer.echo(f"skipped {name}: {why}", err=True)
+    made = manifest["settings"]
+    use = f"--data {output} --context {made['context']} --horizon {made['horizon']}"
+    typer.echo(f"{output}  (motion.png shows the motion; nextframe train MODEL {use})")
+
+
+def _write_json(file: Path, output: Path, manifest: Mapping[str, Any], seed: int, started: float) -> None:
+    import json
+
+    from nextframe.evaluation.run_facts import run_facts
+
+    rows = [
+        {
+            "data": output.name,
+            "split": split,
+            "metric": f"kept by {rule}",
+            "definition": "share of the clips that this rule kept",
+            "unit": "share",
+            "mean": share,
+            "n": found["clips"],
+        }
+        for split, found in manifest["statistics"].items()
+        for rule, share in found["share"].items()
+    ]
+    text = json.dumps({"rows": rows, "run": run_facts(None, seed, started)}, indent=1)
+    file.write_text(text + "\n", encoding="utf-8")
