@@ -72,6 +72,11 @@ def test_another_context_is_refused_with_the_number_it_takes() -> None:
         build().predict(torch.rand(1, 4, 1, 16, 16), 4)
 
 
+def test_an_even_kernel_is_refused_by_name() -> None:
+    with pytest.raises(UserError, match=r"'reach' of CompactConfig.*odd"):
+        build(reach=4)
+
+
 def test_residual_rgb_starts_near_the_last_frame() -> None:
     context = torch.rand(2, 3, 3, 20, 18)
     future = build(channels=3, residual=True).predict(context, 4)
@@ -92,7 +97,7 @@ def test_a_few_steps_on_one_batch_beat_the_last_frame() -> None:
     model, frames = build(width=32), moving_square(6, 7)
     clip = Clip(frames[:, :3], frames[:, 3:])
     objective = model.stages()[0].objectives[0]
-    optimizer = torch.optim.AdamW(objective.parameters, lr=objective.optimizer.lr)
+    optimizer = torch.optim.AdamW(objective.parameters, lr=4e-3)
     for _ in range(80):
         optimizer.zero_grad()
         objective.loss(clip)[0].backward()
