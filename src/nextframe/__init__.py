@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from nextframe.checkpoint import load_model as load
     from nextframe.data.reader import read_video
     from nextframe.data.writer import write_video
-    from nextframe.evaluation import evaluate
-    from nextframe.prediction import predict
+    from nextframe.evaluation.evaluate import evaluate
+    from nextframe.prediction.predict import predict
     from nextframe.training import train
 
 # Large tensors in huge pages, where the system offers them: a training step on a CPU otherwise spends a fifth of its
