@@ -107,6 +107,23 @@ def test_all_eight_turns_of_the_display_matrix(tmp_path, matrix, by_hand):
     assert np.array_equal(shown, by_hand(stored))
 
 
+@pytest.mark.parametrize(("orientation", "by_hand"), [(1, lambda image: image), (6, lambda image: np.rot90(image, -1))])
+def test_a_film_of_photographs_is_turned_as_its_exif_says(tmp_path, orientation, by_hand):
+    """JPEGs one after the other are Motion JPEG; PyAV 18 has no name for the EXIF that such frames carry."""
+    exif = Image.Exif()
+    exif[274] = orientation
+    image = np.zeros((32, 48, 3), np.uint8)
+    image[:8, :, 0] = 255
+    for number in range(3):
+        Image.fromarray(image).save(tmp_path / f"{number}.jpg", exif=exif, quality=95)
+    film = b"".join((tmp_path / f"{number}.jpg").read_bytes() for number in range(3))
+    (tmp_path / "film.mjpeg").write_bytes(b"\0" + film)  # else it is one photograph by its first bytes
+    frames = list(open_source(tmp_path / "film.mjpeg").frames())
+    assert len(frames) == 3
+    shown = frames[1].permute(1, 2, 0).numpy().astype(int)
+    assert np.abs(shown - by_hand(image)).mean() < 3
+
+
 def test_the_same_film_filmed_upright_and_turned_have_the_same_shape_as_shown(shared):
     upright, turned_film = (open_source(shared / "malformed/rotated/dmlc__decord" / f"video_{n}.mov") for n in (0, 270))
     assert (upright.height, upright.width) == (turned_film.width, turned_film.height) == (320, 568)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -51,8 +52,11 @@ class Video(Source):
                 first = next(pictures, None)
             if first is None:
                 raise self._refusal(0, "the decoder gives none", stream)
-            self._turns = self._orientation(first)
-            self._read_facts(container, stream, first)
+            try:
+                self._turns = self._orientation(first)
+                self._read_facts(container, stream, first)
+            except PYAV_ERRORS as error:
+                raise self.damage(0, _reason(error)) from None
 
     def _read_facts(self, container: Any, stream: Any, first: Any) -> None:
         self.codec = stream.codec_context.name
@@ -157,10 +161,7 @@ class Video(Source):
 
     def _orientation(self, picture: Any) -> tuple[bool, bool, bool]:
         """Return how frames are turned, from the display matrix: x' = a x + c y, y' = b x + d y (16.16)."""
-        found = [bytes(d) for d in picture.side_data if d.type.name == "DISPLAYMATRIX"]
-        if not found:
-            return False, False, False
-        a, b, _, c, d = np.frombuffer(found[0], np.int32)[:5].astype(np.int64)
+        a, b, c, d = _display_matrix(picture)
         unit = 2**16
         if b == c == 0 and abs(a) == abs(d) == unit:
             return False, bool(d < 0), bool(a < 0)
@@ -204,6 +205,20 @@ class Video(Source):
         with self.path.open("rb") as file:
             head = file.read(2**20)
         return b"encv" in head and b"schm" in head
+
+
+def _display_matrix(picture: Any) -> tuple[int, int, int, int]:
+    """Return a, b, c, d of a PyAV frame's display matrix in 16.16; the identity where it has none."""
+    try:
+        found = [bytes(d) for d in picture.side_data if d.type.name == "DISPLAYMATRIX"]
+    except ValueError:  # side data of a kind that PyAV has no name for (EXIF): the angle is all that can be had
+        turn = math.radians(picture.rotation)
+        cosine, sine = round(2**16 * math.cos(turn)), round(2**16 * math.sin(turn))
+        return cosine, -sine, sine, cosine
+    if not found:
+        return 2**16, 0, 0, 2**16
+    a, b, _, c, d = np.frombuffer(found[0], np.int32)[:5].tolist()
+    return a, b, c, d
 
 
 def _reason(error: BaseException) -> str:
