@@ -33,6 +33,7 @@ bench: $(VENV)/.ready  ## speed against named peers, in venvs of their own
 
 docs: $(VENV)/.ready  ## pages that are written from the code
 	$(BIN)/nextframe models --markdown docs/models.md
+	if [ -d ../shared/data/malformed ]; then $(BIN)/python scripts/bad_input_table.py ../shared/data/malformed; fi
 
 clean:
 	rm -rf $(VENV) .venv-bench $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
