@@ -98,9 +98,9 @@ class VideoCursor(Cursor):
             self._plain.close()
         return found
 
-    def jump(self, key: int, numbers: Sequence[int], keep: Callable[[Image], T]) -> dict[int, T]:
-        """Return the frames that jumping to `key` gives, fewer where it fails: to find out whether it can be used."""
-        self._shown = key  # so that it does not go on from where it stands
+    def jump(self, numbers: Sequence[int], keep: Callable[[Image], T]) -> dict[int, T]:
+        """Return the frames that a jump to the first gives, fewer where it fails: to find out if it can be used."""
+        self._let_go()  # a decoder that remembers what came before the jump could hide that it fails
         try:
             return self._collect(numbers, keep)
         except (*PYAV_ERRORS, BadInputError):
@@ -131,13 +131,23 @@ class VideoCursor(Cursor):
         return int(self._keys[at]) if at >= 0 else 0
 
     def _enter(self, number: int) -> None:
-        if self._container is None:
-            self._container = self.video.open()
-            self._stream = self.video.stream(self._container)
         key = self._key(number)
+        if self._container is None:
+            self._open(jumping=key > 0)
         self._container.seek(int(self._pts[key]), stream=self._stream)
         self._shown = self._skipped = -1
         self._pictures = self._decode(self._container, self._stream)
+
+    def _open(self, jumping: bool) -> None:
+        self._container = self.video.open()
+        self._stream = self.video.stream(self._container)
+        # After a jump, frames that are shown before the seek point may refer to what was not decoded. Nobody asks
+        # for them, so they must not be errors, as they are where `Video` reads.
+        self._stream.codec_context.options = {"max_pixels": str(self.video.limits.pixels)}
+        # Some files say only at their first frame how all of them are coded (x264's build number, to which FFmpeg
+        # adapts), so a decoder that has not seen it gives broken frames.
+        if jumping:
+            next(self._container.decode(self._stream), None)
 
     def _decode(self, container: Any, stream: Any) -> Iterator[tuple[int, Any]]:
         context, skipping = stream.codec_context, False

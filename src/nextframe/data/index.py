@@ -29,9 +29,9 @@ from nextframe.data.source import Color, Image, Source
 from nextframe.data.video import Video
 
 LOG = logging.getLogger(__name__)
-VERSION = 1  # of the files; others are made anew
-KEY_DISTANCE = 12  # frames between seek points at least: nearer ones save little and cost a check each
-CHECKED = 3  # frames that are compared at each seek point
+VERSION = 3  # of the files; others are made anew
+KEY_DISTANCE = 24  # frames between seek points at least: nearer ones save little and cost a check each
+CHECKED = 8  # frames that are compared at each seek point
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
 Ints = NDArray[np.int64]
 NONE: Ints = np.zeros(0, np.int64)
@@ -185,7 +185,7 @@ class _Small:
 def _true_keys(video: Video, pts: Ints, marks: dict[int, dict[int, int]]) -> Ints:
     """Return the key frames from which decoding gives the same frames as decoding from the start."""
     cursor = VideoCursor(video, pts, np.array(list(marks), np.int64))
-    true = [key for key, sums in marks.items() if cursor.jump(key, list(sums), _checksum) == sums]
+    true = [key for key, sums in marks.items() if cursor.jump(list(sums), _checksum) == sums]
     cursor.close()
     return np.array(true, np.int64)
 

@@ -17,7 +17,8 @@ from nextframe.data.reader import open_source
 from nextframe.data.source import Color, Image, recolor
 from nextframe.data.video import Video
 
-MOST_OPEN = 8  # files; an open decoder of large video holds tens of frames
+MOST_OPEN = 64  # files
+DECODER_BYTES = 2**29  # of all open decoders, by the estimate of `_weight`
 _INHERITED: list[object] = []  # decoders of a parent process: their threads are not here, so freeing them would hang
 
 
@@ -44,6 +45,7 @@ class FrameStore:
     def _begin(self) -> None:
         self._process = os.getpid()
         self._cursors: OrderedDict[int, Cursor] = OrderedDict()
+        self._videos: dict[int, Video] = {}
         self._cache: OrderedDict[tuple[int, int], Image] = OrderedDict()
         self._bytes = 0
 
@@ -85,17 +87,32 @@ class FrameStore:
     def _cursor(self, member: int) -> Cursor:
         cursor = self._cursors.get(member)
         if cursor is None:
-            while len(self._cursors) >= MOST_OPEN:
-                self._cursors.popitem(last=False)[1].close()
-            cursor = self._cursors[member] = self._open(self.members[member])
+            self._make_room(member)
+            cursor = self._cursors[member] = self._open(member)
         self._cursors.move_to_end(member)
         return cursor
 
-    def _open(self, member: Member) -> Cursor:
-        source = open_source(member.path, color=self.color, sequence=member.sequence)
-        if isinstance(source, Video) and len(member.index.keys):
+    def _make_room(self, member: int) -> None:
+        """Close the files that were not used for longest, until one more may be open."""
+        while self._cursors and (
+            len(self._cursors) >= MOST_OPEN or self._weight(member, *self._cursors) > DECODER_BYTES
+        ):
+            self._cursors.popitem(last=False)[1].close()
+
+    def _weight(self, *members: int) -> int:
+        """Return about how many bytes open decoders hold: up to 20 frames of 1.5 bytes a pixel each."""
+        indices = [self.members[member].index for member in members]
+        return sum(index.height * index.width * 30 for index in indices if index.kind == "video")
+
+    def _open(self, number: int) -> Cursor:
+        member = self.members[number]
+        source = self._videos.get(number) or open_source(member.path, color=self.color, sequence=member.sequence)
+        if not isinstance(source, Video):
+            return StreamCursor(source, jumps=source.kind in ("frames", "image", "array"))
+        self._videos[number] = source  # it holds no open file, only what opening it found out
+        if len(member.index.keys):
             return VideoCursor(source, member.index.pts, member.index.keys)
-        return StreamCursor(source, jumps=source.kind in ("frames", "image", "array"))
+        return StreamCursor(source, jumps=False)
 
     def close(self) -> None:
         """Close every file and forget every frame."""
