@@ -17,7 +17,7 @@ from nextframe.flow.dis import dense_flow
 from nextframe.flow.wheel import flow_picture
 
 REST, STEPS = 128, 127
-FULL_COLOR = 0.25  # of the largest flow: what has the wheel's full colour; most motion is slow
+FULL_COLOR = 32 / STEPS  # of the largest flow: what has the wheel's full colour; most motion is slow
 
 
 class FlowClips(ClipSet):

@@ -108,7 +108,7 @@ class Span:
 
         pair = self._numbers[step], self._numbers[step + 1]
         if pair not in self._flows:
-            first, second = (torch.from_numpy(f.transpose(2, 0, 1)[None]) for f in self.frames[step : step + 2])
+            first, second = (torch.from_numpy(f.transpose(2, 0, 1)[None].copy()) for f in self.frames[step : step + 2])
             assert self._footage.max_flow is not None
             self._flows[pair] = encode_flow(dense_flow(first, second)[0].numpy(), self._footage.max_flow)
         return self._flows[pair]
