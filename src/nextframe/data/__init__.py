@@ -17,8 +17,15 @@ DATASETS.add("moving-mnist", "nextframe.data.moving_mnist:open_moving_mnist")
 DATASETS.add("fashion", "nextframe.data.moving_mnist:open_fashion")
 
 
+def is_path(name: str) -> bool:
+    """Whether `name` is an existing path, or several with commas between them of which one exists."""
+    from nextframe.data.listing import paths_of
+
+    return any(path.exists() for path in paths_of(name))
+
+
 def open_data(config: DataConfig) -> ClipSet:
-    """Return the clips that `config` names: a registered data set, prepared clips or another path.
+    """Return the clips that `config` names: a registered data set, prepared clips, another path or several.
 
     Raises:
         UserError: neither a registered name nor an existing path, or fields that do not fit the data.
@@ -34,7 +41,7 @@ def open_data(config: DataConfig) -> ClipSet:
     if config.name in DATASETS:
         opened: ClipSet = DATASETS.get(config.name)(config)
         return opened
-    if Path(config.name).exists():
+    if is_path(config.name):
         from nextframe.data.sources import open_path
 
         return open_path(config)

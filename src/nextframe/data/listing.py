@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nextframe.core.errors import BadInputError
@@ -85,6 +86,39 @@ class Listing:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     has_splits: bool = False
+
+
+def paths_of(name: str) -> list[Path]:
+    """Return the path that `name` is, or the several that it names with commas between them."""
+    if Path(name).exists() or "," not in name:
+        return [Path(name)]
+    return [Path(part.strip()) for part in name.split(",") if part.strip()]
+
+
+def list_all(paths: Sequence[Path]) -> Listing:
+    """Return the sources of all `paths`; of several, each name begins with its path's own, as below one parent.
+
+    Raises:
+        BadInputError: a missing path, two of one name, or one with a train folder beside one without.
+    """
+    if len(paths) == 1:
+        return list_sources(paths[0])
+    whole, parts = Listing(), [list_sources(path) for path in paths]
+    for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
+        if not path.exists():
+            raise BadInputError(path, "no such file or folder")
+        if path.absolute().name in {other.absolute().name for other in paths[:number]}:
+            raise BadInputError(path, "has the name of another of the paths", "give the folder above them")
+        if part.has_splits != parts[0].has_splits:
+            raise BadInputError(path, "some of the paths have a train folder and some have none", "give one path")
+        top = path.absolute().name
+        for found in part.found:
+            name = found.name if path.is_file() else f"{top}/{found.name}"
+            whole.found.append(replace(found, name=name))
+        whole.skipped += [(f"{top}/{name}", why) for name, why in part.skipped]
+        whole.others.update(part.others)
+    whole.has_splits = parts[0].has_splits
+    return whole
 
 
 def list_sources(path: Path) -> Listing:

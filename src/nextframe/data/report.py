@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nextframe.core.errors import UserError
-from nextframe.data import DATASETS, open_data
+from nextframe.data import DATASETS, is_path, open_data
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig
 from nextframe.data.sources import Contents, FolderConfig, SourceClips, look
 
@@ -82,7 +81,7 @@ def describe(config: DataConfig, check: bool = False) -> DataReport:
     Raises:
         UserError: no such data, or nothing in it that can be read.
     """
-    if config.name in DATASETS or not Path(config.name).exists():
+    if config.name in DATASETS or not is_path(config.name):
         return _of_clips(open_data(config))
     options = FolderConfig.parse(config.options, f"options of {config.name}")
     contents = look(config, options, fresh=check)

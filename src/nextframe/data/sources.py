@@ -21,7 +21,7 @@ from nextframe.core.seeding import numpy_generator
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
 from nextframe.data.fit import fit_image
 from nextframe.data.index import SourceIndex, index_source
-from nextframe.data.listing import Found, Listing, list_sources
+from nextframe.data.listing import Found, Listing, list_all, paths_of
 from nextframe.data.source import Image
 from nextframe.data.splits import split_by_name, split_by_time
 from nextframe.data.store import FrameStore, Member
@@ -66,7 +66,9 @@ class Contents:
 
 
 def open_path(config: DataConfig) -> SourceClips:
-    """Return the clips of the file or folder that `config.name` is; `config.options` are those of `FolderConfig`.
+    """Return the clips of the file or folder that `config.name` is, or of several with commas between them.
+
+    `config.options` are those of `FolderConfig`.
 
     Raises:
         BadInputError: nothing that can be read.
@@ -82,8 +84,8 @@ def look(config: DataConfig, options: FolderConfig, *, fresh: bool = False) -> C
     Raises:
         BadInputError: the file is bad, or every source of the folder is.
     """
-    root = Path(config.name)
-    listing = list_sources(root)
+    paths = paths_of(config.name)
+    root, listing = Path(config.name), list_all(paths)
     contents = Contents(root, skipped=list(listing.skipped), others=dict(listing.others))
     said = time.monotonic()
     for done, found in enumerate(listing.found):
@@ -93,7 +95,7 @@ def look(config: DataConfig, options: FolderConfig, *, fresh: bool = False) -> C
         try:
             _add(contents, found, index_source(found.path, config.color, fresh=fresh))
         except BadInputError as error:
-            if not root.is_dir():
+            if len(paths) == 1 and not root.is_dir():
                 raise
             contents.skipped.append((found.name, reason(error, found.path)))
     if not contents.members:
