@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nextframe.models.winograd import TILE, Winograd, tiles, transforms
+from nextframe.models.winograd import TILE, Winograd, transforms
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
@@ -32,14 +32,13 @@ def test_outputs_and_gradients_equal_those_of_conv2d(kernel, dtype, bound, skip)
     conv = Winograd(weight.to(dtype), height, width)
     padded = conv.blank(inputs)
     conv.inner(padded).copy_(image)
-    entered = padded.new_empty(conv.size, conv.size, conv.count, inputs)
-    conv.enter(padded, entered)
+    entered = conv.enter(padded)
     got = padded.new_empty(TILE, TILE, height // TILE, width // TILE, outputs)
     conv.products(entered, inputs, got)
     sums, out = torch.zeros_like(conv.weight), conv.blank(inputs - skip)
-    conv.back(tiles(want_grad).to(dtype).contiguous(), entered, inputs, sums, out)
+    conv.back(conv.tiles(want_grad).to(dtype).contiguous(), entered, inputs, sums, out)
 
-    assert (got - tiles(want.detach())).norm() < bound * want.norm()
+    assert (got - conv.tiles(want.detach().contiguous())).norm() < bound * want.norm()
     assert (conv.inner(out) - image_grad[..., skip:]).norm() < bound * image_grad.norm()
     assert (conv.of_weight(sums) - weight_grad).norm() < bound * weight_grad.norm()
 
@@ -49,8 +48,7 @@ def test_channels_that_are_zero_can_be_left_out():
     conv = Winograd(weight, 8, 8)
     padded = conv.blank(4)
     conv.inner(padded)[..., :2].copy_(torch.randn(8, 8, 2))
-    entered = padded.new_empty(conv.size, conv.size, conv.count, 4)
-    conv.enter(padded, entered)
+    entered = conv.enter(padded)
     full, part = (padded.new_empty(TILE, TILE, 2, 2, 3) for _ in range(2))
     conv.products(entered, 4, full)
     conv.products(entered, 2, part)

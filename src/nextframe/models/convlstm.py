@@ -111,7 +111,7 @@ class ConvLSTM(StreamingPredictor):
         weight = self.head.weight.permute(2, 0, 1, 3, 4).flatten(0, 1)  # (3 C, hidden, 3, 3)
         parts = F.conv2d(maps.flatten(0, 1), weight, padding=1)
         parts = parts.reshape(*maps.shape[:2], -1, *maps.shape[3:])  # (B, T + 2, 3 C, H, W)
-        first, second, third = parts.split(channels, dim=2)
+        first, second, third = torch.split(parts, channels, dim=2)
         logits: Tensor = first[:, :length] + second[:, 1 : length + 1] + third[:, 2:]
         logits = logits + cast(Tensor, self.head.bias).view(-1, 1, 1)
         return logits + torch.logit(frames, DARKEST) if self.config.residual else logits

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextframe.models.lstm_gates import Activation, Gate, Gates
-from nextframe.models.recurrence import DirectRecurrence, WinogradRecurrence
+from nextframe.models.recurrence import CachedRecurrence, DirectRecurrence
 from nextframe.models.winograd import POINTS, TILE
 
 LayerState = tuple[Tensor, Tensor]  # hidden and cell, each (B, hidden, H, W)
@@ -52,15 +52,15 @@ class ConvLSTMLayer(nn.Module):
         else:
             h, c = (kept.to(dtype).permute(0, 2, 3, 1) for kept in state)
         with torch.autocast(device, enabled=False):
-            recur = self._winograd if winograd_pays(x, self.kernel, self.hidden) else self._direct
+            recur = self._cached if cache_pays(x, self.kernel, self.hidden) else self._direct
             maps, h, c = recur(x, h, c, *weights)
         return maps.permute(1, 0, 4, 2, 3), (h.permute(0, 3, 1, 2), c.permute(0, 3, 1, 2))
 
-    def _winograd(
+    def _cached(
         self, x: Tensor, h: Tensor | None, c: Tensor, into: Tensor, across: Tensor, bias: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         both, keep = torch.cat([into, across], dim=1), torch.is_grad_enabled()
-        return WinogradRecurrence.apply(x, both, bias, h, c, self.gates, keep)  # type: ignore[no-any-return,no-untyped-call]
+        return CachedRecurrence.apply(x, both, bias, h, c, self.gates, keep)  # type: ignore[no-any-return,no-untyped-call]
 
     def _direct(
         self, x: Tensor, h: Tensor | None, c: Tensor, into: Tensor, across: Tensor, bias: Tensor
@@ -74,8 +74,8 @@ class ConvLSTMLayer(nn.Module):
         return DirectRecurrence.apply(z, across, h, c, self.gates)  # type: ignore[no-any-return,no-untyped-call]
 
 
-def winograd_pays(x: Tensor, kernel: int, hidden: int) -> bool:
-    """Whether the Winograd recurrence is the faster one for x (T, B, H, W, C): large float32 maps on a CPU."""
+def cache_pays(x: Tensor, kernel: int, hidden: int) -> bool:
+    """Whether `CachedRecurrence` is the faster one for x (T, B, H, W, C): large float32 maps on a CPU."""
     height, width = x.shape[2:4]
-    fits = kernel in POINTS and height % TILE == 0 and width % TILE == 0
+    fits = kernel == 1 or (kernel in POINTS and height % TILE == 0 and width % TILE == 0)
     return fits and x.device.type == "cpu" and x.dtype == torch.float32 and height * width >= 1024 and hidden >= 32

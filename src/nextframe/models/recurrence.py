@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nextframe.models.lstm_gates import Gates
-from nextframe.models.winograd import TILE, Winograd, tiles
+from nextframe.models.winograd import Dense, Winograd
 
 Maps = tuple[Tensor, Tensor, Tensor]
 Grads = tuple[Tensor | None, ...]
@@ -59,11 +59,11 @@ class DirectRecurrence(torch.autograd.Function):
         return z_grad, weight_grad + conv_weight_grad(h[None], z_grad[:1], weight), h_grad, c_grad, None
 
 
-class WinogradRecurrence(torch.autograd.Function):
-    """The whole layer with Winograd's convolution, one item of the batch at a time so that it stays in the cache.
+class CachedRecurrence(torch.autograd.Function):
+    """The whole layer on a CPU, one item of the batch at a time so that its maps stay in the cache.
 
-    The input and the hidden map are convolved together, as one map of C + n channels. The backward pass is the
-    forward one transposed, with weight gradients summed in the transformed domain.
+    The input and the hidden map are convolved together, as one map of C + n channels, by Winograd's method or, where
+    the kernel is 1x1, one product. Weight gradients are summed over the frames in the transformed domain.
     """
 
     @staticmethod
@@ -77,21 +77,21 @@ class WinogradRecurrence(torch.autograd.Function):
         """
         frames, batch, height, width, _ = x.shape
         n = c.shape[-1]
-        conv = Winograd(weight, height, width)
+        conv = Dense(weight, height, width) if weight.shape[-1] == 1 else Winograd(weight, height, width)
         hidden, last_c = x.new_empty(frames, batch, height, width, n), torch.empty_like(c)
-        kept, order = frames if keep else 1, (TILE, TILE, conv.rows, conv.columns)
+        kept, order = frames if keep else 1, conv.order
         z, candidates = x.new_empty(kept, batch, *order, 4 * n), x.new_empty(kept, batch, *order, n)
         cells = x.new_empty(kept + 1, batch, *order, n)
         reader = _Reader(conv, x, hidden, h)
         for b in range(batch):
-            cells[0, b] = tiles(c[b])
+            cells[0, b] = conv.tiles(c[b])
             for t in range(frames):
                 now, after = (t, t + 1) if keep else (0, (t + 1) % 2)
                 conv.products(*reader.read(t, b), z[now, b])
                 z[now, b] += bias
                 before = cells[t if keep else t % 2, b]
-                gates.forward(z[now, b], before, candidates[now, b], cells[after, b], tiles(hidden[t, b]))
-            tiles(last_c[b]).copy_(cells[after, b])
+                gates.forward(z[now, b], before, candidates[now, b], cells[after, b], conv.tiles(hidden[t, b]))
+            conv.tiles(last_c[b]).copy_(cells[after, b])
         if keep:
             ctx.gates, ctx.conv = gates, conv
             ctx.save_for_backward(x, hidden, h, z, candidates, cells)
@@ -111,31 +111,30 @@ class WinogradRecurrence(torch.autograd.Function):
         reader, padded = _Reader(conv, x, hidden, h), conv.blank(channels + n - skip)
         from_x, from_h = conv.inner(padded).split([channels - skip, n], dim=-1)
         for b in range(x.shape[1]):
-            cell_grad.copy_(tiles(last_c_grad[b]))
+            cell_grad.copy_(conv.tiles(last_c_grad[b]))
             from_h.copy_(last_h_grad[b])
             for t in reversed(range(len(x))):
                 saved = (z[t, b], candidates[t, b], cells[t + 1, b], cells[t, b])
-                ctx.gates.backward(tiles(from_h + hidden_grad[t, b]), cell_grad, saved, z_grad)
+                ctx.gates.backward(conv.tiles(from_h + hidden_grad[t, b]), cell_grad, saved, z_grad)
                 bias_grad += z_grad.view(-1, 4 * n).sum(0)
                 conv.back(z_grad, *reader.read(t, b), weight_sum, padded)
                 if x_grad is not None:
                     x_grad[t, b] = from_x
             h_grad[b] = from_h
-            tiles(c_grad[b]).copy_(cell_grad)
+            conv.tiles(c_grad[b]).copy_(cell_grad)
         return x_grad, conv.of_weight(weight_sum), bias_grad, None if h is None else h_grad, c_grad, None, None
 
 
 class _Reader:
     """Gives the convolution's transformed input of each step: the frame beside the hidden map before it."""
 
-    def __init__(self, conv: Winograd, x: Tensor, hidden: Tensor, h: Tensor | None) -> None:
+    def __init__(self, conv: Winograd | Dense, x: Tensor, hidden: Tensor, h: Tensor | None) -> None:
         self.conv, self.x, self.hidden, self.h = conv, x, hidden, h
         self.channels, total = x.shape[-1], x.shape[-1] + hidden.shape[-1]
         self.padded = conv.blank(total)
-        self.entered = x.new_empty(conv.size, conv.size, conv.count, total)
 
     def read(self, t: int, b: int) -> tuple[Tensor, int]:
-        """Return the transformed input (size, size, tiles, C + n) and how many of its channels are not zero."""
+        """Return the transformed input (..., C + n), overwritten by the next call, and how many channels are in use."""
         from_x, from_h = self.conv.inner(self.padded).tensor_split([self.channels], dim=-1)
         from_x.copy_(self.x[t, b])
         if t:
@@ -144,8 +143,8 @@ class _Reader:
             from_h.copy_(self.h[b])
         else:
             from_h.zero_()
-        self.conv.enter(self.padded, self.entered)
-        return self.entered, self.channels if t == 0 and self.h is None else self.padded.shape[-1]
+        entered = self.conv.enter(self.padded)
+        return entered, self.channels if t == 0 and self.h is None else self.padded.shape[-1]
 
 
 def add_conv(z: Tensor, maps: Tensor, weight: Tensor) -> None:

@@ -48,11 +48,13 @@ class Winograd:
         self.of_input, self.of_kernel = of_input.contiguous(), of_kernel
         self.product, self.spread = product.contiguous(), product.T.contiguous()
         self.weight = torch.einsum("ak,bl,nclk->abcn", of_kernel, of_kernel, weight).contiguous()
+        self.order = (TILE, TILE, self.rows, self.columns)
         self.padded_shape = (height + kernel - 1, width + kernel - 1)
         self.border = kernel // 2
         size, new = self.size, weight.new_empty
         self._stripe = new(self.rows, size, self.padded_shape[1] * inputs)
         self._window = new(size, size, self.rows, self.columns, inputs)
+        self._entered = new(size, size, self.count, inputs)
         self._block = new(size, self.count, outputs)
         self._half = new(size, TILE * self.count * outputs)
 
@@ -64,14 +66,20 @@ class Winograd:
         """View the (H, W, C) inside of a map with border."""
         return padded[self.border : self.border + self.rows * TILE, self.border : self.border + self.columns * TILE]
 
-    def enter(self, padded: Tensor, out: Tensor) -> None:
-        """Transform a map with border into `out` (size, size, tiles, K)."""
+    def tiles(self, image: Tensor) -> Tensor:
+        """View a map (H, W, C) in tile order."""
+        tiled = image.view(self.rows, TILE, self.columns, TILE, -1)
+        return tiled.permute(3, 1, 0, 2, 4)
+
+    def enter(self, padded: Tensor) -> Tensor:
+        """Return the transform (size, size, tiles, K) of a map with border, valid until the next call."""
         _, width, inputs = padded.shape
         line = width * inputs
         stripes = padded.as_strided((self.rows, self.size, line), (TILE * line, line, 1), padded.storage_offset())
         torch.bmm(self.of_input.expand(self.rows, -1, -1), stripes, out=self._stripe)
         self._window.copy_(self._windows(self._stripe, inputs))
-        torch.mm(self.of_input, self._window.view(self.size, -1), out=out.view(self.size, -1))
+        torch.mm(self.of_input, self._window.view(self.size, -1), out=self._entered.view(self.size, -1))
+        return self._entered
 
     def _windows(self, stripe: Tensor, channels: int) -> Tensor:
         """View stripes as (size, size, rows, columns, channels), overlapping columns, column first."""
@@ -119,8 +127,39 @@ class Winograd:
         return torch.einsum("ak,bl,abcn->nclk", self.of_kernel, self.of_kernel, weight_grad)
 
 
-def tiles(image: Tensor) -> Tensor:
-    """View a map (H, W, C) in tile order (TILE, TILE, H / TILE, W / TILE, C), column within the tile first."""
-    height, width, channels = image.shape
-    tiled = image.view(height // TILE, TILE, width // TILE, TILE, channels)
-    return tiled.permute(3, 1, 0, 2, 4)
+class Dense:
+    """The same for a 1x1 convolution: no border, nothing to transform, one product over all pixels."""
+
+    def __init__(self, weight: Tensor, height: int, width: int) -> None:
+        self.order = (1, 1, height, width)
+        self.weight = weight.flatten(1).T.contiguous()  # (K, N)
+
+    def blank(self, channels: int) -> Tensor:
+        """Return a zero map."""
+        return self.weight.new_zeros(*self.order[2:], channels)
+
+    def inner(self, padded: Tensor) -> Tensor:
+        """Return the map: it has no border."""
+        return padded
+
+    def tiles(self, image: Tensor) -> Tensor:
+        """View a map (H, W, C) in tile order: a tile is a pixel."""
+        return image[None, None]
+
+    def enter(self, padded: Tensor) -> Tensor:
+        """View a map as (pixels, K)."""
+        return padded.flatten(0, 1)
+
+    def products(self, entered: Tensor, used: int, out: Tensor) -> None:
+        """Multiply the first `used` channels by the weights; write the output."""
+        torch.mm(entered[:, :used], self.weight[:used], out=out.view(-1, out.shape[-1]))
+
+    def back(self, grad: Tensor, entered: Tensor, used: int, weight_sum: Tensor, out: Tensor) -> None:
+        """Add to `weight_sum` and write `out`, the gradient of the last channels of the map."""
+        grad = grad.view(-1, grad.shape[-1])
+        weight_sum[:used].addmm_(entered[:, :used].T, grad)
+        torch.mm(grad, self.weight[-out.shape[-1] :].T, out=out.view(-1, out.shape[-1]))
+
+    def of_weight(self, weight_sum: Tensor) -> Tensor:
+        """Turn `weight_sum` into the gradient of the weights (N, K, 1, 1)."""
+        return weight_sum.T[:, :, None, None]

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Compare nextframe with the peers named in requirements.txt; results go to results/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+if ! cmp -s bench/requirements.txt .venv-bench/.installed; then
+    "$python" -m venv --clear .venv-bench
+    .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --requirement bench/requirements.txt
+    cp bench/requirements.txt .venv-bench/.installed
+fi
+.venv/bin/python bench/moving_digits.py
+.venv/bin/python bench/convlstm.py "$@"
