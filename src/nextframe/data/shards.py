@@ -12,6 +12,7 @@ import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Layout:
     shape: tuple[int, ...]
     note_bytes: int
 
-    @property
+    @cached_property
     def head(self) -> bytes:
         """The header of each .npy file."""
         head = io.BytesIO()
@@ -105,11 +106,12 @@ def read_clips(path: Path, layout: Layout, numbers: Sequence[int], out: Sequence
     Raises:
         BadInputError: the shard is gone or cut short.
     """
+    step, first, size = layout.record_bytes, layout.clip_at, layout.clip_bytes
     try:
         with path.open("rb", buffering=0) as file:
             for number, clip in zip(numbers, out, strict=True):
-                file.seek(number * layout.record_bytes + layout.clip_at)
-                if file.readinto(clip.data) != layout.clip_bytes:
+                file.seek(number * step + first)
+                if file.readinto(clip.data) != size:
                     raise cut_short(path)
     except OSError as error:
         raise BadInputError(path, f"cannot be read ({error.strerror})") from None
