@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nextframe import __version__
 from nextframe.checkpoint.atomic import replaced_folder, settled
-from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.models import MODELS
 from nextframe.models.base import Predictor, TrainedTask
 
@@ -134,6 +134,9 @@ def _build(path: Path, facts: dict[str, Any]) -> Predictor:
         raise BadInputError(path, "field 'task' must be an object or null")
     try:
         kind: type[Predictor] = MODELS.get(name)
+    except UnknownNameError as error:
+        raise BadInputError(path, str(error), f"its file is wanted: --plugin FILE.py that has '{name}'") from None
+    try:
         with torch.random.fork_rng(devices=[]):  # initial weights are overwritten: loading draws nothing
             model = kind(kind.Config.parse(fields))
         model.trained = None if task is None else TrainedTask.parse(task)

@@ -14,6 +14,7 @@ from nextframe.cli.options import (
     Horizon,
     JsonFile,
     Kind,
+    Plugin,
     Quiet,
     Seed,
     Size,
@@ -21,6 +22,7 @@ from nextframe.cli.options import (
     be_quiet,
     check_split,
     data_settings,
+    load_plugins,
 )
 
 
@@ -39,6 +41,7 @@ def evaluate(
     compat: Annotated[str | None, typer.Option(help="openstl: add that code's definitions beside ours.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained report to this file.")] = None,
     json_file: JsonFile = None,
+    plugin: Plugin = None,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -49,6 +52,7 @@ def evaluate(
     from nextframe.training import evaluation_data
 
     be_quiet(quiet)
+    load_plugins(plugin)
     settings = data_settings(data, digits, context, horizon, size, stride, kind)
     evaluation = evaluate_model(
         model,

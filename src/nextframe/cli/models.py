@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nextframe.cli.options import Plugin, load_plugins
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -14,10 +16,12 @@ if TYPE_CHECKING:
 def models(
     name: Annotated[str | None, typer.Argument(help="One model; all of them by default.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table of all models to this file.")] = None,
+    plugin: Plugin = None,
 ) -> None:
     """List the models and recipes, or show one model's idea, paper, config fields and defaults."""
     from rich.console import Console
 
+    load_plugins(plugin)
     console = Console(soft_wrap=True)
     if markdown is not None:
         markdown.write_text(as_markdown(), encoding="utf-8")

@@ -27,6 +27,18 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Any other setting; repeatable.")
 ]
 
+Plugin = Annotated[
+    list[Path] | None, typer.Option("--plugin", metavar="FILE.py", help="Run this file, which adds models; repeatable.")
+]
+
+
+def load_plugins(plugins: list[Path] | None) -> None:
+    """Add the models of the user's own files, before anything asks for them by name."""
+    from nextframe.models.plugins import load_plugin
+
+    for plugin in plugins or []:
+        load_plugin(plugin)
+
 
 def parse_size(size: str | None) -> tuple[int, int] | None:
     """Return (height, width) of "64x96" or "64"; a UserError for anything else."""

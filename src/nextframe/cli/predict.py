@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Quiet, Seed, Size, be_quiet, parse_size
+from nextframe.cli.options import Device, Plugin, Quiet, Seed, Size, be_quiet, load_plugins, parse_size
 
 
 def predict(
@@ -28,6 +28,7 @@ def predict(
     at: Annotated[int | None, typer.Option(min=1, help="Number of the first predicted frame; else the end.")] = None,
     stride: Annotated[int, typer.Option(min=1, help="Take every k-th frame.")] = 1,
     size: Size = None,
+    plugin: Plugin = None,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -38,6 +39,7 @@ def predict(
     from nextframe.prediction import write_prediction
 
     be_quiet(quiet)
+    load_plugins(plugin)
     check_ending(output)  # before any work
     prediction = predict_frames(
         source,

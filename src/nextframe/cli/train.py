@@ -13,12 +13,14 @@ from nextframe.cli.options import (
     Digits,
     Horizon,
     Kind,
+    Plugin,
     Quiet,
     Set,
     Size,
     Stride,
     be_quiet,
     data_settings,
+    load_plugins,
 )
 
 
@@ -46,6 +48,7 @@ def train(
     devices: Annotated[int, typer.Option(help="How many devices, one process each.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, exactly.")] = False,
     setting: Set = None,
+    plugin: Plugin = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the last line of metrics.jsonl there.")
     ] = None,
@@ -56,6 +59,7 @@ def train(
     from nextframe.training import train as train_run
 
     be_quiet(quiet)
+    load_plugins(plugin)
     folder = output or Path("runs") / Path(what).stem
     base = load_recipe(what)
     if resume and (folder / "recipe.yaml").exists():

@@ -6,7 +6,7 @@ Entries are "module:attribute" strings, so that listing names costs no import of
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Generic, TypeVar, cast
 
 from nextframe.core.errors import UnknownNameError
@@ -30,6 +30,10 @@ class Registry(Generic[T]):
         if name in self._entries:
             raise ValueError(f"{self.kind} '{name}' is registered twice")
         self._entries[name] = entry
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forget every entry whose name is not in `names`."""
+        self._entries = {name: entry for name, entry in self._entries.items() if name in names}
 
     def get(self, name: str) -> T:
         """Import and return what `name` stands for; UnknownNameError with a suggestion where there is none."""

@@ -1,0 +1,123 @@
+"""Models in a user's own file: the worked example of CONTRIBUTING.md, outside of the package."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nextframe.checkpoint import create_model, load_model, save_model
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.models import MODELS
+from nextframe.models.plugins import add_entry_points, load_plugin
+
+EXAMPLE = re.findall(
+    r"```python\n(.*?)```", (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL
+)[0]
+BY_DECORATOR = EXAMPLE.replace("class Blend(Predictor)", '@register("my-blend")\nclass Blend(Predictor)').replace(
+    "from nextframe.models.rollout", "from nextframe.models.plugins import register\nfrom nextframe.models.rollout"
+)
+BY_LINE = EXAMPLE + '\n\nfrom nextframe.models import MODELS\n\nMODELS.add("my-blend", Blend)\n'
+
+
+@pytest.fixture(autouse=True)
+def _registry_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "my_model.py"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("text", [BY_DECORATOR, BY_LINE])
+def test_a_file_adds_its_model(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = written(tmp_path, text)
+    assert load_plugin(plugin) == ["my-blend"]
+    assert load_plugin(plugin) == ["my-blend"], "a second time does nothing"
+    save_model(create_model("my-blend", context=2), tmp_path / "model")
+    assert load_model(tmp_path / "model").config.context == 2
+    monkeypatch.delitem(MODELS._entries, "my-blend")
+    with pytest.raises(BadInputError, match=r"config.json: unknown model 'my-blend'.*--plugin FILE.py"):
+        load_model(tmp_path / "model")
+
+
+MISTAKES = {
+    "nothing": ("x = 1\n", "registers no model; put @register"),
+    "an error": ("x = 1\ny = x / 0\n", "line 2: ZeroDivisionError"),
+    "bad syntax": ("x = 1\ndef f(:\n", "line 2: invalid syntax"),
+    "taken": (BY_DECORATOR.replace("my-blend", "flow"), "model 'flow' of .*the name is taken"),
+    "taken by line": (BY_LINE.replace("my-blend", "flow"), "line .*'flow' is registered twice"),
+    "no model": ("from nextframe.models import MODELS\nMODELS.add('it', int)\n", "'it' is no model"),
+    "half": (BY_DECORATOR + "\nraise RuntimeError('late')\n", "RuntimeError: late"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_the_file_is_one_line_and_registers_nothing(mistake: str, tmp_path: Path) -> None:
+    text, says = MISTAKES[mistake]
+    before = MODELS.names()
+    with pytest.raises(UserError, match=says) as caught:
+        load_plugin(written(tmp_path, text))
+    assert "my_model.py" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert MODELS.names() == before
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"gone.py: no such plugin file"):
+        load_plugin(tmp_path / "gone.py")
+
+
+def installed(folder: Path, name: str) -> None:
+    """A package as pip would leave it: a module and its entry point."""
+    (folder / "their_package.py").write_text(EXAMPLE, encoding="utf-8")
+    facts = folder / "their_package-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n", encoding="utf-8")
+    text = f"[nextframe.models]\n{name} = their_package:Blend\n"
+    (facts / "entry_points.txt").write_text(text, encoding="utf-8")
+
+
+def test_a_package_adds_its_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, "theirs")
+    monkeypatch.syspath_prepend(tmp_path)
+    add_entry_points(MODELS)
+    assert "their_package" not in sys.modules, "imported only when asked for"
+    assert create_model("theirs", context=3).config.context == 3
+
+
+def test_a_package_cannot_take_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, "flow")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="model 'flow' of package their-package: the name is taken"):
+        add_entry_points(MODELS)
+
+
+def test_the_verbs_take_a_plugin(tmp_path: Path) -> None:
+    written(tmp_path, BY_DECORATOR)
+
+    def nextframe(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "nextframe", *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    own = ("--plugin", "my_model.py")
+    small = ("--size", "32x32", "--context", "3", "--horizon", "2", "--set", "data.options.count=1")
+    nextframe("train", "my-blend", *own, *small, "--steps", "3", "--batch", "2", "-o", "run")
+    nextframe("evaluate", "run", *own, "--clips", "2", "--json", "rows.json")
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert "my-blend" in {row["model"] for row in rows}
