@@ -58,14 +58,20 @@ def _config(settings: dict[str, object], more: list[str]) -> DataConfig:
     """Return the data section that options and settings (data.FIELD=VALUE) make."""
     from nextframe.core.errors import UserError
     from nextframe.data import DataConfig
-    from nextframe.training.recipe import parse_settings, set_dotted
 
+    if more:
+        from nextframe.training.recipe import parse_settings
+
+        settings |= parse_settings(more)
     values: dict[str, Any] = {}
-    for key, value in (settings | parse_settings(more)).items():
-        section, _, name = key.partition(".")
-        if section != "data" or not name:
+    for key, value in settings.items():
+        section, *parents, name = key.split(".")
+        if section != "data":
             raise UserError(f"setting '{key}': write data.FIELD=VALUE, for example data.options.across_cuts=true")
-        set_dotted(values, name, value)
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = value
     return DataConfig.parse(values, "data")
 
 
@@ -99,18 +105,18 @@ def _show_sources(console: Console, report: DataReport) -> None:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("source", "kind", "split"):
         table.add_column(name, no_wrap=True)
-    for name in ("size", "frames", "fps", "seconds", "cuts", "clips"):
+    for name in ("size", "frames", "fps", "cuts", "clips"):
         table.add_column(name, justify="right", no_wrap=True)
-    room = max(16, console.width - 62)
+    room = max(16, console.width - 57) if console.is_terminal else 1000
     for row in report.sources[:MOST_ROWS]:
         size = f"{row.height}x{row.width}" + (" grey" if row.channels == 1 else "")
-        facts = (str(row.frames), f"{row.fps:g}", f"{row.seconds:.1f}", str(len(row.cuts)), str(row.clips))
+        facts = (str(row.frames), f"{row.fps:.4g}", str(len(row.cuts)), str(row.clips))
         name = row.name if len(row.name) <= room else f"…{row.name[1 - room :]}"
         table.add_row(name, row.codec or row.kind, row.split, size, *facts)
-    console.print(table)
+    console.print(table, width=None if console.is_terminal else 400)
     if len(report.sources) > MOST_ROWS:
         console.print(f"... and {len(report.sources) - MOST_ROWS} more (--json has all)")
     what = "decoded now to the end" if report.checked else "each was decoded to its end once"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class SourceRow:
 
 @dataclass
 class DataReport:
-    """The facts of a data set; `problem` says why no clips can be cut where the sources themselves are good.
+    """The facts of a data set; `problem` says why a split has no clips, or why there are none at all.
 
     `clips` counts each split (None: generated without end); `others` counts files of other kinds by their ending.
     """
@@ -81,7 +82,8 @@ def describe(config: DataConfig, check: bool = False) -> DataReport:
     Raises:
         UserError: no such data, or nothing in it that can be read.
     """
-    if config.name in DATASETS or not is_path(config.name):
+    prepared = (Path(config.name) / "prepared.json").is_file()
+    if config.name in DATASETS or not is_path(config.name) or prepared or config.kind == "flow":
         return _of_clips(open_data(config))
     options = FolderConfig.parse(config.options, f"options of {config.name}")
     contents = look(config, options, fresh=check)
@@ -100,6 +102,7 @@ def _of_clips(clips: ClipSet) -> DataReport:
     report = DataReport(clips.name, "the data set's own", counts, clips.frame_shape)
     if isinstance(clips, SourceClips):
         report.rule, report.sources = clips.contents.rule, _rows(clips.contents, clips)
+        report.problem = "; ".join(filter(None, map(clips.why_empty, SPLITS)))
     return report
 
 

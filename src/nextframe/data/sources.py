@@ -197,14 +197,22 @@ class SourceClips(ClipSet):
         return found
 
     def _too_short(self) -> str:
-        needed = f"{self.task.context} + {self.task.horizon}" + (
-            f" at stride {self.config.stride}" if self.config.stride > 1 else ""
-        )
-        stretches = [s.stop - s.first for split in SPLITS for s in self._stretches(split)]
-        return (
-            f"{self.name}: no clip fits: a clip needs {self.span} frames ({needed}), the longest stretch without a cut "
-            f"has {max(stretches, default=0)}; ask for a smaller context, horizon or stride"
-        )
+        return f"{self.name}: no clip fits: {self._lengths(*SPLITS)}; ask for a smaller context, horizon or stride"
+
+    def _lengths(self, *splits: Split) -> str:
+        needed = f"{self.task.context} + {self.task.horizon}" if self.task.is_forecast else "the task's"
+        stride = f" at stride {self.config.stride}" if self.config.stride > 1 else ""
+        longest = max((s.stop - s.first for split in splits for s in self._stretches(split)), default=0)
+        return f"a clip needs {self.span} frames ({needed}{stride}), the longest stretch without a cut has {longest}"
+
+    def why_empty(self, split: Split) -> str:
+        """Return one line that says why `split` has no clips, with the numbers; nothing where it has some."""
+        if len(self.tables[split]):
+            return ""
+        if not self._stretches(split):
+            return f"{split} has no clips: no source is in it"
+        fix = f"; a larger data.options.{split}_share makes it longer" if None in self.contents.splits else ""
+        return f"{split} has no clips: {self._lengths(split)}{fix if split != 'train' else ''}"
 
     def _prepare_reading(self) -> None:
         options, members = self.options, self.contents.members
@@ -231,7 +239,10 @@ class SourceClips(ClipSet):
         return self.contents.members[int(self.tables[split].members[index])].name
 
     def order(self, split: Split, seed: int, epoch: int) -> Indices:
-        """Return the order of `epoch`: clips near each other in a file come close together, batches mix files."""
+        """Return the order of `epoch`: clips near each other in a file come close together, batches mix files.
+
+        Once a process has asked for it, `read` decodes ahead what the order will want next.
+        """
         if self._orders.get(split, ((-1, -1),))[0] != (seed, epoch):
             self._orders[split] = (seed, epoch), self.tables[split].order(self._together, seed, epoch)
         return self._orders[split][1]
@@ -244,7 +255,7 @@ class SourceClips(ClipSet):
         """
         table = self.tables[split]
         if not len(table):
-            raise UserError(f"{self.name}: the {split} split has no clips; `nextframe data` shows why")
+            raise UserError(f"{self.name}: {self.why_empty(split)}")
         if len(indices) and not 0 <= indices.min() <= indices.max() < len(table):
             raise IndexError(f"{split} has clips 0 to {len(table) - 1}, asked for {indices.min()} to {indices.max()}")
         clips = torch.empty((len(indices), self.task.length, *self.frame_shape), dtype=torch.uint8)

@@ -44,6 +44,8 @@ def read_timing(path: Path, kind: str) -> Timing | None:
 def _gif(data: mmap.mmap) -> Timing:
     """Walk the blocks of a GIF (GIF89a specification, sections 18 to 25)."""
     timing, delay, grey = Timing(complete=False), 0.0, True
+    if len(data) < 13:
+        return timing
     table = _table_size(data[10])
     grey = _is_grey_table(data[13 : 13 + table])
     at = 13 + table
