@@ -51,7 +51,10 @@ def data(
         _write_json(report, json_file, started)
     if contact_sheet is not None:
         save_sheet(draw_sheet(report.contents, config), contact_sheet)
-    _show(Console(soft_wrap=True, highlight=False), report)
+    console = Console(soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        console.width = 400  # whole lines for files and pipes
+    _show(console, report)
 
 
 def _config(settings: dict[str, object], more: list[str]) -> DataConfig:
@@ -110,13 +113,13 @@ def _show_sources(console: Console, report: DataReport) -> None:
         table.add_column(name, no_wrap=True)
     for name in ("size", "frames", "fps", "cuts", "clips"):
         table.add_column(name, justify="right", no_wrap=True)
-    room = max(16, console.width - 57) if console.is_terminal else 1000
+    room = max(16, console.width - 57)
     for row in report.sources[:MOST_ROWS]:
         size = f"{row.height}x{row.width}" + (" grey" if row.channels == 1 else "")
         facts = (str(row.frames), f"{row.fps:.4g}", str(len(row.cuts)), str(row.clips))
         name = row.name if len(row.name) <= room else f"…{row.name[1 - room :]}"
         table.add_row(name, row.codec or row.kind, row.split, size, *facts)
-    console.print(table, width=None if console.is_terminal else 400)
+    console.print(table)
     if len(report.sources) > MOST_ROWS:
         console.print(f"... and {len(report.sources) - MOST_ROWS} more (--json has all)")
     what = "decoded now to the end" if report.checked else "each was decoded to its end once"

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from nextframe.core.clip import Clip, Task
 from nextframe.core.config import Config
+from nextframe.core.errors import UserError
 from nextframe.core.seeding import numpy_generator
 
 Split = Literal["train", "val", "test"]
@@ -71,8 +72,13 @@ def batch_indices(clips: ClipSet, split: Split, seed: int, step: int, size: int)
 
     A finite split is visited in whole epochs, each in its own order; an endless one is walked once, from a start
     that the seed decides.
+
+    Raises:
+        UserError: the split has no clips.
     """
     count = clips.count(split)
+    if count == 0:
+        raise UserError(f"{clips.name}: the {split} split has no clips")
     first = step * size
     if count is None:
         start = int(numpy_generator(seed, "start").integers(2**40))
