@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import importlib
 import math
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -11,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from nextframe.core.errors import UserError
-from nextframe.metrics import METRICS, moving
+from nextframe.core.errors import NotSupportedError, UserError
+from nextframe.metrics import METRICS, find_metric, moving
+from nextframe.metrics.fvd import frechet_distance
 
-ANY_SIZE = [name for name in METRICS if name != "msssim"]
+BASE = [name for name in METRICS if name != "lpips"]  # which needs an extra
+ANY_SIZE = [name for name in BASE if name != "msssim"]
 
 
 def measure(name: str, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -73,9 +77,9 @@ def test_perceptual_distance_by_hand():
 
 def test_equal_frames_have_the_best_finite_value():
     frames = noisy((1, 2, 3, 180, 177))[1].float()
-    best = {name: 0.0 for name in METRICS if METRICS.get(name).better == "lower"}
+    best = {name: 0.0 for name in BASE if METRICS.get(name).better == "lower"}
     best |= {"psnr": 100.0, "sharpness-difference": 100.0, "ssim": 1.0, "ssim-openstl": 1.0, "msssim": 1.0}
-    for name in METRICS:
+    for name in BASE:
         assert torch.allclose(measure(name, frames, frames), torch.tensor(best[name]), atol=1e-5), name
 
 
@@ -187,3 +191,41 @@ def test_a_colour_pixel_moves_as_a_whole():
 def test_names_can_be_listed_without_torch():
     code = "import sys, nextframe.metrics as m; m.METRICS.names(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_metric_over_moving_pixels_has_a_name() -> None:
+    context = torch.zeros(1, 2, 1, 4, 4)
+    target = context[:, :1].clone()
+    target[..., 0, 0] = 1.0  # the only pixel that moves; the prediction is wrong elsewhere too
+    prediction = torch.full_like(target, 0.5)
+    metric = find_metric("mse-sum-moving", context)
+    assert metric.name == "mse-sum-moving"
+    assert metric(prediction, target).item() == pytest.approx(0.25)
+    with pytest.raises(UserError, match="unknown metric 'msee'; did you mean 'mse'"):
+        find_metric("msee-moving", context)
+
+
+# --- extras
+
+
+@pytest.mark.parametrize(
+    ("function", "weights"),
+    [("lpips:lpips", "alexnet-owt-7be5be79.pth"), ("fvd:video_distance", "r3d_18-b3b3357e.pth")],
+)
+@pytest.mark.parametrize("installed", [False, True])
+def test_what_an_extra_lacks_is_one_line(function, weights, installed, monkeypatch, tmp_path):
+    module, _, name = function.partition(":")
+    videos = torch.zeros(2, 2, 3, 32, 32)
+    monkeypatch.setitem(sys.modules, "torchvision.models", types.ModuleType("models") if installed else None)
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    says = "which are not at" if installed else r"install the extra nextframe\[lpips\], and put the weights at"
+    with pytest.raises(NotSupportedError, match=says) as caught:
+        getattr(importlib.import_module(f"nextframe.metrics.{module}"), name)(videos, videos)
+    assert str(tmp_path / "checkpoints" / weights) in str(caught.value)
+
+
+def test_frechet_distance_of_gaussians_worked_out_by_hand():
+    first = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, -2.0], [0.0, 2.0]])  # mean 0, variances 2/3 and 8/3
+    assert frechet_distance(first, first + 3) == pytest.approx(18)
+    assert frechet_distance(first, 2 * first) == pytest.approx(2 / 3 + 8 / 3)  # (s - 2s)^2 along each axis
+    assert frechet_distance(first, first.flip(1)) == pytest.approx(2 * (math.sqrt(8 / 3) - math.sqrt(2 / 3)) ** 2)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nextframe.core.registry import Registry
 from nextframe.metrics.metric import Metric, moving
 
-__all__ = ["METRICS", "Metric", "moving"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["METRICS", "Metric", "find_metric", "moving"]
+
+MOVING = "-moving"  # ends the name of a metric over the pixels that moved
 
 METRICS: Registry[Metric] = Registry("metric")
 
@@ -19,4 +26,19 @@ METRICS.add("mae-sum", "nextframe.metrics.pixel:MAE_SUM")
 METRICS.add("perceptual-distance", "nextframe.metrics.perceptual:PERCEPTUAL_DISTANCE")
 METRICS.add("sharpness-difference", "nextframe.metrics.sharpness:SHARPNESS_DIFFERENCE")
 METRICS.add("gradient-difference", "nextframe.metrics.sharpness:GRADIENT_DIFFERENCE")
+METRICS.add("lpips", "nextframe.metrics.lpips:LPIPS")
 METRICS.add("ssim-openstl", "nextframe.metrics.similarity:SSIM_OPENSTL")
+
+
+def find_metric(name: str, context: Tensor) -> Metric:
+    """Return the metric `name`; of a name that ends in -moving, the one before it over the pixels that moved.
+
+    Args:
+        name: "psnr", or "psnr-moving".
+        context: (B, T, C, H, W), the frames given with the clips that it will measure.
+
+    Raises:
+        UnknownNameError: no such metric.
+    """
+    metric = METRICS.get(name.removesuffix(MOVING))
+    return moving(metric, context) if name.endswith(MOVING) else metric
