@@ -164,9 +164,9 @@ def main() -> None:
     """Run the race and write the results file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT.parent / "shared" / "data" / "videos")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clips", type=int, default=40)
-    parser.add_argument("--batches", type=int, default=20)
+    parser.add_argument("--batches", type=int, default=10)
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench-video-clips.json")
     args = parser.parse_args()
     torch.set_num_threads(1)
