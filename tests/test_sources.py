@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -408,6 +409,22 @@ def test_workers_change_nothing(folder):
         batches.append([batch.frames for batch in loaded])
     assert len(batches[0]) == 9
     assert all(torch.equal(a, b) for a, b in zip(*batches, strict=True))
+
+
+def test_clips_travel_to_a_spawned_worker(folder):
+    clips = open_data(config(folder))
+    indices = batch_indices(clips, "train", 0, 0, 8)
+    batch = clips.read("train", indices)
+    copy = pickle.loads(pickle.dumps(clips))
+    assert torch.equal(copy.read("train", indices).frames, batch.frames)
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    write_gif(tmp_path / "a.gif", moving(40))
+    os.rename(tmp_path / "a.gif", os.fsencode(tmp_path) + b"/caf\xe9.gif")
+    clips = open_data(config(tmp_path))
+    assert clips.source("train", 0) == "caf\\xe9.gif"
+    assert clips.read("train", np.array([0])).frames.shape == (1, 5, 3, 48, 64)
 
 
 def test_report_says_what_there_is(folder, tmp_path):

@@ -130,7 +130,7 @@ def list_sources(path: Path) -> Listing:
     """
     listing = Listing()
     if not path.is_dir():
-        listing.found.append(Found(path, path.name))
+        listing.found.append(Found(path, name_of(path, path)))
         return listing
     splits = {
         f: SPLIT_FOLDERS[f.name.lower()] for f in path.iterdir() if f.is_dir() and f.name.lower() in SPLIT_FOLDERS
@@ -146,6 +146,12 @@ def list_sources(path: Path) -> Listing:
     return listing
 
 
+def name_of(path: Path, root: Path) -> str:
+    """Return the name of a source: its path below `root` (a root's own name), with bytes that are no UTF-8 as \\xNN."""
+    name = path.relative_to(root).as_posix() if path != root else root.name
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _walk(top: Path, root: Path, split: Split | None, listing: Listing) -> None:
     seen = set()
     for name, folders, files in os.walk(top, followlinks=True):
@@ -158,7 +164,7 @@ def _walk(top: Path, root: Path, split: Split | None, listing: Listing) -> None:
 
 def _look_into(folder: Path, files: list[str], root: Path, split: Split | None, listing: Listing) -> None:
     def add(path: Path) -> None:
-        listing.found.append(Found(path, path.relative_to(root).as_posix() if path != root else root.name, split))
+        listing.found.append(Found(path, name_of(path, root), split))
 
     stills, animations = [], 0
     for file in sorted(files):

@@ -29,6 +29,7 @@ from nextframe.data.table import ClipTable, Stretch, without_cuts
 
 LOG = logging.getLogger(__name__)
 MIXED = 32  # blocks whose clips are mixed in the order of training
+ORDERS = 4  # that are kept, so that a step need not sort all clips
 SAY_EVERY = 10.0  # seconds between lines while sources are looked at
 
 
@@ -228,7 +229,7 @@ class SourceClips(ClipSet):
         for table in self.tables.values():
             table.make_blocks(block)
         self._together = max(1, min(MIXED, together // (block + self.span)))
-        self._orders: dict[Split, tuple[tuple[int, int], Indices]] = {}
+        self._orders: dict[tuple[Split, int, int], Indices] = {}
 
     def count(self, split: Split) -> int:
         """Return how many clips `split` has; 0 where its sources are too short."""
@@ -243,9 +244,12 @@ class SourceClips(ClipSet):
 
         Once a process has asked for it, `read` decodes ahead what the order will want next.
         """
-        if self._orders.get(split, ((-1, -1),))[0] != (seed, epoch):
-            self._orders[split] = (seed, epoch), self.tables[split].order(self._together, seed, epoch)
-        return self._orders[split][1]
+        key = (split, seed, epoch)
+        if key not in self._orders:
+            if len(self._orders) >= ORDERS:
+                self._orders.pop(next(iter(self._orders)))
+            self._orders[key] = self.tables[split].order(self._together, seed, epoch)
+        return self._orders[key]
 
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices` of `split` as one uint8 batch, in that order.
@@ -268,7 +272,7 @@ class SourceClips(ClipSet):
         """Write the clips of one source into their rows of the batch."""
         chosen = indices[rows]
         numbers = self._numbers(split, chosen)
-        ordered = split in self._orders  # in the order of training the rest of a block is wanted soon
+        ordered = any(key[0] == split for key in self._orders)  # then the rest of a block is wanted soon
         more = partial(self._blocks, split, chosen) if ordered else tuple
         frames = self._store.frames(member, np.unique(numbers).tolist(), more)
         out = clips.numpy()
