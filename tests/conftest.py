@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# One thread each: two test processes share the cores, and sums do not depend on how many threads they are cut into.
+# Set before torch is imported; the processes that tests start inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -83,13 +83,11 @@ def load_recipe(spec: str) -> Recipe:
     if spec in RECIPES:
         return RECIPES.get(spec)
     if spec in MODELS:
-        if not hasattr(MODELS.get(spec), "idea"):
-            raise UserError(f"'{spec}' is no model")
         return Recipe(model=ModelSection(name=spec), training=TrainingConfig(steps=2000))
     if Path(spec).suffix in (".yaml", ".yml") or Path(spec).exists():
         return read_recipe(Path(spec))
     names = Registry[Any]("model or recipe")
-    for name in [*MODELS, *RECIPES]:
+    for name in dict.fromkeys([*MODELS, *RECIPES]):
         names.add(name, name)
     return names.get(spec)  # type: ignore[no-any-return]  # always raises, with the nearest name
 
