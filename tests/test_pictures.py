@@ -111,5 +111,5 @@ def test_several_predictions_stand_side_by_side() -> None:
 
 
 def test_only_grey_and_rgb_can_be_shown() -> None:
-    with pytest.raises(UserError, match=r"not \(2, 2, 4, 4\)"):
-        comparison_strip(None, None, noise(2, 2, 4, 4))
+    with pytest.raises(UserError, match=r"not \(2, 4, 4, 4\)"):
+        comparison_strip(None, None, noise(2, 4, 4, 4))
