@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nextframe.data.reader import read_video
     from nextframe.data.writer import write_video
     from nextframe.evaluation.evaluate import evaluate
+    from nextframe.prediction.interpolate import interpolate
     from nextframe.prediction.predict import predict
     from nextframe.training import train
 
@@ -23,11 +24,22 @@ if TYPE_CHECKING:
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __version__ = "0.1.0"
-__all__ = ["create_model", "evaluate", "list_models", "load", "predict", "read_video", "train", "write_video"]
+__all__ = [
+    "create_model",
+    "evaluate",
+    "interpolate",
+    "list_models",
+    "load",
+    "predict",
+    "read_video",
+    "train",
+    "write_video",
+]
 
 _WHERE = {
     "create_model": "nextframe.checkpoint:create_model",
     "evaluate": "nextframe.evaluation:evaluate",
+    "interpolate": "nextframe.prediction:interpolate",
     "list_models": "nextframe.checkpoint:list_models",
     "load": "nextframe.checkpoint:load_model",
     "predict": "nextframe.prediction:predict",

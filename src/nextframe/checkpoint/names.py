@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nextframe.checkpoint.folder import load_model
+from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UnknownNameError
 from nextframe.models import MODELS
 from nextframe.models.base import Predictor
@@ -33,9 +34,10 @@ def needs_training(name: str) -> bool:
     return model.stages is not Predictor.stages
 
 
-def baseline_names() -> list[str]:
-    """Return the models that need no training; they stand beside every result."""
-    return [name for name in MODELS if not needs_training(name)]
+def baseline_names(task: Task | None = None) -> list[str]:
+    """Return the models that need no training and can do `task` (None: any); they stand beside every result."""
+    names = [name for name in MODELS if not needs_training(name)]
+    return [name for name in names if task is None or create_model(name).capabilities.serves(task)]
 
 
 def resolve_model(spec: str | os.PathLike[str] | Predictor) -> Predictor:

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from nextframe.cli import data, evaluate, models, predict, prepare, quickstart, train
+from nextframe.cli import data, evaluate, interpolate, models, predict, prepare, quickstart, train
 
 app = typer.Typer(
     name="nextframe",
@@ -28,6 +28,7 @@ VERBS = (
     train.train,
     evaluate.evaluate,
     predict.predict,
+    interpolate.interpolate,
 )
 for verb in VERBS:
     app.command()(verb)

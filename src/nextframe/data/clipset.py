@@ -25,6 +25,7 @@ class DataConfig(Config):
     name: str = "moving-digits"
     context: int = Field(10, ge=1)
     horizon: int = Field(10, ge=1)
+    gap: int | None = Field(None, ge=1)  # ask for the frame between two that are 2 * gap apart, not for the next ones
     stride: int = Field(1, ge=1)
     size: tuple[int, int] | None = None  # (height, width); None: the data set's own
     fit: Literal["crop", "pad", "random-crop"] = "crop"
@@ -35,7 +36,9 @@ class DataConfig(Config):
 
     @property
     def task(self) -> Task:
-        """The forecast that the clips are cut for."""
+        """What the clips are cut for: a forecast, or with a gap the frame in the middle of two."""
+        if self.gap is not None:
+            return Task.interpolate(self.gap)  # context and horizon are then 2 and 1
         return Task.forecast(self.context, self.horizon)
 
 

@@ -93,7 +93,7 @@ class MovingDigits(ClipSet):
         """Cut grey sequences (B, T, 1, H, W) into context and target, in the colours that were asked for."""
         if self.frame_shape[0] == 3:
             clips = clips.expand(-1, -1, 3, -1, -1).contiguous()
-        return Clip(clips[:, : self.task.context], clips[:, self.task.context :])
+        return self.task.split(clips)
 
     @property
     def _motion(self) -> Motion:

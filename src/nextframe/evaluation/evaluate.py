@@ -27,8 +27,8 @@ from nextframe.data.clipset import SPLITS, Indices, Split
 from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.scores import Scores
-from nextframe.metrics import METRICS, Metric
-from nextframe.models.base import Predictor, check_request
+from nextframe.metrics import METRICS, Metric, find_metric
+from nextframe.models.base import Predictor, check_request, check_task
 
 LOG = logging.getLogger(__name__)
 DEFAULT_METRICS = ("mse", "mae", "psnr", "ssim", "mse-sum", "mae-sum")
@@ -61,7 +61,7 @@ def evaluate(
         model: a run or model folder, a baseline's name, or a model.
         data: the clips, or what to open; their horizon need not be the trained one.
         split: "train", "val" or "test".
-        metrics: names from METRICS; the first is the main one.
+        metrics: names from METRICS, with -moving at the end over the pixels that moved; the first is the main one.
         baselines: "all" (every model that needs no training, and the all-zero prediction), or names.
         clips: measure this many, evenly chosen; None: all.
         batch: how many at a time; no result depends on it for a model without randomness.
@@ -79,9 +79,10 @@ def evaluate(
     clip_set = data if isinstance(data, ClipSet) else open_data(data)
     net, where = resolve_model(model), resolve_device(device)
     name = name or model_name(net)
-    chosen = _metrics(metrics, compat)
     indices = clip_indices(clip_set, split, clips)
-    runners, notes = _runners(net, name, baselines, clip_set.read(split, indices[:1]), where)
+    first_clip = clip_set.read(split, indices[:1]).to("cpu")
+    chosen = _metrics(metrics, compat, first_clip.context)
+    runners, notes = _runners(net, name, baselines, clip_set, first_clip, where)
     contest = Contest(runners, chosen, clip_set.task.horizon, where, seed)
     kept = _evenly(len(indices), min(examples, len(indices))).tolist()
     firsts = range(0, len(indices), batch)
@@ -123,7 +124,8 @@ class Contest:
             generator = torch_generator(self.seed, "evaluate", int(indices[0]), device=self.device)
             future = forecast(on_device.context, self.horizon, generator).float()
             for metric in self.metrics:
-                values = metric.function(future, on_device.target)  # (B, T)
+                measure = find_metric(metric.name, on_device.context).function
+                values = measure(future, on_device.target)  # (B, T)
                 self.scores[runner, metric.name].add(sources, values.double().cpu().numpy())
             shown[runner] = as_uint8(future[kept]).cpu()
         for place, position in enumerate(kept):
@@ -171,24 +173,24 @@ def _evenly(count: int, chosen: int) -> Indices:
     return np.arange(chosen, dtype=np.int64) * count // max(chosen, 1)
 
 
-def _metrics(names: Sequence[str], compat: str | None) -> list[Metric]:
+def _metrics(names: Sequence[str], compat: str | None, context: Tensor) -> list[Metric]:
     if compat not in (None, "openstl"):
         raise UserError(f"unknown compat '{compat}' (one of: openstl)")
     if compat is not None:
         names = [*names, *(name for name in METRICS if name.endswith(f"-{compat}") and name not in names)]
     if not names:
         raise UserError("name at least one metric")
-    return [METRICS.get(name) for name in dict.fromkeys(names)]
+    return [find_metric(name, context) for name in dict.fromkeys(names)]
 
 
 def _runners(
-    net: Predictor, name: str, baselines: Literal["all"] | Sequence[str], clip: Clip, device: str
+    net: Predictor, name: str, baselines: Literal["all"] | Sequence[str], data: ClipSet, clip: Clip, device: str
 ) -> tuple[dict[str, Forecaster], list[str]]:
     """Return the model and the baselines that can take `clip`, and a note for each that cannot."""
-    first = clip.to("cpu")
-    check_request(net.capabilities, first.context, first.horizon, name)
+    check_task(net, data.task, name)
+    check_request(net.capabilities, clip.context, clip.horizon, name)
     runners, notes = {name: _forecaster(net, device)}, []
-    for other in [*baseline_names(), ZERO] if baselines == "all" else baselines:
+    for other in [*baseline_names(data.task), ZERO] if baselines == "all" else baselines:
         if other in runners:
             continue
         if other == ZERO:
@@ -196,7 +198,8 @@ def _runners(
             continue
         rival = create_model(other)
         try:
-            check_request(rival.capabilities, first.context, first.horizon, other)
+            check_task(rival, data.task, other)
+            check_request(rival.capabilities, clip.context, clip.horizon, other)
         except UserError as error:
             notes.append(f"baseline {other} is left out: {error}")
             continue

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from nextframe.core.clip import Clip, check_frames
+from nextframe.core.clip import Clip, Task, check_frames
 from nextframe.core.config import Config
 from nextframe.core.errors import NotSupportedError, UserError
 
@@ -25,6 +25,7 @@ class TrainedTask(Config):
     horizon: int
     size: tuple[int, int] | None = None  # (height, width)
     channels: int | None = None
+    gap: int | None = None  # trained on the frame between two that are 2 * gap apart; None: on the frames that follow
     fps: float | None = None
     data: str = ""
 
@@ -41,8 +42,13 @@ class Capabilities:
     channels: int | None = None  # None: any
     max_horizon: int | None = None  # None: any
     causal: bool = False  # a sequence model: its output at t depends on frames up to t only
-    interpolates: bool = False  # can be asked for frames between the given ones
+    forecasts: bool = True  # can be asked for the frames that follow the given ones
+    interpolates: bool = False  # can be asked for the frame between two given ones
     reads: int | None = None  # how many of the last context frames decide the prediction; None: all of them
+
+    def serves(self, task: Task) -> bool:
+        """Whether the model can be asked for the frames that `task` asks for."""
+        return self.forecasts if task.is_forecast else self.interpolates
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,17 @@ class StreamingPredictor(Predictor):
             frame, state = self.step(state, frame)
             future.append(frame)
         return torch.stack(future, dim=1)  # (B, horizon, C, H, W)
+
+
+def check_task(model: Predictor, task: Task, name: str) -> None:
+    """Refuse to ask a model for the next frames if it can or has learned only the one in the middle, or vice versa."""
+    asked, other = "the frames that follow", "the frame between two others"
+    if not task.is_forecast:
+        asked, other = other, asked
+    if not model.capabilities.serves(task):
+        raise NotSupportedError(f"{name} cannot predict {asked}")
+    if model.trained is not None and (model.trained.gap is None) != task.is_forecast:
+        raise NotSupportedError(f"{name} was trained to predict {other}, not {asked}")
 
 
 def check_request(can: Capabilities, context: Tensor, horizon: int, name: str) -> None:

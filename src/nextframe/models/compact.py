@@ -104,7 +104,9 @@ class Compact(Predictor):
     def capabilities(self) -> Capabilities:
         """Exactly the configured context and channels; any size, any horizon."""
         frames = self.config.context
-        return Capabilities(min_context=frames, max_context=frames, channels=self.config.channels)
+        return Capabilities(
+            min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
+        )
 
     def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
         """Predict in passes of `config.horizon` frames, each on the frames before it."""

@@ -18,6 +18,7 @@ from nextframe.models.augment import augment
 from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
 from nextframe.models.rollout import roll_out
 
+HEAD_START = 2.0  # logit of the first member before training
 SCALES = 3  # of the blend network: frames are folded until each place stands for 4 x 4 pixels
 
 
@@ -74,6 +75,8 @@ class Mixture(Predictor):
             min_context=frames,
             max_context=frames,
             channels=self.config.channels,
+            forecasts=all(can.forecasts for can in members),
+            interpolates=frames == 2,
         )
 
     def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
@@ -117,19 +120,21 @@ def build_member(member: Member, config: MixtureConfig) -> Predictor:
 
 
 class BlendNet(nn.Module):
-    """A small U-Net: logits of every candidate at every pixel, from a neighbourhood of some 60 pixels."""
+    """A small U-Net: logits of every candidate at every pixel, from a neighbourhood of some 60 pixels.
+
+    The head starts at zero with its bias on the first candidate, so an untrained mixture is near its first member.
+    """
 
     def __init__(self, planes: int, candidates: int, width: int) -> None:
         super().__init__()
         widths = [width * 2**scale for scale in range(SCALES)]
-        self.down = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1) for before, after in zip([planes, *widths], widths, strict=False)
-        )
-        self.middle = nn.ModuleList(
-            nn.Conv2d(widths[-1], widths[-1], 3, padding=dilation, dilation=dilation) for dilation in (1, 2, 4)
-        )
-        self.up = nn.ModuleList(nn.Conv2d(fine + coarse, fine, 3, padding=1) for fine, coarse in pairwise(widths))
+        self.down = nn.ModuleList(Layer(before, after) for before, after in pairwise([planes, *widths]))
+        self.middle = nn.ModuleList(Layer(widths[-1], widths[-1], dilation) for dilation in (1, 2, 4))
+        self.up = nn.ModuleList(Layer(fine + coarse, fine) for fine, coarse in pairwise(widths))
         self.head = nn.Conv2d(width, candidates, 1)
+        nn.init.zeros_(self.head.weight)
+        with torch.no_grad():
+            cast(Tensor, self.head.bias).copy_(HEAD_START * F.one_hot(torch.tensor(0), candidates))
 
     def forward(self, planes: Tensor) -> Tensor:
         """Return (B, candidates, H, W) of planes (B, P, H, W), any H and W."""
@@ -138,10 +143,24 @@ class BlendNet(nn.Module):
             if scale:
                 fine.append(maps)
                 maps = F.avg_pool2d(maps, 2, ceil_mode=True)
-            maps = F.gelu(layer(maps))
+            maps = layer(maps)
         for layer in self.middle:
-            maps = maps + F.gelu(layer(maps))
+            maps = maps + layer(maps)
         for layer, skipped in zip(reversed(self.up), reversed(fine), strict=True):
-            maps = F.interpolate(maps, size=skipped.shape[-2:], mode="nearest")
-            maps = F.gelu(layer(torch.cat([skipped, maps], dim=1)))
+            maps = F.interpolate(maps, scale_factor=2, mode="nearest")[..., : skipped.shape[-2], : skipped.shape[-1]]
+            maps = layer(torch.cat([skipped, maps], dim=1))
         return cast(Tensor, self.head(maps))
+
+
+class Layer(nn.Module):
+    """A 3x3 convolution, a norm over the channels of each pixel, and a GELU."""
+
+    def __init__(self, before: int, after: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(before, after, 3, padding=dilation, dilation=dilation)
+        self.norm = nn.LayerNorm(after)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Read maps (B, before, H, W), return (B, after, H, W)."""
+        normed: Tensor = self.norm(cast(Tensor, self.conv(maps)).permute(0, 2, 3, 1))
+        return F.gelu(normed).permute(0, 3, 1, 2)

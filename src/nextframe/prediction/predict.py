@@ -12,16 +12,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextframe.checkpoint import model_name, resolve_model
-from nextframe.core.clip import as_float
+from nextframe.core.clip import Task, as_float
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.seeding import torch_generator
 from nextframe.data.fit import fit_frame
 from nextframe.data.reader import open_source
 from nextframe.data.source import Color, Source
-from nextframe.models.base import Predictor
+from nextframe.models.base import Predictor, check_task
 
 LOG = logging.getLogger(__name__)
+FORECAST = Task.forecast(1, 1)
 DEFAULT_CONTEXT = 10  # frames given to a model that takes any number of them
 Size = tuple[int, int]
 
@@ -82,8 +83,9 @@ def predict(
     if frames < 1 or samples < 1 or (context is not None and context < 1):
         raise UserError(f"frames, samples and context must be at least 1, not {frames}, {samples}, {context}")
     net = resolve_model(model)
+    check_task(net, FORECAST, model_name(net))
     source = open_source(video, stride=stride)
-    _bridge_channels(source, net)
+    bridge_channels(source, net)
     shown = _read(source, net, context, frames if compare else 0, at)
     if size is not None:
         shown = torch.stack([fit_frame(frame, size, "crop") for frame in shown])
@@ -126,7 +128,7 @@ def _model_size(net: Predictor, given: Tensor) -> Size:
     return trained
 
 
-def _bridge_channels(source: Source, net: Predictor) -> None:
+def bridge_channels(source: Source, net: Predictor) -> None:
     """Make the source give the channels that the model takes, and say so."""
     channels = net.capabilities.channels
     if channels is None or channels == source.channels:

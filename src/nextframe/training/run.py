@@ -12,7 +12,7 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.progress import ProgressBar
 from nextframe.core.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
-from nextframe.models.base import Predictor, TrainedTask
+from nextframe.models.base import Predictor, TrainedTask, check_task
 from nextframe.training.checkpoints import load_state, save_state
 from nextframe.training.devices import make_fabric
 from nextframe.training.logs import MetricsFile
@@ -43,6 +43,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 
     clips = open_data(recipe.data)
     seed_everything(recipe.training.seed, "weights")
     model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
+    check_task(model, clips.task, recipe.model.name)
     model.to(fabric.device)
     run = Run(recipe, folder, model, clips, fabric, show)
     _claim(recipe, folder)  # not before all settings have proved good: a mistake leaves nothing behind
@@ -149,6 +150,7 @@ class Run:
             horizon=self.clips.task.horizon,
             size=self.clips.frame_shape[1:],
             channels=self.clips.frame_shape[0],
+            gap=self.recipe.data.gap,
             fps=self.clips.fps,
             data=self.recipe.data.name,
         )

@@ -1,0 +1,27 @@
+"""nextframe interpolate: the frames between a video's frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nextframe.cli.options import Device, Quiet, be_quiet
+
+
+def interpolate(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A video, GIF, folder of images or array file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file.")] = Path(
+        "interpolated.gif"
+    ),
+    factor: Annotated[int, typer.Option(min=2, help="How many times the frame rate: 2, 4, 8...")] = 2,
+    model: Annotated[str, typer.Option("--model", "-m", help="A baseline's name or a run folder.")] = "flow-middle",
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Put predicted frames between a video's frames: the same film at a higher frame rate."""
+    from nextframe.prediction import interpolate as interpolate_video
+
+    be_quiet(quiet)
+    typer.echo(str(interpolate_video(source, output, model, factor, device=device)))

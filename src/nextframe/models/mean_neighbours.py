@@ -1,0 +1,30 @@
+"""Mean-neighbours: the baseline of interpolation, halfway between two frames pixel by pixel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nextframe.models.base import Capabilities, Predictor
+
+
+class MeanNeighbours(Predictor):
+    """The frame in the middle is the mean of the frame before and the frame after."""
+
+    idea = "The mean of the frame before and the frame after: what any interpolation must beat."
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Two frames, the one between them; any size; nothing to train."""
+        return between_two()
+
+    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+        """Return the middle frame (B, 1, C, H, W) of context (B, 2, C, H, W)."""
+        return context.mean(1, keepdim=True)
+
+
+def between_two() -> Capabilities:
+    """Return what a baseline of interpolation can take."""
+    return Capabilities(
+        trainable=False, min_context=2, max_context=2, max_horizon=1, forecasts=False, interpolates=True
+    )
