@@ -105,7 +105,7 @@ def main() -> None:
     """Measure every folder and write the results file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, nargs="+")
-    parser.add_argument("--clips", type=int, default=4000)
+    parser.add_argument("--clips", type=int, default=3000)
     parser.add_argument("--decoded", type=int, default=320, help="how many of them are decoded")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench-prepared-clips.json")
     args = parser.parse_args()
