@@ -284,6 +284,24 @@ def test_muon_orthogonalises_the_step_of_a_matrix_and_leaves_the_rest_to_adamw()
     assert torch.allclose(bias.detach(), -0.1 * REST * torch.tensor([1.0, -1, 1]), atol=1e-5)
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch before 2.9 has no Muon to compare with")
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (8, 8)])
+def test_muon_is_torchs(shape):
+    from nextframe.training.muon import Muon
+
+    start = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    mine = Muon([ours], lr=0.1, weight_decay=0.1)
+    peer = torch.optim.Muon([theirs], lr=0.1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for step in range(3):
+        gradient = torch.randn(shape, generator=torch.Generator().manual_seed(2 + step))
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        mine.step()
+        peer.step()
+    # torch rounds to bfloat16 in every iteration: 2 to 3 digits
+    assert torch.allclose(ours, theirs, atol=0.1 * 0.2 * max(shape) ** 0.5 * 0.06)
+
+
 def test_muon_resumes_exactly(tmp_path):
     def two_steps(optimizer, parameters, start):
         for step in range(start, start + 2):

@@ -2,36 +2,77 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
-
-from nextframe.core.errors import UserError
+from torch import Tensor, nn
 
 REST = 0.2  # AdamW's rate for the other parameters, as a part of Muon's
+MOMENTUM = 0.95
+QUINTIC = (3.4445, -4.7750, 2.0315)  # coefficients of the iteration, from Jordan et al.
+ITERATIONS = 5
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose step is made orthogonal, its size scaled to AdamW's; for 2-D weights only.
+
+    Jordan et al. 2024 (kellerjordan.github.io/posts/muon); the scaling, 0.2 sqrt(max(rows, columns)), is that of Liu
+    et al. 2025, arXiv 2502.16982. torch.optim.Muon computes the same in bfloat16, matrix by matrix; on a processor
+    without bfloat16 that took half of a training step. Here matrices of one shape go together, in their own precision.
+    """
+
+    def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every matrix that has a gradient."""
+        for group in self.param_groups:
+            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    alike[matrix.shape].append(matrix)
+            for shape, matrices in alike.items():
+                steps = orthogonalise(torch.stack([self._nesterov(matrix) for matrix in matrices]))
+                size = group["lr"] * 0.2 * max(shape) ** 0.5
+                for matrix, step in zip(matrices, steps, strict=True):
+                    matrix.mul_(1 - group["lr"] * group["weight_decay"]).sub_(step, alpha=size)
+
+    def _nesterov(self, matrix: nn.Parameter) -> Tensor:
+        assert matrix.grad is not None
+        state = self.state[matrix]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(matrix)
+        momentum: Tensor = state["momentum"].lerp_(matrix.grad, 1 - MOMENTUM)
+        return matrix.grad.lerp(momentum, MOMENTUM)
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Return (N, rows, columns) with every singular value brought near 1 (0.7 to 1.2), by Newton-Schulz iteration."""
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    a, b, c = QUINTIC
+    for _ in range(ITERATIONS):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    result: Tensor = x.mT if tall else x
+    return result
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Orthogonalised momentum for 2-D weights (torch.optim.Muon, its step scaled to AdamW's size), AdamW for the rest.
-
-    Jordan et al. 2024 (kellerjordan.github.io/posts/muon); the scaling is that of Liu et al. 2025, arXiv 2502.16982.
-    Kernels, biases, norms and embeddings are not matrices of a linear map, so they stay with AdamW at `REST` of the
-    rate.
-    """
+    """Muon for 2-D weights, AdamW at `REST` of the rate for the rest: kernels, biases and norms are no linear maps."""
 
     def __init__(
         self, parameters: list[nn.Parameter], lr: float, weight_decay: float, betas: tuple[float, float]
     ) -> None:
-        if not hasattr(torch.optim, "Muon"):
-            raise UserError("optimizer 'muon' needs torch 2.9 or newer (or --set training.optimizer=adamw)")
         matrices = [p for p in parameters if p.ndim == 2]
         others = [p for p in parameters if p.ndim != 2]
         self.parts: list[torch.optim.Optimizer] = []
         if matrices:
-            muon = torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-            self.parts.append(muon)
+            self.parts.append(Muon(matrices, lr, weight_decay))
         if others:
             self.parts.append(torch.optim.AdamW(others, lr=REST * lr, betas=betas, weight_decay=0.0, fused=True))
         super().__init__(parameters, {})
