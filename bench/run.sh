@@ -10,3 +10,12 @@ if ! cmp -s bench/requirements.txt .venv-bench/.installed; then
 fi
 .venv/bin/python bench/moving_digits.py
 .venv/bin/python bench/convlstm.py "$@"
+media=../shared/data
+if [ -d "$media" ]; then  # clips of real videos: only where they are
+    .venv/bin/python bench/video_clips.py
+    .venv/bin/python bench/loader.py "$media/videos"
+    unpacked=$(mktemp -d)
+    trap 'rm -rf "$unpacked"' EXIT
+    .venv/bin/python -m zipfile -e "$media"/mspacman_dataset/*.zip "$unpacked"
+    .venv/bin/python bench/prepared_clips.py "$unpacked"/*
+fi
