@@ -1,1 +1,25 @@
-"""Placeholder."""
+"""Many models on one fixed task, and the leaderboard of what came out."""
+
+from nextframe.benchmark.entries import budget_of, default_names
+from nextframe.benchmark.leaderboard import as_markdown, write_leaderboard
+from nextframe.benchmark.row import BenchmarkRow, find_rows, read_row
+from nextframe.benchmark.run import benchmark
+from nextframe.benchmark.share import Share, take_share
+from nextframe.benchmark.tasks import TASKS, BenchmarkTask
+from nextframe.benchmark.verify import verify
+
+__all__ = [
+    "TASKS",
+    "BenchmarkRow",
+    "BenchmarkTask",
+    "Share",
+    "as_markdown",
+    "benchmark",
+    "budget_of",
+    "default_names",
+    "find_rows",
+    "read_row",
+    "take_share",
+    "verify",
+    "write_leaderboard",
+]

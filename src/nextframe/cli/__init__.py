@@ -10,7 +10,18 @@ import sys
 
 import typer
 
-from nextframe.cli import data, evaluate, interpolate, models, predict, prepare, quickstart, train
+from nextframe.cli import (
+    benchmark,
+    data,
+    evaluate,
+    interpolate,
+    leaderboard,
+    models,
+    predict,
+    prepare,
+    quickstart,
+    train,
+)
 
 app = typer.Typer(
     name="nextframe",
@@ -29,6 +40,8 @@ VERBS = (
     evaluate.evaluate,
     predict.predict,
     interpolate.interpolate,
+    benchmark.benchmark,
+    leaderboard.leaderboard,
 )
 for verb in VERBS:
     app.command()(verb)

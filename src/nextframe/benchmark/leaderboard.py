@@ -1,0 +1,218 @@
+"""Rows as a table: Markdown, and one HTML page that asks for nothing from outside."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from nextframe.benchmark.row import MACS, BenchmarkRow, Figure, read_row
+from nextframe.benchmark.tasks import TASKS
+from nextframe.core.errors import BadInputError
+from nextframe.evaluation import write_whole
+from nextframe.evaluation.table import ARROW
+from nextframe.evaluation.verdict import number
+
+REFERENCES = {"copy-last": "the last frame", "mean-neighbours": "the mean of both neighbours"}
+TEMPLATE = "leaderboard.html.j2"
+MAX_PICTURE = 8 << 20  # bytes
+FACTS = ("date", "machine", "commit", "seed", "seconds")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row as it is shown."""
+
+    row: BenchmarkRow
+    rank: int
+    gain: float | None  # per cent better than the reference on the ranking metric
+    picture: str  # a data: URL, "" without one
+
+    @property
+    def reference(self) -> str:
+        """What a reference row is in words, "" for any other."""
+        return REFERENCES.get(self.row.model, "")
+
+    @property
+    def trained(self) -> str:
+        """The training in a few words."""
+        facts = self.row.training
+        if facts is None:
+            return "no training"
+        budget = ", ".join(f"{value:g} {unit}" for unit, value in facts.budget.items())
+        done = f"{facts.steps:,} steps, {facts.clips_seen:,} clips, {facts.seconds / 60:.1f} min"
+        return f"budget {budget}: {done}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How the row was made, for the page."""
+        named = {name: self.row.run.get(name) for name in FACTS}
+        return {name: value for name, value in named.items() if value is not None}
+
+    @property
+    def config(self) -> str:
+        """The model's config on one line."""
+        return json.dumps(self.row.config)
+
+
+@dataclass(frozen=True)
+class Board:
+    """Rows that can be compared: one definition of a task, and the same held-out clips."""
+
+    lines: list[Line]
+
+    @property
+    def first(self) -> BenchmarkRow:
+        """Any row, for what all have in common."""
+        return self.lines[0].row
+
+    @property
+    def about(self) -> str:
+        """One sentence on the task, "" for one that this version does not know."""
+        name = self.first.task.name
+        return TASKS.get(name).about if name in TASKS else ""
+
+    @property
+    def metrics(self) -> list[Figure]:
+        """The figures of the first row: their names, definitions and units; the ranking metric first."""
+        return self.first.figures
+
+    @property
+    def finding(self) -> str:
+        """Which trained models are better than the reference, in one sentence."""
+        trained = [line for line in self.lines if line.row.kind == "trained"]
+        reference = next((line.reference for line in self.lines if line.reference), None)
+        if not trained or reference is None:
+            return ""
+        better = [line.row.entry for line in trained if (line.gain or 0) > 0]
+        names = f" ({', '.join(better)})" if better else ""
+        metric = self.metrics[0].metric
+        return f"{len(better)} of {len(trained)} trained models beat {reference} on {metric}{names}."
+
+
+def boards(paths: Sequence[Path]) -> list[Board]:
+    """Read the rows at `paths` and rank them, a board for each task.
+
+    Raises:
+        BadInputError: a file that is no row.
+    """
+    groups: dict[tuple[str, ...], list[tuple[BenchmarkRow, Path]]] = {}
+    for path in paths:
+        row = read_row(path)
+        key = (row.task.name, row.task.hash, row.data.split, row.data.fingerprint)
+        groups.setdefault(key, []).append((row, path))
+    return [_board(group) for _, group in sorted(groups.items(), key=lambda item: item[0])]
+
+
+def _board(group: list[tuple[BenchmarkRow, Path]]) -> Board:
+    reference = next((row for row, _ in group if row.model in REFERENCES), None)
+    ranked = sorted(group, key=lambda item: _order(item[0].figures[0]))
+    lines = [Line(row, rank, _gain(row, reference), _picture(row, path)) for rank, (row, path) in enumerate(ranked, 1)]
+    return Board(lines)
+
+
+def _order(figure: Figure) -> tuple[bool, float]:
+    """Sort by the ranking metric, the best first and what is not finite last."""
+    sign = 1 if figure.better == "lower" else -1
+    return figure.mean is None, sign * (figure.mean or 0.0)
+
+
+def _gain(row: BenchmarkRow, reference: BenchmarkRow | None) -> float | None:
+    """Return how many per cent better than the reference's the ranking figure is."""
+    mine, its = row.figures[0].mean, reference.figures[0].mean if reference else None
+    if mine is None or not its or row is reference:
+        return None
+    sign = -1 if row.figures[0].better == "lower" else 1
+    return sign * 100 * (mine / its - 1)
+
+
+def _picture(row: BenchmarkRow, path: Path) -> str:
+    picture = path.parent / row.strip
+    if not picture.is_file():
+        return ""
+    content = picture.read_bytes()
+    if len(content) > MAX_PICTURE or not content.startswith(b"\x89PNG"):
+        raise BadInputError(picture, "is no PNG picture of up to 8 MiB")
+    return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def write_leaderboard(paths: Sequence[Path], output: Path) -> Path:
+    """Write the rows at `paths` as one self-contained HTML page to `output`."""
+    environment = Environment(
+        loader=PackageLoader("nextframe", "benchmark"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters |= {"number": shown, "spread": half_width, "count": short_count}
+    page = environment.get_template(TEMPLATE).render(boards=boards(paths), arrow=ARROW, macs=MACS)
+    write_whole(output, page)
+    return output
+
+
+def as_markdown(paths: Sequence[Path]) -> str:
+    """Return the rows at `paths` as a Markdown page: a table for each task, definitions, how each row was made."""
+    return "# Leaderboard\n\n" + "\n".join(_section(board) for board in boards(paths))
+
+
+def _section(board: Board) -> str:
+    first, main = board.first, board.metrics[0]
+    heads = [f"{figure.metric} {ARROW[figure.better]}" for figure in board.metrics]
+    head = ["", "model", heads[0], "gain", *heads[1:], "parameters", "MACs", "training"]
+    rows = [_cells(line, board) for line in board.lines]
+    made = [
+        [line.row.entry, f"`{line.row.run.get('command')}`", *map(str, line.facts.values())] for line in board.lines
+    ]
+    data = f"{first.data.clips} clips from {first.data.sources} sources of the {first.data.split} split"
+    parts = [
+        f"## {first.task.name}",
+        f"{board.about} Measured on {data} (task {first.task.hash}, clips {first.data.fingerprint}).",
+        board.finding,
+        _table(head, rows),
+        f"Mean over sources ± half the width of the 95 % interval; ranked by {main.metric}. Gain: per cent better than "
+        "the reference, which is bold.",
+        "\n".join(f"- **{f.metric}**: {f.definition} ({f.unit}); {f.better} is better" for f in board.metrics),
+        f"- **MACs**: {first.macs_definition}",
+        _table(["model", "command", *board.lines[0].facts], made),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _cells(line: Line, board: Board) -> list[str]:
+    row = line.row
+    figures = [row.figure(figure.metric) for figure in board.metrics]
+    values = [f"{shown(f.mean)} {half_width(f)}".strip() if f else "" for f in figures]
+    gain = "" if line.gain is None else f"{line.gain:+.1f} %"
+    cells = [row.entry, values[0], gain, *values[1:], short_count(row.parameters), short_count(row.macs)]
+    if line.reference:
+        cells = [f"**{cell}**" if cell else "" for cell in cells]
+        cells[0] += f" ({line.reference})"
+    return [str(line.rank), *cells, line.trained]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def shown(value: float | None) -> str:
+    """Return a figure with three or four digits, "not finite" for None."""
+    return "not finite" if value is None else number(value)
+
+
+def half_width(figure: Figure) -> str:
+    """Return "± 0.12", half the width of the 95 % interval, or "" without one."""
+    if figure.ci95 is None or None in figure.ci95:
+        return ""
+    low, high = figure.ci95
+    return f"± {number((high - low) / 2)}"  # type: ignore[operator]  # None was looked for
+
+
+def short_count(value: int) -> str:
+    """Return a count as people say it: 136, 14.5 k, 3.2 M, 1.1 G."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return str(value)

@@ -1,0 +1,127 @@
+"""A row of a leaderboard: one JSON file that says what was measured, on what, and how the model was made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from nextframe.core.config import Config
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.evaluation import write_whole
+
+MACS = (
+    "multiply-accumulates of one predicted clip: those of convolutions and matrix products, as "
+    "torch.utils.flop_counter counts them, halved; pixel-wise work and optical flow are not counted"
+)
+_MAX_BYTES = 4 << 20
+
+
+class Figure(Config):
+    """One metric: the mean over sources, its 95 % interval (None for one source), and each step's mean."""
+
+    metric: str
+    definition: str
+    unit: str
+    better: Literal["lower", "higher"]
+    mean: float | None  # None: not finite
+    ci95: tuple[float | None, float | None] | None
+    per_step: list[float | None]
+    n: int  # sources
+
+
+class TaskFacts(Config):
+    """The task as it was when the row was made."""
+
+    name: str
+    hash: str
+    definition: dict[str, Any]
+
+
+class DataFacts(Config):
+    """What was measured on: the fingerprint is of the held-out sources' names and numbers of clips."""
+
+    name: str
+    split: str
+    clips: int
+    sources: int
+    fingerprint: str
+
+
+class TrainingFacts(Config):
+    """How the model was trained."""
+
+    budget: dict[str, float]  # {"minutes": 30} or {"steps": 1000}
+    steps: int
+    seconds: float
+    batch: int
+    clips_seen: int  # steps times batch
+    clips: int | None  # of the train split; None: generated without end
+    recipe: dict[str, Any]
+
+
+class BenchmarkRow(Config):
+    """One model on one task. Paths are relative to the row's file."""
+
+    format: Literal[1] = 1
+    entry: str
+    model: str
+    kind: Literal["baseline", "trained"]
+    config: dict[str, Any]
+    parameters: int
+    macs: int
+    macs_definition: str = MACS
+    task: TaskFacts
+    data: DataFacts
+    training: TrainingFacts | None
+    figures: list[Figure] = Field(min_length=1)
+    run: dict[str, Any]
+    model_folder: str
+    strip: str
+
+    def figure(self, metric: str) -> Figure | None:
+        """Return the figure of `metric`, None where the row has none."""
+        return next((figure for figure in self.figures if figure.metric == metric), None)
+
+    def write(self, path: Path) -> None:
+        """Write the row, whole or not at all."""
+        write_whole(path, json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
+
+
+def read_row(path: Path) -> BenchmarkRow:
+    """Return the row of file `path`.
+
+    Raises:
+        BadInputError: no such file, no row, or a row whose paths lead out of its folder.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise BadInputError(path, "is over 4 MiB, so it is no row of a leaderboard")
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInputError(path, f"cannot be read ({error.strerror})", "give the JSON file of a row") from None
+    except (ValueError, RecursionError) as error:
+        raise BadInputError(path, f"is not JSON ({error})") from None
+    if not isinstance(values, dict) or "figures" not in values:
+        raise BadInputError(path, "is no row of a leaderboard", "give what nextframe benchmark wrote")
+    row = BenchmarkRow.parse(values, where=str(path))
+    for part in (row.model_folder, row.strip):
+        if Path(part).is_absolute() or ".." in Path(part).parts:
+            raise BadInputError(path, f"the path '{part}' leads out of the row's folder")
+    return row
+
+
+def find_rows(paths: list[Path]) -> list[Path]:
+    """Return the row files that `paths` are, or that lie directly in the folders among them, by name.
+
+    Raises:
+        UserError: nothing there.
+    """
+    found: list[Path] = []
+    for path in paths:
+        found += sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not found:
+        raise UserError(f"{paths[0] if paths else 'no path'}: there are no rows; nextframe benchmark TASK makes them")
+    return list(dict.fromkeys(found))

@@ -1,0 +1,208 @@
+"""Train and measure models on a task, row by row: a row that is done stays, a training that was killed goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nextframe.benchmark.entries import Budget, Entry, build, default_names, make_entry, misfit
+from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, read_row
+from nextframe.benchmark.share import Share
+from nextframe.benchmark.strip import picture_strip
+from nextframe.benchmark.tasks import BenchmarkTask
+from nextframe.checkpoint import load_model, save_model
+from nextframe.core.errors import UserError
+from nextframe.data import ClipSet, open_data
+from nextframe.data.clipset import Split
+from nextframe.data.writer import write_video
+from nextframe.evaluation import Evaluation, clip_indices, evaluate, run_facts
+from nextframe.models.base import Predictor
+from nextframe.training import Recipe, Run, read_recipe, train
+
+LOG = logging.getLogger(__name__)
+EXAMPLES = 4  # clips in a picture strip, the same ones for every model
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all rows of one command share."""
+
+    task: BenchmarkTask
+    clips: ClipSet
+    output: Path
+    budget: Budget
+    device: str
+    show: bool
+    command: str | None
+
+
+def benchmark(
+    task: BenchmarkTask,
+    output: Path,
+    *,
+    data: str | None = None,
+    models: Sequence[str] | None = None,
+    budget: Budget,
+    device: str = "auto",
+    share: Share | None = None,
+    show: bool = True,
+    command: str | None = None,
+) -> list[Path]:
+    """Make the rows of `models` on `task` in the folder `output`, and return their files.
+
+    Args:
+        task: what is asked and how it is measured.
+        output: OUTPUT/NAME.json is the row, OUTPUT/NAME.png its pictures, OUTPUT/NAME/ the run or model folder.
+        data: the path of the clips, where the task has none of its own.
+        models: names of models, recipes, or recipe files; None: all that fit.
+        budget: {"minutes": m} or {"steps": n} for each trained model.
+        device: auto, cpu, cuda or mps.
+        share: the rows of this process; None: all.
+        show: progress on a terminal, log lines elsewhere.
+        command: what was typed, for the record; None: this process's command line.
+
+    Raises:
+        UserError: an unknown name, a model that does not fit, or a row or run of other settings in `output`.
+    """
+    config = task.data_at(data)
+    clips = open_data(config)
+    names = list(dict.fromkeys(models)) if models else default_names(task, clips)
+    entries = [make_entry(task, config, name, budget, device) for name in names]
+    for entry in entries:
+        if why := misfit(entry.recipe.model, clips):
+            raise UserError(f"{entry.name} does not fit {task.name}: {why}")
+    setting = Setting(task, clips, output, budget, device, show, command)
+    share = share or Share()
+    return [make_row(setting, entry) for index, entry in enumerate(entries) if share.takes(index)]
+
+
+def make_row(setting: Setting, entry: Entry) -> Path:
+    """Train (where there is anything to train), measure and write one row, or leave the one that is there."""
+    path, folder = setting.output / f"{entry.name}.json", setting.output / entry.name
+    if path.exists():
+        _check_same(read_row(path), setting, entry, path)
+        LOG.info("%s: done before", entry.name)
+        return path
+    started = time.monotonic()
+    LOG.info("%s on %s", entry.name, setting.task.name)
+    training = _train(setting, entry, folder) if entry.trained else None
+    if training is None:
+        save_model(build(entry.recipe.model, setting.clips), folder)
+    evaluation = measure(setting.task, folder, setting.clips, entry.name, setting.device, setting.command)
+    strip = setting.output / f"{entry.name}.png"
+    write_video(strip, picture_strip(evaluation.examples, entry.name).unsqueeze(0), fps=1.0)
+    _row(setting, entry, folder, evaluation, training, started).write(path)
+    return path
+
+
+def measure(
+    task: BenchmarkTask, folder: Path, clips: ClipSet, name: str, device: str, command: str | None = None
+) -> Evaluation:
+    """Measure the model of `folder` on the whole held-out split of `clips`, as the task says."""
+    return evaluate(
+        folder,
+        clips,
+        task.split,
+        metrics=task.metrics,
+        baselines=(),
+        device=device,
+        seed=task.training.seed,
+        examples=EXAMPLES,
+        name=name,
+        command=command,
+    )
+
+
+def _check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -> None:
+    """Refuse a row of other settings: it would stand in the table as if it were this one."""
+    made = {"task": row.task.hash, "data": row.data, "budget": row.training and row.training.budget}
+    now = {
+        "task": setting.task.hash,
+        "data": data_facts(setting.clips, setting.task.split).model_copy(update={"name": row.data.name}),
+        "budget": dict(setting.budget) if entry.trained else None,
+    }
+    changed = [name for name, value in now.items() if made[name] != value]
+    if changed:
+        raise UserError(f"{path}: was made with another {changed[0]}; give another output folder, or remove the row")
+
+
+def _train(setting: Setting, entry: Entry, folder: Path) -> TrainingFacts:
+    if (folder / "recipe.yaml").exists() and _budget(read_recipe(folder)) != dict(setting.budget):
+        raise UserError(f"{folder}: was begun with another budget; give another output folder, or remove it")
+    run: Run = train(entry.recipe, folder, resume=True, show=setting.show)
+    batch = entry.recipe.training.batch
+    return TrainingFacts(
+        budget=dict(setting.budget),
+        steps=run.trainer.step,
+        seconds=round(run.trainer.seconds, 1),
+        batch=batch,
+        clips_seen=run.trainer.step * batch,
+        clips=setting.clips.count("train"),
+        recipe=entry.recipe.model_dump(mode="json"),
+    )
+
+
+def _budget(recipe: Recipe) -> dict[str, float]:
+    given = {"minutes": recipe.training.minutes, "steps": recipe.training.steps}
+    return {unit: value for unit, value in given.items() if value is not None}
+
+
+def _row(
+    setting: Setting, entry: Entry, folder: Path, found: Evaluation, training: TrainingFacts | None, started: float
+) -> BenchmarkRow:
+    model, task = load_model(folder), setting.task
+    return BenchmarkRow(
+        entry=entry.name,
+        model=entry.recipe.model.name,
+        kind="trained" if training else "baseline",
+        config=model.config.model_dump(mode="json"),
+        parameters=parameters(model),
+        macs=multiply_accumulates(model, setting.clips),
+        task=TaskFacts(name=task.name, hash=task.hash, definition=task.definition),
+        data=data_facts(setting.clips, task.split),
+        training=training,
+        figures=figures(found),
+        run=run_facts(setting.command, task.training.seed, started),
+        model_folder=f"{entry.name}/model" if training else entry.name,
+        strip=f"{entry.name}.png",
+    )
+
+
+def figures(evaluation: Evaluation) -> list[Figure]:
+    """Return the figures of the evaluated model, those that are not finite as None."""
+    names = Figure.model_fields
+    rows: list[dict[str, Any]] = evaluation.as_json()["rows"]
+    return [Figure.parse({name: row[name] for name in names}) for row in rows]
+
+
+def data_facts(clips: ClipSet, split: Split) -> DataFacts:
+    """Return what the held-out split holds; the fingerprint depends on its sources and not on where they lie."""
+    indices = clip_indices(clips, split, None)
+    sources = Counter(clips.source(split, int(index)) for index in indices)
+    text = json.dumps(sorted(sources.items()))
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return DataFacts(name=clips.name, split=split, clips=len(indices), sources=len(sources), fingerprint=fingerprint)
+
+
+def parameters(model: Predictor) -> int:
+    """Return how many numbers of the model are trained."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def multiply_accumulates(model: Predictor, clips: ClipSet) -> int:
+    """Return the multiply-accumulates of predicting one clip's whole horizon (definition: `row.MACS`)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    context = torch.zeros(1, clips.task.context, *clips.frame_shape)
+    with FlopCounterMode(display=False) as counter:
+        model.predict(context, clips.task.horizon)
+    return int(counter.get_total_flops()) // 2

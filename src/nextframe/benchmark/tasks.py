@@ -1,0 +1,118 @@
+"""The fixed tasks: which clips are held out, what is asked, how it is measured, and how long a model may train."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from nextframe.core.config import Config
+from nextframe.core.errors import UserError
+from nextframe.core.registry import Registry
+from nextframe.data import DataConfig
+from nextframe.training import TrainingConfig
+
+
+class BenchmarkTask(Config):
+    """One task. A figure is decided by `definition`; data paths and the budget stand in each row beside it."""
+
+    name: str
+    about: str
+    data: DataConfig  # its name is empty where the user has to give the data
+    wants: str = ""  # what to give with --data, where it has to be given
+    split: Literal["val", "test"] = "test"  # the whole of it is measured
+    metrics: tuple[str, ...]  # the first is the ranking metric
+    training: TrainingConfig  # of models that come without a recipe; its budget and seed are everyone's
+    recipes: tuple[str, ...] = ()  # beginnings of names: recipes that take part unless others are asked for
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What decides a figure, as plain values: not where the data lies, and not how a model was trained."""
+        data = self.data.model_dump(mode="json", exclude={"name"})
+        return {
+            "name": self.name,
+            "data": data if self.wants else {"name": self.data.name, **data},
+            "split": self.split,
+            "metrics": list(self.metrics),
+            "seed": self.training.seed,
+        }
+
+    @property
+    def hash(self) -> str:
+        """The first 16 digits of the SHA-256 of `definition`: rows can be compared where this is the same."""
+        text = json.dumps(self.definition, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def data_at(self, path: str | None) -> DataConfig:
+        """Return the task's data, read from `path` (several with commas between them) where it has to be given.
+
+        Raises:
+            UserError: a path that is missing, or given to a task that has its own data.
+        """
+        if bool(path) != bool(self.wants):
+            what = f"needs --data: {self.wants}" if self.wants else "has its own data: leave --data out"
+            raise UserError(f"task {self.name} {what}")
+        return self.data.model_copy(update={"name": path}) if path else self.data
+
+
+TASKS: Registry[BenchmarkTask] = Registry("task")
+
+GIF_NEXT = BenchmarkTask(
+    name="gif-next",
+    about="Frame 6 of a GIF from 5, 96x96 RGB, as in the catz benchmark; the lowest perceptual distance wins.",
+    data=DataConfig(
+        name="", context=5, horizon=1, size=(96, 96), color="rgb", options={"val_share": 0.1, "test_share": 0.2}
+    ),
+    wants="folders of GIFs, with commas between them",
+    metrics=(
+        "perceptual-distance",
+        "perceptual-distance-moving",
+        "mse",
+        "psnr",
+        "psnr-moving",
+        "ssim",
+        "sharpness-difference",
+    ),
+    training=TrainingConfig(
+        minutes=30, batch=16, schedule="cosine", val_every=200, checkpoint_every=100, monitor="val/loss"
+    ),
+    recipes=("catz-",),
+)
+
+MOVING_DIGITS = BenchmarkTask(
+    name="moving-digits",
+    about="Ten frames of two moving digits from ten, 64x64 grey, generated: the same clips everywhere.",
+    data=DataConfig(name="moving-digits", context=10, horizon=10),
+    metrics=("mse", "mse-sum", "mae", "psnr", "ssim"),
+    training=TrainingConfig(minutes=30, batch=8, schedule="cosine", checkpoint_every=100),
+    recipes=("quickstart", "keras-convlstm"),
+)
+
+MSPACMAN_NEXT = BenchmarkTask(
+    name="mspacman-next",
+    about="The next two frames of Ms. Pac-Man from four, 210x160 RGB, as system 3 is shown; the highest PSNR wins.",
+    data=DataConfig(name="", context=4, horizon=2, size=(210, 160), color="rgb"),
+    wants="a folder with a folder of frames for each episode",
+    metrics=("psnr", "psnr-moving", "ssim", "ssim-moving", "sharpness-difference", "gradient-difference", "mse"),
+    training=TrainingConfig(minutes=30, batch=8, schedule="cosine", checkpoint_every=100),
+)
+
+INTERPOLATE = BenchmarkTask(
+    name="interpolate",
+    about="The frame between two that are two apart, 96x96 RGB; the highest PSNR wins.",
+    data=DataConfig(
+        name="",
+        context=2,
+        horizon=1,
+        gap=1,
+        size=(96, 96),
+        color="rgb",
+        options={"val_share": 0.1, "test_share": 0.2},
+    ),
+    wants="videos, GIFs or folders of them, with commas between them",
+    metrics=("psnr", "psnr-moving", "ssim", "mse", "perceptual-distance"),
+    training=TrainingConfig(minutes=30, batch=16, schedule="cosine", checkpoint_every=100),
+)
+
+for _task in (GIF_NEXT, MOVING_DIGITS, MSPACMAN_NEXT, INTERPOLATE):
+    TASKS.add(_task.name, _task)

@@ -1,0 +1,43 @@
+"""nextframe leaderboard: rows as one page or as Markdown, and the check of a row that somebody sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nextframe.cli.options import Device, Plugin, Quiet, be_quiet, load_plugins
+
+
+def leaderboard(
+    rows: Annotated[list[Path] | None, typer.Argument(metavar="ROWS...", help="Row files, or folders of them.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The HTML page.")] = Path("leaderboard.html"),
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write Markdown to this file too.")] = None,
+    check: Annotated[
+        Path | None, typer.Option("--verify", metavar="ROW.json", help="Measure this row's model again and compare.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="With --verify: where the clips lie here.")] = None,
+    plugin: Plugin = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Make one self-contained page of rows, or check a row against its model."""
+    from nextframe.benchmark import as_markdown, find_rows, verify, write_leaderboard
+    from nextframe.core.errors import UserError
+    from nextframe.evaluation import write_whole
+
+    be_quiet(quiet)
+    load_plugins(plugin)
+    if check is not None:
+        if rows:
+            raise UserError("give rows to show or --verify ROW.json, not both")
+        row = verify(check, data, device)
+        figure = row.figures[0]
+        typer.echo(f"{check}: accepted; {row.entry} has {figure.metric} {figure.mean:.6g} on {row.task.name}")
+        return
+    found = find_rows(rows or [])
+    typer.echo(str(write_leaderboard(found, output)))
+    if markdown is not None:
+        write_whole(markdown, as_markdown(found))
+        typer.echo(str(markdown))

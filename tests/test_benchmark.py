@@ -1,0 +1,279 @@
+"""Rows of the benchmark: what they say, that work that is done stays, and that one cheated figure is found."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nextframe.benchmark import TASKS, BenchmarkTask, Share, benchmark, default_names, read_row, take_share, verify
+from nextframe.benchmark.entries import budget_of, make_entry
+from nextframe.benchmark.run import multiply_accumulates
+from nextframe.checkpoint import create_model
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.data import DataConfig, open_data
+from nextframe.training import TrainingConfig
+
+STEPS = {"steps": 3}
+TINY = BenchmarkTask(
+    name="tiny",
+    about="Frame 3 from 2.",
+    data=DataConfig(name="", context=2, horizon=1, color="rgb", options={"val_share": 0.2, "test_share": 0.5}),
+    wants="arrays",
+    metrics=("perceptual-distance", "perceptual-distance-moving", "mse"),
+    training=TrainingConfig(steps=3, batch=2, val_clips=2, checkpoint_every=1),
+    recipes=("catz-conv2d",),
+)
+
+
+@pytest.fixture(autouse=True)
+def _tiny_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS._entries, "tiny", TINY)
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten films of 8 frames, in each a bright square that moves a pixel a frame."""
+    folder, random = tmp_path_factory.mktemp("films"), np.random.default_rng(0)
+    for film in range(10):
+        frames = np.full((8, 16, 20, 3), random.integers(0, 100), np.uint8)
+        for time in range(8):
+            frames[time, 4:9, 2 + time : 8 + time] = random.integers(150, 255, 3)
+        np.save(folder / f"{film}.npy", frames)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the rows of a baseline and of a trained model."""
+    folder = tmp_path_factory.mktemp("rows")
+    for share in (Share(0, 2), Share(1, 2)):
+        rows = benchmark(
+            TINY, folder, data=str(films), models=["copy-last", "conv2d"], budget=STEPS, share=share, show=False
+        )
+        assert len(rows) == 1, "two processes share two rows"
+    return folder
+
+
+def test_a_row_says_how_it_was_made(made: Path, films: Path) -> None:
+    row = read_row(made / "conv2d.json")
+    assert (row.kind, row.model, row.parameters) == ("trained", "conv2d", 3 * 6 * 9 + 3)
+    assert row.macs == 3 * 6 * 9 * 16 * 20
+    assert row.training is not None
+    assert (row.training.steps, row.training.clips_seen, row.training.budget) == (3, 6, {"steps": 3.0})
+    clips = open_data(TINY.data_at(str(films)))
+    assert row.training.clips == clips.count("train")
+    assert (row.data.clips, row.data.split) == (clips.count("test"), "test"), "the whole split"
+    assert row.data.sources == len({clips.source("test", i) for i in range(row.data.clips)}) >= 2
+    assert [figure.metric for figure in row.figures] == list(TINY.metrics)
+    assert all(figure.ci95 is not None and figure.n == row.data.sources for figure in row.figures)
+    assert {"command", "commit", "seed", "machine", "date", "seconds"} <= set(row.run)
+    assert (made / row.model_folder / "config.json").is_file()
+    assert (made / row.strip).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_row_holds_the_metric_of_the_definition(made: Path, films: Path) -> None:
+    """Copying the last frame, by hand: mean over the clips of each source, then over sources."""
+    clips = open_data(TINY.data_at(str(films)))
+    count = clips.count("test")
+    whole = clips.read("test", np.arange(count)).to("cpu")
+    errors = (whole.target - whole.context[:, -1:]).square().mean((1, 2, 3, 4))
+    sources = [clips.source("test", i) for i in range(count)]
+    per_source = [errors[[name == one for name in sources]].mean().item() for one in set(sources)]
+    figure = read_row(made / "copy-last.json").figure("mse")
+    assert figure is not None
+    assert figure.mean == pytest.approx(np.mean(per_source), rel=1e-5)
+
+
+def test_what_is_done_is_not_done_again(made: Path, films: Path, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
+    benchmark(TINY, made, data=str(films), models=["copy-last", "conv2d"], budget=STEPS, show=False)
+    assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
+    with pytest.raises(UserError, match=r"conv2d.json: was made with another budget"):
+        benchmark(TINY, made, data=str(films), models=["conv2d"], budget={"steps": 4}, show=False)
+    other = tmp_path / "other.npy"
+    np.save(other, np.zeros((30, 16, 20, 3), np.uint8))
+    with pytest.raises(UserError, match=r"copy-last.json: was made with another data"):
+        benchmark(TINY, made, data=str(other), models=["copy-last"], budget=STEPS, show=False)
+
+
+def test_a_killed_row_goes_on_to_the_same_figures(
+    made: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nextframe.training.trainer import Trainer
+
+    step = Trainer._train_step
+
+    def killed(self: Trainer, *args: object) -> None:
+        if self.step == 2:
+            raise MemoryError("killed")
+        step(self, *args)  # type: ignore[arg-type]
+
+    go = {"data": str(films), "models": ["conv2d"], "budget": STEPS, "show": False}
+    monkeypatch.setattr(Trainer, "_train_step", killed)
+    with pytest.raises(MemoryError):
+        benchmark(TINY, tmp_path, **go)
+    assert not (tmp_path / "conv2d.json").exists()
+    with pytest.raises(UserError, match="was begun with another budget"):
+        benchmark(TINY, tmp_path, **{**go, "budget": {"steps": 9}})
+    monkeypatch.setattr(Trainer, "_train_step", step)
+    benchmark(TINY, tmp_path, **go)
+    assert read_row(tmp_path / "conv2d.json").figures == read_row(made / "conv2d.json").figures
+
+
+def test_an_honest_row_is_accepted(made: Path) -> None:
+    for name in ("copy-last", "conv2d"):
+        assert verify(made / f"{name}.json").entry == name
+
+
+def better_mean(row: dict) -> None:
+    row["figures"][0]["mean"] *= 0.999
+
+
+def better_step(row: dict) -> None:
+    row["figures"][1]["per_step"][0] *= 0.99
+
+
+def narrower(row: dict) -> None:
+    row["figures"][2]["ci95"][0] += 0.001
+
+
+def turned(row: dict) -> None:
+    row["figures"][2]["better"] = "higher"
+
+
+def smaller(row: dict) -> None:
+    row["parameters"] -= 1
+
+
+def cheaper(row: dict) -> None:
+    row["macs"] //= 2
+
+
+def fewer(row: dict) -> None:
+    row["data"]["clips"] -= 1
+
+
+def other_task(row: dict) -> None:
+    row["task"]["definition"]["metrics"].pop()
+
+
+def dropped(row: dict) -> None:
+    row["figures"].pop(0)
+
+
+@pytest.mark.parametrize(
+    ("cheat", "says"),
+    [
+        (better_mean, "perceptual-distance: mean is .*measured again it is"),
+        (better_step, "perceptual-distance-moving: step 1 is"),
+        (narrower, "mse: low end of the interval is"),
+        (turned, "mse: better is 'higher', here it is 'lower'"),
+        (smaller, "parameters is 164, here it is 165"),
+        (cheaper, "macs is"),
+        (fewer, "data.clips is"),
+        (other_task, "another definition of task tiny"),
+        (dropped, "the list of metrics is"),
+    ],
+)
+def test_a_changed_figure_is_refused_in_one_line(cheat, says: str, made: Path) -> None:
+    row = json.loads((made / "conv2d.json").read_text())
+    cheat(row)
+    changed = made / "changed.json"
+    changed.write_text(json.dumps(row))
+    try:
+        with pytest.raises(UserError, match=says) as caught:
+            verify(changed)
+        assert "\n" not in str(caught.value)
+    finally:
+        changed.unlink()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "is no row of a leaderboard"),
+        ('{"figures": []}', "field 'entry'"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_row(text: str | None, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "row.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=says):
+        read_row(path)
+
+
+def test_a_row_cannot_lead_out_of_its_folder(made: Path, tmp_path: Path) -> None:
+    row = json.loads((made / "copy-last.json").read_text())
+    for part in ("../copy-last", "/etc"):
+        (tmp_path / "row.json").write_text(json.dumps({**row, "model_folder": part}))
+        with pytest.raises(BadInputError, match="leads out of the row's folder"):
+            read_row(tmp_path / "row.json")
+
+
+def test_who_takes_part(films: Path) -> None:
+    clips = open_data(TINY.data_at(str(films)))
+    names = default_names(TINY, clips)
+    assert names[0] == "copy-last"
+    assert {"catz-conv2d", "catz-conv2d-fixed"} <= set(names)
+    assert "conv2d" not in names, "its recipes stand for it"
+    assert "catz-baseline" in names, "no recipe of this task stands for it"
+    entry = make_entry(TINY, TINY.data_at(str(films)), "catz-conv2d", {"minutes": 2.0}, "cpu")
+    training = entry.recipe.training
+    assert (training.minutes, training.steps, training.batch, training.checkpoint_every) == (2.0, None, 32, 1)
+    with pytest.raises(UserError, match="unknown model or recipe 'cov2d'; did you mean 'conv2d'"):
+        benchmark(TINY, films / "x", data=str(films), models=["cov2d"], budget=STEPS)
+
+
+def test_tasks_are_what_they_say() -> None:
+    gifs = TASKS.get("gif-next")
+    assert (gifs.data.context, gifs.data.horizon, gifs.data.size) == (5, 1, (96, 96))
+    assert gifs.metrics[0] == "perceptual-distance"
+    assert TASKS.get("interpolate").data.task.given == (0, 2)
+    assert len({TASKS.get(name).hash for name in TASKS}) == len(TASKS.names())
+    moved, longer = gifs.data_at("elsewhere"), gifs.model_copy(update={"training": TrainingConfig(steps=9)})
+    assert gifs.model_copy(update={"data": moved}).hash == gifs.hash == longer.hash
+    assert gifs.model_copy(update={"metrics": ("mse",)}).hash != gifs.hash
+    with pytest.raises(UserError, match="gif-next needs --data: folders of GIFs"):
+        gifs.data_at(None)
+    with pytest.raises(UserError, match="has its own data"):
+        TASKS.get("moving-digits").data_at("somewhere")
+    assert budget_of(gifs) == {"minutes": 30}
+    with pytest.raises(UserError, match="not both"):
+        budget_of(gifs, 1.0, 1)
+
+
+def test_macs_by_hand(films: Path) -> None:
+    clips = open_data(TINY.data_at(str(films)))
+    model = create_model("catz-baseline", context=2, channels=3)
+    whole, half = 16 * 20, 8 * 10
+    layers = 6 * 32 * 9 * whole + 32 * 32 * 9 * half + 32 * 3 * 9 * whole
+    assert multiply_accumulates(model, clips) == layers
+    assert multiply_accumulates(create_model("copy-last"), clips) == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "share"),
+    [
+        ({"RANK": "1", "WORLD_SIZE": "3", "LOCAL_RANK": "1", "GROUP_RANK": "0"}, Share(1, 3)),
+        ({"SLURM_PROCID": "2", "SLURM_NTASKS": "4", "SLURM_LOCALID": "0"}, Share(2, 4)),
+        ({}, Share(0, 1)),
+    ],
+)
+def test_processes_share_the_rows(names: dict[str, str], share: Share) -> None:
+    environment = {**names, "CUDA_VISIBLE_DEVICES": "4,5", "OTHER": "kept"}
+    assert take_share(environment) == share
+    local = int(names.get("LOCAL_RANK", names.get("SLURM_LOCALID", "0")))
+    visible = "4,5" if not names else ["4", "5"][local]
+    assert environment == {"CUDA_VISIBLE_DEVICES": visible, "OTHER": "kept"}
+    taken = [[index for index in range(10) if Share(rank, 3).takes(index)] for rank in range(3)]
+    assert sorted(index for part in taken for index in part) == list(range(10))
+    assert not torch.distributed.is_initialized()
+    assert "RANK" not in os.environ

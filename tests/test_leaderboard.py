@@ -1,0 +1,193 @@
+"""The leaderboard: ranks, marks and definitions in Markdown and HTML; the page itself in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from nextframe.benchmark import TASKS, BenchmarkRow, as_markdown, find_rows, write_leaderboard
+from nextframe.benchmark.leaderboard import boards, short_count
+from nextframe.benchmark.row import DataFacts, Figure, TaskFacts, TrainingFacts
+from nextframe.benchmark.strip import picture_strip
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.data.writer import write_video
+from nextframe.evaluation import Example
+
+TASK = TASKS.get("gif-next")
+TRAINING = TrainingFacts(
+    budget={"minutes": 30}, steps=1200, seconds=1800.5, batch=16, clips_seen=19200, clips=500, recipe={}
+)
+
+
+def row(entry: str, distance: float | None, ssim: float, parameters: int = 0, **changed: object) -> BenchmarkRow:
+    def figure(metric: str, mean: float | None, better: str, half: float) -> Figure:
+        ci95 = None if mean is None else (mean - half, mean + half)
+        return Figure(
+            metric=metric, definition=f"what {metric} is", unit="1", better=better, mean=mean, ci95=ci95,
+            per_step=[mean], n=18,
+        )  # fmt: skip
+
+    values = {
+        "entry": entry,
+        "model": entry,
+        "kind": "trained" if parameters else "baseline",
+        "config": {"context": 5},
+        "parameters": parameters,
+        "macs": parameters * 9216,
+        "task": TaskFacts(name=TASK.name, hash=TASK.hash, definition=TASK.definition),
+        "data": DataFacts(name="gifs", split="test", clips=432, sources=18, fingerprint="0ee4"),
+        "training": TRAINING if parameters else None,
+        "figures": [figure("perceptual-distance", distance, "lower", 1.5), figure("ssim", ssim, "higher", 0.01)],
+        "run": {"command": "nextframe benchmark <b>gif-next</b>", "commit": "abc", "seed": 0, "machine": "m",
+                "date": "2026-01-01", "seconds": 3.0},
+        "model_folder": entry,
+        "strip": f"{entry}.png",
+    }  # fmt: skip
+    return BenchmarkRow(**{**values, **changed})
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    folder = tmp_path / "rows"
+    written = [
+        row("copy-last", 20.0, 0.90),
+        row("mixture", 17.0, 0.89, 250_000),
+        row("conv2d", 35.0, 0.70, 408),
+        row("diverged", None, 0.10, 1_968),
+    ]
+    for one in written:
+        one.write(folder / f"{one.entry}.json")
+        frames = torch.rand(5, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+        example = Example("a", frames, frames[:1], {one.entry: frames[1:2]})
+        write_video(folder / one.strip, picture_strip([example] * 3, one.entry).unsqueeze(0), fps=1.0)
+    return folder
+
+
+def test_ranks_and_gains(rows: Path) -> None:
+    (board,) = boards(find_rows([rows]))
+    assert [line.row.entry for line in board.lines] == ["mixture", "copy-last", "conv2d", "diverged"]
+    assert [line.gain for line in board.lines] == [pytest.approx(15), None, pytest.approx(-75), None]
+    assert [bool(line.reference) for line in board.lines] == [False, True, False, False]
+    assert board.finding == "1 of 3 trained models beat the last frame on perceptual-distance (mixture)."
+
+
+def test_rows_of_other_clips_stand_apart(rows: Path) -> None:
+    other = DataFacts(name="gifs", split="test", clips=9, sources=3, fingerprint="other")
+    row("linear", 1.0, 0.99, data=other).write(rows / "linear.json")
+    assert [len(board.lines) for board in boards(find_rows([rows]))] == [4, 1]
+
+
+def test_markdown_says_all(rows: Path) -> None:
+    page = as_markdown(find_rows([rows]))
+    lines = page.splitlines()
+    table = [line for line in lines if line.startswith("| 1 |")]
+    assert table == [
+        "| 1 | mixture | 17.00 ± 1.500 | +15.0 % | 0.890 ± 0.0100 | 250 k | 2.3 G | "
+        "budget 30 minutes: 1,200 steps, 19,200 clips, 30.0 min |"
+    ]
+    assert any(line.startswith("| 2 | **copy-last** (the last frame) | **20.00 ± 1.500**") for line in lines)
+    assert any("not finite" in line for line in lines)
+    assert "432 clips from 18 sources" in page
+    assert "what ssim is (1); higher is better" in page
+    widths = {line.count("|") for line in lines if re.match(r"\| \d", line)}
+    assert len(widths) == 1
+
+
+def test_the_page_asks_for_nothing(rows: Path, tmp_path: Path) -> None:
+    page = write_leaderboard(find_rows([rows]), tmp_path / "page.html").read_text()
+    assert "http:" not in page
+    assert "https:" not in page
+    assert not re.search(r"(?:src|href)=\"(?!data:image/png;base64,)", page)
+    assert page.count("data:image/png;base64,") == 4
+    assert page.count('class="row reference"') == 1
+    assert "<b>gif-next</b>" not in page, "what a row says is text"
+
+
+def test_mistakes_are_one_line(rows: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there are no rows"):
+        find_rows([tmp_path])
+    (rows / "conv2d.png").write_text("<script>")
+    with pytest.raises(BadInputError, match=r"conv2d.png: is no PNG picture"):
+        write_leaderboard(find_rows([rows]), tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+    (rows / "conv2d.png").unlink()
+    page = write_leaderboard(find_rows([rows]), tmp_path / "page.html").read_text()
+    assert page.count("<img") == 3, "a row without its picture still stands"
+
+
+def test_counts_as_people_say_them() -> None:
+    assert [short_count(n) for n in (0, 136, 14_467, 3_732_480, 2_304_000_000)] == [
+        "0",
+        "136",
+        "14.5 k",
+        "3.73 M",
+        "2.3 G",
+    ]
+
+
+def test_the_verb(rows: Path, tmp_path: Path) -> None:
+    def nextframe(*words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "nextframe", "leaderboard", *map(str, words)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = nextframe(rows, "-o", tmp_path / "a.html", "--markdown", tmp_path / "a.md")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.html").exists()
+    assert (tmp_path / "a.md").exists()
+    refused = nextframe("--verify", rows / "gone.json")
+    assert refused.returncode == 2
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+PROBE = """<script>
+const log = {};
+const order = () => [...document.querySelectorAll("tbody.row")].map(b => b.querySelector(".name b").textContent);
+const click = n => { document.querySelectorAll("th button")[n].click(); return order(); };
+addEventListener("load", () => {
+  log.first = order(); log.again = click(1); log.ssim = click(3); log.names = click(0); log.parameters = click(4);
+  log.pictures = [...document.images].map(i => i.naturalWidth > 100);
+  log.requests = performance.getEntriesByType("resource").filter(r => !r.name.startsWith("data:")).length;
+  log.best = [...document.querySelectorAll(".best")].map(b => b.closest("tbody").querySelector(".name b").textContent);
+  log.wide = document.documentElement.scrollWidth <= innerWidth;
+  document.title = JSON.stringify(log);
+});
+</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_in_a_browser(rows: Path, tmp_path: Path, width: int) -> None:
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("needs chromium")
+    page = write_leaderboard(find_rows([rows]), tmp_path / "page.html")
+    page.write_text(page.read_text().replace("</body>", PROBE + "</body>"))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    flags += [f"--user-data-dir={tmp_path}/profile", f"--window-size={width},900", "--virtual-time-budget=3000"]
+    done = subprocess.run(
+        [browser, *flags, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
+    found = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
+    assert found
+    log = json.loads(found[1].replace("&amp;", "&"))
+    assert log["first"] == ["mixture", "copy-last", "conv2d", "diverged"]
+    assert log["again"] == ["conv2d", "copy-last", "mixture", "diverged"], "turned round; what has no figure is last"
+    assert log["ssim"] == ["copy-last", "mixture", "conv2d", "diverged"], "the best first"
+    assert log["names"] == sorted(log["names"])
+    assert log["parameters"] == ["copy-last", "conv2d", "diverged", "mixture"]
+    assert log["pictures"] == [True] * 4
+    assert log["requests"] == 0
+    assert sorted(log["best"]) == ["copy-last", "mixture"]
+    assert log["wide"], "the page itself does not scroll sideways, only its table"
