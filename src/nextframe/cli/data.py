@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nextframe.cli.options import Context, Digits, Horizon, JsonFile, Quiet, Set, Size, Stride, be_quiet, data_settings
+from nextframe.cli.options import (
+    Context,
+    Digits,
+    Horizon,
+    JsonFile,
+    Quiet,
+    Root,
+    Set,
+    Size,
+    Stride,
+    be_quiet,
+    data_settings,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +38,7 @@ def data(
     size: Size = None,
     stride: Stride = None,
     digits: Digits = None,
+    root: Root = None,
     check: Annotated[bool, typer.Option("--check", help="Decode every frame of every source now.")] = False,
     contact_sheet: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Write a picture: a row of frames for each source.")
@@ -45,7 +58,7 @@ def data(
 
     be_quiet(quiet)
     started = time.monotonic()
-    config = _config(data_settings(source, digits, context, horizon, size, stride), setting or [])
+    config = _config(data_settings(source, digits, context, horizon, size, stride, root=root), setting or [])
     report = describe(config, check)
     if json_file is not None:
         _write_json(report, json_file, started)

@@ -16,6 +16,7 @@ from nextframe.cli.options import (
     Kind,
     Plugin,
     Quiet,
+    Root,
     Seed,
     Size,
     Stride,
@@ -37,6 +38,7 @@ def evaluate(
     stride: Stride = None,
     kind: Kind = None,
     digits: Digits = None,
+    root: Root = None,
     batch: Annotated[int, typer.Option(min=1, help="Clips at a time.")] = 16,
     compat: Annotated[str | None, typer.Option(help="openstl: add that code's definitions beside ours.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained report to this file.")] = None,
@@ -53,7 +55,7 @@ def evaluate(
 
     be_quiet(quiet)
     load_plugins(plugin)
-    settings = data_settings(data, digits, context, horizon, size, stride, kind)
+    settings = data_settings(data, digits, context, horizon, size, stride, kind, root)
     evaluation = evaluate_model(
         model,
         evaluation_data(model, settings),

@@ -14,6 +14,9 @@ Data = Annotated[str, typer.Option(help="A registered data set, or a path to vid
 Digits = Annotated[
     str | None, typer.Option(help="For moving digits: embedded, mnist, fashion, or a path to idx files.")
 ]
+Root = Annotated[
+    str | None, typer.Option(metavar="PATH", help="Your copy of a registered data set, such as ucf101 or kth.")
+]
 Context = Annotated[int | None, typer.Option(help="Frames given.")]
 Horizon = Annotated[int | None, typer.Option(help="Frames to predict.")]
 Size = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the clips, for example 64x64.")]
@@ -69,6 +72,7 @@ def data_settings(
     size: str | None,
     stride: int | None,
     kind: str | None = None,
+    root: str | None = None,
 ) -> dict[str, object]:
     """Return the data options that were given, as dotted settings of a recipe."""
     given = {
@@ -79,6 +83,7 @@ def data_settings(
         "data.size": parse_size(size),
         "data.stride": stride,
         "data.kind": kind,
+        "data.options.root": root,
     }
     return {name: value for name, value in given.items() if value is not None}
 

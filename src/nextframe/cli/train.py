@@ -15,6 +15,7 @@ from nextframe.cli.options import (
     Kind,
     Plugin,
     Quiet,
+    Root,
     Set,
     Size,
     Stride,
@@ -38,6 +39,7 @@ def train(
     stride: Stride = None,
     kind: Kind = None,
     digits: Digits = None,
+    root: Root = None,
     seed: Annotated[int | None, typer.Option(help="Decides everything random.")] = None,
     log_every: Annotated[int | None, typer.Option(help="Steps between log lines.")] = None,
     val_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
@@ -77,7 +79,7 @@ def train(
         "workers": workers,
         "device": device,
     }
-    settings = data_settings(data, digits, context, horizon, size, stride, kind)
+    settings = data_settings(data, digits, context, horizon, size, stride, kind, root)
     settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
     recipe = override(base, settings | parse_settings(setting or []))
     train_run(recipe, folder, resume=resume, devices=devices, show=not quiet)

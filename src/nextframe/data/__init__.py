@@ -15,6 +15,12 @@ DATASETS: Registry = Registry("data set")  # type: ignore[type-arg]
 DATASETS.add("moving-digits", "nextframe.data.moving_digits:open_moving_digits")
 DATASETS.add("moving-mnist", "nextframe.data.moving_mnist:open_moving_mnist")
 DATASETS.add("fashion", "nextframe.data.moving_mnist:open_fashion")
+DATASETS.add("catz", "nextframe.data.registered:open_catz")
+DATASETS.add("mspacman", "nextframe.data.registered:open_mspacman")
+DATASETS.add("kth", "nextframe.data.registered:open_kth")
+DATASETS.add("ucf101", "nextframe.data.registered:open_ucf101")
+DATASETS.add("hmdb51", "nextframe.data.registered:open_hmdb51")
+DATASETS.add("bair", "nextframe.data.registered:open_bair")
 
 
 def is_path(name: str) -> bool:

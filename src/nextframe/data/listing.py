@@ -86,6 +86,7 @@ class Listing:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     has_splits: bool = False
+    rule: str = ""  # how the splits were chosen, where that is done and nothing is to be added
 
 
 def paths_of(name: str) -> list[Path]:

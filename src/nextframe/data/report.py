@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nextframe.core.errors import UserError
+from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DATASETS, is_path, open_data
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig
+from nextframe.data.index import index_source
 from nextframe.data.sources import Contents, FolderConfig, SourceClips, look
 
 
@@ -84,7 +86,7 @@ def describe(config: DataConfig, check: bool = False) -> DataReport:
     """
     prepared = (Path(config.name) / "prepared.json").is_file()
     if config.name in DATASETS or not is_path(config.name) or prepared or config.kind == "flow":
-        return _of_clips(open_data(config))
+        return _of_opened(config, check)
     options = FolderConfig.parse(config.options, f"options of {config.name}")
     contents = look(config, options, fresh=check)
     try:
@@ -94,6 +96,23 @@ def describe(config: DataConfig, check: bool = False) -> DataReport:
         report.sources = _rows(contents, None)
     report.contents, report.checked = contents, check
     report.skipped, report.others = contents.skipped, contents.others
+    return report
+
+
+def _of_opened(config: DataConfig, check: bool) -> DataReport:
+    """Return what a data set says of itself; of one that reads the user's files, all that is known of a path."""
+    clips = open_data(config)
+    if not isinstance(clips, SourceClips):
+        return _of_clips(clips)
+    if check:
+        for path in {member.path for member in clips.contents.members}:
+            with suppress(BadInputError):  # kept in the index: the next look lists it as skipped
+                index_source(path, clips.config.color, fresh=True)
+        reopened = open_data(config)
+        clips = reopened if isinstance(reopened, SourceClips) else clips
+    report = _of_clips(clips)
+    report.contents, report.checked = clips.contents, check
+    report.skipped, report.others = clips.contents.skipped, clips.contents.others
     return report
 
 

@@ -86,7 +86,18 @@ def look(config: DataConfig, options: FolderConfig, *, fresh: bool = False) -> C
         BadInputError: the file is bad, or every source of the folder is.
     """
     paths = paths_of(config.name)
-    root, listing = Path(config.name), list_all(paths)
+    root = Path(config.name)
+    return look_at(root, list_all(paths), config, options, fresh=fresh, alone=len(paths) == 1 and not root.is_dir())
+
+
+def look_at(
+    root: Path, listing: Listing, config: DataConfig, options: FolderConfig, *, fresh: bool = False, alone: bool = False
+) -> Contents:
+    """Return what the sources of a listing hold, each decoded once; one that is bad is skipped unless `alone`.
+
+    Raises:
+        BadInputError: every source is bad, or the one that is alone.
+    """
     contents = Contents(root, skipped=list(listing.skipped), others=dict(listing.others))
     said = time.monotonic()
     for done, found in enumerate(listing.found):
@@ -96,7 +107,7 @@ def look(config: DataConfig, options: FolderConfig, *, fresh: bool = False) -> C
         try:
             _add(contents, found, index_source(found.path, config.color, fresh=fresh))
         except BadInputError as error:
-            if len(paths) == 1 and not root.is_dir():
+            if alone:
                 raise
             contents.skipped.append((found.name, reason(error, found.path)))
     if not contents.members:
@@ -130,7 +141,9 @@ def _assign(contents: Contents, listing: Listing, options: FolderConfig) -> None
     """Give each member its split and say by which rule."""
     free = {m.name: m.index.frames for m, s in zip(contents.members, contents.splits, strict=True) if s is None}
     shares = f"{options.val_share:.0%} val, {options.test_share:.0%} test"
-    if listing.has_splits:
+    if listing.rule:
+        contents.rule = listing.rule
+    elif listing.has_splits:
         contents.rule = "by folder"
         _complete_folders(contents, options)
     elif len(free) < 3:
