@@ -35,8 +35,9 @@ def run_facts(command: str | None, seed: int | None, started: float) -> dict[str
 
 def command_line() -> str:
     """Return the command line of this process, the program by its bare name."""
-    words = [Path(sys.argv[0] or "python").name, *sys.argv[1:]]
-    return shlex.join(words)
+    program = Path(sys.argv[0] or "python")
+    name = program.parent.name if program.name == "__main__.py" else program.name  # python -m nextframe
+    return shlex.join([name, *sys.argv[1:]])
 
 
 def commit() -> str:
