@@ -21,6 +21,7 @@ DATASETS.add("kth", "nextframe.data.registered:open_kth")
 DATASETS.add("ucf101", "nextframe.data.registered:open_ucf101")
 DATASETS.add("hmdb51", "nextframe.data.registered:open_hmdb51")
 DATASETS.add("bair", "nextframe.data.registered:open_bair")
+DATASETS.add("percepts", "nextframe.data.percepts:open_percepts")
 
 
 def is_path(name: str) -> bool:

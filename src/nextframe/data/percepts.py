@@ -1,0 +1,117 @@
+"""Percepts: the features of a network, one vector a frame, from HDF5 files as clips.
+
+The layout of Srivastava, Mansimov & Salakhutdinov 2015: for each split one HDF5 file that holds the frames of all
+videos one after the other, a text file with the number of frames of each video, and one with its label.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nextframe.core.clip import Clip
+from nextframe.core.config import Config
+from nextframe.core.errors import BadInputError, NotSupportedError, UserError
+from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
+
+LAYOUT = "ROOT/SPLIT.h5 with a data set (frames, D), ROOT/SPLIT_frames.txt and, with classes, SPLIT_labels.txt"
+
+
+class PerceptConfig(Config):
+    """Options of the data set `percepts`."""
+
+    root: str = ""
+    dataset: str = "hidden6"  # the name inside the HDF5 files; hidden6 is VGG-16's fc6 in the original
+    squash: float = 2.0  # lambda of x -> 2 / (1 + exp(-lambda x)) - 1, which brings features after a ReLU to [0, 1)
+
+
+def open_percepts(config: DataConfig) -> Percepts:
+    """Return the clips of percept files; UserError where the folder or h5py is missing."""
+    return Percepts(config, PerceptConfig.parse(config.options, "options of percepts"))
+
+
+class Percepts(ClipSet):
+    """Clips (B, T, D, 1, 1) of float32 features in [0, 1); none crosses from one video into the next."""
+
+    name = "percepts"
+
+    def __init__(self, config: DataConfig, options: PerceptConfig) -> None:
+        self.root, self.options, self.task, self.stride = Path(options.root), options, config.task, config.stride
+        if not options.root or not self.root.is_dir():
+            raise UserError(f"data set 'percepts' needs a local copy: --root FOLDER, with {LAYOUT}")
+        self.files: dict[Split, Any] = {split: self._open(split) for split in SPLITS}
+        widths = {file.shape[1] for file in self.files.values() if file is not None}
+        if len(widths) != 1:
+            raise BadInputError(self.root, f"features of one width are needed in {LAYOUT}, found {sorted(widths)}")
+        self.frame_shape = (widths.pop(), 1, 1)
+        self.videos = {split: self._videos(split) for split in SPLITS}
+        self.labels = {split: self._numbers(f"{split}_labels.txt") for split in SPLITS}
+        self.starts = {split: self._starts(split) for split in SPLITS}
+
+    def count(self, split: Split) -> int:
+        """Return how many clips lie inside one video."""
+        return len(self.starts[split])
+
+    def read(self, split: Split, indices: Indices) -> Clip:
+        """Return clips as float32 features; label (B,) where the split has labels."""
+        offsets = np.arange(self.task.length) * self.stride
+        starts = self.starts[split][indices]
+        rows = np.stack([self.files[split][start + offsets] for start, _ in starts])  # (B, T, D)
+        features = 2 / (1 + np.exp(-self.options.squash * rows.astype(np.float32))) - 1
+        labels = self.labels[split]
+        label = None if labels is None else torch.from_numpy(labels[starts[:, 1]])
+        return self.task.split(torch.from_numpy(features)[..., None, None], label)
+
+    def source(self, split: Split, index: int) -> str:
+        """Return the video of a clip."""
+        return f"{split}/{int(self.starts[split][index, 1])}"
+
+    def _open(self, split: Split) -> Any:
+        path = self.root / f"{split}.h5"
+        if not path.exists():
+            return None
+        try:
+            import h5py
+        except ImportError:
+            raise NotSupportedError("percept files need h5py: pip install 'nextframe[percepts]'") from None
+        try:
+            data = h5py.File(path, "r")[self.options.dataset]
+        except (OSError, KeyError) as error:
+            raise BadInputError(path, f"has no readable data set '{self.options.dataset}' ({error})") from None
+        if data.ndim != 2:
+            raise BadInputError(path, f"'{self.options.dataset}' must be (frames, D), not {data.shape}")
+        return data
+
+    def _numbers(self, name: str) -> Indices | None:
+        path = self.root / name
+        if not path.exists():
+            return None
+        try:
+            return np.array([int(word) for word in path.read_text().split()], dtype=np.int64)
+        except (ValueError, UnicodeDecodeError):
+            raise BadInputError(path, "must hold one whole number a line") from None
+
+    def _videos(self, split: Split) -> Indices:
+        """Return the frames of each video; they must add up to the rows of the HDF5 file."""
+        file = self.files[split]
+        if file is None:
+            return np.zeros(0, dtype=np.int64)
+        lengths = self._numbers(f"{split}_frames.txt")
+        if lengths is None:
+            raise BadInputError(self.root / f"{split}_frames.txt", "there is no such file", f"the layout is {LAYOUT}")
+        if lengths.sum() != file.shape[0]:
+            what = f"adds up to {lengths.sum()} frames, {split}.h5 has {file.shape[0]}"
+            raise BadInputError(self.root / f"{split}_frames.txt", what)
+        return lengths
+
+    def _starts(self, split: Split) -> Indices:
+        """Return (clips, 2): the first row of each clip, and its video."""
+        span, first, found = (self.task.length - 1) * self.stride + 1, 0, [np.zeros((0, 2), dtype=np.int64)]
+        for video, length in enumerate(self.videos[split]):
+            rows = np.arange(first, first + max(0, int(length) - span + 1))
+            found.append(np.stack([rows, np.full_like(rows, video)], axis=1))
+            first += int(length)
+        return np.concatenate(found)

@@ -1,0 +1,49 @@
+"""Percept files: which rows a clip takes, labels, and one line for what does not fit."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from nextframe.core.errors import UserError
+from nextframe.data import DataConfig, open_data
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two videos of 5 and 4 frames in train, one of 6 in test; row r holds (r, r + 100) tenths."""
+    for split, lengths in {"train": [5, 4], "test": [6]}.items():
+        rows = np.arange(sum(lengths), dtype=np.float32)
+        with h5py.File(tmp_path / f"{split}.h5", "w") as file:
+            file["hidden6"] = np.stack([rows, rows + 100], axis=1) / 10
+        (tmp_path / f"{split}_frames.txt").write_text("\n".join(map(str, lengths)) + "\n")
+    (tmp_path / "train_labels.txt").write_text("3\n7\n")
+    return tmp_path
+
+
+def opened(root, **options):
+    return open_data(DataConfig(name="percepts", context=2, horizon=1, options={"root": str(root), **options}))
+
+
+def test_no_clip_crosses_from_one_video_into_the_next(root):
+    clips = opened(root)
+    assert clips.frame_shape == (2, 1, 1)
+    assert [clips.count(split) for split in ("train", "val", "test")] == [3 + 2, 0, 4]
+    clip = clips.read("train", np.array([2, 3]))  # rows 2-4 of the first video, rows 5-7 of the second
+    rows = torch.tensor([[2.0, 3, 4], [5, 6, 7]]) / 10
+    squashed = 2 / (1 + torch.exp(-2 * rows)) - 1
+    assert torch.allclose(clip.frames[:, :, 0, 0, 0], squashed)
+    assert clip.context.shape == (2, 2, 2, 1, 1)
+    assert clip.label.tolist() == [3, 7]
+    assert clips.read("test", np.array([0])).label is None
+    assert [clips.source("train", index) for index in (2, 3)] == ["train/0", "train/1"]
+
+
+def test_what_does_not_fit_is_one_line(root, tmp_path):
+    with pytest.raises(UserError, match="needs a local copy: --root FOLDER"):
+        opened(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no readable data set 'fc7'"):
+        opened(root, dataset="fc7")
+    (root / "train_frames.txt").write_text("5\n5\n")
+    with pytest.raises(UserError, match=r"train_frames\.txt: adds up to 10 frames, train\.h5 has 9"):
+        opened(root)
