@@ -7,7 +7,8 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,19 +108,31 @@ def make_row(setting: Setting, entry: Entry) -> Path:
 def measure(
     task: BenchmarkTask, folder: Path, clips: ClipSet, name: str, device: str, command: str | None = None
 ) -> Evaluation:
-    """Measure the model of `folder` on the whole held-out split of `clips`, as the task says."""
-    return evaluate(
-        folder,
-        clips,
-        task.split,
-        metrics=task.metrics,
-        baselines=(),
-        device=device,
-        seed=task.training.seed,
-        examples=EXAMPLES,
-        name=name,
-        command=command,
-    )
+    """Measure the model of `folder` on the whole held-out split of `clips`, as the task says, in full 32 bits."""
+    with exact_products():
+        return evaluate(
+            folder,
+            clips,
+            task.split,
+            metrics=task.metrics,
+            baselines=(),
+            device=device,
+            seed=task.training.seed,
+            examples=EXAMPLES,
+            name=name,
+            command=command,
+        )
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Keep a GPU's convolutions from rounding to 10 bits (TF32), which moves figures by a part in 10^4."""
+    cudnn = torch.backends.cudnn
+    before, cudnn.allow_tf32 = cudnn.allow_tf32, False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before
 
 
 def _check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -> None:
