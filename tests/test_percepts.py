@@ -1,5 +1,7 @@
 """Percept files: which rows a clip takes, labels, and one line for what does not fit."""
 
+import pickle
+
 import h5py
 import numpy as np
 import pytest
@@ -37,6 +39,13 @@ def test_no_clip_crosses_from_one_video_into_the_next(root):
     assert clip.label.tolist() == [3, 7]
     assert clips.read("test", np.array([0])).label is None
     assert [clips.source("train", index) for index in (2, 3)] == ["train/0", "train/1"]
+
+
+def test_clips_travel_to_another_process(root):
+    clips = opened(root)
+    copy = pickle.loads(pickle.dumps(clips))
+    index = np.array([4])
+    assert torch.equal(copy.read("train", index).frames, clips.read("train", index).frames)
 
 
 def test_what_does_not_fit_is_one_line(root, tmp_path):

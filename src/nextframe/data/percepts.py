@@ -51,6 +51,14 @@ class Percepts(ClipSet):
         self.labels = {split: self._numbers(f"{split}_labels.txt") for split in SPLITS}
         self.starts = {split: self._starts(split) for split in SPLITS}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the open files behind: another process opens its own."""
+        return {**self.__dict__, "files": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.files = {split: self._open(split) for split in SPLITS}
+
     def count(self, split: Split) -> int:
         """Return how many clips lie inside one video."""
         return len(self.starts[split])

@@ -33,7 +33,8 @@ def training_batches(steps: Steps, first: int, last: int, workers: int = 0) -> I
         batch_size=None,
         sampler=range(first, last),
         num_workers=workers,
-        persistent_workers=False,
+        # a forked worker inherits locks of OpenCV's and FFmpeg's threads, held for ever: it hangs now and then
+        multiprocessing_context="spawn" if workers else None,
         prefetch_factor=4 if workers else None,
     )
     return iter(loader)
