@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from torch.utils.data import DataLoader, Dataset
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.data import ClipSet
-from nextframe.data.clipset import Split, batch_indices
+from nextframe.data.balance import SourceTurns
+from nextframe.data.clipset import Indices, Split, batch_indices
 
 
 class Steps(Dataset[Clip]):
     """Item s is the batch of training step s, or this process's share of it."""
 
-    def __init__(self, clips: ClipSet, split: Split, seed: int, size: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        clips: ClipSet,
+        split: Split,
+        seed: int,
+        size: int,
+        rank: int = 0,
+        world: int = 1,
+        balance: Literal["clips", "sources"] = "clips",
+    ) -> None:
         if size % world:
             raise UserError(f"batch {size} cannot be shared evenly by {world} processes")
         self.clips, self.split, self.seed, self.size = clips, split, seed, size
         self.rank, self.world = rank, world
+        self.turns = SourceTurns(clips, split, seed) if balance == "sources" else None
 
     def __getitem__(self, step: int) -> Clip:
-        indices = batch_indices(self.clips, self.split, self.seed, step, self.size)
-        return self.clips.read(self.split, indices[self.rank :: self.world])
+        return self.clips.read(self.split, self._indices(step)[self.rank :: self.world])
+
+    def _indices(self, step: int) -> Indices:
+        if self.turns is not None:
+            return self.turns.indices(step, self.size)
+        return batch_indices(self.clips, self.split, self.seed, step, self.size)
 
 
 def training_batches(steps: Steps, first: int, last: int, workers: int = 0) -> Iterator[Clip]:

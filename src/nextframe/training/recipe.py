@@ -32,6 +32,7 @@ class TrainingConfig(Config):
     steps: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0)
     batch: int = Field(16, ge=1)
+    balance: Literal["clips", "sources"] = "clips"  # what weighs the same: every clip, or every source
     seed: int = 0
     optimizer: Literal["adamw", "adam", "sgd", "muon"] | None = None
     lr: float | None = Field(None, gt=0)
@@ -194,3 +195,7 @@ RECIPES.add("catz-convlstm", "nextframe.training.recipes.catz:CATZ_CONVLSTM")
 RECIPES.add("catz-convlstm-fixed", "nextframe.training.recipes.catz:CATZ_CONVLSTM_FIXED")
 RECIPES.add("catz-autoencoder", "nextframe.training.recipes.catz:CATZ_AUTOENCODER")
 RECIPES.add("catz-autoencoder-fixed", "nextframe.training.recipes.catz:CATZ_AUTOENCODER_FIXED")
+RECIPES.add("mathieu-chainer", "nextframe.training.recipes.mathieu:MATHIEU_CHAINER")
+RECIPES.add("mathieu-tf", "nextframe.training.recipes.mathieu:MATHIEU_TF")
+RECIPES.add("mathieu-paper", "nextframe.training.recipes.mathieu:MATHIEU_PAPER")
+RECIPES.add("multiscale-gan-small", "nextframe.training.recipes.mathieu:MULTISCALE_GAN_SMALL")

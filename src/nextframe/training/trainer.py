@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,12 +20,14 @@ from nextframe.data import ClipSet
 from nextframe.models.base import Objective, Predictor, Stage
 from nextframe.training.devices import average_gradients
 from nextframe.training.loader import Steps, training_batches
-from nextframe.training.logs import Window
-from nextframe.training.optimizer import Average, build_optimizer, set_rate
+from nextframe.training.logs import Window, not_finite
+from nextframe.training.optimizer import Average, build_optimizer, gradient_norm, set_rate
 from nextframe.training.recipe import TrainingConfig
 from nextframe.training.schedule import SCHEDULES, Patience
 
+LOG = logging.getLogger(__name__)
 FOREVER = 10**9  # more steps than a run by minutes will reach
+PATIENCE = 10  # updates in a row without a finite gradient, then the run stops
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Trainer:
         self.seconds = self.stage_seconds = 0.0
         self.optimizers: list[torch.optim.Optimizer] = []
         self._pending: list[dict[str, Any]] | None = None
+        self._left_out: dict[str, int] = {}  # updates in a row, by objective, whose gradient was not finite
 
     @property
     def stage(self) -> Stage:
@@ -130,6 +135,7 @@ class Trainer:
                     config.batch,
                     fabric.global_rank,
                     fabric.world_size,
+                    config.balance,
                 ),
                 self.step,
                 last,
@@ -148,7 +154,7 @@ class Trainer:
         total = torch.zeros((), device=self.fabric.device)
         self.model.train()
         for objective, optimizer in zip(stage.objectives, self.optimizers, strict=True):
-            self.rate = set_rate(optimizer, factor)
+            self.rate = set_rate(optimizer, factor * objective.optimizer.final**progress)
             clip = next(own).to(self.fabric.device) if objective.own_batch else shared
             total = total + self._update(objective, optimizer, clip)
         self.window.add({"train/loss": total})
@@ -163,16 +169,26 @@ class Trainer:
             loss, logs = objective.loss(clip)
         self.fabric.backward(loss)
         average_gradients(self.fabric, objective.parameters)
-        if self.config.grad_clip is not None:
-            norm = torch.nn.utils.clip_grad_norm_(objective.parameters, self.config.grad_clip)
-            logs = {**logs, "grad_norm": norm}
-        optimizer.step()
+        norm = gradient_norm(objective.parameters, self.config.grad_clip)
         several = len(self.stage.objectives) > 1
         prefix = f"train/{objective.name}/" if several else "train/"
+        if not math.isfinite(float(norm)):
+            return self._leave_out(objective.name, prefix)
+        self._left_out.pop(objective.name, None)
+        optimizer.step()
+        logs = {**logs, "grad_norm": norm, **({"loss": loss} if several else {})}
         self.window.add({prefix + name: value for name, value in logs.items()})
-        if several:
-            self.window.add({prefix + "loss": loss})
         return loss.detach()
+
+    def _leave_out(self, name: str, prefix: str) -> Tensor:
+        """Keep the weights as they are after a gradient that is not finite; give up when it happens again and again."""
+        self._left_out[name] = self._left_out.get(name, 0) + 1
+        if self._left_out[name] >= PATIENCE:
+            raise not_finite(f"the gradient of {name}", self.step)
+        LOG.warning("step %d: the gradient of %s is not finite: this update is left out", self.step, name)
+        nothing = torch.zeros((), device=self.fabric.device)
+        self.window.add({prefix + "left_out": nothing + 1})
+        return nothing
 
     def cut_rate(self, value: float) -> None:
         """Take a validation value; with the plateau schedule, cut the rate when it has stopped improving."""

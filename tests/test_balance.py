@@ -1,0 +1,68 @@
+"""Training in which every source weighs the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from nextframe.core.clip import Clip, Task
+from nextframe.core.errors import UserError
+from nextframe.data import DataConfig, open_data
+from nextframe.data.balance import SourceTurns
+from nextframe.data.clipset import ClipSet, Indices, Split
+from nextframe.training.loader import Steps
+
+
+class Uneven(ClipSet):
+    """Clip i shows the value i; source "long" has 30 clips, "short" 2, "one" 1."""
+
+    name, task, frame_shape = "uneven", Task.forecast(1, 1), (1, 1, 1)
+    sources = ("long",) * 30 + ("short",) * 2 + ("one",)
+
+    def count(self, split: Split) -> int:
+        return 33 if split == "train" else 0
+
+    def source(self, split: Split, index: int) -> str:
+        return self.sources[index]
+
+    def read(self, split: Split, indices: Indices) -> Clip:
+        frames = torch.from_numpy(np.asarray(indices, dtype=np.uint8)).view(-1, 1, 1, 1, 1)
+        return Clip(frames, frames, None)
+
+
+def test_every_source_comes_equally_often():
+    turns = SourceTurns(Uneven(), "train", 0)
+    drawn = np.concatenate([turns.indices(step, 4) for step in range(45)])  # 180 clips, 60 rounds
+    assert Counter(Uneven.sources[index] for index in drawn) == {"long": 60, "short": 60, "one": 60}
+
+
+def test_a_source_shows_all_its_clips_before_one_again():
+    turns = SourceTurns(Uneven(), "train", 1)
+    drawn = np.concatenate([turns.indices(step, 3) for step in range(60)])
+    long = drawn[drawn < 30]
+    assert set(long[:30]) == set(long[30:]) == set(range(30))
+    assert list(long[:30]) != list(long[30:])
+
+
+def test_a_step_is_the_same_whatever_came_before():
+    first, second = (SourceTurns(Uneven(), "train", 2) for _ in range(2))
+    before = [first.indices(step, 5) for step in range(8)]
+    assert list(second.indices(7, 5)) == list(before[7])
+    assert list(SourceTurns(Uneven(), "train", 3).indices(7, 5)) != list(before[7])
+
+
+def test_processes_share_the_batch():
+    whole = Steps(Uneven(), "train", 0, 6, balance="sources")[4].context
+    parts = [Steps(Uneven(), "train", 0, 6, rank, 2, "sources")[4].context for rank in range(2)]
+    assert torch.equal(whole[0::2], parts[0])
+    assert torch.equal(whole[1::2], parts[1])
+
+
+def test_clips_without_end_or_without_clips_are_refused():
+    with pytest.raises(UserError, match=r"leave training\.balance out"):
+        SourceTurns(open_data(DataConfig(name="moving-digits")), "train", 0)
+    with pytest.raises(UserError, match="val split has no clips"):
+        SourceTurns(Uneven(), "val", 0)
