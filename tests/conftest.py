@@ -10,6 +10,7 @@ import pytest
 # One thread each: two test processes share the cores, and sums do not depend on how many threads they are cut into.
 # Set before torch is imported; the processes that tests start inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the public Hub for anything
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nextframe.checkpoint import create_model, list_models
-    from nextframe.checkpoint import load_model as load
+    from nextframe.checkpoint import create_model, list_models, load
     from nextframe.data.reader import read_video
     from nextframe.data.writer import write_video
     from nextframe.evaluation.evaluate import evaluate
@@ -41,7 +40,7 @@ _WHERE = {
     "evaluate": "nextframe.evaluation:evaluate",
     "interpolate": "nextframe.prediction:interpolate",
     "list_models": "nextframe.checkpoint:list_models",
-    "load": "nextframe.checkpoint:load_model",
+    "load": "nextframe.checkpoint:load",
     "predict": "nextframe.prediction:predict",
     "read_video": "nextframe.data.reader:read_video",
     "train": "nextframe.training:train",

@@ -6,14 +6,17 @@ from nextframe.checkpoint.names import (
     baseline_names,
     create_model,
     list_models,
+    load,
     needs_training,
     resolve_model,
+    shipped_models,
 )
 
 __all__ = [
     "baseline_names",
     "create_model",
     "list_models",
+    "load",
     "load_model",
     "model_name",
     "needs_training",
@@ -21,4 +24,5 @@ __all__ = [
     "resolve_model",
     "save_model",
     "settled",
+    "shipped_models",
 ]

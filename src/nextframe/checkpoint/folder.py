@@ -121,9 +121,28 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(facts, dict) or "format" not in facts:
         raise BadInputError(path, "is not a nextframe model config: it has no field 'format'")
     if facts["format"] != FORMAT:
-        made_by = facts.get("nextframe", "unknown")
-        _refuse(path, f"has format {facts['format']!r} (nextframe {made_by}), this nextframe reads {FORMAT}")
+        what = f"has format {facts['format']!r} (nextframe {_made_by(facts)}), this nextframe reads {FORMAT}"
+        raise BadInputError(path, what, f"take the nextframe that wrote it: pip install {_pin(facts)}")
     return facts
+
+
+def _made_by(facts: dict[str, Any]) -> str:
+    """Return the version that wrote a config, as text that is safe to show."""
+    version = facts.get("nextframe")
+    return version if isinstance(version, str) and len(version) < 30 and version.isprintable() else "unknown"
+
+
+def _pin(facts: dict[str, Any]) -> str:
+    made_by = _made_by(facts)
+    return "--upgrade nextframe" if made_by in ("unknown", __version__) else f"nextframe=={made_by}"
+
+
+def _advice(facts: dict[str, Any]) -> str:
+    """Return what to do about a config that this version does not understand; "" where this version wrote it."""
+    made_by = _made_by(facts)
+    if made_by in ("unknown", __version__):
+        return ""
+    return f"nextframe {made_by} wrote it, this is {__version__}: pip install {_pin(facts)}"
 
 
 def _build(path: Path, facts: dict[str, Any]) -> Predictor:
@@ -135,13 +154,14 @@ def _build(path: Path, facts: dict[str, Any]) -> Predictor:
     try:
         kind: type[Predictor] = MODELS.get(name)
     except UnknownNameError as error:
-        raise BadInputError(path, str(error), f"its file is wanted: --plugin FILE.py that has '{name}'") from None
+        plugin = f"its file is wanted: --plugin FILE.py that has '{name}'"
+        raise BadInputError(path, str(error), "; ".join(filter(None, [plugin, _advice(facts)]))) from None
     try:
         with torch.random.fork_rng(devices=[]):  # initial weights are overwritten: loading draws nothing
             model = kind(kind.Config.parse(fields))
         model.trained = None if task is None else TrainedTask.parse(task)
     except (UserError, ValueError, RuntimeError, MemoryError) as error:
-        raise BadInputError(path, str(error)) from None
+        raise BadInputError(path, str(error), _advice(facts)) from None
     return model
 
 

@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from nextframe.checkpoint.folder import load_model
+from nextframe.checkpoint.hub import HubModel, fetch_model, parse_hub_name
 from nextframe.core.clip import Task
-from nextframe.core.errors import NotSupportedError, UnknownNameError
+from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
 from nextframe.models import MODELS
 from nextframe.models.base import Predictor
+
+SHIPPED = Path(__file__).parent / "shipped"  # model folders that come with the package
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the trained models that come with the package."""
+    return sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir()) if SHIPPED.is_dir() else []
 
 
 def list_models() -> list[str]:
@@ -40,8 +48,30 @@ def baseline_names(task: Task | None = None) -> list[str]:
     return [name for name in names if task is None or create_model(name).capabilities.serves(task)]
 
 
+def load(spec: str | os.PathLike[str], *, revision: str | None = None) -> Predictor:
+    """Return a trained model, in eval mode on the CPU; nothing in its folder is executed.
+
+    Args:
+        spec: a run folder, a model folder, the name of a model that comes with the package, or one of the Hub:
+            user/name, user/name@revision, or its address, with /tree/REVISION for another revision. A folder that is
+            there goes before a name of the Hub.
+        revision: of a model of the Hub: a branch, a tag or a commit.
+
+    Raises:
+        BadInputError: no such folder or model, or one that is damaged or of another version; the line says what to do.
+        UserError: a revision of something that is not on the Hub.
+    """
+    name = os.fspath(spec)
+    on_hub = None if Path(name).exists() or name in shipped_models() else parse_hub_name(name)
+    if on_hub is None and revision is not None:
+        raise UserError(f"'{name}' is not on the Hub, so it has no revision '{revision}'")
+    if on_hub is not None:
+        return load_model(fetch_model(HubModel(on_hub.name, revision or on_hub.revision)))
+    return load_model(SHIPPED / name if name in shipped_models() and not Path(name).exists() else name)
+
+
 def resolve_model(spec: str | os.PathLike[str] | Predictor) -> Predictor:
-    """Return the model that `spec` means: a baseline's name, a model or run folder, or a model as it is.
+    """Return the model that `spec` means: a baseline's name, what `load` takes, or a model as it is.
 
     Raises:
         UserError: a model that has to be trained first, an unknown name, or a folder that cannot be read.
@@ -51,10 +81,10 @@ def resolve_model(spec: str | os.PathLike[str] | Predictor) -> Predictor:
     name = os.fspath(spec)
     if name in MODELS and not needs_training(name):
         return create_model(name).eval()
-    if Path(name).exists() or os.sep in name:
-        return load_model(name)
+    if Path(name).exists() or os.sep in name or name in shipped_models():
+        return load(name)
     if name in MODELS:
         raise NotSupportedError(
             f"'{name}' has to be trained first: nextframe train {name} -o runs/{name}; or give a run folder"
         )
-    raise UnknownNameError("model or run folder", name, MODELS)
+    raise UnknownNameError("model or run folder", name, [*MODELS, *shipped_models()])
