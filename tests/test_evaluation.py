@@ -212,6 +212,7 @@ def test_json_is_the_agreed_one(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "deep" / "rows.json").read_text())
     assert set(written) == {"rows", "run"}
     fields = ["model", "data", "split", "metric", "definition", "unit", "better", "mean", "ci95", "per_step", "n"]
+    fields.append("per_source")
     for row in written["rows"]:
         assert list(row) == fields
         assert row["better"] in ("lower", "higher")

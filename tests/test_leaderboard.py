@@ -78,6 +78,20 @@ def test_ranks_and_gains(rows: Path) -> None:
     assert board.finding == "1 of 3 trained models beat the last frame on perceptual-distance (mixture)."
 
 
+def test_the_interval_of_a_gain_is_of_the_differences_source_by_source(tmp_path: Path) -> None:
+    """Sources differ by far more than the models do: 10 and 90 against 8 and 87, so -2 and -3 of a mean of 50."""
+    last, mine = row("copy-last", 50.0, 0.9), row("mixture", 47.5, 0.9, 250)
+    last.figures[0].__dict__["per_source"] = {"calm": 10.0, "wild": 90.0}
+    mine.figures[0].__dict__["per_source"] = {"calm": 8.0, "wild": 87.0}
+    for one in (last, mine):
+        one.write(tmp_path / f"{one.entry}.json")
+    (board,) = boards(find_rows([tmp_path]))
+    half = 12.706204736 * 0.5 / 50 * 100  # Student's t for one degree of freedom, times the standard error of 2 and 3
+    assert board.lines[0].gain == pytest.approx(5)
+    assert board.lines[0].paired == pytest.approx((5 - half, 5 + half))
+    assert f"+5.0 % ({5 - half:+.1f} to {5 + half:+.1f})" in as_markdown(find_rows([tmp_path]))
+
+
 def test_rows_of_other_clips_stand_apart(rows: Path) -> None:
     other = DataFacts(name="gifs", split="test", clips=9, sources=3, fingerprint="other")
     row("linear", 1.0, 0.99, data=other).write(rows / "linear.json")

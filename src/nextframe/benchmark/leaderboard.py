@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nextframe.benchmark.row import MACS, BenchmarkRow, Figure, read_row
 from nextframe.benchmark.tasks import TASKS
 from nextframe.core.errors import BadInputError
 from nextframe.evaluation import write_whole
+from nextframe.evaluation.scores import mean_interval
 from nextframe.evaluation.table import ARROW
 from nextframe.evaluation.verdict import number
 
@@ -31,6 +33,7 @@ class Line:
     row: BenchmarkRow
     rank: int
     gain: float | None  # per cent better than the reference on the ranking metric
+    paired: tuple[float, float] | None  # 95 % interval of the gain, from the differences source by source
     picture: str  # a data: URL, "" without one
 
     @property
@@ -112,8 +115,12 @@ def boards(paths: Sequence[Path]) -> list[Board]:
 def _board(group: list[tuple[BenchmarkRow, Path]]) -> Board:
     reference = next((row for row, _ in group if row.model in REFERENCES), None)
     ranked = sorted(group, key=lambda item: _order(item[0].figures[0]))
-    lines = [Line(row, rank, _gain(row, reference), _picture(row, path)) for rank, (row, path) in enumerate(ranked, 1)]
-    return Board(lines)
+    return Board(
+        [
+            Line(row, rank, _gain(row, reference), _paired(row, reference), _picture(row, path))
+            for rank, (row, path) in enumerate(ranked, 1)
+        ]
+    )
 
 
 def _order(figure: Figure) -> tuple[bool, float]:
@@ -131,6 +138,20 @@ def _gain(row: BenchmarkRow, reference: BenchmarkRow | None) -> float | None:
     return sign * 100 * (mine / its - 1)
 
 
+def _paired(row: BenchmarkRow, reference: BenchmarkRow | None) -> tuple[float, float] | None:
+    """Return the 95 % interval of `_gain` over sources: most of what a source is, easy or hard, cancels out."""
+    if reference is None or row is reference or not reference.figures[0].mean:
+        return None
+    mine, its = row.figures[0].per_source, reference.figures[0].per_source
+    sign = -1 if row.figures[0].better == "lower" else 1
+    gains = [sign * (mine[s] - its[s]) for s in its if mine.get(s) is not None and its[s] is not None]  # type: ignore[operator]
+    if not gains:
+        return None
+    interval = mean_interval(np.array(gains))[1]
+    scale = 100 / abs(reference.figures[0].mean)
+    return (interval[0] * scale, interval[1] * scale) if interval else None
+
+
 def _picture(row: BenchmarkRow, path: Path) -> str:
     picture = path.parent / row.strip
     if not picture.is_file():
@@ -146,7 +167,7 @@ def write_leaderboard(paths: Sequence[Path], output: Path) -> Path:
     environment = Environment(
         loader=PackageLoader("nextframe", "benchmark"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters |= {"number": shown, "spread": half_width, "count": short_count}
+    environment.filters |= {"number": shown, "spread": half_width, "count": short_count, "paired": paired_range}
     page = environment.get_template(TEMPLATE).render(boards=boards(paths), arrow=ARROW, macs=MACS)
     write_whole(output, page)
     return output
@@ -172,7 +193,7 @@ def _section(board: Board) -> str:
         board.finding,
         _table(head, rows),
         f"Mean over sources ± half the width of the 95 % interval; ranked by {main.metric}. Gain: per cent better than "
-        "the reference, which is bold.",
+        "the reference, which is bold, and its 95 % interval from the differences source by source.",
         "\n".join(f"- **{f.metric}**: {f.definition} ({f.unit}); {f.better} is better" for f in board.metrics),
         f"- **MACs**: {first.macs_definition}",
         _table(["model", "command", *board.lines[0].facts], made),
@@ -184,7 +205,7 @@ def _cells(line: Line, board: Board) -> list[str]:
     row = line.row
     figures = [row.figure(figure.metric) for figure in board.metrics]
     values = [f"{shown(f.mean)} {half_width(f)}".strip() if f else "" for f in figures]
-    gain = "" if line.gain is None else f"{line.gain:+.1f} %"
+    gain = "" if line.gain is None else f"{line.gain:+.1f} % {paired_range(line.paired)}".strip()
     cells = [row.entry, values[0], gain, *values[1:], short_count(row.parameters), short_count(row.macs)]
     if line.reference:
         cells = [f"**{cell}**" if cell else "" for cell in cells]
@@ -208,6 +229,11 @@ def half_width(figure: Figure) -> str:
         return ""
     low, high = figure.ci95
     return f"± {number((high - low) / 2)}"  # type: ignore[operator]  # None was looked for
+
+
+def paired_range(interval: tuple[float, float] | None) -> str:
+    """Return "(-3.1 to +5.0)" of an interval in per cent, or "" without one."""
+    return "" if interval is None else f"({interval[0]:+.1f} to {interval[1]:+.1f})"
 
 
 def short_count(value: int) -> str:

@@ -30,6 +30,7 @@ class Figure(Config):
     ci95: tuple[float | None, float | None] | None
     per_step: list[float | None]
     n: int  # sources
+    per_source: dict[str, float | None] = Field(default_factory=dict)  # each one's mean; empty: too many of them
 
 
 class TaskFacts(Config):

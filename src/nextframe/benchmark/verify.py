@@ -82,6 +82,9 @@ def _check_figure(path: Path, claimed: Figure, real: Figure) -> None:
     _close(path, f"{claimed.metric}: mean", claimed.mean, real.mean, _scale(real))
     for step, (one, other) in enumerate(zip(claimed.per_step, real.per_step, strict=True), start=1):
         _close(path, f"{claimed.metric}: step {step}", one, other, _scale(real))
+    _equal(path, f"{claimed.metric}: sources", sorted(claimed.per_source), sorted(real.per_source))
+    for source, value in real.per_source.items():
+        _close(path, f"{claimed.metric}: {source}", claimed.per_source[source], value, _scale(real))
     _equal(path, f"{claimed.metric}: an interval", claimed.ci95 is not None, real.ci95 is not None)
     for name, one, other in zip(("low", "high"), claimed.ci95 or (), real.ci95 or (), strict=False):
         _close(path, f"{claimed.metric}: {name} end of the interval", one, other, _scale(real))

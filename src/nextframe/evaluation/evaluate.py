@@ -24,7 +24,7 @@ from nextframe.core.errors import UserError
 from nextframe.core.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.data.clipset import SPLITS, Indices, Split
-from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
+from nextframe.evaluation.result import MOST_SOURCES, ZERO, Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.scores import Scores
 from nextframe.metrics import METRICS, Metric, find_metric
@@ -145,8 +145,9 @@ class Contest:
         for metric in self.metrics:
             for runner in self.runners:
                 found = self.scores[runner, metric.name].summary()
+                by_name = found.per_source if found.n <= MOST_SOURCES else {}
                 about = (metric.name, metric.definition, metric.unit, metric.better)
-                rows.append(Row(runner, data, split, *about, found.mean, found.ci95, found.per_step, found.n))
+                rows.append(Row(runner, data, split, *about, found.mean, found.ci95, found.per_step, found.n, by_name))
         return rows
 
 

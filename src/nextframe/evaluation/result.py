@@ -13,12 +13,16 @@ from torch import Tensor
 
 from nextframe.core.errors import UserError
 
+MOST_SOURCES = 200  # a generated clip is a source of its own: more than these say nothing to a reader
 ZERO = "zero"  # the all-zero prediction, which stands beside the baselines
 
 
 @dataclass(frozen=True)
 class Row:
-    """One metric of one model: the mean over sources with its 95 % interval, and the mean of each horizon step."""
+    """One metric of one model: the mean over sources with its 95 % interval, and the mean of each horizon step.
+
+    `per_source` has the mean of each source, and is empty where there are more than `MOST_SOURCES`.
+    """
 
     model: str
     data: str
@@ -31,6 +35,7 @@ class Row:
     ci95: tuple[float, float] | None
     per_step: list[float]
     n: int
+    per_source: dict[str, float] = field(default_factory=dict)
 
     def beats(self, other: Row) -> bool:
         """Whether this mean is better than the other's."""

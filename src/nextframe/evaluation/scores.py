@@ -20,6 +20,7 @@ class Summary:
     ci95: Interval | None
     per_step: list[float]
     n: int
+    per_source: dict[str, float]
 
 
 @dataclass
@@ -38,8 +39,10 @@ class Scores:
     def summary(self) -> Summary:
         """Return mean and interval over sources; every source has the same weight, however many clips it has."""
         per_source = np.stack([total / self.counts[source] for source, total in self.sums.items()])  # (n, T)
-        mean, ci95 = mean_interval(per_source.mean(axis=1))
-        return Summary(mean, ci95, [float(step) for step in per_source.mean(axis=0)], len(per_source))
+        means = per_source.mean(axis=1)
+        mean, ci95 = mean_interval(means)
+        by_name = dict(zip(self.sums, means.tolist(), strict=True))
+        return Summary(mean, ci95, [float(step) for step in per_source.mean(axis=0)], len(per_source), by_name)
 
 
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, Interval | None]:
