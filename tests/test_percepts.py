@@ -56,3 +56,31 @@ def test_what_does_not_fit_is_one_line(root, tmp_path):
     (root / "train_frames.txt").write_text("5\n5\n")
     with pytest.raises(UserError, match=r"train_frames\.txt: adds up to 10 frames, train\.h5 has 9"):
         opened(root)
+
+
+def test_a_truncated_file_is_one_line(root):
+    path = root / "train.h5"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"train\.h5: has no readable data set 'hidden6' .*truncated"):
+        opened(root)
+
+
+def test_a_missing_label_is_one_line(root):
+    (root / "train_labels.txt").write_text("3\n")
+    with pytest.raises(UserError, match=r"train_labels\.txt: has 1 labels, train_frames\.txt 2 videos"):
+        opened(root)
+
+
+def test_features_of_two_widths_are_one_line(root):
+    with h5py.File(root / "test.h5", "w") as file:
+        file["hidden6"] = np.zeros((6, 3), np.float32)
+    with pytest.raises(UserError, match=r"features of one width are needed .* found \[2, 3\]"):
+        opened(root)
+
+
+def test_labels_and_starts_are_known_without_reading(root):
+    clips = opened(root, clip_step=2)  # starts 0 and 2 of the first video, 0 of the second
+    assert clips.count("train") == 3
+    assert [clips.label("train", index) for index in range(3)] == [3, 3, 7]
+    assert clips.label("test", 0) is None
+    assert clips.classes == tuple(str(number) for number in range(8))

@@ -13,6 +13,7 @@ __all__ = ["DATASETS", "ClipSet", "DataConfig", "open_data"]
 DATASETS: Registry = Registry("data set")  # type: ignore[type-arg]
 
 DATASETS.add("moving-digits", "nextframe.data.moving_digits:open_moving_digits")
+DATASETS.add("motion-digits", "nextframe.data.motion_digits:open_motion_digits")
 DATASETS.add("moving-mnist", "nextframe.data.moving_mnist:open_moving_mnist")
 DATASETS.add("fashion", "nextframe.data.moving_mnist:open_fashion")
 DATASETS.add("catz", "nextframe.data.registered:open_catz")
@@ -21,6 +22,7 @@ DATASETS.add("kth", "nextframe.data.registered:open_kth")
 DATASETS.add("ucf101", "nextframe.data.registered:open_ucf101")
 DATASETS.add("hmdb51", "nextframe.data.registered:open_hmdb51")
 DATASETS.add("bair", "nextframe.data.registered:open_bair")
+DATASETS.add("labelled", "nextframe.data.labelled:open_labelled")
 DATASETS.add("percepts", "nextframe.data.percepts:open_percepts")
 
 

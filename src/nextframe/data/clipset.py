@@ -43,12 +43,16 @@ class DataConfig(Config):
 
 
 class ClipSet(ABC):
-    """Three disjoint splits of clips with one frame shape. Reading index i twice gives the same clip."""
+    """Three disjoint splits of clips with one frame shape. Reading index i twice gives the same clip.
+
+    `classes` names the classes that `label` numbers, where the clips have any.
+    """
 
     name: str
     task: Task
     frame_shape: tuple[int, int, int]  # (C, H, W)
     fps: float = 10.0
+    classes: tuple[str, ...] = ()
 
     @abstractmethod
     def count(self, split: Split) -> int | None:
@@ -61,6 +65,14 @@ class ClipSet(ABC):
     def source(self, split: Split, index: int) -> str:
         """Return the name of the source that clip `index` comes from; clips of one source are not independent."""
         return f"{split}/{index}"
+
+    def label(self, split: Split, index: int) -> int | None:
+        """Return the class of clip `index` without reading its frames; None: it has none."""
+        return None
+
+    def frame_ids(self, split: Split, indices: Indices) -> Indices:
+        """Return a number for each frame of the spans of clips, (N, task.length): equal numbers, equal frames."""
+        return indices[:, None] * self.task.length + np.arange(self.task.length)
 
     def order(self, split: Split, seed: int, epoch: int) -> Indices:
         """Return the order in which a finite split is visited in `epoch`: a permutation of its clips."""

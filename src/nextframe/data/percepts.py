@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from nextframe.core.clip import Clip
 from nextframe.core.config import Config
@@ -18,6 +19,7 @@ from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
 
 LAYOUT = "ROOT/SPLIT.h5 with a data set (frames, D), ROOT/SPLIT_frames.txt and, with classes, SPLIT_labels.txt"
+CLASSES = "classes.txt"  # their names, one a line, where `nextframe prepare --percepts` wrote the files
 
 
 class PerceptConfig(Config):
@@ -26,6 +28,8 @@ class PerceptConfig(Config):
     root: str = ""
     dataset: str = "hidden6"  # the name inside the HDF5 files; hidden6 is VGG-16's fc6 in the original
     squash: float = 2.0  # lambda of x -> 2 / (1 + exp(-lambda x)) - 1, which brings features after a ReLU to [0, 1)
+    clip_step: int = Field(1, ge=1)  # a clip starts every so many frames of a train video
+    eval_step: int = Field(1, ge=1)  # of a val or test video
 
 
 def open_percepts(config: DataConfig) -> Percepts:
@@ -48,7 +52,8 @@ class Percepts(ClipSet):
             raise BadInputError(self.root, f"features of one width are needed in {LAYOUT}, found {sorted(widths)}")
         self.frame_shape = (widths.pop(), 1, 1)
         self.videos = {split: self._videos(split) for split in SPLITS}
-        self.labels = {split: self._numbers(f"{split}_labels.txt") for split in SPLITS}
+        self.labels = {split: self._labels(split) for split in SPLITS}
+        self.classes = self._classes()
         self.starts = {split: self._starts(split) for split in SPLITS}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -77,6 +82,11 @@ class Percepts(ClipSet):
         """Return the video of a clip."""
         return f"{split}/{int(self.starts[split][index, 1])}"
 
+    def label(self, split: Split, index: int) -> int | None:
+        """Return the class of a clip's video."""
+        labels = self.labels[split]
+        return None if labels is None else int(labels[self.starts[split][index, 1]])
+
     def _open(self, split: Split) -> Any:
         path = self.root / f"{split}.h5"
         if not path.exists():
@@ -91,7 +101,30 @@ class Percepts(ClipSet):
             raise BadInputError(path, f"has no readable data set '{self.options.dataset}' ({error})") from None
         if data.ndim != 2:
             raise BadInputError(path, f"'{self.options.dataset}' must be (frames, D), not {data.shape}")
+        if data.dtype.kind != "f":
+            raise BadInputError(path, f"'{self.options.dataset}' must hold floats, not {data.dtype}")
         return data
+
+    def _labels(self, split: Split) -> Indices | None:
+        """Return the class of each video; there must be one for each."""
+        labels = self._numbers(f"{split}_labels.txt")
+        if labels is None:
+            return None
+        if len(labels) != len(self.videos[split]):
+            what = f"has {len(labels)} labels, {split}_frames.txt {len(self.videos[split])} videos"
+            raise BadInputError(self.root / f"{split}_labels.txt", what, "one label for each video, in that order")
+        if len(labels) and labels.min() < 0:
+            raise BadInputError(self.root / f"{split}_labels.txt", f"class {labels.min()}: classes count from 0")
+        return labels
+
+    def _classes(self) -> tuple[str, ...]:
+        """Return the classes' names: those of the file of names, else their numbers."""
+        known = [int(labels.max()) + 1 for labels in self.labels.values() if labels is not None and len(labels)]
+        count, path = max(known, default=0), self.root / CLASSES
+        names = tuple(path.read_text(encoding="utf-8").split("\n")[:-1]) if path.exists() else ()
+        if names and len(names) < count:
+            raise BadInputError(path, f"names {len(names)} classes, the labels have {count}")
+        return names if names else tuple(str(number) for number in range(count))
 
     def _numbers(self, name: str) -> Indices | None:
         path = self.root / name
@@ -118,8 +151,9 @@ class Percepts(ClipSet):
     def _starts(self, split: Split) -> Indices:
         """Return (clips, 2): the first row of each clip, and its video."""
         span, first, found = (self.task.length - 1) * self.stride + 1, 0, [np.zeros((0, 2), dtype=np.int64)]
+        step = self.options.clip_step if split == "train" else self.options.eval_step
         for video, length in enumerate(self.videos[split]):
-            rows = np.arange(first, first + max(0, int(length) - span + 1))
+            rows = np.arange(first, first + max(0, int(length) - span + 1), step)
             found.append(np.stack([rows, np.full_like(rows, video)], axis=1))
             first += int(length)
         return np.concatenate(found)

@@ -122,6 +122,11 @@ class RegisteredClips(SourceClips):
         labels = [labelled.labels.get(member.name, -1) for member in contents.members]
         self._labels = torch.tensor(labels, dtype=torch.int64)
 
+    def label(self, split: Split, index: int) -> int | None:
+        """Return the class of the source that clip `index` is cut from; None: it has none."""
+        number = int(self._labels[int(self.tables[split].members[index])])
+        return None if number < 0 else number
+
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices` of `split` as one uint8 batch, in that order, with labels (B,) int64 if any."""
         clip = super().read(split, indices)
