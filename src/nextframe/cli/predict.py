@@ -12,7 +12,9 @@ from nextframe.cli.options import Device, Plugin, Quiet, Seed, Size, be_quiet, l
 
 def predict(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A video, GIF, folder of images or array file.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="A baseline's name or a run folder.")] = "flow",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A baseline's name, a run folder, or user/name on the Hub.")
+    ] = "flow",
     frames: Annotated[int, typer.Option("--frames", "-n", min=1, help="How many frames to predict.")] = 10,
     output: Annotated[Path, typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file.")] = Path(
         "prediction.gif"
@@ -26,6 +28,9 @@ def predict(
     ] = False,
     context: Annotated[int | None, typer.Option(min=1, help="How many frames the model is given.")] = None,
     at: Annotated[int | None, typer.Option(min=1, help="Number of the first predicted frame; else the end.")] = None,
+    one_step: Annotated[
+        bool, typer.Option("--one-step", help="Predict each frame from the true ones before it, and compare.")
+    ] = False,
     stride: Annotated[int, typer.Option(min=1, help="Take every k-th frame.")] = 1,
     size: Size = None,
     plugin: Plugin = None,
@@ -47,6 +52,7 @@ def predict(
         frames,
         samples=samples,
         compare=compare,
+        one_step=one_step,
         context=context,
         at=at,
         stride=stride,

@@ -17,6 +17,7 @@ from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.seeding import torch_generator
 from nextframe.data.fit import fit_frame
+from nextframe.data.limits import Limits
 from nextframe.data.reader import open_source
 from nextframe.data.source import Color, Source
 from nextframe.models.base import Predictor, check_task
@@ -57,6 +58,8 @@ def predict(
     seed: int = 0,
     size: Size | None = None,
     device: str = "auto",
+    one_step: bool = False,
+    limits: Limits | None = None,
 ) -> Prediction:
     """Predict the frames that come after the end of a video, or after any frame of it.
 
@@ -75,6 +78,8 @@ def predict(
         seed: of a model with randomness.
         size: (height, width) to scale and crop the frames to; None: the video's own size.
         device: "auto", "cpu", "cuda" or "mps".
+        one_step: predict each frame from the true ones before it, not from earlier predictions; implies compare.
+        limits: what is decoded at most; None: the defaults.
 
     Raises:
         BadInputError: a video that cannot be read or has too few frames; the line says how many are needed.
@@ -84,7 +89,8 @@ def predict(
         raise UserError(f"frames, samples and context must be at least 1, not {frames}, {samples}, {context}")
     net = resolve_model(model)
     check_task(net, FORECAST, model_name(net))
-    source = open_source(video, stride=stride)
+    compare = compare or one_step
+    source = open_source(video, stride=stride, limits=limits)
     bridge_channels(source, net)
     shown = _read(source, net, context, frames if compare else 0, at)
     if size is not None:
@@ -98,7 +104,16 @@ def predict(
         source=source.name,
         model=model_name(net),
     )
+    if one_step:
+        return replace(asked, samples=_one_steps(net, as_float(shown), frames, samples, seed, device))
     return replace(asked, samples=_futures(net, asked.context, frames, samples, seed, device))
+
+
+def _one_steps(net: Predictor, shown: Tensor, frames: int, samples: int, seed: int, device: str) -> Tensor:
+    """Predict each of the last `frames` of (T, C, H, W) from as many true frames before it as the first one has."""
+    given = len(shown) - frames
+    windows = (shown[step : step + given] for step in range(frames))
+    return torch.cat([_futures(net, window, 1, samples, seed + step, device) for step, window in enumerate(windows)], 1)
 
 
 def _futures(net: Predictor, given: Tensor, frames: int, samples: int, seed: int, device: str) -> Tensor:
