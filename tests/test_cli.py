@@ -116,3 +116,15 @@ def test_models_page_is_up_to_date(request):
 
     page = request.config.rootpath / "docs" / "models.md"
     assert page.read_text(encoding="utf-8") == as_markdown(), "run: make docs"
+
+
+def test_train_leaves_a_report_of_the_val_split(tmp_path):
+    words = ("train", "compact", "--steps", 2, "--batch", 2, "--set", "model.width=8", "--set", "model.blocks=1")
+    result = nextframe(*words, "-o", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "val split" in page
+    assert "copy-last" in page
+    result = nextframe(*words, "--no-report", "-o", tmp_path / "bare")
+    assert result.returncode == 0, result.stderr
+    assert not (tmp_path / "bare" / "report.html").exists()

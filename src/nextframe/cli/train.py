@@ -49,6 +49,7 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     devices: Annotated[int, typer.Option(help="How many devices, one process each.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, exactly.")] = False,
+    report: Annotated[bool, typer.Option(help="Write report.html: val split, with baselines.")] = True,
     setting: Set = None,
     plugin: Plugin = None,
     json_file: Annotated[
@@ -59,6 +60,7 @@ def train(
     """Train a model or a recipe; the run folder holds all there is to know about it."""
     from nextframe.training import load_recipe, override, parse_settings, read_metrics, read_recipe
     from nextframe.training import train as train_run
+    from nextframe.training.report import report_validation
 
     be_quiet(quiet)
     load_plugins(plugin)
@@ -85,4 +87,7 @@ def train(
     train_run(recipe, folder, resume=resume, devices=devices, show=not quiet)
     if json_file is not None:
         json_file.write_text(json.dumps(read_metrics(folder)[-1]) + "\n", encoding="utf-8")
+    if report:
+        report_validation(folder, device=device or recipe.training.device)
+        typer.echo(f"{folder}/report.html")
     typer.echo(f"{folder}/model  (nextframe evaluate {folder}; nextframe predict VIDEO --model {folder} -o out.gif)")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+from nextframe.data import open_data
 from nextframe.data.clipset import Split
 from nextframe.data.writer import write_video
 from nextframe.evaluation import Evaluation, evaluate, write_report
@@ -11,6 +13,8 @@ from nextframe.prediction.pictures import comparison_animation
 from nextframe.training.logs import read_metrics
 from nextframe.training.recipe import read_recipe
 
+LOG = logging.getLogger(__name__)
+WATCHED = 64  # validation clips that the page of a training is measured on
 EXAMPLES = 6  # clips to watch on the page
 
 
@@ -47,3 +51,15 @@ def report_run(
         picture = comparison_animation(example.context, example.truth, example.predictions[evaluation.model])
         write_video(folder / "prediction.gif", picture, evaluation.fps / 2)  # slow enough to follow
     return evaluation
+
+
+def report_validation(folder: Path, device: str = "auto") -> Evaluation | None:
+    """Report run `folder` on some clips of the val split, which chose its weights; None where there are none.
+
+    The test split is left for `nextframe evaluate`: whoever looks at it after every training tunes on it.
+    """
+    count = open_data(read_recipe(folder).data).count("val")
+    if count == 0:
+        LOG.info("no report: the val split has no clips")
+        return None
+    return report_run(folder, "val", clips=min(count or WATCHED, WATCHED), device=device)
