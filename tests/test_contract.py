@@ -25,6 +25,12 @@ from nextframe.training.recipe import TrainingConfig
 
 CONTEXT, HORIZON = 4, 3
 SMALL = {
+    "vae": {"widths": [8, 8], "latent": 8},
+    "vcae": {"hidden": 16, "filters": 4, "latent": 8},
+    "cae": {"spec": "d-0.2,4-5,p-2,d-0.2,6-3,16"},
+    "deconv": {"spec": "d-0.2,4-5,p-2,d-0.2,6-3,16"},
+    "vae-on-features": {"spec": "d-0.2,4-5,p-2,d-0.2,6-3,16", "hidden": 16, "latent": 8, "lr": 1e-3},
+    "latent-lstm": {"autoencoder": {"name": "vae", "fields": {"widths": [8, 8], "latent": 8}}, "hidden": [16, 16]},
     "convlstm": {"hidden": [6, 6], "kernels": [3, 3]},
 }
 GOLDEN = Path(__file__).parent / "golden_losses.json"

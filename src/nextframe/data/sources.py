@@ -252,6 +252,13 @@ class SourceClips(ClipSet):
         """Return the name of the source that clip `index` is cut from: its path below the data set."""
         return self.contents.members[int(self.tables[split].members[index])].name
 
+    def frame_ids(self, split: Split, indices: Indices) -> Indices:
+        """Return numbers of frames, (N, task.length); clips that share a frame of a source share its number."""
+        if self.config.fit == "random-crop":  # each clip has a crop of its own
+            return super().frame_ids(split, indices)
+        ends = np.cumsum([member.index.frames for member in self.contents.members])
+        return np.asarray(ends[self.tables[split].members[indices]][:, None] - 1 - self._numbers(split, indices))
+
     def order(self, split: Split, seed: int, epoch: int) -> Indices:
         """Return the order of `epoch`: clips near each other in a file come close together, batches mix files.
 

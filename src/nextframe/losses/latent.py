@@ -1,16 +1,18 @@
 """Losses of distributions: divergences of diagonal Gaussians and the likelihood of a mixture. All are in nats.
 
-Gaussians are given by their mean and the logarithm of their standard deviation, (..., D) each.
+Gaussians are given by their mean and the logarithm of their standard deviation, (..., D) each. Dimensions are summed;
+`reduction` says what becomes of the leading axes: "mean", "sum", or "none", which keeps them.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from nextframe.losses.pixel import Reduction, reduce
+Reduction = Literal["mean", "sum", "none"]
 
 
 def kl_standard_normal(mean: Tensor, log_sigma: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -19,7 +21,7 @@ def kl_standard_normal(mean: Tensor, log_sigma: Tensor, reduction: Reduction = "
     Kingma & Welling 2014: -1/2 sum(1 + 2 log sigma - mean^2 - sigma^2).
     """
     divergence = -0.5 * (1 + 2 * log_sigma - mean.square() - torch.exp(2 * log_sigma)).sum(-1)
-    return reduce(divergence, reduction)
+    return _reduce(divergence, reduction)
 
 
 def kl_normal(
@@ -29,13 +31,13 @@ def kl_normal(
     log_ratio = other_log_sigma - log_sigma
     scaled = (mean - other_mean) * torch.exp(-other_log_sigma)
     divergence = 0.5 * (torch.exp(-2 * log_ratio) + scaled.square() - 1) + log_ratio
-    return reduce(divergence.sum(-1), reduction)
+    return _reduce(divergence.sum(-1), reduction)
 
 
 def gaussian_nll(mean: Tensor, log_sigma: Tensor, target: Tensor, reduction: Reduction = "mean") -> Tensor:
     """Return -log N(target | mean, sigma^2), summed over D, then averaged (or summed) over all else."""
     scaled = (target - mean) * torch.exp(-log_sigma)
-    return reduce((0.5 * scaled.square() + log_sigma + 0.5 * math.log(2 * math.pi)).sum(-1), reduction)
+    return _reduce((0.5 * scaled.square() + log_sigma + 0.5 * math.log(2 * math.pi)).sum(-1), reduction)
 
 
 def mixture_nll(
@@ -56,10 +58,39 @@ def mixture_nll(
         log_sigma: (..., D, K).
         target: (..., D).
         floor: the smallest standard deviation; without one, a component on top of a target grows without end.
-        reduction: "mean" or "sum" over the leading axes; dimensions are summed.
+        reduction: over the leading axes.
     """
     log_sigma = log_sigma.clamp_min(math.log(floor))
     scaled = (target.unsqueeze(-1) - mean) * torch.exp(-log_sigma)
     log_density = -0.5 * scaled.square() - log_sigma - 0.5 * math.log(2 * math.pi)  # (..., D, K)
     log_likelihood = torch.logsumexp(torch.log_softmax(logits, dim=-1) + log_density, dim=-1)  # (..., D)
-    return reduce(-log_likelihood.sum(-1), reduction)
+    return _reduce(-log_likelihood.sum(-1), reduction)
+
+
+def diagonal_mixture_nll(
+    logits: Tensor,
+    mean: Tensor,
+    log_sigma: Tensor,
+    target: Tensor,
+    floor: float = 1e-3,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """Return the negative log likelihood of one mixture of K diagonal Gaussians over the whole target.
+
+    Args:
+        logits: (..., K), the mixture weights before their softmax.
+        mean: (..., K, D).
+        log_sigma: (..., K, D).
+        target: (..., D).
+        floor: the smallest standard deviation.
+        reduction: over the leading axes.
+    """
+    log_sigma = log_sigma.clamp_min(math.log(floor))
+    log_density = -gaussian_nll(mean, log_sigma, target.unsqueeze(-2), "none")  # (..., K)
+    return _reduce(-torch.logsumexp(torch.log_softmax(logits, dim=-1) + log_density, dim=-1), reduction)
+
+
+def _reduce(values: Tensor, reduction: Reduction) -> Tensor:
+    if reduction == "none":
+        return values
+    return values.mean() if reduction == "mean" else values.sum()

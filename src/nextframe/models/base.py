@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -85,12 +85,21 @@ class Prepare(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """Objectives that are trained together; stages follow one another. `share` is the part of the run's steps."""
+    """Objectives that are trained together; stages follow one another. `share` is the part of the run's steps.
+
+    `part` names the submodule that the stage trains, as "autoencoder"; a stage with one can be left out, its part
+    taken from another run. "" is the whole model.
+    """
 
     name: str
     objectives: list[Objective]
     prepare: Prepare | None = None
     share: float = 1.0
+    part: str = ""
+
+    def inside(self, part: str) -> Stage:
+        """Return this stage as one of a model that has this one as its submodule `part`."""
+        return replace(self, part=f"{part}.{self.part}" if self.part else part)
 
 
 class Predictor(nn.Module):

@@ -1,0 +1,139 @@
+"""Latents on disk: every frame that training clips are cut from is encoded once, and clips of latents are read back.
+
+The file is mapped and not loaded, and frames are encoded as they are read, so a long film needs no more memory than
+a short one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nextframe.core.clip import Clip, as_float
+from nextframe.data.clipset import ClipSet, Indices, Split
+
+LOG = logging.getLogger(__name__)
+Encode = Callable[[Tensor], Tensor]  # float frames (N, C, H, W) to latents (N, 2, D): mean and log deviation
+LOOK = 1024  # clips whose frames are looked up at a time
+READ = 16  # clips read at a time
+ENCODE = 256  # frames encoded at a time
+SAY_EVERY = 10.0  # seconds between lines
+
+
+class LatentClip(Clip):
+    """A clip whose frames are latents: context and target are (B, T, 2, 1, D) float, mean and log deviation."""
+
+
+class LatentClips(ClipSet):
+    """The training clips of another clip set as latents; `path` holds them by frame id, (rows, 2, D) float32."""
+
+    def __init__(self, clips: ClipSet, path: Path, count: int) -> None:
+        self.name, self.task, self.fps = clips.name, clips.task, clips.fps
+        self.clips, self.path, self._count = clips, path, count
+        self._rows = self._open()
+        self.frame_shape = (2, 1, int(self._rows.shape[2]))
+
+    def _open(self) -> NDArray[np.float32]:
+        rows: NDArray[np.float32] = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return rows
+
+    def count(self, split: Split) -> int:
+        """Return how many clips there are; only those of train were encoded."""
+        return self._count if split == "train" else 0
+
+    def read(self, split: Split, indices: Indices) -> Clip:
+        """Return clips `indices` of train, in that order."""
+        if split != "train":
+            raise ValueError("latents of train only are kept on disk")
+        rows = self._rows[self.clips.frame_ids("train", indices)]  # (B, T, 2, D)
+        latents = torch.from_numpy(np.ascontiguousarray(rows)).unsqueeze(3)
+        return LatentClip(latents[:, list(self.task.given)], latents[:, list(self.task.asked)])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the mapped file behind on the way to another process: it is opened there anew."""
+        return {name: value for name, value in self.__dict__.items() if name != "_rows"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._rows = self._open()
+
+
+def encode_clips(clips: ClipSet, folder: Path, key: str, encode: Encode, limit: int) -> LatentClips:
+    """Return the training clips of `clips` as latents, encoded into `folder`/KEY.npy unless that is there.
+
+    Args:
+        clips: what to encode; of an endless split the first `limit` clips.
+        folder: where the file is written, under a temporary name until it is whole.
+        key: says which encoder it was, so that another one's latents are never taken.
+        encode: the encoder; called without gradients.
+        limit: most clips of an endless split.
+    """
+    count = clips.count("train")
+    count = limit if count is None else count
+    path = folder / f"{key}-{count}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        _write(temporary, clips, count, encode)
+        os.replace(temporary, path)
+    return LatentClips(clips, path, count)
+
+
+def _write(path: Path, clips: ClipSet, count: int, encode: Encode) -> None:
+    started = said = time.monotonic()
+    total = 1 + max(int(ids.max()) for _, ids in _looked_up(clips, count))
+    rows: np.memmap[Any, np.dtype[np.float32]] | None = None
+    done = 0
+    for first, numbers, frames in _new_frames(clips, count, total):
+        with torch.no_grad():
+            latents = torch.cat([encode(as_float(part)).float().cpu() for part in torch.split(frames, ENCODE)])
+        if rows is None:
+            shape = (total, *latents.shape[1:])
+            rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        rows[numbers] = latents.numpy()
+        done += len(numbers)
+        if time.monotonic() - said > SAY_EVERY:
+            said = time.monotonic()
+            LOG.info("latents: %d frames encoded, clip %d of %d", done, first, count)
+    assert rows is not None  # a split without clips was refused before
+    rows.flush()
+    LOG.info("latents: %d frames encoded in %.0f s", done, time.monotonic() - started)
+
+
+def _looked_up(clips: ClipSet, count: int) -> Iterator[tuple[Indices, Indices]]:
+    """Yield clips and their frame ids (N, T), a bounded number at a time."""
+    for first in range(0, count, LOOK):
+        indices = np.arange(first, min(first + LOOK, count), dtype=np.int64)
+        yield indices, clips.frame_ids("train", indices)
+
+
+def _new_frames(clips: ClipSet, count: int, total: int) -> Iterator[tuple[int, Indices, Tensor]]:
+    """Yield (first clip, ids (N,), frames (N, C, H, W)) so that every id comes once; no clip is read for nothing."""
+    seen = np.zeros(total, dtype=bool)
+    for indices, ids in _looked_up(clips, count):
+        fresh = np.zeros(ids.shape, dtype=bool)
+        for row, clip_ids in enumerate(ids):
+            fresh[row] = ~seen[clip_ids]
+            seen[clip_ids] = True
+        wanted = np.flatnonzero(fresh.any(axis=1))
+        for first in range(0, len(wanted), READ):
+            part = wanted[first : first + READ]
+            frames = in_order(clips.read("train", indices[part]), clips)
+            yield int(indices[part[0]]), ids[part][fresh[part]], frames[torch.from_numpy(fresh[part])]
+
+
+def in_order(clip: Clip, clips: ClipSet) -> Tensor:
+    """Return a clip's frames (B, T, C, H, W) in the order of `frame_ids`: given and asked ones by their offsets."""
+    offsets = clips.task.given + clips.task.asked
+    if sorted(offsets) != list(range(clips.task.length)):
+        raise ValueError("latents are kept of tasks that use every frame of their span")
+    return clip.frames[:, np.argsort(offsets).tolist()]

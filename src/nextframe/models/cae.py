@@ -1,0 +1,152 @@
+"""CAE: system 1's convolutional autoencoder, built from a spec string, its decoder tied to its encoder."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from nextframe.core.clip import Clip
+from nextframe.losses.pixel import mse
+from nextframe.models.autoencoder import Autoencoder, AutoencoderConfig, glorot, some_frames
+from nextframe.models.base import ModelConfig, Objective, OptimizerDefaults, Stage
+from nextframe.models.cae_spec import Layer, parse_spec, shapes, split_after
+
+SHIFT = 0.5  # frames are in [-0.5, 0.5] inside, where tanh reaches
+LOG_SIGMA = math.log(0.1)  # what a latent without a spread of its own is said to have
+FILM_SPEC = "d-0.2,16-5,p-2,d-0.2,32-3,d-0.2,32-3,d-0.2,512"  # the one that the film chain of the public code uses
+
+
+class CAEConfig(AutoencoderConfig):
+    """Settings of `CAE`. The public training script's own spec is "d-0.2,16-5,d-0.2,32-3,d-0.2,64-3,8-1,d-0.2,256"."""
+
+    spec: str = FILM_SPEC
+    unpool: Literal["switches", "nearest"] = "switches"  # back to where each maximum was, or everywhere alike
+    frames: int = Field(8, ge=1)
+
+
+class CAE(Autoencoder):
+    """Each convolution and dense layer is linear, bias, tanh; the decoder goes back through the same weights.
+
+    "switches" needs the places of the maxima, so a latent that was predicted and not encoded decodes with "nearest".
+    """
+
+    Config: ClassVar[type[ModelConfig]] = CAEConfig
+    idea: ClassVar[str] = "A convolutional autoencoder from a spec string, its decoder tied to its encoder."
+    paper: ClassVar[str] = "tencia/video_predict (2016), train_cae"
+    config: CAEConfig
+
+    def __init__(self, config: CAEConfig) -> None:
+        super().__init__(config)
+        self.layers = parse_spec(config.spec)
+        self.shapes = [config.shape, *shapes(self.layers, config.shape)]
+        self.latent = math.prod(self.shapes[-1])
+        self.weights = nn.ModuleDict()  # of the encoder, used by the decoder too
+        self.back_biases = nn.ParameterDict()
+        for layer, before in zip(self.layers, self.shapes, strict=False):
+            if layer.kind in ("conv", "dense"):
+                self.weights[layer.name] = _weights(layer, before)
+                self.back_biases[layer.name] = nn.Parameter(torch.zeros(_bias_length(layer, before)))
+        glorot(self)
+        self._split = split_after(self.layers) if any(layer.kind == "conv" for layer in self.layers) else 0
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """The shape of the features: what the last convolution gives before its bias, (32, 26, 26) as published."""
+        return self.shapes[self._split]
+
+    def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the code (N, latent) and a constant log deviation of the same shape."""
+        code, _ = self._encode(frames)
+        return code, torch.full_like(code, LOG_SIGMA)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return frames (N, C, H, W); poolings are undone by repeating."""
+        return self._decode(latents, {}) + SHIFT
+
+    def reconstruct(self, frames: Tensor) -> Tensor:
+        """Return the decoder's picture of `frames`, poolings undone as the config says."""
+        return (self._decode(*self._encode(frames)) + SHIFT).clamp(0, 1)
+
+    def conv_features(self, frames: Tensor) -> Tensor:
+        """Return the features (N, C', H', W') of frames: the last convolution's output before bias and tanh."""
+        maps = frames - SHIFT
+        for layer in self.layers[: self._split - 1]:
+            maps = self._forward(layer, maps)[0]
+        layer = self.layers[self._split - 1]
+        return F.conv2d(maps, self._weight(layer))
+
+    def from_features(self, features: Tensor) -> Tensor:
+        """Return the frames (N, C, H, W) that the rest of the autoencoder makes of features."""
+        layer = self.layers[self._split - 1]
+        maps = (features + cast(Tensor, self.weights[layer.name].bias).view(-1, 1, 1)).tanh()
+        for layer in self.layers[self._split :]:
+            maps = self._forward(layer, maps)[0]
+        return self._decode(maps.flatten(1), {}) + SHIFT
+
+    def stages(self) -> list[Stage]:
+        """One stage: mean squared error, Adam at 1e-3 (the public code also bounds the gradient's norm by 10)."""
+        adam = OptimizerDefaults("adam", lr=1e-3)
+        return [Stage("cae", [Objective("mse", list(self.parameters()), self._loss, adam)])]
+
+    def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        frames = some_frames(clip, self.config.frames)
+        loss = mse(self._decode(*self._encode(frames)), frames - SHIFT)
+        return loss, {"mse": loss.detach()}
+
+    def _encode(self, frames: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the flat code and, by layer, the places of the maxima."""
+        maps, switches = frames - SHIFT, {}
+        for layer in self.layers:
+            maps, where = self._forward(layer, maps)
+            if where is not None and self.config.unpool == "switches":
+                switches[layer.name] = where
+        return maps.flatten(1), switches
+
+    def _forward(self, layer: Layer, maps: Tensor) -> tuple[Tensor, Tensor | None]:
+        if layer.kind == "dropout":
+            return F.dropout(maps, layer.rate, self.training), None
+        if layer.kind == "pool":
+            return F.max_pool2d(maps, layer.size, return_indices=True)
+        if layer.kind == "dense":
+            maps = maps.flatten(1)
+        linear: Tensor = self.weights[layer.name](maps)
+        return linear.tanh(), None
+
+    def _decode(self, code: Tensor, switches: dict[str, Tensor]) -> Tensor:
+        """Go back through the layers: (N, latent) to (N, C, H, W) in [-1, 1]."""
+        maps = code.reshape(-1, *self.shapes[-1])
+        for layer, before in zip(reversed(self.layers), reversed(self.shapes[:-1]), strict=True):
+            if layer.kind == "pool":
+                maps = _unpool(maps, before, layer, switches.get(layer.name))
+            elif layer.kind == "conv":
+                maps = F.conv_transpose2d(maps, self._weight(layer), self.back_biases[layer.name]).tanh()
+            elif layer.kind == "dense":
+                maps = F.linear(maps, self._weight(layer).T, self.back_biases[layer.name]).tanh()
+                maps = maps.reshape(-1, *before)
+        return maps
+
+    def _weight(self, layer: Layer) -> Tensor:
+        return cast(Tensor, self.weights[layer.name].weight)
+
+
+def _weights(layer: Layer, before: tuple[int, ...]) -> nn.Module:
+    if layer.kind == "conv":
+        return nn.Conv2d(before[0], layer.size, layer.kernel)
+    return nn.Linear(math.prod(before), layer.size)
+
+
+def _bias_length(layer: Layer, before: tuple[int, ...]) -> int:
+    """Return how many biases the way back has: one a channel, or one a unit of what a dense layer read."""
+    return before[0] if layer.kind == "conv" else math.prod(before)
+
+
+def _unpool(maps: Tensor, size: tuple[int, ...], layer: Layer, switches: Tensor | None) -> Tensor:
+    """Undo a pooling to (N, *size): into the places of the maxima, or by repeating each value."""
+    if switches is not None:
+        return F.max_unpool2d(maps, switches, [layer.size] * 2, output_size=list(size[1:]))
+    return F.interpolate(maps, size=size[1:], mode="nearest")

@@ -1,0 +1,214 @@
+"""Latent LSTM: encode each frame, predict the latents with an LSTM, decode."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from nextframe.core.clip import Clip
+from nextframe.data.latents import LatentClip, LatentClips, encode_clips
+from nextframe.models.autoencoder import Part, build_autoencoder, check_size
+from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Stage, StreamingPredictor
+from nextframe.models.latent_cell import CellState, PeepholeLayer
+from nextframe.models.latent_heads import HEADS, HeadName, HeadSettings
+
+AUTOENCODER = "autoencoder"  # the submodule's name, for --stage-from
+
+
+class LatentLSTMConfig(ModelConfig):
+    """Settings of `LatentLSTM`."""
+
+    channels: int = Field(1, ge=1)
+    frame_height: int = Field(64, ge=1)
+    frame_width: int = Field(64, ge=1)
+    autoencoder: Part = Part(name="vae")
+    hidden: tuple[int, ...] = Field((384, 384), min_length=1)  # units of each LSTM layer
+    dropout: float = Field(0.0, ge=0, lt=1)  # before each layer
+    weight_std: float | None = Field(None, gt=0)  # of all LSTM weights; None: by their size. The public code has 0.1
+    forget_bias: float = 1.0
+    gate_clip: float | None = Field(None, gt=0)  # bounds the gradient at the gates; the public code has 10
+    head: HeadName = "differences"
+    drift: float = Field(1.0, ge=0)  # head "differences": weight of the error after adding up
+    anchored: bool = True  # head "differences": the LSTM is given the latent too, not its changes alone
+    components: int = Field(5, ge=1)  # head "mixture"
+    per_dimension: bool = False  # head "mixture": a mixture for each number of the latent
+    sigma_floor: float = Field(0.05, gt=0)  # head "mixture": the smallest deviation
+    temperature: float | None = Field(None, ge=0)  # None: 1 for head "mixture", else 0, which draws nothing
+    feedback: bool = True  # in training, the asked frames are predicted from own predictions, as in use
+    sampler: Literal["carried", "restarted"] = "carried"  # restarted: the public code's fault, its state is lost
+    cache_clips: int = Field(10_000, ge=1)  # of an endless data set, encoded before the LSTM is trained
+    autoencoder_share: float = Field(0.5, gt=0, lt=1)  # of the run's steps
+    lr: float = Field(1e-3, gt=0)  # of the LSTM's stage
+
+
+@dataclass(frozen=True)
+class LatentState:
+    """What streaming carries: each layer's hidden and cell state, and the latest point (B, 1, 2, D)."""
+
+    layers: tuple[CellState, ...] | None = None
+    point: Tensor | None = None
+
+
+class LatentLSTM(StreamingPredictor):
+    """An autoencoder, trained first, and an LSTM over its latents. Predictions are fed back as latents.
+
+    The public code (tencia/video_predict) samples with a state that starts anew at every frame, so that each
+    fed-back frame is predicted from one frame alone; `sampler="restarted"` does the same.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = LatentLSTMConfig
+    idea: ClassVar[str] = "Encodes each frame into a few numbers, predicts those with an LSTM, and decodes."
+    paper: ClassVar[str] = "After tencia/video_predict (2016); mixtures: Graves 2013, Ha & Schmidhuber 2018"
+    config: LatentLSTMConfig
+
+    def __init__(self, config: LatentLSTMConfig) -> None:
+        super().__init__(config)
+        given = {name: getattr(config, name) for name in ("channels", "frame_height", "frame_width")}
+        self.autoencoder = build_autoencoder(config.autoencoder, given)
+        settings = HeadSettings(
+            self.autoencoder.latent,
+            config.hidden[-1],
+            config.components,
+            config.per_dimension,
+            config.sigma_floor,
+            config.drift,
+            config.anchored,
+        )
+        self.head = HEADS[config.head](settings)
+        widths = (self.head.reads, *config.hidden)
+        self.layers = nn.ModuleList(
+            PeepholeLayer(before, after, config.weight_std, config.forget_bias, config.gate_clip)
+            for before, after in pairwise(widths)
+        )
+
+    @property
+    def temperature(self) -> float:
+        """How much randomness sampling has: 0 none, 1 as learned."""
+        usual = 1.0 if self.config.head == "mixture" else 0.0
+        return usual if self.config.temperature is None else self.config.temperature
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """One frame size, any context from one frame on; draws futures above temperature 0."""
+        return Capabilities(
+            stochastic=self.head.stochastic and self.temperature > 0,
+            any_size=False,
+            channels=self.config.channels,
+            causal=True,
+        )
+
+    def points(self, frames: Tensor) -> Tensor:
+        """Return the latents (B, T, 2, D) of frames (B, T, C, H, W): mean and log deviation, not trained."""
+        self.autoencoder.eval()  # no dropout: what is predicted is what is decoded
+        with torch.no_grad():
+            mean, log_sigma = self.autoencoder.encode(frames.flatten(0, 1))
+        return torch.stack([mean, log_sigma], dim=1).float().reshape(*frames.shape[:2], 2, self.autoencoder.latent)
+
+    def decode(self, points: Tensor) -> Tensor:
+        """Return the frames (B, T, C, H, W) of points (B, T, 2, D)."""
+        frames = self.autoencoder.decode(points[:, :, 0].flatten(0, 1))
+        return frames.reshape(*points.shape[:2], *frames.shape[1:])
+
+    def advance(self, points: Tensor, state: LatentState) -> tuple[Tensor, LatentState]:
+        """Read points (B, T, 2, D), T >= 1; return the top layer's states (B, T, hidden) and the new state."""
+        maps, after = self.head.read(points, state.point), []
+        for index, layer in enumerate(self.layers):
+            maps = F.dropout(maps, self.config.dropout, self.training)
+            maps, last = layer(maps, state.layers[index] if state.layers else None)
+            after.append(last)
+        return maps, LatentState(tuple(after), points[:, -1:])
+
+    def prime(self, context: Tensor) -> LatentState:
+        """Read the context (B, T, C, H, W), T may be 0."""
+        check_size(context, self.autoencoder.config)
+        return self.advance(self.points(context), LatentState())[1] if context.shape[1] else LatentState()
+
+    def step(self, state: LatentState, frame: Tensor) -> tuple[Tensor, LatentState]:
+        """Read a frame (B, C, H, W); return the one predicted after it and the new state."""
+        point = self.points(frame.unsqueeze(1))
+        hidden, state = self.advance(point, state)
+        return self.decode(self.head.draw(hidden, point, self.temperature, None)).squeeze(1), state
+
+    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+        """Read the context, then feed latents back; no predicted frame is encoded again."""
+        state = self.prime(context[:, :-1])
+        start = self.points(context[:, -1:])
+        return self.decode(self.imagine(state, start, horizon, generator))
+
+    def imagine(
+        self, state: LatentState, point: Tensor, horizon: int, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the `horizon` points (B, horizon, 2, D) that follow `point` (B, 1, 2, D), each fed back."""
+        found = []
+        for _ in range(horizon):
+            hidden, state = self.advance(point, state)
+            point = self.head.draw(hidden, point, self.temperature, generator)
+            found.append(point)
+            if self.config.sampler == "restarted":
+                state = LatentState()
+        return torch.cat(found, dim=1)
+
+    def features(self, clip: Clip) -> Tensor:
+        """Return (B, hidden[-1]): the top layer's state after the context."""
+        check_size(clip.context, self.autoencoder.config)
+        with torch.no_grad():
+            return self.advance(self.points(clip.context), LatentState())[0][:, -1]
+
+    def stages(self) -> list[Stage]:
+        """Those of the autoencoder, then the LSTM on latents that were encoded once."""
+        first = [stage.inside(AUTOENCODER) for stage in self.autoencoder.stages()]
+        shares, own = sum(stage.share for stage in first), self.config.autoencoder_share
+        first = [replace(stage, share=stage.share / shares * own) for stage in first]
+        objective = Objective(
+            self.config.head,
+            [*self.layers.parameters(), *self.head.parameters()],
+            self._loss,
+            OptimizerDefaults("adam", lr=self.config.lr),
+        )
+        return [*first, Stage("lstm", [objective], self._prepare, share=1 - own)]
+
+    def _prepare(self, data: Any, folder: str) -> LatentClips:
+        """Encode the training clips, once for all runs of this folder."""
+
+        def encode(frames: Tensor) -> Tensor:
+            device = next(self.parameters()).device
+            return self.points(frames.to(device).unsqueeze(1)).squeeze(1)
+
+        return encode_clips(data, Path(folder) / "latents", self._fingerprint(), encode, self.config.cache_clips)
+
+    def _fingerprint(self) -> str:
+        """Return what changes with any weight of the encoder."""
+        digest = hashlib.sha256(self.autoencoder.config.model_dump_json().encode())
+        for name, value in sorted(self.autoencoder.state_dict().items()):
+            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the head's mean loss over every step; the asked frames' from own predictions with `feedback`."""
+        frames = clip.frames
+        points = frames.squeeze(3) if isinstance(clip, LatentClip) else self.points(frames)
+        forced = clip.context.shape[1] if self.config.feedback else points.shape[1] - 1
+        hidden, state = self.advance(points[:, :forced], LatentState())
+        losses = [self.head.loss(hidden, points[:, :forced], points[:, 1 : forced + 1], points[:, :forced])]
+        hidden, point = hidden[:, -1:], points[:, forced - 1 : forced]
+        truth = torch.split(points[:, forced:], 1, dim=1)
+        for now, following in pairwise(truth):
+            point = self._feed_back(hidden, point)
+            hidden, state = self.advance(point, state)
+            losses.append(self.head.loss(hidden, point, following, now))
+        each = torch.cat(losses, dim=1)  # (B, T - 1)
+        loss = each.mean()
+        return loss, {self.config.head: loss.detach(), "first_free": each[:, forced - 1].mean().detach()}
+
+    def _feed_back(self, hidden: Tensor, point: Tensor) -> Tensor:
+        """Return the next point as in use; no gradient goes through a draw."""
+        drawn = self.head.draw(hidden, point, self.temperature, None)
+        return drawn.detach() if self.temperature > 0 else drawn

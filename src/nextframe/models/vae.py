@@ -1,0 +1,124 @@
+"""VAE: a small modern variational autoencoder of frames, strided convolutions with group norm."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from nextframe.core.clip import Clip
+from nextframe.losses.latent import kl_standard_normal
+from nextframe.losses.pixel import bce_logits
+from nextframe.models.autoencoder import Autoencoder, AutoencoderConfig, sample, some_frames
+from nextframe.models.base import ModelConfig, Objective, OptimizerDefaults, Stage
+from nextframe.models.one_step import pad_to_multiple
+
+GROUP = 8  # channels of a group, of widths that it divides
+
+
+class VAEConfig(AutoencoderConfig):
+    """Settings of `VAE`."""
+
+    widths: tuple[int, ...] = Field((16, 32, 64, 128), min_length=1)  # channels after each halving
+    latent: int = Field(64, ge=1)  # numbers of a flat latent, or channels of a spatial one
+    layout: Literal["flat", "spatial"] = "flat"  # spatial: a map of latents, one at each place of the coarsest grid
+    likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
+    beta: float = Field(1.0, ge=0)  # weight of the divergence
+
+
+class VAE(Autoencoder):
+    """Halve the frame with every convolution, a latent, and back by transposed convolutions.
+
+    The Gaussian likelihood has one deviation for all pixels, the one that fits the batch best (the sigma-VAE of
+    Rybkin et al. 2021): the balance of picture and latent needs no setting.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = VAEConfig
+    idea: ClassVar[str] = "A small variational autoencoder of frames: strided convolutions each way, group norm."
+    paper: ClassVar[str] = (
+        "Kingma & Welling 2014, arXiv 1312.6114; deviation as in Rybkin et al. 2021, arXiv 2006.13202"
+    )
+    config: VAEConfig
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__(config)
+        self.factor = 2 ** len(config.widths)
+        grid = math.ceil(config.frame_height / self.factor), math.ceil(config.frame_width / self.factor)
+        widths = (config.channels + 2, *config.widths)  # two more for the places
+        self.encoder = nn.Sequential(*(down(a, b) for a, b in pairwise(widths)))
+        self.grid = (config.widths[-1], *grid)
+        flat = math.prod(self.grid)
+        if config.layout == "flat":
+            self.latent = config.latent
+            self.head: nn.Module = nn.Sequential(nn.Flatten(), nn.Linear(flat, 2 * config.latent))
+            self.start: nn.Module = nn.Sequential(nn.Linear(config.latent, flat), nn.Unflatten(1, self.grid))
+        else:
+            self.latent = config.latent * grid[0] * grid[1]
+            self.head = nn.Sequential(nn.Conv2d(config.widths[-1], 2 * config.latent, 1), nn.Flatten())
+            unfold = nn.Unflatten(1, (config.latent, *grid))
+            self.start = nn.Sequential(unfold, nn.Conv2d(config.latent, config.widths[-1], 3, padding=1))
+        back = config.widths[::-1]
+        self.decoder = nn.Sequential(_norm(back[0]), *(up(a, b) for a, b in pairwise(back)))
+        self.paint = nn.ConvTranspose2d(back[-1], config.channels, 4, stride=2, padding=1)
+
+    def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log deviation, (N, latent) each."""
+        padded = pad_to_multiple(frames.unsqueeze(1), self.factor).squeeze(1)
+        seen = torch.cat([padded - 0.5, places(padded)], dim=1).contiguous(memory_format=torch.channels_last)
+        mean, log_sigma = self.head(self.encoder(seen)).float().chunk(2, dim=1)
+        return mean, log_sigma.clamp(-6, 3)  # e^-6: far below what a latent can hold, far above where exp overflows
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return frames in [0, 1] for a Bernoulli likelihood, and near it for a Gaussian one."""
+        painted = self._paint(latents)
+        return painted.sigmoid() if self.config.likelihood == "bernoulli" else painted + 0.5
+
+    def stages(self) -> list[Stage]:
+        """One stage: minus the evidence lower bound, by AdamW."""
+        adamw = OptimizerDefaults("adamw", lr=2e-3, weight_decay=1e-4)
+        return [Stage("vae", [Objective("elbo", list(self.parameters()), self._loss, adamw)])]
+
+    def _paint(self, latents: Tensor) -> Tensor:
+        _, height, width = self.config.shape
+        maps = self.start(latents).contiguous(memory_format=torch.channels_last)
+        painted: Tensor = self.paint(self.decoder(maps))
+        return painted.float()[..., :height, :width]
+
+    def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        frames = some_frames(clip, self.config.frames)
+        mean, log_sigma = self.encode(frames)
+        painted = self._paint(sample(mean, log_sigma))
+        kl = kl_standard_normal(mean, log_sigma)
+        if self.config.likelihood == "bernoulli":
+            nats = bce_logits(painted, frames, "sum") / len(frames)
+        else:
+            error = F.mse_loss(painted + 0.5, frames)
+            nats = 0.5 * math.prod(self.config.shape) * ((error + 1e-6).log() + math.log(2 * math.pi) + 1)
+        return nats + self.config.beta * kl, {"nats": (nats + kl).detach(), "kl": kl.detach()}
+
+
+def places(frames: Tensor) -> Tensor:
+    """Return (N, 2, H, W): each pixel's row and column from -1 to 1."""
+    rows = torch.linspace(-1, 1, frames.shape[2], device=frames.device, dtype=frames.dtype)
+    columns = torch.linspace(-1, 1, frames.shape[3], device=frames.device, dtype=frames.dtype)
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(frames), -1, -1, -1)
+
+
+def down(before: int, after: int) -> nn.Module:
+    """Return a layer that halves H and W."""
+    return nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), _norm(after))
+
+
+def up(before: int, after: int) -> nn.Module:
+    """Return a layer that doubles H and W."""
+    return nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), _norm(after))
+
+
+def _norm(channels: int) -> nn.Module:
+    groups = channels // GROUP if channels % GROUP == 0 else 1
+    return nn.Sequential(nn.GroupNorm(groups, channels), nn.ReLU())
