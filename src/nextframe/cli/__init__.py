@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from nextframe.cli import app as app_verb
 from nextframe.cli import (
     benchmark,
     data,
@@ -21,6 +22,7 @@ from nextframe.cli import (
     prepare,
     quickstart,
     train,
+    transfer,
 )
 
 app = typer.Typer(
@@ -40,8 +42,10 @@ VERBS = (
     evaluate.evaluate,
     predict.predict,
     interpolate.interpolate,
+    transfer.transfer,
     benchmark.benchmark,
     leaderboard.leaderboard,
+    app_verb.app,
 )
 for verb in VERBS:
     app.command()(verb)

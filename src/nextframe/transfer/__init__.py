@@ -1,1 +1,8 @@
-"""Placeholder."""
+"""From what a model has learned to action classes: classifiers on encoders, label scarcity, percepts."""
+
+from nextframe.transfer.classifier import ClassifierConfig
+from nextframe.transfer.experiment import METHODS, TransferConfig, transfer
+from nextframe.transfer.plot import write_plot
+from nextframe.transfer.result import TransferResult, TransferRow
+
+__all__ = ["METHODS", "ClassifierConfig", "TransferConfig", "TransferResult", "TransferRow", "transfer", "write_plot"]

@@ -1,0 +1,148 @@
+"""The classifier of Srivastava et al. 2015: a softmax on the encoder after every frame, averaged over time and windows.
+
+Followed: section 4.3 of arXiv 1502.04681 and the authors' `lstm_classifier.py`: cross-entropy at every step; a video
+is classified by the mean over its 16-frame windows, at stride 8, of the mean over time of the softmax.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from nextframe.core.config import Config
+from nextframe.core.seeding import numpy_generator, seed_everything
+from nextframe.data.clipset import Indices
+from nextframe.training.schedule import cosine
+from nextframe.transfer.videos import Make, Videos
+
+EVAL_WINDOWS = 128  # at a time
+Probabilities = NDArray[np.float64]
+
+
+class ClassifierConfig(Config):
+    """How a classifier is trained; the same for every encoder that stands in one table."""
+
+    steps: int = Field(200, ge=1)
+    batch: int = Field(32, ge=1)  # windows
+    lr: float = Field(1e-3, gt=0)  # of Adam; the encoder's and the softmax's
+    weight_decay: float = Field(0.0, ge=0)
+    dropout: float = Field(0.0, ge=0, lt=1)  # of the encoder's outputs
+    grad_clip: float = Field(1.0, gt=0)
+    precision: Literal["auto", "32", "bf16"] = "auto"
+
+
+class Head(nn.Module):
+    """A softmax on standardised outputs: (B, S, D) to logits (B, S, classes)."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, outputs: Tensor, classes: int, dropout: float) -> None:
+        super().__init__()
+        flat = outputs.flatten(0, 1).float()
+        self.register_buffer("mean", flat.mean(0))
+        scale = flat.std(0, correction=0)
+        least = 0.1 * scale.square().mean().sqrt() + 1e-6  # a unit that hardly moves must not drown the others
+        self.register_buffer("scale", scale.clamp(min=float(least)))
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(flat.shape[1], classes)
+        nn.init.zeros_(self.linear.weight)  # every class is equally likely before the first step
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Return the logits at every step."""
+        standard = (outputs - self.mean) / self.scale
+        logits: Tensor = self.linear(self.dropout(standard))
+        return logits
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What a classifier is trained with: `inputs` gives a batch by window numbers, `key` decides its order."""
+
+    inputs: Make
+    config: ClassifierConfig
+    classes: int
+    key: tuple[int | str, ...]
+    bf16: bool = False
+
+
+def fit(encoder: nn.Module, videos: Videos, fitting: Fitting) -> nn.Module:
+    """Train `encoder` with a softmax on top, on the windows of `videos`, and return both as one module.
+
+    An encoder without parameters (`nn.Identity` on outputs that are kept) leaves the softmax alone to be trained.
+    """
+    windows, owners = videos.flat()
+    labels = torch.from_numpy(videos.labels[owners])
+    seed_everything(*fitting.key, "fit")
+    random = numpy_generator(*fitting.key, "windows")
+    first = random.permutation(len(windows))[:EVAL_WINDOWS]
+    outputs = _outputs(encoder, fitting.inputs(windows[first]))
+    head = Head(outputs, fitting.classes, fitting.config.dropout).to(outputs.device)
+    classifier = nn.Sequential(encoder, head).train()
+    parameters = [p for p in classifier.parameters() if p.requires_grad]
+    config = fitting.config
+    optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    for step, rows in enumerate(_batches(random, len(windows), config)):
+        for group in optimizer.param_groups:
+            group["lr"] = config.lr * cosine((step + 1) / (config.steps + 1))
+        loss = step_loss(_logits(classifier, fitting, windows[rows]), labels[rows].to(outputs.device))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(parameters, config.grad_clip)
+        optimizer.step()
+    return classifier.eval()
+
+
+def step_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean over windows and steps of the cross-entropy; logits (B, S, classes), labels (B,)."""
+    steps = logits.shape[1]
+    return F.cross_entropy(logits.flatten(0, 1).float(), labels.repeat_interleave(steps))
+
+
+@torch.no_grad()
+def predict(classifier: nn.Module, videos: Videos, fitting: Fitting) -> Probabilities:
+    """Return the class probabilities (V, classes) of videos: softmax averaged over steps, then over windows."""
+    classifier.eval()
+    windows, owners = videos.flat()
+    parts = []
+    for first in range(0, len(windows), EVAL_WINDOWS):
+        logits = _logits(classifier, fitting, windows[first : first + EVAL_WINDOWS])
+        parts.append(logits.float().softmax(-1).mean(1).cpu().numpy())
+    return mean_by_video(np.concatenate(parts), owners, len(videos))
+
+
+def mean_by_video(values: NDArray[np.floating], owners: Indices, videos: int) -> Probabilities:
+    """Return the mean (V, ...) of the rows of each video; `owners` (N,) says whose a row is."""
+    total = np.zeros((videos, *values.shape[1:]))
+    np.add.at(total, owners, values)
+    counts = np.bincount(owners, minlength=videos)
+    return np.asarray(total / counts[:, None])
+
+
+def _logits(classifier: nn.Module, fitting: Fitting, windows: Indices) -> Tensor:
+    inputs = fitting.inputs(windows)
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=fitting.bf16):
+        logits: Tensor = classifier(inputs)
+    return logits
+
+
+@torch.no_grad()
+def _outputs(encoder: nn.Module, inputs: Tensor) -> Tensor:
+    outputs: Tensor = encoder.eval()(inputs)
+    return outputs
+
+
+def _batches(random: np.random.Generator, count: int, config: ClassifierConfig) -> list[Indices]:
+    """Return the rows of every step: whole epochs, each in its own order."""
+    size = min(config.batch, count)
+    needed = config.steps * size
+    order = np.concatenate([random.permutation(count) for _ in range(-(-needed // count))])
+    return [order[step * size : (step + 1) * size] for step in range(config.steps)]

@@ -1,0 +1,119 @@
+"""One door to every model with features: an encoder of windows, with an output after each frame where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from nextframe.checkpoint import create_model, load_model, model_name, needs_training
+from nextframe.checkpoint.folder import find_model_folder, read_config
+from nextframe.core.clip import Clip
+from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
+from nextframe.core.seeding import seed_everything
+from nextframe.data import ClipSet
+from nextframe.models import MODELS
+from nextframe.models.base import Predictor
+from nextframe.training.recipe import ModelSection, model_fields
+
+
+@runtime_checkable
+class StepEncoder(Protocol):
+    """A model that can say what it has seen after every frame, not only after the last one."""
+
+    def step_features(self, frames: Tensor) -> Tensor:
+        """Return (B, T, D) for frames (B, T, C, H, W); the output at t has seen frames up to t."""
+        ...
+
+
+class Encoder(nn.Module):
+    """Windows (B, T, C, H, W) to outputs (B, S, D): after every frame where the model has them, else one, S = 1."""
+
+    def __init__(self, model: Predictor) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the outputs that a softmax is put on."""
+        if isinstance(self.model, StepEncoder):
+            return self.model.step_features(frames)
+        return self.features(frames)[:, None]
+
+    def features(self, frames: Tensor) -> Tensor:
+        """Return the model's features (B, D) of the windows, of their last frames where it takes fewer."""
+        can = self.model.capabilities
+        context = frames if can.max_context is None else frames[:, -can.max_context :]
+        return self.model.features(Clip(context, frames[:, -1:]))
+
+
+def open_encoder(spec: str, clips: ClipSet) -> Predictor:
+    """Return the model that `spec` means: a run or model folder, or a registered name (with random weights).
+
+    Raises:
+        UserError: an unknown name, a folder that cannot be read, a model without features, or one that does not take
+            the frames of `clips`; the line says which.
+    """
+    if Path(spec).exists() or "/" in spec:
+        model = load_model(spec)
+    elif spec in MODELS:
+        if not needs_training(spec):
+            raise NotSupportedError(f"'{spec}' is a baseline: it has no features to transfer")
+        model = fresh_model(ModelSection(name=spec), clips, 0)
+    else:
+        raise UnknownNameError("model or run folder", spec, MODELS)
+    _check(model, spec, clips)
+    return model
+
+
+def fresh_model(section: ModelSection, clips: ClipSet, *keys: int | str) -> Predictor:
+    """Return a new model with random weights that depend on `keys` alone."""
+    with torch.random.fork_rng():
+        seed_everything(*keys, "weights")
+        return create_model(section.name, **model_fields(section, clips)).eval()
+
+
+def like(model: Predictor, *keys: int | str) -> Predictor:
+    """Return a model of the same kind and size with random weights that depend on `keys` alone."""
+    with torch.random.fork_rng():
+        seed_everything(*keys, "weights")
+        return create_model(model_name(model), **model.config.model_dump()).eval()
+
+
+def trained_size(specs: Sequence[str]) -> tuple[tuple[int, int] | None, str | None]:
+    """Return (height, width) and colour that the first run folder of `specs` was trained on; None where none says."""
+    for spec in specs:
+        facts = training_facts(spec)
+        task = facts["task"] if facts else None
+        if isinstance(task, dict) and task.get("size"):
+            color = {1: "grey", 3: "rgb"}.get(task.get("channels") or 0)
+            return (int(task["size"][0]), int(task["size"][1])), color
+    return None, None
+
+
+def training_facts(spec: str) -> dict[str, Any] | None:
+    """Return what a model folder says about how its weights were made; None for a name (random weights)."""
+    if not Path(spec).exists():
+        return None
+    facts = read_config(find_model_folder(spec))
+    return {"model": facts["model"], "config": facts["config"], "task": facts["task"], **facts["training"]}
+
+
+@torch.no_grad()
+def _check(model: Predictor, spec: str, clips: ClipSet) -> None:
+    """Ask for the features of one black window, so that what does not fit is said before any work."""
+    channels, height, width = clips.frame_shape
+    takes = model.capabilities.channels
+    if takes is not None and takes != channels:
+        kind = "wide" if (height, width) == (1, 1) else "channels"
+        raise UserError(f"{spec} takes frames of {takes} channel(s), those of {clips.name} have {channels} ({kind})")
+    trained = model.trained
+    if not model.capabilities.any_size and trained is not None and trained.size not in (None, (height, width)):
+        assert trained.size is not None
+        sizes = f"{trained.size[0]}x{trained.size[1]}"
+        raise UserError(
+            f"{spec} takes frames of {sizes}, those of {clips.name} are {height}x{width}: give --size {sizes}"
+        )
+    Encoder(model)(torch.zeros(1, clips.task.length, channels, height, width))

@@ -1,0 +1,221 @@
+"""Label scarcity: how well encoders classify videos when 1, 2, 4, ... videos of each class have a label."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+from torch import nn
+
+from nextframe.core.config import Config
+from nextframe.core.device import resolve_device
+from nextframe.core.errors import NotSupportedError, UserError
+from nextframe.core.progress import ProgressBar
+from nextframe.data import ClipSet, DataConfig, open_data
+from nextframe.data.clipset import Indices
+from nextframe.evaluation.run_facts import run_facts
+from nextframe.models.base import Predictor
+from nextframe.training.devices import native_bf16
+from nextframe.transfer.classifier import ClassifierConfig, Fitting, Probabilities, fit, predict
+from nextframe.transfer.encoder import Encoder, like, open_encoder, training_facts
+from nextframe.transfer.probes import mean_features, probe, single_frame
+from nextframe.transfer.result import TransferResult, TransferRow
+from nextframe.transfer.videos import Kept, Make, Videos, draw_videos, labelled_videos, window_reader
+
+Method = Literal["fine-tuned", "frozen", "random", "probe", "single-frame"]
+METHODS: tuple[Method, ...] = ("fine-tuned", "frozen", "random", "probe", "single-frame")
+PRETRAINED: tuple[Method, ...] = ("fine-tuned", "frozen")  # that need weights which were trained
+
+
+class TransferConfig(Config):
+    """Which amounts of labels, how many draws, which methods; `split` val is for choosing settings."""
+
+    per_class: tuple[int | None, ...] = (1, 2, 4, 10, 20, 50, None)  # labelled videos of each class; None: all
+    draws: int = Field(10, ge=1)
+    methods: tuple[Method, ...] = METHODS
+    split: Literal["val", "test"] = "test"
+    window: int = Field(16, ge=2)  # frames
+    stride: int = Field(8, ge=1)  # frames from one window to the next
+    seed: int = 0
+    device: str = "auto"
+    classifier: ClassifierConfig = ClassifierConfig()
+
+    @field_validator("per_class")
+    @classmethod
+    def _some(cls, counts: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        if not counts or any(count is not None and count < 1 for count in counts):
+            raise ValueError("per_class are numbers from 1 on, or all")
+        return counts
+
+
+def transfer(
+    models: Sequence[str], data: DataConfig, config: TransferConfig | None = None, *, show: bool = True
+) -> TransferResult:
+    """Train classifiers on what `models` have learned, with few and many labelled videos, and measure them.
+
+    Args:
+        models: run or model folders, or registered names (random weights); all stand in one table.
+        data: which labelled videos; window, stride and colour are set from `config` and the models.
+        config: the experiment.
+        show: progress on a terminal, log lines elsewhere.
+
+    Raises:
+        UserError: data without classes, a model without features, or one that does not take these frames.
+    """
+    config, started = config or TransferConfig(), time.monotonic()
+    clips = open_windows(data, config)
+    opened = [(spec, open_encoder(spec, clips)) for spec in models]
+    bench = _Bench(clips, config)
+    jobs = bench.jobs(opened)
+    rows = []
+    with ProgressBar("transfer", show=show, unit="job") as bar:
+        for number, job in enumerate(jobs):
+            rows.append(job())
+            bar.say(number + 1, (number + 1) / len(jobs), str(rows[-1]))
+    settings = {
+        "transfer": config.model_dump(mode="json"),
+        "data": data.model_dump(mode="json"),
+        "classes": list(clips.classes),
+        "labelled": {split: len(videos) for split, videos in (("train", bench.train), (config.split, bench.test))},
+        "models": {spec: training_facts(spec) for spec in models},
+    }
+    return TransferResult(rows, settings, run_facts(None, config.seed, started))
+
+
+def open_windows(data: DataConfig, config: TransferConfig) -> ClipSet:
+    """Return the windows of the labelled videos that `data` names; a path stands for the data set `labelled`."""
+    from nextframe.data import DATASETS, is_path
+
+    options = {"clip_step": config.stride * data.stride, "eval_step": config.stride * data.stride, **data.options}
+    changed = {"context": config.window - 1, "horizon": 1, "gap": None}
+    if data.name not in DATASETS and is_path(data.name):
+        changed["name"], options["root"] = "labelled", data.name  # type: ignore[assignment]
+    values = data.model_copy(update={**changed, "options": options})
+    if values.name in DATASETS and values.name not in LABELLED:
+        raise UserError(f"data set '{values.name}' has no classes (those with classes: {', '.join(LABELLED)}, a path)")
+    return open_data(values)
+
+
+LABELLED = ("motion-digits", "labelled", "kth", "ucf101", "hmdb51", "percepts")
+
+
+class _Bench:
+    """The videos, what was computed of them, and the jobs of an experiment."""
+
+    def __init__(self, clips: ClipSet, config: TransferConfig) -> None:
+        self.clips, self.config, self.device = clips, config, resolve_device(config.device)
+        self.train, self.test = labelled_videos(clips, "train"), labelled_videos(clips, config.split)
+        self.classes = max(len(clips.classes), int(max(self.train.labels.max(), self.test.labels.max())) + 1)
+        self.read = {split: window_reader(clips, split, self.device) for split in ("train", config.split)}
+        precision = config.classifier.precision
+        self.bf16 = precision == "bf16" or (precision == "auto" and native_bf16(self.device))
+
+    def jobs(self, models: Sequence[tuple[str, Predictor]]) -> list[Callable[[], TransferRow]]:
+        """Return what there is to do, each a row: every method of every model, at every amount of labels."""
+        jobs: list[Callable[[], TransferRow]] = []
+        for spec, model in models:
+            trained = model.trained is not None
+            methods = [m for m in self.config.methods if trained or m not in PRETRAINED]
+            for method in methods:
+                if method != "single-frame":
+                    jobs += self._rows(_short(spec), method, self._method(method, model.to(self.device)))
+        if "single-frame" in self.config.methods:
+            jobs += self._rows("pixels", "single-frame", self._single_frame)
+        if not jobs:
+            raise NotSupportedError("nothing to do: fine-tuned and frozen need a trained model, a run folder")
+        return jobs
+
+    def _rows(self, name: str, method: Method, classify: Classify) -> list[Callable[[], TransferRow]]:
+        counts = self.amounts()
+        return [lambda count=count: self._row(name, method, count, classify) for count in counts]  # type: ignore[misc]
+
+    def amounts(self) -> list[int | None]:
+        """Return the amounts of labels, without those that mean all videos of every class but `None` itself."""
+        most = int(np.bincount(self.train.labels).max())
+        fewer = [count for count in self.config.per_class if count is not None and count < most]
+        return [*sorted(set(fewer)), *([None] if None in self.config.per_class or not fewer else [])]
+
+    def _row(self, name: str, method: Method, count: int | None, classify: Classify) -> TransferRow:
+        accuracies = []
+        started = time.monotonic()
+        for draw in range(self.config.draws):
+            chosen = draw_videos(self.train.labels, count, self.config.seed, draw)
+            found = classify(self.train.chosen(chosen), chosen, draw)
+            accuracies.append(float((found.argmax(1) == self.test.labels).mean()))
+        videos = len(draw_videos(self.train.labels, count, 0, 0))
+        return TransferRow(
+            name, method, self.clips.name, self.config.split, count, videos, accuracies, len(self.test),
+            round(time.monotonic() - started, 1),
+        )  # fmt: skip
+
+    def _fitting(self, read: Make, *key: int | str) -> Fitting:
+        return Fitting(read, self.config.classifier, self.classes, (self.config.seed, *key), self.bf16)
+
+    def _method(self, method: Method, model: Predictor) -> Classify:
+        """Return what classifies the test videos after seeing some train videos with labels."""
+        if method == "probe":
+            return self._probe(model)
+        if method == "frozen":
+            return self._frozen(model)
+
+        def classify(train: Videos, chosen: Indices, draw: int) -> Probabilities:
+            fresh = like(model, self.config.seed, draw) if method == "random" else copy.deepcopy(model)
+            fitting = self._fitting(self.read["train"], draw, len(chosen))
+            classifier = fit(Encoder(fresh.to(self.device).requires_grad_(True)), train, fitting)
+            return predict(classifier, self.test, self._fitting(self.read[self.config.split]))
+
+        return classify
+
+    def _kept(self, make: nn.Module | Callable[..., torch.Tensor], split: str) -> Make:
+        """Return what gives the outputs of a fixed encoder for windows of `split`, each computed once."""
+
+        @torch.no_grad()
+        def outputs(indices: Indices) -> torch.Tensor:
+            return make(self.read[split](indices)).float()
+
+        return Kept(_in_parts(outputs), self.clips.count(split) or 0)  # type: ignore[arg-type]
+
+    def _frozen(self, model: Predictor) -> Classify:
+        encoder = Encoder(model.eval())
+        kept = {split: self._kept(encoder, split) for split in ("train", self.config.split)}
+
+        def classify(train: Videos, chosen: Indices, draw: int) -> Probabilities:
+            classifier = fit(nn.Identity(), train, self._fitting(kept["train"], draw, len(chosen)))
+            return predict(classifier, self.test, self._fitting(kept[self.config.split]))
+
+        return classify
+
+    def _probe(self, model: Predictor) -> Classify:
+        features = Encoder(model.eval()).features
+        kept: dict[str, NDArray[np.float32]] = {}
+
+        def classify(train: Videos, chosen: Indices, draw: int) -> Probabilities:
+            for split, videos in (("train", self.train), (self.config.split, self.test)):
+                if split not in kept:
+                    kept[split] = mean_features(self._kept(features, split), videos)
+            return probe(kept["train"][chosen], train.labels, kept[self.config.split], self.classes)
+
+        return classify
+
+    def _single_frame(self, train: Videos, chosen: Indices, draw: int) -> Probabilities:
+        return single_frame(train, self.read["train"], self.test, self.read[self.config.split], self.classes)
+
+
+def _short(spec: str) -> str:
+    """Return the name of a model in the table: a folder's own, without where it lies."""
+    return Path(spec).name if Path(spec).exists() else spec
+
+
+Classify = Callable[[Videos, Indices, int], Probabilities]
+
+
+def _in_parts(make: Make, size: int = 64) -> Make:
+    """Return `make` asked for at most `size` windows at a time, to bound memory."""
+    return lambda indices: torch.cat([make(indices[first : first + size]) for first in range(0, len(indices), size)])

@@ -1,0 +1,325 @@
+"""Transfer: draws, averaging over steps and windows, seeding, frozen weights, baselines, results and the verb."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from nextframe.checkpoint import save_model
+from nextframe.cli import app
+from nextframe.core.clip import Clip
+from nextframe.core.errors import UserError
+from nextframe.data import DataConfig, open_data
+from nextframe.models import MODELS
+from nextframe.models.base import Capabilities, ModelConfig, Objective, Predictor, Stage, TrainedTask
+from nextframe.transfer import ClassifierConfig, TransferConfig, transfer
+from nextframe.transfer.classifier import Fitting, fit, predict, step_loss
+from nextframe.transfer.encoder import Encoder, like, open_encoder
+from nextframe.transfer.experiment import open_windows
+from nextframe.transfer.probes import probe
+from nextframe.transfer.result import TransferRow, apart, interval, read_rows
+from nextframe.transfer.videos import Kept, Videos, draw_videos, labelled_videos
+
+
+class ReaderConfig(ModelConfig):
+    channels: int = 1
+    frame_height: int = 32
+    frame_width: int = 32
+    hidden: int = 24
+
+
+class Reader(Predictor):
+    """A model with an encoder that has an output after every frame, as a user would write one."""
+
+    Config: ClassVar[type[ModelConfig]] = ReaderConfig
+    config: ReaderConfig
+
+    def __init__(self, config: ReaderConfig) -> None:
+        super().__init__(config)
+        self.encoder = nn.LSTM(config.channels * config.frame_height * config.frame_width, config.hidden)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(channels=self.config.channels, any_size=False)
+
+    def step_features(self, frames: Tensor) -> Tensor:
+        outputs, _ = self.encoder(frames.flatten(2).transpose(0, 1))
+        return outputs.transpose(0, 1)
+
+    def features(self, clip: Clip) -> Tensor:
+        return self.step_features(clip.context)[:, -1]
+
+    def stages(self) -> list[Stage]:
+        return [Stage("train", [Objective("none", list(self.parameters()), lambda clip: (clip.context.sum(), {}))])]
+
+
+@pytest.fixture(autouse=True)
+def _registered():
+    if "reader" not in MODELS:
+        MODELS.add("reader", Reader)
+    yield
+    MODELS.keep([name for name in MODELS if name != "reader"])
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A folder of a model that is said to be trained."""
+    torch.manual_seed(0)
+    task = TrainedTask(context=8, horizon=8, size=(32, 32), channels=1, data="motion-digits")
+    return str(save_model(Reader(ReaderConfig()), tmp_path / "seeded", task=task, training={"step": 7}))
+
+
+DIGITS = DataConfig(name="motion-digits", options={"train_videos": 48, "val_videos": 16, "test_videos": 24})
+
+
+def small(**fields) -> TransferConfig:
+    classifier = ClassifierConfig(steps=3, batch=8, precision="32")
+    return TransferConfig(**{"per_class": (1, 2, None), "draws": 2, "classifier": classifier, **fields})
+
+
+# --- videos and draws
+
+
+def test_a_video_has_all_its_windows_and_one_class():
+    videos = labelled_videos(open_windows(DIGITS, small()), "test")
+    assert len(videos) == 24
+    assert [own.tolist() for own in videos.windows[:2]] == [[0, 1, 2], [3, 4, 5]]
+    assert np.bincount(videos.labels).tolist() == [3] * 8
+    windows, owners = videos.chosen(np.array([1, 5])).flat()
+    assert windows.tolist() == [3, 4, 5, 15, 16, 17]
+    assert owners.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_draw_with_fewer_videos_begins_the_one_with_more():
+    labels = np.repeat(np.arange(3), [10, 5, 2])
+    few, more = draw_videos(labels, 1, 0, 4), draw_videos(labels, 4, 0, 4)
+    assert np.bincount(labels[few]).tolist() == [1, 1, 1]
+    assert np.bincount(labels[more]).tolist() == [4, 4, 2]  # the last class has no more
+    assert set(few) < set(more)
+    assert len(set(draw_videos(labels, None, 0, 4))) == 17
+    assert not np.array_equal(draw_videos(labels, 4, 0, 5), more)
+    assert np.array_equal(draw_videos(labels, 4, 0, 4), more)
+
+
+def test_data_without_classes_is_one_line():
+    with pytest.raises(UserError, match=r"'moving-digits' has no classes \(those with classes: motion-digits"):
+        open_windows(DataConfig(name="moving-digits"), small())
+    endless = open_data(DataConfig(name="motion-digits", options={"train_videos": None}))
+    with pytest.raises(UserError, match="the train split is endless"):
+        labelled_videos(endless, "train")
+
+
+@pytest.mark.parametrize("room", [2**20, 1])
+def test_what_is_kept_is_what_was_made(room):
+    asked: list[int] = []
+
+    def squares(indices):
+        asked.extend(indices.tolist())
+        return torch.from_numpy(indices**2)[:, None]
+
+    kept = Kept(squares, 10, room)
+    for indices in ([3, 1], [1, 4, 3], [9, 9, 0], [4, 3, 1]):
+        assert kept(np.array(indices)).flatten().tolist() == [index**2 for index in indices]
+    assert len(asked) == (11 if room == 1 else len({3, 1, 4, 9, 0}))
+
+
+# --- the classifier
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_every_step():
+    logits = torch.tensor([[[0.0, 0.0], [np.log(3.0), 0.0]]])  # after two frames: 1/2, then 3/4 for class 0
+    assert step_loss(logits, torch.tensor([0])).item() == pytest.approx(-(np.log(0.5) + np.log(0.75)) / 2)
+
+
+def test_a_video_is_the_mean_over_its_windows_of_the_mean_over_steps_of_the_softmax():
+    chances = torch.tensor([[[0.9, 0.1], [0.5, 0.5]], [[0.2, 0.8], [0.4, 0.6]], [[0.1, 0.9], [0.3, 0.7]]])
+    videos = Videos([np.array([0, 2]), np.array([1])], np.array([0, 1]))
+    fitting = Fitting(lambda indices: chances.log()[indices], ClassifierConfig(), 2, (0,))
+    found = predict(nn.Identity(), videos, fitting)
+    np.testing.assert_allclose(found, [[(0.9 + 0.5 + 0.1 + 0.3) / 4, 0.55], [0.3, 0.7]], rtol=1e-6)
+
+
+def test_the_classifier_learns_motion_that_its_encoder_can_see():
+    """Inputs whose class is the sign of a step: an LSTM must learn it, from its own random weights."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    steps = np.where(labels, 1.0, -1.0)[:, None] * np.arange(8) + generator.normal(size=(40, 1))
+    inputs = torch.tensor(steps, dtype=torch.float32)[..., None]
+    lstm = nn.LSTM(1, 8, batch_first=True)
+    encoder = nn.Module()
+    encoder.forward = lambda frames: lstm(frames)[0]
+    encoder.lstm = lstm
+    videos = Videos([np.array([index]) for index in range(40)], labels)
+    fitting = Fitting(lambda indices: inputs[indices], ClassifierConfig(steps=60, lr=1e-2), 2, (0,))
+    classifier = fit(encoder, videos.chosen(np.arange(20)), fitting)
+    found = predict(classifier, videos.chosen(np.arange(20, 40)), fitting)
+    assert (found.argmax(1) == labels[20:]).mean() >= 0.9
+
+
+def test_fitting_twice_gives_the_same_classifier():
+    clips = open_windows(DIGITS, small())
+    videos = labelled_videos(clips, "train").chosen(np.arange(8))
+    config = ClassifierConfig(steps=3, batch=8)
+    found = []
+    for _ in range(2):
+        model = like(open_encoder("reader", clips), 0, 5)
+        fitting = Fitting(lambda indices: clips.read("train", indices).frames / 255, config, 8, (0, 1))
+        found.append(predict(fit(Encoder(model), videos, fitting), videos, fitting))
+    assert np.array_equal(*found)
+
+
+def test_random_twins_have_the_size_but_not_the_weights(run):
+    clips = open_windows(DIGITS, small())
+    model = open_encoder(run, clips)
+    one, other, again = like(model, 0, 1), like(model, 0, 2), like(model, 0, 1)
+    assert one.config == model.config
+    assert torch.equal(one.encoder.weight_hh_l0, again.encoder.weight_hh_l0)
+    assert not torch.equal(one.encoder.weight_hh_l0, other.encoder.weight_hh_l0)
+    assert not torch.equal(one.encoder.weight_hh_l0, model.encoder.weight_hh_l0)
+
+
+# --- any model with features
+
+
+def test_an_encoder_of_steps_and_one_of_windows():
+    clips = open_windows(DIGITS, small())
+    frames = torch.rand(2, 16, 1, 32, 32)
+    assert Encoder(open_encoder("reader", clips))(frames).shape == (2, 16, 24)
+    convlstm = MODELS.get("convlstm")(MODELS.get("convlstm").Config(hidden=(4,), kernels=(3,)))
+    encoder = Encoder(convlstm.eval())
+    assert encoder(frames).shape == (2, 1, 4)
+    assert torch.equal(encoder(frames)[:, 0], convlstm.features(Clip(frames, frames[:, -1:])))
+
+
+@pytest.mark.parametrize(
+    ("spec", "line"),
+    [
+        ("copy-last", "'copy-last' is a baseline"),
+        ("convlst", "unknown model or run folder 'convlst'; did you mean 'convlstm'"),
+        ("runs/nowhere", "no such model or run folder"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_one_line(spec, line):
+    with pytest.raises(UserError, match=line):
+        open_encoder(spec, open_windows(DIGITS, small()))
+
+
+def test_frames_that_a_model_does_not_take_are_one_line(run):
+    with pytest.raises(UserError, match="takes frames of 1 channel"):
+        open_encoder(run, open_windows(DIGITS.model_copy(update={"color": "rgb"}), small()))
+    with pytest.raises(UserError, match="takes frames of 32x32, those of motion-digits are 40x40: give --size 32x32"):
+        open_encoder(run, open_windows(DIGITS.model_copy(update={"size": (40, 40)}), small()))
+
+
+# --- baselines
+
+
+def test_logistic_regression_on_features_that_separate():
+    train = np.array([[0.0, 1], [0.1, 1], [1, 0], [0.9, 0]], np.float32)
+    found = probe(train, np.array([0, 0, 2, 2]), np.array([[0.05, 0.9], [0.95, 0.1]], np.float32), 3)
+    assert found.argmax(1).tolist() == [0, 2]
+    assert not found[:, 1].any()  # a class without a video is never found
+    np.testing.assert_allclose(found.sum(1), 1)
+
+
+# --- experiments
+
+
+def test_every_method_stands_in_one_table(run):
+    found = transfer([run, "reader"], DIGITS, small(), show=False)
+    methods = [(row.model, row.method) for row in found.rows[::3]]
+    assert methods == [
+        ("seeded", "fine-tuned"),
+        ("seeded", "frozen"),
+        ("seeded", "random"),
+        ("seeded", "probe"),
+        ("reader", "random"),
+        ("reader", "probe"),
+        ("pixels", "single-frame"),
+    ]
+    assert [row.labelled for row in found.rows[:3]] == [8, 16, 48]
+    assert all(row.n == 24 and len(row.accuracies) == 2 for row in found.rows)
+    assert [gain["videos_per_class"] for gain in found.gains()] == [1, 2, "all"] * 2
+    assert found.settings["models"][run]["step"] == 7
+    assert "seeded" in found.table().columns[0]._cells
+
+
+def test_frozen_weights_stay_and_fine_tuned_ones_move(run):
+    """Frozen is a softmax on fixed outputs: its accuracies are those of the same softmax trained by hand."""
+    clips = open_windows(DIGITS, small())
+    found = transfer([run], DIGITS, small(methods=("frozen",), per_class=(2,)), show=False)
+    encoder = Encoder(open_encoder(run, clips))
+    read = {split: clips.read(split, np.arange(clips.count(split))).to("cpu").frames for split in ("train", "test")}
+    with torch.no_grad():
+        outputs = {split: torch.cat([encoder(part) for part in frames.split(64)]) for split, frames in read.items()}
+    train, test = labelled_videos(clips, "train"), labelled_videos(clips, "test")
+    for draw, accuracy in enumerate(found.rows[0].accuracies):
+        chosen = draw_videos(train.labels, 2, 0, draw)
+        fitting = Fitting(lambda indices: outputs["train"][indices], small().classifier, 8, (0, draw, len(chosen)))
+        head = fit(nn.Identity(), train.chosen(chosen), fitting)
+        fitting = Fitting(lambda indices: outputs["test"][indices], small().classifier, 8, (0,))
+        assert (predict(head, test, fitting).argmax(1) == test.labels).mean() == accuracy
+
+
+def test_the_same_seed_gives_the_same_rows(run):
+    config = small(methods=("fine-tuned", "random"), per_class=(1,))
+    one, other = (transfer([run], DIGITS, config, show=False) for _ in range(2))
+    assert [row.accuracies for row in one.rows] == [row.accuracies for row in other.rows]
+
+
+# --- results
+
+
+def row(accuracies, method="random") -> TransferRow:
+    return TransferRow("m", method, "d", "test", 1, 8, accuracies, 100, 1.0)
+
+
+def test_error_bars_are_students_interval_of_the_mean():
+    low, high = interval([0.1, 0.2, 0.3])  # sd 0.1, t of 2 degrees 4.30265: half is 4.30265 * 0.1 / sqrt(3)
+    assert (low, high) == pytest.approx((0.2 - 0.24841, 0.2 + 0.24841), abs=1e-4)
+    assert interval([0.5]) is None
+
+
+def test_error_bars_are_apart_only_where_they_do_not_touch():
+    assert apart(row([0.50, 0.52, 0.51], "frozen"), row([0.30, 0.32, 0.31]))
+    assert not apart(row([0.4, 0.6, 0.5], "frozen"), row([0.30, 0.32, 0.31]))
+    assert not apart(row([0.30, 0.32, 0.31], "frozen"), row([0.50, 0.52, 0.51]))
+
+
+def test_the_verb_writes_rows_and_a_plot(run, tmp_path):
+    out, plot = tmp_path / "t.json", tmp_path / "t.svg"
+    words = ["transfer", run, "--per-class", "1,all", "--draws", "2", "--steps", "2", "--methods", "frozen,probe"]
+    words += ["--set", "data.options.train_videos=16", "--set", "data.options.test_videos=8", "-q"]
+    done = CliRunner().invoke(app, [*words, "--json", str(out), "-o", str(plot)])
+    assert done.exit_code == 0, done.output
+    assert "accuracy on 8 test videos of motion-digits" in done.output
+    whole = json.loads(out.read_text())
+    assert whole["run"]["commit"]
+    assert [(r["method"], r["videos_per_class"]) for r in whole["rows"]] == [
+        (method, amount) for method in ("frozen", "probe") for amount in (1, "all")
+    ]
+    rows, _ = read_rows(out)
+    assert [round(r.mean, 5) for r in rows] == [r["mean"] for r in whole["rows"]]
+    assert plot.read_text().count("<svg") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--per-class", "1,0"], "write numbers from 1 on, or all"),
+        (["--methods", "finetuned"], "Input should be 'fine-tuned'"),
+        (["-o", "plot.pdf"], "a plot is a .png or .svg"),
+        (["--set", "model.hidden=3"], "write data.FIELD=VALUE"),
+        (["--data", "nowhere"], "unknown data set or path 'nowhere'"),
+    ],
+)
+def test_a_wrong_word_is_one_line(run, words, line):
+    done = CliRunner().invoke(app, ["transfer", run, *words, "-q"])
+    assert done.exit_code != 0
+    assert line in str(done.exception)
