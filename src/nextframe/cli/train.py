@@ -48,6 +48,10 @@ def train(
     workers: Annotated[int | None, typer.Option(help="Processes that read clips; the run is the same.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     devices: Annotated[int, typer.Option(help="How many devices, one process each.")] = 1,
+    stage_from: Annotated[
+        list[str] | None,
+        typer.Option("--stage-from", metavar="PART=RUN", help="Take a part, as autoencoder, from another run."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, exactly.")] = False,
     report: Annotated[bool, typer.Option(help="Write report.html: val split, with baselines.")] = True,
     setting: Set = None,
@@ -58,7 +62,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model or a recipe; the run folder holds all there is to know about it."""
-    from nextframe.training import load_recipe, override, parse_settings, read_metrics, read_recipe
+    from nextframe.training import load_recipe, override, parse_parts, parse_settings, read_metrics, read_recipe
     from nextframe.training import train as train_run
     from nextframe.training.report import report_validation
 
@@ -83,6 +87,8 @@ def train(
     }
     settings = data_settings(data, digits, context, horizon, size, stride, kind, root)
     settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
+    if stage_from:
+        settings["training.stage_from"] = parse_parts(stage_from)
     recipe = override(base, settings | parse_settings(setting or []))
     train_run(recipe, folder, resume=resume, devices=devices, show=not quiet)
     if json_file is not None:

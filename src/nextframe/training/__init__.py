@@ -2,6 +2,7 @@
 
 from nextframe.training.evaluation_data import evaluation_data
 from nextframe.training.logs import read_metrics
+from nextframe.training.parts import parse_parts
 from nextframe.training.recipe import (
     RECIPES,
     ModelSection,
@@ -23,6 +24,7 @@ __all__ = [
     "evaluation_data",
     "load_recipe",
     "override",
+    "parse_parts",
     "parse_settings",
     "read_metrics",
     "read_recipe",

@@ -53,6 +53,8 @@ class TrainingConfig(Config):
     early_stopping: int | None = Field(None, ge=1)  # validations without improvement before the run stops
     workers: int = Field(0, ge=0)
     device: str = "auto"
+    shares: dict[str, float] = Field(default_factory=dict)  # of the steps, by stage; None named: what the model says
+    stage_from: dict[str, str] = Field(default_factory=dict)  # {part: run folder}: not trained, taken from there
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainingConfig:

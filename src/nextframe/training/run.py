@@ -16,6 +16,7 @@ from nextframe.models.base import Predictor, TrainedTask, check_task
 from nextframe.training.checkpoints import load_state, save_state
 from nextframe.training.devices import make_fabric
 from nextframe.training.logs import MetricsFile
+from nextframe.training.parts import take_parts
 from nextframe.training.recipe import Recipe, model_fields, read_recipe
 from nextframe.training.samples import save_samples
 from nextframe.training.schedule import Patience
@@ -44,6 +45,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 
     seed_everything(recipe.training.seed, "weights")
     model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
     check_task(model, clips.task, recipe.model.name)
+    take_parts(model, recipe.training.stage_from)
     model.to(fabric.device)
     run = Run(recipe, folder, model, clips, fabric, show)
     _claim(recipe, folder)  # not before all settings have proved good: a mistake leaves nothing behind
@@ -131,6 +133,8 @@ class Run:
         picture = save_samples(self.model, self.clips, self.folder, self.trainer.step, self.fabric.device)
         if self.metrics and picture is not None:
             self.metrics.picture(self.trainer.step, "samples", picture)
+        if not self.trainer.in_last_stage:  # no model to keep yet, and its loss is another one
+            return False
         if self.config.keep == "best" and value < self.best:
             self._save_model()
         self.best = min(self.best, value)

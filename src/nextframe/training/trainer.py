@@ -7,14 +7,14 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
-from nextframe.core.errors import UserError
+from nextframe.core.errors import UnknownNameError, UserError
 from nextframe.core.seeding import derive_seed, seed_everything
 from nextframe.data import ClipSet
 from nextframe.models.base import Objective, Predictor, Stage
@@ -22,6 +22,7 @@ from nextframe.training.devices import average_gradients
 from nextframe.training.loader import Steps, training_batches
 from nextframe.training.logs import Window, not_finite
 from nextframe.training.optimizer import Average, build_optimizer, gradient_norm, set_rate
+from nextframe.training.parts import left_to_train
 from nextframe.training.recipe import TrainingConfig
 from nextframe.training.schedule import SCHEDULES, Patience
 
@@ -58,14 +59,30 @@ def spans(config: TrainingConfig, stages: list[Stage]) -> list[Span]:
     return [Span(end - start, None) for start, end in itertools.pairwise(edges)]
 
 
+def planned_stages(model: Predictor, config: TrainingConfig) -> list[Stage]:
+    """Return the stages that are to be trained, with the shares that `config` gives them.
+
+    Raises:
+        UserError: there is none, or a share of a stage that the model does not have.
+    """
+    stages = model.stages()
+    if not stages:
+        raise UserError("this model has nothing to train: it is a baseline")
+    for name in config.shares:
+        if name not in (names := [stage.name for stage in stages]):
+            raise UnknownNameError("stage", name, names)
+    left = left_to_train(stages, config.stage_from)
+    if not left:
+        raise UserError("every stage is taken from another run: nothing is left to train")
+    return [replace(stage, share=config.shares.get(stage.name, stage.share)) for stage in left]
+
+
 class Trainer:
     """Trains one model on one clip set, step by step; everything that a checkpoint needs is in `state_dict`."""
 
     def __init__(self, model: Predictor, clips: ClipSet, config: TrainingConfig, fabric: Any) -> None:
         self.model, self.clips, self.config, self.fabric = model, clips, config, fabric
-        self.stages = model.stages()
-        if not self.stages:
-            raise UserError("this model has nothing to train: it is a baseline")
+        self.stages = planned_stages(model, config)
         self.spans = spans(config, self.stages)
         self.average = Average(model, config.ema) if config.ema else None
         self.window = Window()
@@ -81,6 +98,11 @@ class Trainer:
     def stage(self) -> Stage:
         """The stage that is being trained."""
         return self.stages[self.stage_index]
+
+    @property
+    def in_last_stage(self) -> bool:
+        """Whether the stage that is being trained is the last: before, the model cannot predict yet."""
+        return self.stage_index == len(self.stages) - 1
 
     @property
     def progress(self) -> float:

@@ -1,0 +1,76 @@
+"""Parts of a model that come from another run, so that their stages are not trained again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from nextframe.checkpoint import load_model
+from nextframe.core.errors import UnknownNameError, UserError
+from nextframe.models.base import Predictor, Stage
+
+
+def left_to_train(stages: Sequence[Stage], taken: Mapping[str, str]) -> list[Stage]:
+    """Return the stages whose part, or a part around it, is not `taken` from elsewhere."""
+    return [stage for stage in stages if not any(_inside(stage.part, part) for part in taken)]
+
+
+def take_parts(model: Predictor, taken: Mapping[str, str]) -> None:
+    """Copy the weights of parts of `model` from other runs: `taken` is {part: run folder}.
+
+    A run gives its whole model where that is of the part's kind, else its own part of that name.
+
+    Raises:
+        UserError: no stage trains such a part, the run has nothing of that kind, or its settings differ.
+    """
+    parts = {part for stage in model.stages() for part in _with_parents(stage.part)}
+    for part, run in taken.items():
+        if part not in parts:
+            raise UnknownNameError("part", part, parts)
+        target, source = model.get_submodule(part), load_model(run)
+        found = source if type(source) is type(target) else _submodule(source, part)
+        if type(found) is not type(target):
+            raise UserError(f"{run} has no {type(target).__name__} to take as '{part}': it is a {_kind(source)}")
+        _check_settings(target, found, part, run)
+        target.load_state_dict(found.state_dict())
+
+
+def parse_parts(words: Sequence[str]) -> dict[str, str]:
+    """Turn ["autoencoder=runs/vae", ...] into {part: run}."""
+    parts = {}
+    for word in words:
+        part, equals, run = word.partition("=")
+        if not (part and equals and run):
+            raise UserError(f"--stage-from '{word}': write PART=RUN, for example autoencoder=runs/vae")
+        parts[part] = run
+    return parts
+
+
+def _inside(part: str, outer: str) -> bool:
+    return part == outer or part.startswith(f"{outer}.")
+
+
+def _with_parents(part: str) -> list[str]:
+    words = part.split(".") if part else []
+    return [".".join(words[:count]) for count in range(1, len(words) + 1)]
+
+
+def _submodule(model: Predictor, part: str) -> nn.Module | None:
+    try:
+        return model.get_submodule(part)
+    except AttributeError:
+        return None
+
+
+def _check_settings(target: nn.Module, found: nn.Module, part: str, run: str) -> None:
+    if not (isinstance(target, Predictor) and isinstance(found, Predictor)):
+        return  # load_state_dict compares names and shapes
+    wanted, has = target.config.model_dump(), found.config.model_dump()
+    for name, value in wanted.items():
+        if name != "frames" and has[name] != value:  # how many frames a step took says nothing of the weights
+            raise UserError(f"{run}: its '{name}' is {has[name]!r}, this model's {part} has {value!r}: set it alike")
+
+
+def _kind(model: Predictor) -> str:
+    return type(model).__name__
