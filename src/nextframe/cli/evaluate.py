@@ -40,6 +40,7 @@ def evaluate(
     digits: Digits = None,
     root: Root = None,
     batch: Annotated[int, typer.Option(min=1, help="Clips at a time.")] = 16,
+    samples: Annotated[int, typer.Option(min=1, help="Futures a clip, of a model that draws them.")] = 1,
     compat: Annotated[str | None, typer.Option(help="openstl: add that code's definitions beside ours.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained report to this file.")] = None,
     json_file: JsonFile = None,
@@ -66,6 +67,7 @@ def evaluate(
         seed=seed,
         device=device,
         examples=0 if html is None else 6,
+        samples=samples,
     )
     if json_file is not None:
         evaluation.write_json(json_file)

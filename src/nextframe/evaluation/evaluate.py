@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -27,6 +28,7 @@ from nextframe.data.clipset import SPLITS, Indices, Split
 from nextframe.evaluation.result import MOST_SOURCES, ZERO, Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.scores import Scores
+from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import METRICS, Metric, find_metric
 from nextframe.models.base import Predictor, check_request, check_task
 
@@ -52,6 +54,7 @@ def evaluate(
     examples: int = 0,
     name: str | None = None,
     command: str | None = None,
+    samples: int = 1,
 ) -> Evaluation:
     """Measure a model on a split: it predicts the whole horizon from the context alone, as in real use.
 
@@ -71,6 +74,8 @@ def evaluate(
         examples: how many clips to keep for pictures.
         name: what the rows call the model; None: its registered name.
         command: what was typed, for the record; None: this process's command line.
+        samples: futures that a model with randomness draws for each clip; of several there are rows for their mean
+            score, for the best of them and for their mean frame.
 
     Raises:
         UserError: an unknown name, an empty split, or clips that the model does not take.
@@ -83,6 +88,8 @@ def evaluate(
     first_clip = clip_set.read(split, indices[:1]).to("cpu")
     chosen = _metrics(metrics, compat, first_clip.context)
     runners, notes = _runners(net, name, baselines, clip_set, first_clip, where)
+    if samples > 1:
+        runners[name] = _sampler(net, name, samples)
     contest = Contest(runners, chosen, clip_set.task.horizon, where, seed)
     kept = _evenly(len(indices), min(examples, len(indices))).tolist()
     firsts = range(0, len(indices), batch)
@@ -96,7 +103,7 @@ def evaluate(
         clips=len(indices),
         context=clip_set.task.context,
         fps=clip_set.fps,
-        notes=[*_horizon_note(net, name, clip_set.task.horizon), *notes],
+        notes=[*_horizon_note(net, name, clip_set.task.horizon), *notes, *contest.spread_note()],
         examples=contest.examples,
     )
 
@@ -112,7 +119,8 @@ class Contest:
     seed: int
 
     def __post_init__(self) -> None:
-        self.scores = {(runner, metric.name): Scores() for metric in self.metrics for runner in self.runners}
+        self.scores: dict[tuple[str, str], Scores] = defaultdict(Scores)  # by row and metric
+        self.spread = Scores()  # of several futures
         self.examples: list[Example] = []
 
     def add(self, data: ClipSet, split: Split, indices: Indices, kept: list[int]) -> None:
@@ -122,12 +130,10 @@ class Contest:
         shown: dict[str, Tensor] = {}
         for runner, forecast in self.runners.items():
             generator = torch_generator(self.seed, "evaluate", int(indices[0]), device=self.device)
-            future = forecast(on_device.context, self.horizon, generator).float()
-            for metric in self.metrics:
-                measure = find_metric(metric.name, on_device.context).function
-                values = measure(future, on_device.target)  # (B, T)
-                self.scores[runner, metric.name].add(sources, values.double().cpu().numpy())
-            shown[runner] = as_uint8(future[kept]).cpu()
+            futures = forecast(on_device.context, self.horizon, generator).float()
+            futures = futures if futures.ndim == 6 else futures.unsqueeze(0)  # (S, B, T, C, H, W)
+            self._score(runner, futures, on_device, sources)
+            shown[runner] = as_uint8(futures[0, kept]).cpu()
         for place, position in enumerate(kept):
             predictions = {runner: future[place] for runner, future in shown.items()}
             self.examples.append(
@@ -139,11 +145,27 @@ class Contest:
                 )
             )
 
+    def _score(self, runner: str, futures: Tensor, clip: Clip, sources: list[str]) -> None:
+        for metric in self.metrics:
+            measure = find_metric(metric.name, clip.context).function
+            for row, values in score_samples(runner, futures, clip.target, measure, metric.better).items():
+                self.scores[row, metric.name].add(sources, values.double().cpu().numpy())
+        if len(futures) > 1:
+            self.spread.add(sources, differences(futures).double().cpu().numpy())
+
+    def spread_note(self) -> list[str]:
+        """Return a line that says how far several futures are apart, where there were several."""
+        if not self.spread.sums:
+            return []
+        found = self.spread.summary()
+        last = found.per_step[-1]
+        return [f"two futures of one clip differ by {found.mean:.3g} (mean squared), {last:.3g} at the last step"]
+
     def rows(self, data: str, split: str) -> list[Row]:
-        """Return a row for each metric and runner."""
+        """Return a row for each metric and runner, and of several futures one for each way to score them."""
         rows = []
         for metric in self.metrics:
-            for runner in self.runners:
+            for runner in dict.fromkeys(row for row, _ in self.scores):
                 found = self.scores[runner, metric.name].summary()
                 by_name = found.per_source if found.n <= MOST_SOURCES else {}
                 about = (metric.name, metric.definition, metric.unit, metric.better)
@@ -211,6 +233,14 @@ def _runners(
 def _forecaster(net: Predictor, device: str) -> Forecaster:
     net = net.to(device).eval()
     return lambda context, horizon, generator: net.predict(context, horizon, generator=generator)
+
+
+def _sampler(net: Predictor, name: str, samples: int) -> Forecaster:
+    """Return a forecaster of several futures (S, B, T, C, H, W); of one, where the model has no randomness."""
+    if not net.capabilities.stochastic:
+        LOG.warning("%s has no randomness: one future is measured instead of %d", name, samples)
+        samples = 1
+    return lambda context, horizon, generator: net.predict(context, horizon, samples=samples, generator=generator)
 
 
 def _zero(context: Tensor, horizon: int, generator: torch.Generator) -> Tensor:

@@ -81,6 +81,7 @@ def _sprites(evaluation: Evaluation, examples: Sequence[Example]) -> list[Any]:
     """Return the frames of the model and of the best baseline: of the best but zero, which is nothing to look at."""
     ranked = [row.model for row in evaluation.ranked(evaluation.metrics[0])]
     others = [name for name in ranked if name not in (evaluation.model, ZERO)]
+    others = [name for name in others if examples and name in examples[0].predictions]  # not "(best of k)"
     return [make_sprite(example, [evaluation.model, *others[:1]]) for example in examples]
 
 

@@ -93,8 +93,9 @@ class Evaluation:
         return sorted(rows, key=lambda row: row.mean, reverse=rows[0].better == "higher")
 
     def best_baseline(self, metric: str) -> Row | None:
-        """Return the best row of `metric` that is not the model's; None where it stands alone."""
-        others = [row for row in self.ranked(metric) if row.model != self.model]
+        """Return the best row of `metric` that is not the model's, of one or more samples; None if there is none."""
+        own = f"{self.model} ("  # best of, mean of
+        others = [r for r in self.ranked(metric) if r.model != self.model and not r.model.startswith(own)]
         return others[0] if others else None
 
     def as_json(self) -> dict[str, Any]:
