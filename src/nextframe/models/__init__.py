@@ -26,5 +26,6 @@ MODELS.add("cae", "nextframe.models.cae:CAE")
 MODELS.add("deconv", "nextframe.models.deconv:Deconv")
 MODELS.add("vae-on-features", "nextframe.models.vae_on_features:VAEOnFeatures")
 MODELS.add("latent-lstm", "nextframe.models.latent_lstm:LatentLSTM")
+MODELS.add("composite-lstm", "nextframe.models.composite_lstm:CompositeLSTM")
 
 add_entry_points(MODELS)
