@@ -201,3 +201,8 @@ RECIPES.add("mathieu-chainer", "nextframe.training.recipes.mathieu:MATHIEU_CHAIN
 RECIPES.add("mathieu-tf", "nextframe.training.recipes.mathieu:MATHIEU_TF")
 RECIPES.add("mathieu-paper", "nextframe.training.recipes.mathieu:MATHIEU_PAPER")
 RECIPES.add("multiscale-gan-small", "nextframe.training.recipes.mathieu:MULTISCALE_GAN_SMALL")
+RECIPES.add("mnist-latent", "nextframe.training.recipes.latent:MNIST_LATENT")
+RECIPES.add("mnist-latent-original", "nextframe.training.recipes.latent:MNIST_LATENT_ORIGINAL")
+RECIPES.add("film-latent", "nextframe.training.recipes.latent:FILM_LATENT")
+RECIPES.add("film-latent-small", "nextframe.training.recipes.latent:FILM_LATENT_SMALL")
+RECIPES.add("film-latent-original", "nextframe.training.recipes.latent:FILM_LATENT_ORIGINAL")

@@ -1,0 +1,127 @@
+"""System 1: prediction in a latent space (tencia/video_predict, 2016), and the same idea for a small computer.
+
+`mnist-latent` and `film-latent` are ours: small enough for a CPU, the state carried through sampling, training on own
+predictions. The film chain is the original's, image -> features -> latent -> features -> image; `film-latent-small`
+has one small VAE in its place. The `-original` recipes have the public code's numbers and its faults, one aside: its
+LSTM windows run over the ends of sequences, and its four samples of an image are four times the same.
+
+Epochs of the original are steps here: 10,000 digit sequences of 30 frames, a tenth of them for test; for a film, whose
+length is nowhere said, 100,000 frames.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nextframe.data import DataConfig
+from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
+
+ADDITIVE = {"motion": "additive"}  # the original's own digits: 2 to 6 pixels a frame, brightness added up
+
+MNIST_LATENT = Recipe(
+    model=ModelSection(
+        name="latent-lstm",
+        fields={"autoencoder": {"name": "vae", "fields": {"latent": 64}}, "hidden": [384, 384]},
+    ),
+    data=DataConfig(name="moving-digits", context=10, horizon=20, size=(64, 64), options=ADDITIVE),
+    training=TrainingConfig(
+        steps=5000,
+        batch=32,
+        grad_clip=1.0,
+        keep="last",
+        shares={"vae": 0.6, "lstm": 0.4},
+        val_every=1000,
+        checkpoint_every=500,
+    ),
+)
+
+ORIGINAL_LSTM: dict[str, Any] = {
+    "hidden": [1024, 1024],
+    "dropout": 0.3,
+    "weight_std": 0.1,
+    "forget_bias": 0.0,
+    "gate_clip": 10.0,
+    "head": "kl",
+    "feedback": False,
+    "sampler": "restarted",
+    "lr": 1e-4,
+}
+
+MNIST_LATENT_ORIGINAL = Recipe(
+    model=ModelSection(
+        name="latent-lstm",
+        fields={"autoencoder": {"name": "vcae", "fields": {"shared_output": False}}, **ORIGINAL_LSTM},
+    ),
+    data=DataConfig(name="moving-digits", context=30, horizon=1, size=(64, 64), options=ADDITIVE),
+    training=TrainingConfig(
+        steps=12 * 2109 + 68,
+        batch=128,
+        schedule="constant",
+        keep="last",
+        shares={"vcae": 12 * 2109, "lstm": 68},
+        val_every=2109,
+        checkpoint_every=500,
+    ),
+)
+
+FILM = DataConfig(name="mspacman", context=10, horizon=10, stride=3, size=(64, 64), color="rgb")
+
+FILM_LATENT = Recipe(
+    model=ModelSection(
+        name="latent-lstm",
+        fields={
+            "autoencoder": {
+                "name": "vae-on-features",
+                "fields": {"latent": 128, "hidden": 256, "bounded": False, "lr": 1e-3, "frames": 32, "cae_frames": 16},
+            },
+            "hidden": [384, 384],
+        },
+    ),
+    data=FILM,
+    training=TrainingConfig(
+        steps=2800,
+        batch=16,
+        grad_clip=10.0,
+        keep="last",
+        shares={"cae": 600, "vae-on-features": 600, "deconv": 600, "lstm": 1000},
+        val_every=700,
+        val_clips=32,
+        checkpoint_every=200,
+    ),
+)
+
+FILM_LATENT_SMALL = Recipe(
+    model=ModelSection(
+        name="latent-lstm",
+        fields={"autoencoder": {"name": "vae", "fields": {"latent": 128, "frames": 64}}, "hidden": [384, 384]},
+    ),
+    data=FILM,
+    training=TrainingConfig(
+        steps=3500,
+        batch=16,
+        grad_clip=1.0,
+        keep="last",
+        shares={"vae": 0.7, "lstm": 0.3},
+        val_every=700,
+        val_clips=32,
+        checkpoint_every=500,
+    ),
+)
+
+FILM_LATENT_ORIGINAL = Recipe(
+    model=ModelSection(
+        name="latent-lstm",
+        fields={"autoencoder": {"name": "vae-on-features"}, **ORIGINAL_LSTM},
+    ),
+    data=FILM.model_copy(update={"context": 30, "horizon": 1}),
+    training=TrainingConfig(
+        steps=125_000 + 7_812 + 7_812 + 269,
+        batch=16,
+        schedule="constant",
+        grad_clip=10.0,
+        keep="last",
+        shares={"cae": 125_000, "vae-on-features": 7_812, "deconv": 7_812, "lstm": 269},
+        val_every=12_500,
+        checkpoint_every=500,
+    ),
+)
