@@ -1,0 +1,156 @@
+"""Pictures of a latent space: what it keeps of frames, what lies between two, what its numbers mean, its futures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nextframe.checkpoint import resolve_model
+from nextframe.core.clip import Clip, as_float
+from nextframe.core.errors import NotSupportedError, UserError
+from nextframe.core.seeding import torch_generator
+from nextframe.data import ClipSet
+from nextframe.data.clipset import Split
+from nextframe.data.writer import write_video
+from nextframe.models.autoencoder import Autoencoder
+from nextframe.models.base import Predictor
+from nextframe.models.latent_lstm import LatentLSTM, LatentState
+from nextframe.prediction.pictures import CONTEXT, PREDICTED, TRUTH, Rgb, enlarge, framed, label, panel_size, surround
+
+SHOWN = 10  # frames of a sheet, columns of the others
+NUMBERS = 8  # rows of a traversal: the numbers of a latent that differ most between frames
+REACH = 2.0  # of a traversal, in deviations of the number
+SECONDS = 0.1  # a frame of the animation
+
+
+def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: Path, seed: int = 0) -> list[Path]:
+    """Write pictures of a model's latent space to `folder` and return their paths.
+
+    reconstructions.png (frames above what the latent keeps of them), interpolation.png and traversal.png; of a
+    latent predictor primed.gif too: truth beside one-step predictions in the context, then free ones.
+
+    Args:
+        model: a run or model folder, or a model.
+        clips: what to draw them from; context and horizon say how many primed and free frames there are.
+        split: of the clips.
+        folder: where; it is made.
+        seed: of a model with randomness.
+
+    Raises:
+        UserError: a model without a latent space, or a split without clips.
+    """
+    net = resolve_model(model).eval()
+    count = clips.count(split)
+    if count == 0:
+        raise UserError(f"{clips.name}: the {split} split has no clips")
+    shown = min(SHOWN, count or SHOWN)
+    clip = clips.read(split, np.arange(shown, dtype=np.int64)).to("cpu")
+    encoder = autoencoder_of(net)
+    frames = clip.frames[:, -1]
+    pictures = {
+        "reconstructions.png": reconstruction_sheet(encoder, frames),
+        "interpolation.png": interpolation(encoder, frames[:2]),
+        "traversal.png": traversal(encoder, clip.frames.flatten(0, 1)),
+    }
+    paths = []
+    for name, picture in pictures.items():
+        write_video(folder / name, picture.unsqueeze(0), fps=1.0)
+        paths.append(folder / name)
+    if isinstance(net, LatentLSTM):
+        write_video(folder / "primed.gif", primed_animation(net, clip[:1], seed), fps=1 / SECONDS)
+        paths.append(folder / "primed.gif")
+    return paths
+
+
+def autoencoder_of(model: Predictor) -> Autoencoder:
+    """Return the autoencoder that `model` is or has; NotSupportedError where there is none."""
+    if isinstance(model, LatentLSTM):
+        return model.autoencoder
+    if isinstance(model, Autoencoder):
+        return model
+    raise NotSupportedError(f"{type(model).__name__} has no latent space to draw")
+
+
+@torch.no_grad()
+def reconstruction_sheet(encoder: Autoencoder, frames: Tensor) -> Tensor:
+    """Return (3, H', W') uint8: `frames` (N, C, H, W) above their reconstructions."""
+    return grid([("truth", frames, TRUTH), ("decoded", encoder.reconstruct(frames), PREDICTED)])
+
+
+@torch.no_grad()
+def interpolation(encoder: Autoencoder, ends: Tensor, steps: int = SHOWN) -> Tensor:
+    """Return (3, H', W') uint8: frames decoded from a straight line between two latents, and the frames mixed.
+
+    Args:
+        encoder: an autoencoder.
+        ends: (2, C, H, W), the first and the last frame.
+        steps: frames on the line, both ends among them.
+    """
+    mean, _ = encoder.encode(ends)
+    weight = torch.linspace(0, 1, steps).unsqueeze(1)
+    line = encoder.decode(torch.lerp(mean[:1], mean[-1:], weight)).clamp(0, 1)
+    mixed = torch.lerp(ends[:1], ends[-1:], weight.view(-1, 1, 1, 1))
+    return grid([("latent", line, PREDICTED), ("pixels", mixed, CONTEXT)])
+
+
+@torch.no_grad()
+def traversal(encoder: Autoencoder, frames: Tensor, steps: int = SHOWN) -> Tensor:
+    """Return (3, H', W') uint8: the first of `frames` (N, C, H, W) with one number of its latent moved, a row each.
+
+    The numbers that differ most between the frames are moved, from -2 to +2 of their deviations.
+    """
+    mean, _ = encoder.encode(frames)
+    spread = mean.std(0)
+    rows = []
+    for number in spread.argsort(descending=True)[:NUMBERS].tolist():
+        moved = mean[:1].repeat(steps, 1)
+        moved[:, number] += torch.linspace(-REACH, REACH, steps) * spread[number]
+        rows.append((f"z{number}", encoder.decode(moved).clamp(0, 1), PREDICTED))
+    return grid(rows)
+
+
+@torch.no_grad()
+def primed_prediction(model: LatentLSTM, clip: Clip, seed: int = 0) -> Tensor:
+    """Return (B, T, C, H, W) in [0, 1]: one-step predictions in the context, then the model's free ones.
+
+    The first frame is its own reconstruction, because nothing comes before it; frame t of the context is predicted
+    from those before t, as in the public code.
+    """
+    points = model.points(clip.context)
+    hidden, state = model.advance(points[:, :-1], LatentState()) if points.shape[1] > 1 else (None, LatentState())
+    parts = [points[:, :1]]
+    generator = torch_generator(seed, "latents")
+    if hidden is not None:
+        steps = zip(torch.split(hidden, 1, dim=1), torch.split(points, 1, dim=1), strict=False)
+        parts += [model.head.draw(above, point, 0.0, None) for above, point in steps]
+    parts.append(model.imagine(state, points[:, -1:], clip.horizon, generator))
+    return model.decode(torch.cat(parts, dim=1)).clamp(0, 1)
+
+
+def primed_animation(model: LatentLSTM, clip: Clip, seed: int = 0) -> Tensor:
+    """Return a clip (T, 3, H', W') uint8 of the first of `clip`: truth left, predictions right, context first."""
+    predicted, truth = primed_prediction(model, clip, seed)[0], as_float(clip.frames[0])
+    given = clip.context.shape[1]
+    size = panel_size(truth, low=192, high=256)
+    panels = []
+    for name, frames, color in (("truth", truth, TRUTH), ("predicted", predicted, PREDICTED)):
+        shown = enlarge(frames, size)
+        bordered = torch.cat([framed(shown[:given], CONTEXT), framed(shown[given:], color)])
+        words = [f"{name}: {'primed' if t < given else 'free'} {t + 1}" for t in range(len(frames))]
+        captions = torch.stack([label(text, bordered.shape[3], 20) for text in words])
+        panels.append(torch.cat([captions, bordered], dim=2))
+    return surround(torch.cat(panels, dim=3))
+
+
+def grid(rows: list[tuple[str, Tensor, Rgb]]) -> Tensor:
+    """Return (3, H', W') uint8: rows of frames (N, C, H, W) under one another, each with its name before it."""
+    size = panel_size(rows[0][1], low=64, high=128)
+    strips = []
+    for name, frames, color in rows:
+        cells = framed(enlarge(frames, size), color)  # (N, 3, h, w)
+        strip = cells.permute(1, 2, 0, 3).flatten(2)  # (3, h, N * w)
+        strips.append(torch.cat([label(name, 72, strip.shape[1]), strip], dim=2))
+    return surround(torch.cat(strips, dim=1))

@@ -1,0 +1,309 @@
+"""System 1: autoencoders, the LSTM over latents, its heads, its sampling and its cache of latents."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nextframe.checkpoint import create_model
+from nextframe.core.clip import Clip
+from nextframe.core.errors import UserError
+from nextframe.core.seeding import torch_generator
+from nextframe.losses.latent import diagonal_mixture_nll, gaussian_nll
+from nextframe.models.autoencoder import Autoencoder
+from nextframe.models.cae_spec import parse_spec
+from nextframe.models.latent_cell import PeepholeLayer
+from nextframe.models.latent_heads import HEADS, HeadSettings
+from nextframe.models.latent_lstm import LatentLSTM, LatentState
+from nextframe.training import load_recipe
+
+FILM_SPEC = "d-0.2,16-5,p-2,d-0.2,32-3,d-0.2,32-3,d-0.2,512"
+SMALL_VAE = {"name": "vae", "fields": {"widths": [8, 8], "latent": 6}}
+
+
+def on_paper(name: str, **fields: Any) -> torch.nn.Module:
+    """A model without numbers in it: for counting, however big it is."""
+    with torch.device("meta"):
+        return create_model(name, **fields)
+
+
+def count(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def small(seed: int = 0, **fields: Any) -> LatentLSTM:
+    torch.manual_seed(seed)
+    given = {"frame_height": 32, "frame_width": 32, "autoencoder": SMALL_VAE, "hidden": [12, 12], "head": "mse"}
+    model = create_model("latent-lstm", **{**given, **fields})
+    assert isinstance(model, LatentLSTM)
+    return model.eval()
+
+
+def test_the_faithful_vcae_has_403_million_parameters_and_sharing_saves_a_third() -> None:
+    big, shared = on_paper("vcae", shared_output=False), on_paper("vcae")
+    dense = 32 * 64 * 64 * 1024
+    # encoder: convolution, dense, two heads; decoder: dense, an output matrix for each draw, convolution
+    encoder = (9 + 1) * 32 + dense + 1024 + 2 * (1024 * 32 + 32)
+    decoder = (32 * 1024 + 1024) + (dense + 32 * 64 * 64) + (32 * 9 + 1)
+    assert count(shared) == encoder + decoder == 268_667_553
+    assert count(big) == count(shared) + dense + 32 * 64 * 64 == 403_016_353
+
+
+def test_the_film_cae_has_the_published_shapes() -> None:
+    cae = on_paper("cae", channels=3, spec=FILM_SPEC)
+    assert cae.feature_shape == (32, 26, 26)
+    assert cae.latent == 512
+    assert [layer.name for layer in cae.layers if layer.kind in ("conv", "pool")] == [
+        "conv2",
+        "pool3",
+        "conv5",
+        "conv7",
+    ]
+    encoder = (75 * 16 + 16) + (144 * 32 + 32) + (288 * 32 + 32) + (21_632 * 512 + 512)
+    back = 3 + 16 + 32 + 21_632  # the decoder has no weights of its own, only biases
+    assert count(cae) == encoder + back
+    default = on_paper("cae", channels=3, spec="d-0.2,16-5,d-0.2,32-3,d-0.2,64-3,8-1,d-0.2,256")
+    assert default.feature_shape == (8, 56, 56)
+    chain = on_paper("vae-on-features", channels=3)
+    assert chain.latent == 256
+    assert count(chain.vae) == 21_632 * 1500 + 1500 + 2 * (1500 * 256 + 256) + 256 * 1500 + 1500 + 2 * (1501 * 21_632)
+    image = torch.nn.Module.__call__(chain.net, torch.empty(2, 32, 26, 26, device="meta"))
+    assert image.shape == (2, 3, 64, 64)
+
+
+def test_the_original_lstm_has_the_published_sizes() -> None:
+    recipe = load_recipe("mnist-latent-original")
+    model = on_paper("latent-lstm", **recipe.model.fields)
+    weights = 4 * 1024 * (64 + 1024) + 4 * 1024 * 2048  # reads mean and log deviation
+    other = 2 * (4 * 1024 + 3 * 1024 + 2 * 1024)  # biases, peepholes, the learned first state
+    assert count(model.layers) == weights + other
+    assert count(model.head) == 2 * (1024 * 32 + 32)
+
+
+@pytest.mark.parametrize("word", ["x-3", "16-", "0-5", "p-0", "d-2", "", "16-5-3"])
+def test_a_bad_word_of_a_spec_is_named(word: str) -> None:
+    with pytest.raises(UserError, match="spec"):
+        create_model("cae", spec=f"{word},512")
+
+
+def test_a_spec_that_does_not_fit_says_where() -> None:
+    with pytest.raises(UserError, match="conv3"):
+        create_model("cae", spec="4-5,p-8,4-9,16")
+    with pytest.raises(UserError, match="pool2 comes after a dense"):
+        create_model("cae", spec="16,p-2")
+    assert [layer.kind for layer in parse_spec("d-0.2, 8-3, p-2, 16")] == ["dropout", "conv", "pool", "dense"]
+
+
+def test_the_tied_decoder_is_the_transpose_of_the_encoder() -> None:
+    """Without bends, <encode(x), z> = <x, decode(z)>: tanh is the identity near 0."""
+    torch.manual_seed(0)
+    cae = create_model("cae", frame_height=9, frame_width=11, spec="3-3,2-2,5").eval()
+    for parameter in cae.parameters():
+        parameter.data.mul_(0.02 if parameter.ndim > 1 else 0.0)
+    cae.double()
+    x, z = torch.randn(1, 1, 9, 11).double() * 1e-2, torch.randn(1, 5).double() * 1e-2
+    there = (cae.encode(x + 0.5)[0] * z).sum()
+    back = (x * (cae.decode(z) - 0.5)).sum()
+    torch.testing.assert_close(there, back, rtol=1e-3, atol=0)
+
+
+def test_switches_put_maxima_back_where_they_were() -> None:
+    cae = create_model("cae", frame_height=4, frame_width=4, spec="p-2,1-1", unpool="switches").eval()
+    assert isinstance(cae, Autoencoder)
+    for name, value in cae.named_parameters():
+        value.data.fill_(1.0 if name.endswith(".weight") else 0.0)
+    frame = torch.full((1, 1, 4, 4), 0.5)
+    frame[0, 0, 1, 2] = 0.6
+    switches = cae.reconstruct(frame)[0, 0]
+    assert int((switches > 0.55).sum()) == 1
+    assert switches[1, 2] > 0.55
+    everywhere = create_model("cae", frame_height=4, frame_width=4, spec="p-2,1-1", unpool="nearest").eval()
+    everywhere.load_state_dict(cae.state_dict())
+    assert int((everywhere.reconstruct(frame)[0, 0] > 0.55).sum()) == 4
+
+
+def test_the_peephole_cell_by_hand() -> None:
+    layer = PeepholeLayer(1, 1, std=0.1, forget_bias=0.0)
+    with torch.no_grad():
+        layer.input.weight.copy_(torch.tensor([[1.0], [2.0], [3.0], [4.0]]))
+        layer.recurrent.fill_(0.5)
+        layer.peepholes.copy_(torch.tensor([[0.1], [0.2], [0.3]]))
+        layer.first_hidden.fill_(0.4)
+        layer.first_cell.fill_(-0.6)
+    (hidden, (_, cell)) = layer(torch.tensor([[[0.7]]]), None)
+
+    def sigmoid(x: float) -> float:
+        return 1 / (1 + math.exp(-x))
+
+    i, f = sigmoid(0.7 + 0.2 + 0.1 * -0.6), sigmoid(1.4 + 0.2 + 0.2 * -0.6)
+    c = f * -0.6 + i * math.tanh(2.1 + 0.2)
+    assert cell.item() == pytest.approx(c, rel=1e-5)
+    assert hidden.item() == pytest.approx(sigmoid(2.8 + 0.2 + 0.3 * c) * math.tanh(c), rel=1e-5)
+
+
+def test_the_gradient_at_the_gates_is_bounded() -> None:
+    free, bound = PeepholeLayer(1, 2, std=0.1), PeepholeLayer(1, 2, std=0.1, clip=1e-3)
+    bound.load_state_dict(free.state_dict())
+    for layer in (free, bound):
+        (100 * layer(torch.ones(1, 1, 1), None)[0].sum()).backward()
+    assert float(free.input.bias.grad.abs().max()) > 0.1
+    assert float(bound.input.bias.grad.abs().max()) == pytest.approx(1e-3)
+
+
+def free_points(model: LatentLSTM, context: Tensor) -> Tensor:
+    """The latents that follow, the first of them forced to be the same whatever came before."""
+    state = model.prime(context)
+    same = torch.zeros(1, 1, 2, model.autoencoder.latent)
+    return model.imagine(state, same, 3)
+
+
+def test_the_second_fed_back_frame_depends_on_the_context() -> None:
+    """The public code loses its state after every frame: then only the frame that is fed in counts."""
+    one, other = torch.rand(1, 4, 1, 32, 32), torch.rand(1, 4, 1, 32, 32)
+    carried, restarted = small(sampler="carried"), small(sampler="restarted")
+    assert not torch.allclose(free_points(carried, one), free_points(carried, other))
+    fed = torch.randn(1, 1, 2, 6)
+    # after one step the fault makes both futures those of a fresh start
+    first = restarted.imagine(restarted.prime(one), fed, 2)
+    fresh = restarted.imagine(LatentState(), first[:, :1], 1)
+    torch.testing.assert_close(first[:, 1:], fresh)
+    first = carried.imagine(carried.prime(one), fed, 2)
+    fresh = carried.imagine(LatentState(), first[:, :1], 1)
+    assert not torch.allclose(first[:, 1:], fresh)
+
+
+def test_differences_are_added_up_from_the_last_true_latent() -> None:
+    model = small(head="differences")
+    torch.nn.init.normal_(model.head.out.weight, std=0.3)
+    context = torch.rand(1, 3, 1, 32, 32)
+    points = model.points(context)
+    hidden, _ = model.advance(points, LatentState())
+    step = model.head.out(hidden[:, -1:])
+    following = model.imagine(model.prime(context[:, :-1]), points[:, -1:], 1)
+    torch.testing.assert_close(following[:, :, 0], points[:, -1:, 0] + step)
+    read = model.head.read(points, None)  # where it is, and the steps that led there; 0 for the first
+    torch.testing.assert_close(read[:, 0, 6:], torch.zeros(1, 6))
+    torch.testing.assert_close(read[:, 2, 6:], points[:, 2, 0] - points[:, 1, 0])
+
+
+def test_the_drift_term_is_the_error_of_the_sum() -> None:
+    head = HEADS["differences"](HeadSettings(latent=1, hidden=1, drift=2.0))
+    torch.nn.init.constant_(head.out.bias, 0.5)
+    own, truth, target = (torch.tensor(v).view(1, 1, 1, 1).expand(1, 1, 2, 1) for v in (3.0, 1.0, 2.0))
+    loss = head.loss(torch.zeros(1, 1, 1), own, target, truth)
+    assert loss.item() == pytest.approx((0.5 - 1.0) ** 2 + 2 * (3.5 - 2.0) ** 2)
+
+
+def test_one_component_is_a_gaussian_and_two_are_their_mixture() -> None:
+    mean, log_sigma, target = torch.randn(2, 1, 3), torch.randn(2, 1, 3), torch.randn(2, 3)
+    torch.testing.assert_close(
+        diagonal_mixture_nll(torch.zeros(2, 1), mean, log_sigma, target),
+        gaussian_nll(mean[:, 0], log_sigma[:, 0], target),
+    )
+    logits = torch.tensor([math.log(0.25), math.log(0.75)])
+    two = diagonal_mixture_nll(logits, torch.tensor([[0.0], [1.0]]), torch.zeros(2, 1), torch.tensor([0.5]))
+    density = math.exp(-0.125) / math.sqrt(2 * math.pi)  # both are as far
+    assert float(two) == pytest.approx(-math.log(density), rel=1e-5)
+
+
+@pytest.mark.parametrize("per_dimension", [False, True])
+def test_draws_follow_the_mixture(per_dimension: bool) -> None:
+    settings = HeadSettings(latent=2, hidden=1, components=2, per_dimension=per_dimension, sigma_floor=0.05)
+    head = HEADS["mixture"](settings)
+    with torch.no_grad():
+        head.out.weight.zero_()
+        weights = 4 if per_dimension else 2
+        logits = torch.tensor([math.log(0.2), math.log(0.8)]).repeat(weights // 2)
+        means = torch.tensor([-3.0, 3.0, -3.0, 3.0] if per_dimension else [-3.0, -3.0, 3.0, 3.0])
+        head.out.bias.copy_(torch.cat([logits, means, torch.full((4,), -9.0)]))  # a deviation below the floor
+    hidden, point = torch.zeros(4000, 1, 1), torch.zeros(4000, 1, 2, 2)
+    drawn = head.draw(hidden, point, 1.0, torch_generator(0))[:, 0, 0]
+    assert (drawn > 0).float().mean(0).tolist() == pytest.approx([0.8, 0.8], abs=0.03)
+    together = float(((drawn[:, 0] > 0) == (drawn[:, 1] > 0)).float().mean())
+    assert together == pytest.approx(0.68 if per_dimension else 1.0, abs=0.03)
+    assert float((drawn.abs() - 3).std()) == pytest.approx(0.05, rel=0.1)
+    assert head.draw(hidden, point, 0.0, None)[:, 0, 0].unique().tolist() == [3.0]
+
+
+def test_futures_of_a_mixture_differ_and_repeat_with_their_seed() -> None:
+    model = small(head="mixture")
+    context = torch.rand(2, 3, 1, 32, 32)
+    assert model.capabilities.stochastic
+    assert not small(head="mixture", temperature=0).capabilities.stochastic
+    three = model.predict(context, 4, samples=3, generator=torch_generator(1))
+    again = model.predict(context, 4, samples=3, generator=torch_generator(1))
+    assert torch.equal(three, again)
+    assert not torch.allclose(three[0], three[1])
+
+
+def test_a_free_step_costs_no_second_encoding() -> None:
+    """Predicted latents are fed back as they are: decoding and encoding them again would move them."""
+    model = small()
+    context = torch.rand(1, 3, 1, 32, 32)
+    calls: list[int] = []
+    encode = model.autoencoder.encode
+
+    def counted(frames: Tensor) -> tuple[Tensor, Tensor]:
+        calls.append(len(frames))
+        return encode(frames)
+
+    model.autoencoder.encode = counted  # type: ignore[method-assign]
+    model.predict(context, 20)
+    assert sum(calls) == 3
+
+
+def test_feedback_trains_on_what_sampling_will_see() -> None:
+    model = small(feedback=True)
+    clip = Clip(torch.rand(2, 3, 1, 32, 32), torch.rand(2, 4, 1, 32, 32))
+    frames = model.points(clip.frames)
+    own = model.imagine(model.prime(clip.context[:, :-1]), frames[:, 2:3], 4)
+    loss, _ = model.stages()[-1].objectives[0].loss(clip)
+    forced = model.head.out(model.advance(frames[:, :3], LatentState())[0]) - frames[:, 1:4, 0]
+    free = own[:, 1:, 0] - frames[:, 4:, 0]
+    expected = torch.cat([forced, free], dim=1).square().mean()
+    torch.testing.assert_close(loss, expected)
+
+
+def test_wrong_sizes_and_parts_are_refused() -> None:
+    with pytest.raises(UserError, match="--size 32x32"):
+        small().predict(torch.rand(1, 2, 1, 40, 32), 1)
+    with pytest.raises(UserError, match="no autoencoder"):
+        small(autoencoder={"name": "compact"})
+
+
+@pytest.mark.parametrize("layout", ["flat", "spatial"])
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_the_vae_learns_to_reconstruct_frames_of_any_size(layout: str, likelihood: str) -> None:
+    torch.manual_seed(0)
+    fields = {"layout": layout, "likelihood": likelihood, "widths": [16, 16], "latent": 8 if layout == "flat" else 3}
+    vae = create_model("vae", frame_height=21, frame_width=34, frames=6, **fields)
+    assert isinstance(vae, Autoencoder)
+    frames = torch.zeros(6, 1, 1, 21, 34)
+    for index in range(6):
+        frames[index, :, :, 3 : 6 + 2 * index, 5 * index : 5 * index + 8] = 1.0
+    clip = Clip(frames, frames)
+    objective = vae.stages()[0].objectives[0]
+    optimizer = torch.optim.Adam(objective.parameters, lr=5e-3)
+    for _ in range(150):
+        optimizer.zero_grad()
+        objective.loss(clip)[0].backward()
+        optimizer.step()
+    vae.eval()
+    error = (vae.reconstruct(frames[:, 0]) - frames[:, 0]).square().mean()
+    assert float(error) < 0.25 * float(frames.var())
+
+
+def test_the_vcae_bound_is_in_nats_a_frame() -> None:
+    """Of half grey frames no pixel tells more than a coin: 64 x 64 log 2, and nothing for an unused latent."""
+    vcae = create_model("vcae", frame_height=16, frame_width=16, hidden=8, filters=2).eval()
+    for parameter in vcae.parameters():
+        parameter.data.zero_()
+    grey = torch.full((3, 2, 1, 16, 16), 0.5)
+    _, logs = vcae.stages()[0].objectives[0].loss(Clip(grey, grey))
+    assert float(logs["nats"]) == pytest.approx(256 * math.log(2), rel=1e-5)
+    assert float(logs["kl"]) == 0
+    torch.testing.assert_close(vcae.predict(grey, 1), grey[:, :1])
