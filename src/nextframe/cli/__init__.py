@@ -44,6 +44,7 @@ VERBS = (
     predict.predict,
     interpolate.interpolate,
     latent.latent,
+    latent.latent,
     transfer.transfer,
     benchmark.benchmark,
     leaderboard.leaderboard,

@@ -1,0 +1,174 @@
+"""Training in stages: the cache of latents, parts from other runs, exact resume in every stage, pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nextframe.checkpoint import create_model, load_model
+from nextframe.core.errors import UserError
+from nextframe.data import ClipSet, DataConfig, open_data
+from nextframe.data.latents import LatentClip, encode_clips
+from nextframe.models.latent_lstm import LatentLSTM
+from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
+from nextframe.training.run import Run
+
+DATA = DataConfig(context=3, horizon=2, size=(32, 32), options={"count": 1, "val_clips": 8})
+FIELDS = {"autoencoder": {"name": "vae", "fields": {"widths": [8, 8], "latent": 4, "frames": 8}}, "hidden": [8, 8]}
+
+
+def recipe(fields: dict[str, Any] | None = None, **training: Any) -> Recipe:
+    values = {"steps": 8, "batch": 4, "log_every": 1, "val_every": 8, "checkpoint_every": 1, "val_clips": 4}
+    model = ModelSection(name="latent-lstm", fields={**FIELDS, "cache_clips": 12, **(fields or {})})
+    return Recipe(model=model, data=DATA, training=TrainingConfig(**{**values, **training}))
+
+
+def film(folder: Path, frames: int = 60, cut: int = 33) -> ClipSet:
+    """A film of grey frames, each of its own brightness, with a cut; every 3rd frame is taken."""
+    numbers = (np.arange(frames) * 2).astype(np.uint8)
+    shots = np.broadcast_to(numbers[:, None, None], (frames, 32, 32)).copy()
+    shots[cut:, :, ::2] = 255
+    np.save(folder / "film.npy", shots)
+    return open_data(DataConfig(name=str(folder / "film.npy"), context=2, horizon=1, stride=3, color="grey"))
+
+
+def brightness(frames: Tensor) -> Tensor:
+    """An encoder that keeps one number: (N, 2, 1)."""
+    return frames[:, 0, 0, 1].view(-1, 1, 1).expand(-1, 2, 1)
+
+
+def test_every_frame_of_a_film_is_encoded_once(tmp_path: Path) -> None:
+    clips = film(tmp_path)
+    seen: list[Tensor] = []
+
+    def encode(frames: Tensor) -> Tensor:
+        seen.append(frames[:, 0, 0, 1])
+        return brightness(frames)
+
+    latents = encode_clips(clips, tmp_path / "latents", "key", encode, 10)
+    everything = torch.cat(seen)
+    assert len(everything) == len(everything.unique())
+    indices = np.arange(clips.count("train") or 0)
+    wanted = clips.read("train", indices).to("cpu")
+    got = latents.read("train", indices)
+    assert isinstance(got, LatentClip)
+    assert isinstance(got.to("cpu"), LatentClip)
+    assert latents.count("train") == len(indices)
+    torch.testing.assert_close(got.frames[:, :, 0, 0, 0], wanted.frames[:, :, 0, 0, 1])
+    steps = (got.frames[:, 1:] - got.frames[:, :-1])[..., 0, 0, 0] * 255
+    assert steps.round().unique().tolist() == [6.0]  # three frames on, and never over the cut
+    seen.clear()
+    encode_clips(clips, tmp_path / "latents", "key", encode, 10)
+    assert seen == []
+
+
+def test_a_killed_encoding_leaves_nothing_that_is_taken_for_whole(tmp_path: Path) -> None:
+    clips = film(tmp_path)
+
+    def killed(frames: Tensor) -> Tensor:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_clips(clips, tmp_path / "latents", "key", killed, 10)
+    whole = encode_clips(clips, tmp_path / "latents", "key", brightness, 10)
+    assert float(whole.read("train", np.array([0])).frames.max()) > 0
+
+
+def test_latents_on_disk_train_as_frames_do(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = create_model("latent-lstm", frame_height=32, frame_width=32, **FIELDS)
+    clips = open_data(DATA)
+    stage = model.stages()[-1]
+    assert stage.prepare is not None
+    latents = stage.prepare(clips, str(tmp_path))
+    indices = np.array([3, 1])
+    on_disk = stage.objectives[0].loss(latents.read("train", indices))[0]
+    on_the_fly = stage.objectives[0].loss(clips.read("train", indices).to("cpu"))[0]
+    torch.testing.assert_close(on_disk, on_the_fly)
+
+
+@pytest.mark.parametrize("killed_at", [2, 6])
+def test_a_run_killed_in_either_stage_goes_on_as_if_it_never_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
+) -> None:
+    train(recipe(), tmp_path / "whole", show=False)
+    after = Run._after_step
+
+    def killed(self: Run) -> bool:
+        stop = after(self)
+        if self.trainer.step == killed_at:
+            raise RuntimeError("killed")
+        return stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_after_step", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            train(recipe(), tmp_path / "cut", show=False)
+    train(recipe(), tmp_path / "cut", resume=True, show=False)
+    whole, cut = read_metrics(tmp_path / "whole"), read_metrics(tmp_path / "cut")
+    assert [line["train/loss"] for line in cut] == [line["train/loss"] for line in whole]
+    assert [line["stage"] for line in whole] == ["vae"] * 4 + ["lstm"] * 4
+    one, other = load_model(tmp_path / "whole"), load_model(tmp_path / "cut")
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_a_part_of_another_run_is_taken_and_not_trained(tmp_path: Path) -> None:
+    first = train(recipe(), tmp_path / "first", show=False)
+    taken = {"autoencoder": str(tmp_path / "first")}
+    second = train(recipe({"head": "kl"}, steps=3, stage_from=taken), tmp_path / "second", show=False)
+    lines = read_metrics(tmp_path / "second")
+    assert len(lines) == 3
+    assert all("train/kl" in line for line in lines)
+    assert isinstance(first.model, LatentLSTM)
+    assert isinstance(second.model, LatentLSTM)
+    theirs = first.model.autoencoder.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in second.model.autoencoder.state_dict().items())
+    vae = Recipe(
+        model=ModelSection(name="vae", fields=FIELDS["autoencoder"]["fields"]), data=DATA, training=recipe().training
+    )
+    train(vae, tmp_path / "vae", show=False)
+    train(recipe(steps=2, stage_from={"autoencoder": str(tmp_path / "vae")}), tmp_path / "third", show=False)
+
+
+def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    train(recipe(steps=2), tmp_path / "first", show=False)
+    taken = {"autoencoder": str(tmp_path / "first")}
+    with pytest.raises(UserError, match="did you mean 'autoencoder'"):
+        train(recipe(stage_from={"autoencodr": str(tmp_path / "first")}), tmp_path / "x", show=False)
+    other = {"autoencoder": {"name": "vae", "fields": {"widths": [8, 8], "latent": 5}}}
+    with pytest.raises(UserError, match="its 'latent' is 4, this model's autoencoder has 5"):
+        train(recipe(other, stage_from=taken), tmp_path / "x", show=False)
+    other = {"autoencoder": {"name": "vcae", "fields": {"hidden": 4, "filters": 1}}}
+    with pytest.raises(UserError, match="has no VCAE to take"):
+        train(recipe(other, stage_from=taken), tmp_path / "x", show=False)
+    with pytest.raises(UserError, match="unknown stage 'vea'"):
+        train(recipe(shares={"vea": 1.0}), tmp_path / "x", show=False)
+    assert not (tmp_path / "x").exists()
+
+
+def test_shares_of_the_steps_are_the_recipes(tmp_path: Path) -> None:
+    train(recipe(shares={"vae": 1.0, "lstm": 3.0}), tmp_path / "run", show=False)
+    assert [line["stage"] for line in read_metrics(tmp_path / "run")] == ["vae"] * 2 + ["lstm"] * 6
+
+
+def test_pictures_of_a_latent_space(tmp_path: Path) -> None:
+    from nextframe.data.reader import open_source
+    from nextframe.prediction.latent_pictures import draw_latents, primed_prediction
+
+    torch.manual_seed(0)
+    model = create_model("latent-lstm", frame_height=32, frame_width=32, **FIELDS).eval()
+    clips = open_data(DATA)
+    paths = draw_latents(model, clips, "val", tmp_path)
+    assert [path.name for path in paths] == ["reconstructions.png", "interpolation.png", "traversal.png", "primed.gif"]
+    assert len(open_source(tmp_path / "primed.gif").last(20)) == 5
+    clip = clips.read("val", np.arange(2)).to("cpu")
+    primed = primed_prediction(model, clip)
+    torch.testing.assert_close(primed[:, 3:], model.predict(clip.context, 2))
+    torch.testing.assert_close(primed[:, 2:3], model.predict(clip.context[:, :2], 1))
+    with pytest.raises(UserError, match="no latent space"):
+        draw_latents("copy-last", clips, "val", tmp_path)
