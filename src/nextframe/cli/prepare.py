@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nextframe.cli.options import JsonFile, Quiet, Seed, be_quiet, parse_size
+from nextframe.cli.options import JsonFile, Quiet, Root, Seed, be_quiet, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ def prepare(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the clips; resumed where begun.")],
     clips: Annotated[int, typer.Option(min=1, help="Clips of the train split.")] = 20_000,
     held_out: Annotated[int | None, typer.Option(help="Clips of val and of test each; a tenth by default.")] = None,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the crops.")] = "32x32",
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the crops; 32x32 by default.")] = None,
     context: Annotated[int, typer.Option(help="Frames given.")] = 4,
     horizon: Annotated[int, typer.Option(help="Frames to predict.")] = 1,
     stride: Annotated[int, typer.Option(help="Take every k-th frame.")] = 1,
@@ -34,6 +34,11 @@ def prepare(
     val_share: Annotated[float, typer.Option(help="Of the sources, where there is no val folder.")] = 0.1,
     test_share: Annotated[float, typer.Option(help="Of the sources, where there is no test folder.")] = 0.1,
     shard: Annotated[int, typer.Option(help="Clips in a file.")] = 1000,
+    percepts: Annotated[
+        str | None, typer.Option(metavar="BACKBONE", help="Write features instead: filters, vgg16 or a run folder.")
+    ] = None,
+    classes: Annotated[bool, typer.Option("--classes", help="For --percepts: folders of PATH are classes.")] = False,
+    root: Root = None,
     picture: Annotated[Path | None, typer.Option(help="Show the first clips in this .png, .gif or .mp4.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; the clips are the same.")] = None,
     memory: Annotated[float, typer.Option(min=0, help="GiB of decoded frames to hold at most.")] = 2.0,
@@ -49,17 +54,35 @@ def prepare(
     from nextframe.data.writer import check_ending
 
     be_quiet(quiet)
+    if percepts is not None:
+        return _prepare_percepts(path, output, percepts, root, size, stride, classes, quiet)
     if picture is not None:
         check_ending(picture)
     values = {name: value for name, value in locals().items() if name in PrepareConfig.model_fields}
-    config = PrepareConfig.parse({**values, "size": parse_size(size)}, "prepare")
+    config = PrepareConfig.parse({**values, "size": parse_size(size or "32x32")}, "prepare")
     started = time.monotonic()
     manifest = prepare_clips(path, output, config, workers=workers, memory=memory, show=not quiet)
     if picture is not None:
         _show_clips(picture, output, config.context, config.horizon)
     if json_file is not None:
         _write_json(json_file, output, manifest, seed, started)
-    _show(output, manifest)
+    return _show(output, manifest)
+
+
+def _prepare_percepts(
+    path: Path, output: Path, backbone: str, root: str | None, size: str | None, stride: int, classes: bool, quiet: bool
+) -> None:
+    from nextframe.data import DataConfig
+    from nextframe.transfer.percepts import write_percepts
+
+    name, options = str(path), {} if root is None else {"root": root}
+    if classes or path.suffix == ".txt":  # a list of files, or folders that are classes
+        name, options = "labelled", {"root": str(path)}
+    data = DataConfig(name=name, size=parse_size(size), stride=stride, options=options)
+    written = write_percepts(data, output, backbone, show=not quiet)
+    for split, videos in written.videos.items():
+        typer.echo(f"{split}: {videos:,} videos, {written.frames[split]:,} frames, {written.width} features each")
+    typer.echo(f"{output}  (nextframe transfer MODEL --data percepts --root {output})")
 
 
 def _show_clips(picture: Path, output: Path, context: int, horizon: int) -> None:

@@ -1,0 +1,112 @@
+"""Percept files that `nextframe prepare --percepts` writes: what they hold, and how transfer reads them."""
+
+import math
+import sys
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from nextframe.cli import app
+from nextframe.core.errors import UserError
+from nextframe.data import DataConfig, open_data
+from nextframe.transfer import ClassifierConfig, TransferConfig, transfer
+from nextframe.transfer.backbones import filter_features, gabor_bank, open_backbone
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEXTFRAME_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def films(tmp_path):
+    """Films of moving stripes: across in one class, up in the other."""
+    generator = np.random.default_rng(0)
+    for split, count in {"train": 3, "val": 1, "test": 2}.items():
+        for action in ("across", "up"):
+            folder = tmp_path / "films" / split / action
+            folder.mkdir(parents=True)
+            for number in range(count):
+                ramp = np.arange(64)[:, None] + 3 * np.arange(19)[:, None, None] + generator.integers(0, 12)
+                film = np.broadcast_to((ramp % 12 < 6) * np.uint8(200), (19, 64, 64))
+                film = film if action == "up" else film.swapaxes(1, 2)
+                np.save(folder / f"{number}.npy", np.ascontiguousarray(film))
+    return tmp_path / "films"
+
+
+def wave(angle: float, wavelength: float = 8.0) -> torch.Tensor:
+    """A plane wave (1, 3, 64, 64) that moves along `angle`."""
+    line = torch.arange(64.0)
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    phase = 2 * math.pi / wavelength * (x * math.cos(angle) + y * math.sin(angle))
+    return (0.5 + 0.4 * phase.cos()).expand(1, 3, 64, 64)
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_filter_answers_most_to_its_own_wave_wherever_the_wave_stands(number):
+    bank = gabor_bank(8.0)
+    angle = math.pi * number / 8
+    found = filter_features(wave(angle), [bank])[0, 3 * 16 :].view(8, 4, 4)
+    assert (found.argmax(0) == number).all()
+    assert found[number, 1, 1] / found[number, 2, 2] == pytest.approx(1, abs=0.02)  # the phase does not matter
+
+
+def test_plain_frames_have_their_colour_and_no_energy():
+    frames = torch.tensor([0.2, 0.5, 0.8]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
+    found = open_backbone("filters").features(frames)
+    assert found.shape == (1, 3 * 16 + 3 * 8 * 16)
+    assert torch.allclose(found[0, :48].view(3, 16), torch.tensor([[0.2], [0.5], [0.8]]).expand(3, 16))
+    assert float(found[0, 48:].max()) < 2e-3
+
+
+def test_every_frame_of_every_video_is_written_in_order(films, tmp_path):
+    out = tmp_path / "percepts"
+    done = CliRunner().invoke(app, ["prepare", str(films), "--percepts", "filters", "--classes", "-o", str(out), "-q"])
+    assert done.exit_code == 0, done.output
+    assert (out / "test_frames.txt").read_text().split() == ["19"] * 4
+    assert (out / "test_labels.txt").read_text().split() == ["0", "0", "1", "1"]
+    assert (out / "classes.txt").read_text().split() == ["across", "up"]
+    names = (out / "test_names.txt").read_text().split()
+    video = np.load(films / names[2])
+    frames = torch.from_numpy(video)[:, None].expand(-1, 3, -1, -1) / 255
+    with h5py.File(out / "test.h5") as file:
+        assert file["hidden6"].shape == (76, 432)
+        assert "nothing is trained" in file["hidden6"].attrs["definition"]
+        rows = file["hidden6"][2 * 19 : 3 * 19]
+    np.testing.assert_allclose(rows, open_backbone("filters").features(frames), atol=1e-5)
+
+
+def test_transfer_learns_from_percept_files(films, tmp_path):
+    out = tmp_path / "percepts"
+    CliRunner().invoke(app, ["prepare", str(films), "--percepts", "filters", "--classes", "-o", str(out), "-q"])
+    config = TransferConfig(
+        per_class=(1, None), draws=2, methods=("single-frame",), classifier=ClassifierConfig(steps=2)
+    )
+    found = transfer(["convlstm"], DataConfig(name="percepts", options={"root": str(out)}), config, show=False)
+    assert [row.mean for row in found.rows] == [1.0, 1.0]  # the stripes' direction is in every frame
+    assert found.settings["classes"] == ["across", "up"]
+    clips = open_data(DataConfig(name="percepts", context=15, horizon=1, options={"root": str(out)}))
+    assert clips.read("train", np.array([0])).context.shape == (1, 15, 432, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--percepts", "vgg19"], "unknown backbone or run folder 'vgg19'; did you mean 'vgg16'"),
+        (["--percepts", "filters", "-o", "FILMS"], "is there already; give a new folder"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(films, tmp_path, words, line):
+    words = [str(films) if word == "FILMS" else word for word in words]
+    done = CliRunner().invoke(app, ["prepare", str(films), "-o", str(tmp_path / "p"), *words, "-q"])
+    assert line in str(done.exception)
+    assert not (tmp_path / "p").exists()
+
+
+def test_vgg_without_torchvision_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision.models", None)
+    with pytest.raises(UserError, match=r"vgg16 needs torchvision .*: install the extra nextframe\[lpips\]"):
+        open_backbone("vgg16")
