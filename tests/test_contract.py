@@ -32,6 +32,7 @@ SMALL = {
     "vae-on-features": {"spec": "d-0.2,4-5,p-2,d-0.2,6-3,16", "hidden": 16, "latent": 8, "lr": 1e-3},
     "latent-lstm": {"autoencoder": {"name": "vae", "fields": {"widths": [8, 8], "latent": 8}}, "hidden": [16, 16]},
     "convlstm": {"hidden": [6, 6], "kernels": [3, 3]},
+    "multiscale-gan": {"width": 8},
     "composite-lstm": {"hidden": [24]},
 }
 GOLDEN = Path(__file__).parent / "golden_losses.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -60,6 +60,7 @@ class OptimizerDefaults:
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = 0.0
+    final: float = 1.0  # the rate falls geometrically to this part of itself over the stage, beside the schedule
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,10 @@ class Predictor(nn.Module):
     def stages(self) -> list[Stage]:
         """Return how the model is trained, stage by stage; a baseline has none."""
         return []
+
+    def warning(self, logs: Mapping[str, float]) -> str | None:
+        """Return one line for the user if the means of a log line say that training goes wrong, else None."""
+        return None
 
     def features(self, clip: Clip) -> Tensor:
         """Return (B, D) features of the context, where the model has an encoder."""

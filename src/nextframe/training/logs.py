@@ -13,6 +13,14 @@ from torch import Tensor
 from nextframe.core.errors import NextframeError
 
 
+def not_finite(name: str, step: int) -> NextframeError:
+    """Return the error of a run whose numbers have stopped being finite."""
+    return NextframeError(
+        f"{name} is not finite at step {step}: the last good checkpoint stays; "
+        "try a lower learning rate (--set training.lr=...) or --set training.grad_clip=1"
+    )
+
+
 class Window:
     """Means of what was logged since the last log line; part of a checkpoint, so that resuming changes no mean."""
 
@@ -37,10 +45,7 @@ class Window:
         """Raise NextframeError if any logged value has stopped being finite."""
         for name, total in self.sums.items():
             if not math.isfinite(float(total)):
-                raise NextframeError(
-                    f"{name} is not finite at step {step}: the last good checkpoint stays; "
-                    "try a lower learning rate (--set training.lr=...) or --set training.grad_clip=1"
-                )
+                raise not_finite(name, step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nextframe.models.base import Objective
 from nextframe.training.muon import MuonWithAdamW
@@ -38,6 +38,13 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
         initial = group.setdefault("initial_lr", group["lr"])
         group["lr"] = initial * factor
     return float(optimizer.param_groups[0]["lr"])
+
+
+def gradient_norm(parameters: list[nn.Parameter], limit: float | None) -> Tensor:
+    """Return the global norm of the gradients; where there is a `limit`, scale them down to it."""
+    if limit is not None:
+        return torch.nn.utils.clip_grad_norm_(parameters, limit)
+    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 class Average:

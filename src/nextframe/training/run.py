@@ -65,6 +65,7 @@ class Run:
         self.best = math.inf
         self.stopping = Patience(self.config.early_stopping or 1)
         self.line: dict[str, Any] = {}
+        self._warned: str | None = None
         self._logged = (0, 0.0)  # step and training seconds of the last log line, for the speed
 
     def start(self, resume: bool) -> None:
@@ -106,6 +107,7 @@ class Run:
         self._logged = (trainer.step, trainer.seconds)
         speed = steps * self.config.batch / seconds if seconds > 0 else 0.0
         self.line |= trainer.window.means()
+        self._warn()
         self.line |= {
             "lr": trainer.rate,
             "clips_per_s": round(speed, 2),
@@ -115,6 +117,13 @@ class Run:
             self.line["stage"] = trainer.stage.name
         note = f"loss {self.line.get('train/loss', math.nan):.4f}  {speed:.1f} clips/s"
         self.bar.say(trainer.step, trainer.progress, note)
+
+    def _warn(self) -> None:
+        """Pass on what the model has to say about the newest means, once until it changes."""
+        text = self.model.warning(self.line)
+        if text is not None and text != self._warned:
+            LOG.warning("step %d: %s", self.trainer.step, text)
+        self._warned = text
 
     def _validate(self) -> bool:
         """Validate with the weights that would be kept; return whether to stop early."""

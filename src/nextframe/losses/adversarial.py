@@ -1,0 +1,70 @@
+"""What a discriminator's scores cost it and the generator. Scores are logits: above zero says real."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nextframe.losses.pixel import Reduction, reduce
+
+Gan = Literal["bce", "hinge", "clipped"]
+
+
+def fooling(fake: Tensor, gan: Gan, reduction: Reduction = "mean") -> Tensor:
+    """Return the generator's loss for the scores of its frames.
+
+    Args:
+        fake: logits of any shape.
+        gan: "bce": -ln D, the paper's; "hinge": -score (Lim & Ye 2017); "clipped": -log10 of D kept in [0.1, 0.9],
+            the TensorFlow port's.
+        reduction: over all scores.
+    """
+    if gan == "hinge":
+        return reduce(-fake, reduction)
+    return reduce(_surprise(fake, gan), reduction)
+
+
+def telling(real: Tensor, fake: Tensor, gan: Gan, reduction: Reduction = "mean") -> Tensor:
+    """Return the discriminator's loss: of real frames taken for made ones, plus of made ones taken for real.
+
+    Args:
+        real: logits of real frames.
+        fake: logits of the generator's.
+        gan: as for `fooling`.
+        reduction: over the scores of each kind; both results are added.
+    """
+    if gan == "hinge":
+        return reduce(F.relu(1 - real), reduction) + reduce(F.relu(1 + fake), reduction)
+    return reduce(_surprise(real, gan), reduction) + reduce(_surprise(-fake, gan), reduction)
+
+
+def accuracy(real: Tensor, fake: Tensor) -> Tensor:
+    """Return the share of scores on the right side of zero: 0.5 is guessing, 1 is a discriminator that wins."""
+    return ((real > 0).double().mean() + (fake < 0).double().mean()) / 2
+
+
+def gradient_penalty(score: Tensor, frames: Tensor) -> Tensor:
+    """Return R1 (Mescheder et al. 2018): half the squared gradient of the scores by real frames, mean over the batch.
+
+    Args:
+        score: (B, ...), computed from `frames`; its mean over the places of a clip is that clip's score.
+        frames: (B, C, H, W) that require a gradient.
+    """
+    (slope,) = torch.autograd.grad(score.flatten(1).mean(1).sum(), frames, create_graph=True)
+    return slope.square().sum((1, 2, 3)).mean() / 2
+
+
+def _surprise(logits: Tensor, gan: Gan) -> Tensor:
+    """Return -log of the probability of being real, without overflow."""
+    if gan == "bce":
+        return F.softplus(-logits)
+    return -torch.log10(torch.sigmoid(logits).clamp(0.1, 0.9))
+
+
+def even_loss(gan: Gan) -> float:
+    """Return a discriminator's loss for a pair if it cannot tell at all (every score zero)."""
+    return {"bce": 2 * math.log(2), "hinge": 2.0, "clipped": 2 * math.log10(2)}[gan]

@@ -1,0 +1,264 @@
+"""System 3: generators from coarse to fine, a discriminator at each scale, and a loss that rewards sharp edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, cast
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from nextframe.core.clip import Clip
+from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
+from nextframe.losses.multiscale import FORMS, add_scales, gradient_term, pixel_term
+from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
+from nextframe.models.discriminators import TABLES, DenseDiscriminator, PatchDiscriminator, Table, frozen
+from nextframe.models.rollout import roll_out
+from nextframe.models.scales import Resize, grow, scale_sizes, shrink
+
+SCALES = 4
+# maps in units of `width`, and kernels, coarse to fine (systems.md 4.2)
+MAPS = ((1, 2, 1), (1, 2, 1), (1, 2, 4, 2, 1), (1, 2, 4, 2, 1))
+KERNELS = ((3, 3, 3, 3), (5, 3, 3, 5), (5, 3, 3, 3, 3, 5), (7, 5, 5, 5, 5, 7))
+WON = 0.97  # a discriminator that is right so often has won
+
+Optimizer = Literal["adamw", "adam", "sgd", "muon"]
+
+
+class MultiscaleGanConfig(ModelConfig):
+    """Fields of `multiscale-gan`; the defaults train on a CPU. Frames are in [-1, 1] inside, losses too."""
+
+    context: int = Field(4, ge=1)  # frames given, exactly
+    channels: int = Field(3, ge=1)
+    scales: int = Field(SCALES, ge=1, le=SCALES)  # 1: the finest generator alone
+    width: int = Field(16, ge=1)  # maps of each generator's first layer: 16 in the authors' script, 128 in the paper
+    residual: bool = True  # a generator's output is added to the enlarged coarser prediction, as in the paper
+    output: Literal["linear", "tanh"] = "linear"  # tanh, after that addition, is the authors'
+    resize: Resize = "average"
+    init: Literal["he", "torch", "lecun", "tf"] = "he"
+    form: Literal["paper", "torch", "chainer", "tf"] = "paper"  # whose sums and means
+    p: Literal[1, 2] = 1  # exponent of the pixel term
+    alpha: Literal[1, 2] = 1  # exponent of the gradient difference
+    pixel_weight: float = Field(1.0, ge=0)
+    gradient_weight: float = Field(1.0, ge=0)
+    adversarial_weight: float = Field(0.05, ge=0)
+    discriminator: Literal["patch", "dense", "none"] = "patch"  # dense: the original, for crops of one size
+    d_table: Table = "light"
+    d_pool: bool = False  # dense only: 2x2 max-pooling before the fully connected layers
+    conditional: bool = True  # the discriminator sees the context too
+    frame_height: int = Field(32, ge=1)  # of the crops: dense discriminators are made for them
+    frame_width: int = Field(32, ge=1)
+    gan: Gan = "hinge"
+    spectral: bool = True  # spectral norm in the discriminators
+    r1: float = Field(0.0, ge=0)  # weight of the gradient penalty on real frames
+    pretrain: float = Field(0.5, ge=0, lt=1)  # the part of the run before the discriminators come in
+    own_batches: bool = False  # the discriminators train on batches of their own
+    first: Literal["generator", "discriminator"] = "generator"  # who is stepped first
+    g_optimizer: Optimizer = "adam"
+    g_lr: float = Field(2e-3, gt=0)
+    g_final: float = Field(1.0, gt=0, le=1)  # the rate falls to this part of itself, beside the schedule
+    d_optimizer: Optimizer = "adam"
+    d_lr: float = Field(4e-4, gt=0)
+    beta1: float = Field(0.5, ge=0, lt=1)  # of Adam, while there is an adversary
+
+    @model_validator(mode="after")
+    def _some_loss(self) -> MultiscaleGanConfig:
+        if not self.pixel_weight + self.gradient_weight + self.adversarial_weight:
+            raise ValueError("all three weights are zero: nothing is learned")
+        return self
+
+
+class Generator(nn.Module):
+    """One stack of convolutions for each scale; each refines the enlarged prediction of the coarser one."""
+
+    def __init__(self, config: MultiscaleGanConfig) -> None:
+        super().__init__()
+        self.config = config
+        first = SCALES - config.scales
+        self.stacks = nn.ModuleList(_stack(config, scale, scale > first) for scale in range(first, SCALES))
+
+    def forward(self, context: Tensor) -> list[Tensor]:
+        """Return the next frame at every scale, coarse to fine, (B, C, h, w) each, of a context (B, T, C, H, W)."""
+        folded, how = context.flatten(1, 2), self.config.resize  # (B, T*C, H, W)
+        pictures: list[Tensor] = []
+        guess = None
+        for size, stack in zip(
+            scale_sizes(context.shape[-2], context.shape[-1], self.config.scales), self.stacks, strict=True
+        ):
+            given = shrink(folded, size, how)
+            if pictures:
+                guess = grow(pictures[-1], size, how)
+            seen = given if guess is None else torch.cat([given, guess], dim=1)
+            change = stack(seen.contiguous(memory_format=torch.channels_last))
+            if guess is not None and self.config.residual:
+                change = change + guess
+            pictures.append(change.tanh() if self.config.output == "tanh" else change)
+        return pictures
+
+
+def _stack(config: MultiscaleGanConfig, scale: int, guided: bool) -> nn.Sequential:
+    inputs = (config.context + guided) * config.channels
+    layers: list[nn.Module] = []
+    for maps, kernel in zip([m * config.width for m in MAPS[scale]], KERNELS[scale], strict=False):
+        layers += [nn.Conv2d(inputs, maps, kernel, padding=kernel // 2), nn.ReLU()]
+        inputs = maps
+    layers.append(nn.Conv2d(inputs, config.channels, KERNELS[scale][-1], padding=KERNELS[scale][-1] // 2))
+    for layer in layers[::2]:
+        _start(cast(nn.Conv2d, layer), config.init)
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _start(layer: nn.Conv2d, init: str) -> None:
+    """Set initial weights: He's, which keep the size of a signal, Chainer's, the TensorFlow port's, or torch's own."""
+    bias = cast(Tensor, layer.bias)
+    if init in ("he", "lecun"):
+        nn.init.normal_(layer.weight, std=({"he": 2, "lecun": 1}[init] / layer.weight[0].numel()) ** 0.5)
+        nn.init.zeros_(bias)
+    elif init == "tf":
+        nn.init.trunc_normal_(layer.weight, std=0.01, a=-0.02, b=0.02)
+        nn.init.constant_(bias, 0.1)
+
+
+class MultiscaleGan(Predictor):
+    """Mathieu, Couprie & LeCun's predictor: pixel, gradient difference and adversarial losses at four scales."""
+
+    Config = MultiscaleGanConfig
+    config: MultiscaleGanConfig
+    idea: ClassVar[str] = "Refine the next frame from coarse to fine; adversaries and edge losses keep it sharp."
+    paper: ClassVar[str] = "Mathieu, Couprie & LeCun, ICLR 2016"
+
+    def __init__(self, config: MultiscaleGanConfig) -> None:
+        super().__init__(config)
+        self.form = FORMS[config.form]
+        self.generator = Generator(config)
+        self.discriminators = nn.ModuleList(_discriminators(config))
+        self._made: tuple[Clip, list[Tensor]] | None = None  # what the generator made of a clip, for its adversary
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Exactly the configured context and channels; any size, any horizon by roll-out."""
+        frames = self.config.context
+        return Capabilities(
+            min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
+        )
+
+    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+        """Feed each predicted frame back."""
+        return roll_out(self, context, horizon)
+
+    def forward(self, context: Tensor) -> Tensor:
+        """Return the next frame (B, 1, C, H, W), not clamped, of a context (B, T, C, H, W) in [0, 1]."""
+        finest: Tensor = self.generator(context * 2 - 1)[-1]
+        return (finest.unsqueeze(1) + 1) / 2
+
+    def stages(self) -> list[Stage]:
+        """Without discriminators one stage; with them the generator alone first, then both in turn."""
+        config = self.config
+        rates = OptimizerDefaults(config.g_optimizer, config.g_lr, final=config.g_final)
+        parameters = list(self.generator.parameters())
+        alone = Objective("generator", parameters, self.content_loss, rates)
+        if not self.discriminators:
+            return [Stage("train", [alone])]
+        betas = (config.beta1, 0.999)
+        rates = OptimizerDefaults(config.g_optimizer, config.g_lr, betas=betas, final=config.g_final)
+        rival = OptimizerDefaults(config.d_optimizer, config.d_lr, betas=betas)
+        pair = [
+            Objective("generator", parameters, self.generator_loss, rates),
+            Objective(
+                "discriminator",
+                list(self.discriminators.parameters()),
+                self.discriminator_loss,
+                rival,
+                own_batch=config.own_batches,
+            ),
+        ]
+        adversarial = Stage("adversarial", pair[:: 1 if config.first == "generator" else -1], share=1 - config.pretrain)
+        return [Stage("pretrain", [alone], share=config.pretrain), adversarial] if config.pretrain else [adversarial]
+
+    def content_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted pixel and gradient difference terms for the first frame asked, and each term to log."""
+        return self._content(self.generator(clip.context * 2 - 1), clip)
+
+    def generator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the content loss plus what the discriminators cost the generator; its gradient reaches it."""
+        pictures = self.generator(clip.context * 2 - 1)
+        self._made = (clip, [picture.detach() for picture in pictures])
+        loss, logs = self._content(pictures, clip)
+        with frozen(self.discriminators.parameters()):
+            scores = self._scores(clip, pictures)
+        costs = [fooling(score, self.config.gan, self.form.reduction) for score in scores]
+        adversarial = add_scales(self.form, costs)
+        return loss + self.config.adversarial_weight * adversarial, {**logs, "adversarial": adversarial.detach()}
+
+    def discriminator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what telling real frames from the generator's costs at all scales, and its accuracy in [0, 1]."""
+        truths = self._truths(clip)
+        penalized = self.config.r1 > 0 and torch.is_grad_enabled()
+        if penalized:
+            truths = [truth.requires_grad_() for truth in truths]
+        real, fake = self._scores(clip, truths), self._scores(clip, self._fakes(clip))
+        pairs = list(zip(real, fake, strict=True))
+        loss = add_scales(self.form, [telling(a, b, self.config.gan, self.form.reduction) for a, b in pairs])
+        loss = loss / 2 if self.form.halved else loss
+        right = torch.stack([accuracy(a, b) for a, b in pairs]).mean()
+        logs = {"accuracy": right.detach()}
+        if penalized:
+            slope = torch.stack([gradient_penalty(a, b) for a, b in zip(real, truths, strict=True)]).sum()
+            loss, logs["r1"] = loss + self.config.r1 * slope, slope.detach()
+        return loss, logs
+
+    def warning(self, logs: Mapping[str, float]) -> str | None:
+        """Say when the discriminators have won, going by the means of a log line."""
+        if logs.get("train/discriminator/accuracy", 0.0) < WON:
+            return None
+        return (
+            "the discriminator wins: the generator learns little from it; "
+            "try a lower model.d_lr, model.gan=hinge with model.spectral=true, or model.r1=1"
+        )
+
+    def _content(self, pictures: Sequence[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        config, truths = self.config, self._truths(clip)
+        pixel = pixel_term(self.form, pictures, truths, config.p)
+        loss, logs = config.pixel_weight * pixel, {f"l{config.p}": pixel.detach()}
+        if config.gradient_weight:
+            gradient = gradient_term(self.form, pictures, truths, config.alpha)
+            loss, logs["gdl"] = loss + config.gradient_weight * gradient, gradient.detach()
+        return loss, logs
+
+    def _truths(self, clip: Clip) -> list[Tensor]:
+        """Return the first frame asked, (B, C, h, w) at every scale, in [-1, 1]."""
+        return self._at_scales(clip.target[:, 0] * 2 - 1)
+
+    def _at_scales(self, frames: Tensor) -> list[Tensor]:
+        sizes = scale_sizes(frames.shape[-2], frames.shape[-1], self.config.scales)
+        return [shrink(frames, size, self.config.resize) for size in sizes]
+
+    def _fakes(self, clip: Clip) -> list[Tensor]:
+        """Return the generator's frames of `clip`: those it made for its own loss a moment ago, or new ones."""
+        made, self._made = self._made, None
+        if made is not None and made[0] is clip:
+            return made[1]
+        with torch.no_grad():
+            return cast(list[Tensor], self.generator(clip.context * 2 - 1))
+
+    def _scores(self, clip: Clip, pictures: Sequence[Tensor]) -> list[Tensor]:
+        """Return every scale's logits for frames of that scale."""
+        if self.config.conditional:
+            given = self._at_scales(clip.context.flatten(1, 2) * 2 - 1)
+            pictures = [torch.cat([a, b], dim=1) for a, b in zip(given, pictures, strict=True)]
+        return [judge(frames) for judge, frames in zip(self.discriminators, pictures, strict=True)]
+
+
+def _discriminators(config: MultiscaleGanConfig) -> list[nn.Module]:
+    if config.discriminator == "none" or not config.adversarial_weight:
+        return []
+    inputs = config.channels * (config.context + 1 if config.conditional else 1)
+    tables = TABLES[config.d_table][SCALES - config.scales :]
+    if config.discriminator == "patch":
+        return [PatchDiscriminator(inputs, layers, config.spectral) for layers in tables]
+    sizes = scale_sizes(config.frame_height, config.frame_width, config.scales)
+    return [
+        DenseDiscriminator(inputs, layers, config.spectral, size, config.d_pool)
+        for layers, size in zip(tables, sizes, strict=True)
+    ]
