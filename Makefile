@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo test test-all lint bench docs clean
+.PHONY: app demo test test-all lint bench docs clean
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -15,6 +15,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 demo: $(VENV)/.ready  ## train a small model for 3 minutes, compare it with baselines, write a report
 	rm -rf $(DEMO)
 	$(BIN)/nextframe quickstart -o $(DEMO)
+
+app: $(VENV)/.ready  ## the web page: give it a clip, see what comes next
+	$(BIN)/nextframe app $(APP)
 
 test: $(VENV)/.ready  ## the tests that take seconds
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -61,6 +62,14 @@ def _leads_out(name: str) -> bool:
     return ".." in name
 
 
+def bars_on_terminals_only() -> None:
+    """Let the Hub's library draw its progress bars where somebody watches, not into logs."""
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+
+
 def fetch_model(model: HubModel) -> Path:
     """Return the folder of `model` in the Hub's cache on this machine, fetching what is not there yet.
 
@@ -72,6 +81,7 @@ def fetch_model(model: HubModel) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    bars_on_terminals_only()
     try:
         folder = snapshot_download(
             model.name,

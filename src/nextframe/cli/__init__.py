@@ -15,12 +15,14 @@ from nextframe.cli import (
     benchmark,
     data,
     evaluate,
+    export,
     interpolate,
     latent,
     leaderboard,
     models,
     predict,
     prepare,
+    push,
     quickstart,
     train,
     transfer,
@@ -44,10 +46,11 @@ VERBS = (
     predict.predict,
     interpolate.interpolate,
     latent.latent,
-    latent.latent,
     transfer.transfer,
     benchmark.benchmark,
     leaderboard.leaderboard,
+    push.push,
+    export.export,
     app_verb.app,
 )
 for verb in VERBS:
@@ -77,6 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
         typer.echo(__version__)
         sys.exit(0)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for client in ("httpx", "httpx2"):  # every request to the Hub is a line of theirs
+        logging.getLogger(client).setLevel(logging.WARNING)
     sys.exit(_run(words, debug))
 
 

@@ -75,7 +75,12 @@ class ConvLSTMLayer(nn.Module):
 
 
 def cache_pays(x: Tensor, kernel: int, hidden: int) -> bool:
-    """Whether `CachedRecurrence` is the faster one for x (T, B, H, W, C): large float32 maps on a CPU."""
+    """Whether `CachedRecurrence` is the faster one for x (T, B, H, W, C): large float32 maps on a CPU.
+
+    While a model is exported it is not: ONNX has no operators for what Winograd's method does.
+    """
+    if torch.compiler.is_exporting():
+        return False
     height, width = x.shape[2:4]
     fits = kernel == 1 or (kernel in POINTS and height % TILE == 0 and width % TILE == 0)
     return fits and x.device.type == "cpu" and x.dtype == torch.float32 and height * width >= 1024 and hidden >= 32

@@ -1,0 +1,197 @@
+"""The app: a page where anyone gives a clip and sees what comes next; on this machine only, unless told otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nextframe.core.errors import NextframeError, UserError
+from nextframe.web import page
+from nextframe.web.gate import Gate
+from nextframe.web.job import Job
+from nextframe.web.limits import MIB, WebLimits
+from nextframe.web.store import Store
+from nextframe.web.worker import Workers
+
+LOG = logging.getLogger(__name__)
+EVERY, SLIDING = "all, each from the predictions before it", "one sliding frame, each from the true frames before it"
+EMPTY = '<div class="nf-empty">Choose a clip, press <b>Predict</b>, and the result appears here.</div>'
+Answer = tuple[str, str]
+
+
+@dataclass
+class Backend:
+    """What the page's functions work with."""
+
+    models: dict[str, str]  # what the visitor sees: what a worker loads
+    examples: dict[str, Path]
+    limits: WebLimits
+    store: Store
+    workers: Workers
+    rows: Sequence[Path] = field(default_factory=list)
+
+    async def predict(
+        self, files: list[str] | None, example: str | None, model: str, frames: float, split: float, how: str,
+        samples: float, side: float,
+    ) -> AsyncGenerator[Answer, None]:  # fmt: skip
+        """Yield (progress, results) as HTML until the prediction is there; a mistake is a line on the page."""
+        yield page.progress("waiting"), EMPTY
+        try:
+            folder = self.store.new_result()
+            clip, name = self._clip(files, example, folder)
+            job = Job(
+                clip=str(clip),
+                name=name,
+                model=self._model(model),
+                model_name=model,
+                frames=_within(frames, self.limits.horizon),
+                split=min(1.0, max(0.0, float(split))),
+                one_step=how == SLIDING,
+                samples=_within(samples, self.limits.samples),
+                side=max(16, _within(side, self.limits.side)),
+                folder=str(folder),
+                limits=self.limits,
+            )
+            async with self.workers.borrow() as worker:
+                async for message in worker.run(job):
+                    if "done" in message:
+                        yield page.said("Done."), page.results(folder.name, message["done"])
+                    else:
+                        yield page.progress(message["stage"]), EMPTY
+        except NextframeError as error:
+            yield page.said(str(error), "error"), EMPTY
+
+    def _clip(self, files: list[str] | None, example: str | None, folder: Path) -> tuple[Path, str]:
+        if files:
+            return self.store.clip(files, folder)
+        if example in self.examples:
+            return self.examples[example], self.examples[example].name
+        raise UserError("choose a clip first: upload one, or take an example")
+
+    def _model(self, name: str) -> str:
+        if name not in self.models:
+            raise UserError("this model is not offered here: choose one of the list")
+        return self.models[name]
+
+
+def _within(value: float, most: int) -> int:
+    """Return a number of the visitor's as a whole one from 1 to `most`."""
+    return min(most, max(1, int(value)))
+
+
+def build_page(backend: Backend) -> Any:
+    """Return the Gradio page."""
+    import gradio as gr
+
+    with gr.Blocks(title="nextframe", analytics_enabled=False) as blocks:
+        gr.HTML(page.TITLE, elem_classes="nf-title")
+        with gr.Tabs():
+            with gr.Tab("Predict"):
+                _predict_tab(backend)
+            with gr.Tab("Leaderboard"):
+                gr.HTML(page.leaderboard(backend.rows))
+    blocks.queue(max_size=backend.limits.queue, default_concurrency_limit=backend.limits.workers, api_open=False)
+    return blocks
+
+
+def _predict_tab(backend: Backend) -> None:
+    import gradio as gr
+
+    with gr.Row():
+        with gr.Column(scale=2, min_width=300):
+            inputs = _inputs(backend)
+            with gr.Row():
+                start = gr.Button("Predict", variant="primary", elem_id="predict")
+                stop = gr.Button("Cancel", elem_id="cancel")
+        with gr.Column(scale=5, min_width=300):
+            status = gr.HTML(elem_id="status")
+            shown = gr.HTML(EMPTY, elem_id="results")
+    run = start.click(
+        backend.predict,
+        inputs,
+        [status, shown],
+        show_progress="minimal",
+        show_progress_on=status,
+        concurrency_limit=backend.limits.workers,
+        api_visibility="private",
+    )
+    stop.click(
+        lambda: (page.said("Cancelled."), EMPTY), None, [status, shown], cancels=[run], queue=False,
+        show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
+
+
+def _inputs(backend: Backend) -> list[Any]:
+    """Lay out what the visitor chooses; in the order in which `Backend.predict` takes it."""
+    import gradio as gr
+
+    limits = backend.limits
+    files = gr.File(
+        label=f"Video, GIF or images, up to {limits.upload_mb} MB",
+        file_count="multiple",
+        height=130,
+        elem_id="clip",
+    )
+    example = gr.Radio(list(backend.examples), value=next(iter(backend.examples)), label="or an example")
+    model = gr.Dropdown(list(backend.models), value=next(iter(backend.models)), label="Model", filterable=False)
+    frames = gr.Slider(1, limits.horizon, value=min(10, limits.horizon), step=1, label="Frames to predict")
+    split = gr.Slider(
+        0.1, 1, value=0.5, step=0.05, label="Split", info="predict from this part of the clip on; 1: after its end"
+    )
+    with gr.Accordion("More", open=False):
+        how = gr.Radio([EVERY, SLIDING], value=EVERY, label="Predict")
+        samples = gr.Slider(1, limits.samples, value=1, step=1, label="Futures", info="of a model that draws them")
+        side = gr.Slider(32, limits.side, value=min(128, limits.side), step=16, label="Longest side in pixels")
+    return [files, example, model, frames, split, how, samples, side]
+
+
+def build_app(backend: Backend) -> Gate:
+    """Return the whole server as an ASGI application, behind its gate."""
+    import gradio as gr
+    from fastapi import FastAPI
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        starting = asyncio.create_task(backend.workers.start())
+        yield
+        starting.cancel()
+        await backend.workers.stop()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = gr.mount_gradio_app(
+        app,
+        build_page(backend),
+        path="/",
+        max_file_size=backend.limits.upload_mb * MIB,
+        show_error=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        footer_links=[],
+        theme=gr.themes.Base(
+            primary_hue="orange", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace"]
+        ),
+        css_paths=Path(__file__).with_name("style.css"),
+    )
+    return Gate(app, backend.store, backend.limits)
+
+
+def stay_local(store: Store) -> None:
+    """Keep Gradio and everything else that writes temporary files inside `store`, and off the network.
+
+    Called before Gradio is imported: it reads these once.
+    """
+    os.environ |= {
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(store.uploads),
+        "GRADIO_SSR_MODE": "False",
+        "GRADIO_NODE_SERVER_NAME": "127.0.0.1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    tempfile.tempdir = str(store.spool)

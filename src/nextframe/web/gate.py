@@ -1,0 +1,228 @@
+"""What stands before the app's server: only what the page needs gets through, and nothing of a size it cannot hold.
+
+Gradio's server knows some sixty addresses, among them ones that read files and fetch from other servers. The gate has
+a list of the few that the page uses and answers 404 to all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from nextframe.web.limits import MIB, WebLimits
+from nextframe.web.store import Store
+
+LOG = logging.getLogger(__name__)
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+API = "/gradio_api"
+PAGE = re.compile(
+    r"/|/(?:config|theme\.css|favicon\.ico|manifest\.json)|/(?:assets|static)/[\w./-]+"
+    rf"|{API}/(?:theme\.css|startup-events|info|queue/data|upload_progress|heartbeat/\w+)",
+    re.ASCII,
+)
+ASK = re.compile(rf"{API}/(?:queue/join|cancel|reset)/?")
+UPLOAD = f"{API}/upload"
+RESULT = re.compile(r"/results/([\w-]+)/([\w.-]+)", re.ASCII)
+TYPES = {".gif": "image/gif", ".png": "image/png", ".mp4": "video/mp4"}
+
+ASK_BYTES = 64 << 10  # of a request that is not an upload
+FORM_BYTES = 64 << 10  # what a form adds to the files in it
+ASK_SECONDS = 10.0
+UPLOAD_SECONDS = 120.0
+UPLOADS_AT_ONCE = 8
+# The browser itself is told to ask no other server for anything, whatever a script in the page tries.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; "
+    "worker-src 'self' blob:; frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+class TooMuchError(Exception):
+    """A body that is longer, or takes longer, than allowed."""
+
+
+class Gate:
+    """An ASGI application around another one."""
+
+    def __init__(self, app: App, store: Store, limits: WebLimits) -> None:
+        self.app, self.store, self.limits = app, store, limits
+        self._uploading = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, pass it on, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._route(scope, receive, _with_headers(send))
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        read = method in ("GET", "HEAD")
+        found = RESULT.fullmatch(path)
+        if read and found:
+            await self._result(send, found[1], found[2], method == "GET")
+        elif not _plain(scope):
+            await refuse(send, 404, "not found")
+        elif read and PAGE.fullmatch(path):
+            await self.app(scope, receive, send)
+        elif method == "POST" and ASK.fullmatch(path):
+            await self._ask(scope, receive, send)
+        elif method == "POST" and path == UPLOAD:
+            await self._upload(scope, receive, send)
+        else:
+            await refuse(send, 404, "not found")
+
+    async def _result(self, send: Send, token: str, name: str, with_body: bool) -> None:
+        file = self.store.result(token, name)
+        if file is None:
+            await refuse(send, 404, "not found: results are deleted after a while")
+            return
+        body = await asyncio.to_thread(file.read_bytes)
+        headers = [
+            (b"content-type", TYPES[Path(name).suffix].encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"private, max-age=600"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body if with_body else b""})
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the whole request, which is small, and look at the paths in it."""
+        try:
+            body = await asyncio.wait_for(_read(receive, ASK_BYTES), ASK_SECONDS)
+            if not paths_are_uploads(json.loads(body or b"{}"), self.store.uploads):
+                await refuse(send, 400, "only uploads of this page can be used")
+                return
+        except (TooMuchError, TimeoutError):
+            await refuse(send, 413, "the request is too long")
+        except (ValueError, RecursionError):
+            await refuse(send, 400, "the request is not JSON")
+        else:
+            await self.app(scope, _replay(body, receive), send)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        most = self.limits.upload_mb * MIB + FORM_BYTES
+        stated = dict(scope["headers"]).get(b"content-length", b"")
+        if not stated.isdigit():
+            await refuse(send, 411, "an upload must say its length")
+        elif len(stated) > 15 or int(stated) > most:
+            await refuse(send, 413, f"the upload is over the limit of {self.limits.upload_mb} MB")
+        elif self._uploading >= UPLOADS_AT_ONCE:
+            await refuse(send, 503, "too many uploads at once: try again in a moment")
+        elif await asyncio.to_thread(self.store.used) + int(stated) > self.limits.temporary_mb * MIB:
+            await refuse(send, 507, "the server is full: try again in a few minutes")
+        else:
+            await self._take(scope, receive, send, int(stated))
+
+    async def _take(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+        self._uploading += 1
+        try:
+            await asyncio.wait_for(self.app(scope, _bounded(receive, most), send), UPLOAD_SECONDS)
+        except (TooMuchError, TimeoutError):
+            LOG.info("an upload was longer than it said, or too slow")
+        finally:
+            self._uploading -= 1
+
+
+def paths_are_uploads(value: Any, uploads: Path) -> bool:
+    """Whether every file that a request of the page names is one of the folder `uploads`.
+
+    Gradio's files are objects with a field "path"; one that is an address would be fetched, so none may be.
+    """
+    if isinstance(value, dict):
+        named = "path" not in value or is_upload(value["path"], uploads)
+        return named and all(paths_are_uploads(item, uploads) for key, item in value.items() if key != "path")
+    if isinstance(value, list):
+        return all(paths_are_uploads(item, uploads) for item in value)
+    return True
+
+
+def is_upload(path: Any, uploads: Path) -> bool:
+    """Whether `path` reads as a file of an upload: the folder, a hash, a name."""
+    if not isinstance(path, str) or not path.startswith(f"{uploads}/"):
+        return False
+    parts = path.removeprefix(f"{uploads}/").split("/")
+    return len(parts) == 2 and not any(part in ("", ".", "..") or "\0" in part or "\\" in part for part in parts)
+
+
+def _plain(scope: Scope) -> bool:
+    """Whether an address has nothing in it that another part of the server could read in another way."""
+    path = scope["path"]
+    raw = scope.get("raw_path") or path.encode()
+    return ".." not in path and "//" not in path and b"%" not in raw and path.isascii()
+
+
+async def refuse(send: Send, status: int, line: str) -> None:
+    """Answer with one line of text."""
+    body = line.encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _read(receive: Receive, most: int) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            raise TooMuchError
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives `body` first, and then what comes."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    """Return a `receive` that stops a body of more than `most` bytes."""
+    size = 0
+
+    async def bounded() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > most:
+            raise TooMuchError
+        return message
+
+    return bounded
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), *HEADERS]
+        await send(message)
+
+    return sending

@@ -1,0 +1,32 @@
+"""What one visitor may ask of the app, so that it can be left open to strangers."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from nextframe.core.config import Config
+from nextframe.data.limits import Limits
+
+MIB = 1 << 20
+ARRAY_BYTES = 512 * MIB  # of frames in memory at once, and of what an archive may unpack to
+
+
+class WebLimits(Config):
+    """Limits of the app; each is a flag of `nextframe app`."""
+
+    upload_mb: int = Field(64, ge=1)  # of one upload, all its files together
+    pixels: int = Field(2_500_000, ge=64)  # of one frame: a little over 1920 x 1080
+    clip_frames: int = Field(900, ge=2)  # of one clip
+    decode_seconds: float = Field(20.0, gt=0)  # for reading a clip
+    predict_seconds: float = Field(120.0, gt=0)  # for predicting, and again for drawing
+    horizon: int = Field(30, ge=1)  # frames predicted at most
+    samples: int = Field(4, ge=1)  # futures at most
+    side: int = Field(256, ge=16)  # larger frames are predicted at this longest side
+    queue: int = Field(16, ge=1)  # people who wait
+    workers: int = Field(1, ge=1)  # predictions at the same time, each in a process of its own
+    keep_minutes: float = Field(10.0, gt=0)  # after which uploads and results are deleted
+    temporary_mb: int = Field(1024, ge=1)  # of uploads and results together
+
+    def reading(self) -> Limits:
+        """Return what a reader may decode of one clip."""
+        return Limits(pixels=self.pixels, frames=self.clip_frames, bytes=ARRAY_BYTES)

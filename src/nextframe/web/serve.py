@@ -1,0 +1,122 @@
+"""From a list of models to a running server."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import socket
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from nextframe.checkpoint import baseline_names, resolve_model, shipped_models
+from nextframe.checkpoint.hub import fetch_model, parse_hub_name
+from nextframe.core.clip import Task
+from nextframe.core.errors import NotSupportedError, UserError
+from nextframe.models.base import check_task
+from nextframe.web.app import Backend, build_app, stay_local
+from nextframe.web.examples import write_examples
+from nextframe.web.gate import Gate
+from nextframe.web.limits import WebLimits
+from nextframe.web.store import Store
+from nextframe.web.worker import Workers
+
+LOG = logging.getLogger(__name__)
+FORECAST = Task.forecast(1, 1)
+HEADER_BYTES = 16 << 10  # of the headers of one request
+CONNECTIONS = 200
+IDLE_SECONDS = 15
+
+
+def serve(
+    models: Sequence[str] = (),
+    *,
+    rows: Sequence[Path] = (),
+    limits: WebLimits | None = None,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    show: bool = False,
+) -> None:
+    """Run the app until it is interrupted; then nothing of any visitor is left.
+
+    Args:
+        models: what visitors may choose: names, run or model folders, names of the Hub; () for the models that come
+            with the package and the baselines. Those of the Hub are fetched before the server opens.
+        rows: row files of benchmarks for the leaderboard.
+        limits: what one visitor may ask.
+        host: the address to listen on; "0.0.0.0" opens the app to others.
+        port: the port; 0 for any that is free.
+        show: open the page in a browser.
+
+    Raises:
+        UserError: a model that cannot be served, the extra [web] is missing, or the port is taken.
+    """
+    if importlib.util.find_spec("gradio") is None:
+        raise NotSupportedError("the app needs the extra [web]: pip install 'nextframe[web]'")
+    limits = limits or WebLimits()
+    offered = offer(models)
+    listener = _listen(host, port)
+    store = Store(keep=60 * limits.keep_minutes)
+    try:
+        stay_local(store)
+        store.watch(every=min(30.0, store.keep / 2))
+        with tempfile.TemporaryDirectory(prefix="nextframe-examples-", dir=store.root) as folder:
+            examples = write_examples(Path(folder))
+            backend = Backend(offered, examples, limits, store, _workers(limits, offered), rows)
+            address = f"http://{host if host != '0.0.0.0' else 'localhost'}:{listener.getsockname()[1]}"
+            LOG.warning("nextframe app: %s (Ctrl-C ends it)", address)
+            _run(build_app(backend), listener, address if show else None)
+    finally:
+        store.close()
+
+
+def offer(models: Sequence[str]) -> dict[str, str]:
+    """Return what visitors see of each model, and what a worker loads for it, after a look at every one.
+
+    Raises:
+        UserError: one that is unknown, untrained, or predicts no frames that follow.
+    """
+    offered = {}
+    for name in models or [*shipped_models(), *baseline_names(FORECAST)]:
+        on_hub = None if Path(name).exists() or "/" not in name else parse_hub_name(name)
+        spec = str(fetch_model(on_hub)) if on_hub else name
+        check_task(resolve_model(spec), FORECAST, name)
+        offered[str(on_hub or name)] = spec
+    return offered
+
+
+def _workers(limits: WebLimits, offered: dict[str, str]) -> Workers:
+    return Workers(limits.workers, list(offered.values()))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise UserError(f"{host}:{port} cannot be listened on ({error.strerror}): give another --port") from None
+    return listener
+
+
+def _run(app: Gate, listener: socket.socket, show: str | None) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        http="h11",
+        ws="none",
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+        proxy_headers=False,
+    )
+    if show is not None:
+        threading.Timer(2.0, webbrowser.open, [show]).start()
+    uvicorn.Server(config).run(sockets=[listener])

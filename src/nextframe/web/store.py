@@ -1,0 +1,137 @@
+"""The private temporary folder of the app: uploads and results, deleted after a while and at the end."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from nextframe.core.errors import UserError
+from nextframe.data.images import IMAGE_ENDINGS, natural_key
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
+RESULTS = ("prediction.gif", "prediction.mp4", "loop.gif", "difference.gif", "strip.png")
+GONE = "the upload is no longer here: upload it again"
+
+
+class Store:
+    """Folders `uploads`, `results` and `spool` under one that only this user can enter.
+
+    Uploads are written by the server under names of its choice; results lie in folders with names that cannot be
+    guessed. Whatever is older than `keep` seconds is deleted by `sweep`, everything by `close`.
+    """
+
+    def __init__(self, keep: float) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="nextframe-app-")).resolve()  # mode 0700
+        self.uploads, self.results, self.spool = (self.root / name for name in ("uploads", "results", "spool"))
+        self.keep = keep
+        for folder in (self.uploads, self.results, self.spool):
+            folder.mkdir(mode=0o700)
+        self._stop = threading.Event()
+
+    def upload(self, path: str) -> Path:
+        """Return the uploaded file `path` after a look at it, and keep it for another while.
+
+        Raises:
+            UserError: it is not a plain file directly in a folder of the uploads, however it is written.
+        """
+        given = Path(path)
+        inside = given.is_absolute() and given.parent.parent == self.uploads and ".." not in given.parts
+        if not inside or "\0" in path or given.is_symlink() or given.parent.is_symlink() or not given.is_file():
+            raise UserError(GONE)
+        given.touch()
+        return given
+
+    def clip(self, paths: Iterable[str], folder: Path) -> tuple[Path, str]:
+        """Return the clip that uploads are, and its name: one file, or images as a folder made in `folder`.
+
+        Raises:
+            UserError: several files that are not all images, or one that is gone.
+        """
+        files = sorted((self.upload(path) for path in paths), key=lambda file: natural_key(file.name))
+        if len(files) == 1:
+            return files[0], files[0].name
+        others = [file.name for file in files if file.suffix.lower() not in IMAGE_ENDINGS]
+        if others:
+            raise UserError(f"several files must all be images, the frames of one clip: '{others[0]}' is none")
+        frames = folder / "frames"
+        frames.mkdir()
+        for number, file in enumerate(files):
+            shutil.copyfile(file, frames / f"{number:05d}{file.suffix.lower()}", follow_symlinks=False)
+        return frames, f"{len(files)} images"
+
+    def new_result(self) -> Path:
+        """Return a new empty folder for what one prediction writes."""
+        folder = self.results / secrets.token_urlsafe(24)
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def result(self, token: str, name: str) -> Path | None:
+        """Return the result file `name` of the folder `token`; None for anything else than such a file."""
+        path = self.results / token / name
+        if not TOKEN.fullmatch(token) or name not in RESULTS or path.is_symlink() or not path.is_file():
+            return None
+        return path
+
+    def used(self) -> int:
+        """Return the bytes that lie in the folder now."""
+        return sum(_size(path) for path in self._files())
+
+    def empty(self) -> bool:
+        """Whether nothing of any visitor is left."""
+        return not any(any(folder.iterdir()) for folder in (self.uploads, self.results, self.spool))
+
+    def sweep(self, now: float | None = None) -> None:
+        """Delete what nobody has touched for `keep` seconds."""
+        now = time.time() if now is None else now
+        for parent in (self.uploads, self.results, self.spool):
+            for entry in list(parent.iterdir()):
+                if now - _touched(entry) > self.keep:
+                    _delete(entry)
+
+    def watch(self, every: float) -> None:
+        """Sweep again and again in a thread of its own, until `close`."""
+
+        def sweeping() -> None:
+            while not self._stop.wait(every):
+                self.sweep()
+
+        threading.Thread(target=sweeping, name="sweep", daemon=True).start()
+
+    def close(self) -> None:
+        """Delete the folder and all that is in it."""
+        self._stop.set()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _files(self) -> Iterator[Path]:
+        return (path for path in self.root.rglob("*") if not path.is_dir())
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:  # swept meanwhile
+        return 0
+
+
+def _touched(entry: Path) -> float:
+    """Return when `entry`, or anything in it, was last changed."""
+    times = []
+    for path in (entry, *(entry.rglob("*") if entry.is_dir() and not entry.is_symlink() else ())):
+        try:
+            times.append(path.lstat().st_mtime)
+        except OSError:  # another request is deleting it
+            continue
+    return max(times, default=0.0)
+
+
+def _delete(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink(missing_ok=True)
