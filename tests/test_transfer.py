@@ -323,3 +323,22 @@ def test_a_wrong_word_is_one_line(run, words, line):
     done = CliRunner().invoke(app, ["transfer", run, *words, "-q"])
     assert done.exit_code != 0
     assert line in str(done.exception)
+
+
+def test_training_starts_from_the_weights_of_another_run(tmp_path):
+    from nextframe.training import ModelSection, Recipe, TrainingConfig, train
+
+    def trained(folder: str, horizon: int, hidden: int = 4, **more) -> Predictor:
+        model = ModelSection(name="convlstm", fields={"hidden": [hidden], "kernels": [3]})
+        config = TrainingConfig(steps=1, batch=2, lr=1e-12, val_clips=2, keep="last", schedule="constant", **more)
+        data = DIGITS.model_copy(update={"context": 4, "horizon": horizon})
+        return train(Recipe(model=model, data=data, training=config), tmp_path / folder, show=False).model
+
+    one = trained("one", 1)
+    other = trained("other", 3, seed=1)
+    again = trained("again", 3, seed=1, start_from=str(tmp_path / "one"))
+    weights = [model.head.weight for model in (one, other, again)]
+    assert torch.allclose(weights[2], weights[0], atol=1e-6)
+    assert not torch.allclose(weights[1], weights[0], atol=1e-3)
+    with pytest.raises(UserError, match=r"its 'hidden' is \[4\]|its 'hidden' is \(4,\)"):
+        trained("wrong", 1, hidden=5, start_from=str(tmp_path / "one"))

@@ -36,6 +36,21 @@ def take_parts(model: Predictor, taken: Mapping[str, str]) -> None:
         target.load_state_dict(found.state_dict())
 
 
+def take_weights(model: Predictor, run: str | None) -> None:
+    """Start `model` from all weights of another run, for example one that was trained on shorter clips; None: do not.
+
+    Raises:
+        UserError: the run holds another model, or one with other settings.
+    """
+    if run is None:
+        return
+    source = load_model(run)
+    if type(source) is not type(model):
+        raise UserError(f"{run} is a {_kind(source)}: a {_kind(model)} cannot start from its weights")
+    _check_settings(model, source, "whole", run)
+    model.load_state_dict(source.state_dict())
+
+
 def parse_parts(words: Sequence[str]) -> dict[str, str]:
     """Turn ["autoencoder=runs/vae", ...] into {part: run}."""
     parts = {}

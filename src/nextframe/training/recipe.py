@@ -55,6 +55,7 @@ class TrainingConfig(Config):
     device: str = "auto"
     shares: dict[str, float] = Field(default_factory=dict)  # of the steps, by stage; None named: what the model says
     stage_from: dict[str, str] = Field(default_factory=dict)  # {part: run folder}: not trained, taken from there
+    start_from: str | None = None  # a run folder with the same model: training starts from its weights
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainingConfig:

@@ -16,7 +16,7 @@ from nextframe.models.base import Predictor, TrainedTask, check_task
 from nextframe.training.checkpoints import load_state, save_state
 from nextframe.training.devices import make_fabric
 from nextframe.training.logs import MetricsFile
-from nextframe.training.parts import take_parts
+from nextframe.training.parts import take_parts, take_weights
 from nextframe.training.recipe import Recipe, model_fields, read_recipe
 from nextframe.training.samples import save_samples
 from nextframe.training.schedule import Patience
@@ -46,6 +46,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 
     model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
     check_task(model, clips.task, recipe.model.name)
     take_parts(model, recipe.training.stage_from)
+    take_weights(model, recipe.training.start_from)
     model.to(fabric.device)
     run = Run(recipe, folder, model, clips, fabric, show)
     _claim(recipe, folder)  # not before all settings have proved good: a mistake leaves nothing behind
