@@ -23,7 +23,7 @@ from nextframe.transfer.classifier import Fitting, fit, predict, step_loss
 from nextframe.transfer.encoder import Encoder, like, open_encoder
 from nextframe.transfer.experiment import open_windows
 from nextframe.transfer.probes import probe
-from nextframe.transfer.result import TransferRow, apart, interval, read_rows
+from nextframe.transfer.result import TransferRow, apart, interval, read_result
 from nextframe.transfer.videos import Kept, Videos, draw_videos, labelled_videos
 
 
@@ -304,9 +304,15 @@ def test_the_verb_writes_rows_and_a_plot(run, tmp_path):
     assert [(r["method"], r["videos_per_class"]) for r in whole["rows"]] == [
         (method, amount) for method in ("frozen", "probe") for amount in (1, "all")
     ]
-    rows, _ = read_rows(out)
-    assert [round(r.mean, 5) for r in rows] == [r["mean"] for r in whole["rows"]]
     assert plot.read_text().count("<svg") == 1
+    more = CliRunner().invoke(app, [*words[:6], "--steps", "2", "--methods", "random", *words[10:], "--with", str(out)])
+    assert more.exit_code == 0, more.output
+    assert [line.split()[1] for line in more.output.splitlines() if line.startswith(" seeded")] == [
+        "frozen",
+        "probe",
+        "random",
+    ]
+    assert "seeded frozen less random weights, 1 a class" in more.output
 
 
 @pytest.mark.parametrize(
@@ -342,3 +348,15 @@ def test_training_starts_from_the_weights_of_another_run(tmp_path):
     assert not torch.allclose(weights[1], weights[0], atol=1e-3)
     with pytest.raises(UserError, match=r"its 'hidden' is \[4\]|its 'hidden' is \(4,\)"):
         trained("wrong", 1, hidden=5, start_from=str(tmp_path / "one"))
+
+
+def test_rows_of_other_videos_are_refused(run, tmp_path):
+    config = small(methods=("frozen",), per_class=(1,))
+    transfer([run], DIGITS, config, show=False).write_json(tmp_path / "one.json")
+    other = DIGITS.model_copy(update={"options": {**DIGITS.options, "test_videos": 16}})
+    found = transfer([run], other, config, show=False)
+    with pytest.raises(UserError, match="was measured on 24 test videos of motion-digits, not on 16"):
+        found.after(tmp_path / "one.json")
+    (tmp_path / "two.json").write_text("{}")
+    with pytest.raises(UserError, match=r"two\.json: is no result of nextframe transfer"):
+        read_result(tmp_path / "two.json")

@@ -41,6 +41,9 @@ def transfer(
     dropout: Annotated[float, typer.Option(help="Of the encoder's outputs.")] = 0.0,
     precision: Annotated[str, typer.Option(help="auto, 32 or bf16.")] = "auto",
     split: Annotated[str, typer.Option(help="test; val to choose settings on.")] = "test",
+    earlier: Annotated[
+        list[Path] | None, typer.Option("--with", metavar="FILE.json", help="Add the rows of an earlier result.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE.png", help="The plot; or .svg.")
     ] = None,
@@ -55,11 +58,14 @@ def transfer(
     from nextframe.transfer import ClassifierConfig, TransferConfig, write_plot
     from nextframe.transfer import transfer as run_transfer
     from nextframe.transfer.plot import check_plot
+    from nextframe.transfer.result import read_result
 
     be_quiet(quiet)
     load_plugins(plugin)
     if output is not None:
         check_plot(output)
+    for path in earlier or []:
+        read_result(path)  # before any work
     classifier = {"steps": steps, "batch": batch, "lr": lr, "dropout": dropout, "precision": precision}
     values = {"per_class": parse_amounts(per_class), "draws": draws, "methods": methods.replace(" ", "").split(",")}
     values |= {"window": window, "stride": window_stride, "split": split, "seed": seed, "device": device}
@@ -72,6 +78,8 @@ def transfer(
         "data.stride": stride,
     }
     found = run_transfer(models, _data(models, wanted, setting or []), config, show=not quiet)
+    for path in earlier or []:
+        found = found.after(path)
     if json_file is not None:
         found.write_json(json_file)
     if output is not None:

@@ -61,13 +61,14 @@ def _line(axes: object, rows: Sequence[TransferRow], number: int, style: str, la
 def _dress(axes: object, rows: Sequence[TransferRow]) -> None:
     """Write axes, ticks at the amounts that were measured, and the legend."""
     ticks = dict(sorted({row.labelled: _amount(row) for row in rows}.items()))
-    draws, n = len(rows[0].accuracies), rows[0].n
+    counts, n = sorted({len(row.accuracies) for row in rows}), rows[0].n
+    draws = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     axes.set_xscale("log")  # type: ignore[attr-defined]
     axes.set_xticks(list(ticks), list(ticks.values()))  # type: ignore[attr-defined]
     axes.minorticks_off()  # type: ignore[attr-defined]
     axes.set_xlabel("labelled videos per class")  # type: ignore[attr-defined]
     axes.set_ylabel(f"accuracy on {n} {rows[0].split} videos, %")  # type: ignore[attr-defined]
-    title = f"{rows[0].data}: mean of {draws} draws" + (", bars are 95 % intervals" if draws > 1 else "")
+    title = f"{rows[0].data}: mean of {draws} draws" + (", bars are 95 % intervals" if counts[-1] > 1 else "")
     axes.set_title(title, fontsize=10, loc="left")  # type: ignore[attr-defined]
     axes.set_ylim(bottom=0)  # type: ignore[attr-defined]
     axes.grid(color="0.92")  # type: ignore[attr-defined]

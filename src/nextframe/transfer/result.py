@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,11 +80,29 @@ class TransferRow:
 
 @dataclass(frozen=True)
 class TransferResult:
-    """All rows of an experiment, its settings, and how it was run."""
+    """All rows of an experiment, its settings, and how it was run; `earlier` says the same of rows that were added."""
 
     rows: list[TransferRow]
     settings: dict[str, Any]
     run: dict[str, Any]
+    earlier: list[dict[str, Any]] = field(default_factory=list)
+
+    def after(self, path: Path) -> TransferResult:
+        """Return this result with the rows of an earlier one, from its JSON file, before its own.
+
+        Raises:
+            UserError: no such result, or one on other data: its rows could not stand in the same table.
+        """
+        whole = read_result(path)
+        rows = [_row(values) for values in whole["rows"]]
+        for row in rows:
+            if (row.data, row.split, row.n) != (self.rows[0].data, self.rows[0].split, self.rows[0].n):
+                mine = f"{self.rows[0].n} {self.rows[0].split} videos of {self.rows[0].data}"
+                raise UserError(f"{path}: was measured on {row.n} {row.split} videos of {row.data}, not on {mine}")
+        mine_too = {(row.model, row.method, row.per_class) for row in self.rows}
+        kept = [row for row in rows if (row.model, row.method, row.per_class) not in mine_too]
+        origin = {"file": path.name, "settings": whole["settings"], "run": whole["run"]}
+        return replace(self, rows=[*kept, *self.rows], earlier=[*whole["earlier"], origin, *self.earlier])
 
     def gains(self) -> list[dict[str, Any]]:
         """Return what pretraining gains over random weights, draw by draw, for each model and amount of labels."""
@@ -94,7 +112,7 @@ class TransferResult:
             twin = random.get((row.model, row.per_class))
             if row.method not in ("fine-tuned", "frozen") or twin is None:
                 continue
-            differences = [a - b for a, b in zip(row.accuracies, twin.accuracies, strict=True)]
+            differences = [a - b for a, b in zip(row.accuracies, twin.accuracies, strict=False)]
             found.append(
                 {
                     "model": row.model,
@@ -115,6 +133,7 @@ class TransferResult:
             "gains": self.gains(),
             "settings": self.settings,
             "run": self.run,
+            "earlier": self.earlier,
         }
         write_whole(path, json.dumps(whole, indent=1) + "\n")
 
@@ -152,13 +171,15 @@ def percent(mean: float, ci95: tuple[float, float] | None) -> str:
     return f"{100 * mean:.1f}" + ("" if ci95 is None else f" ±{50 * (ci95[1] - ci95[0]):.1f}")
 
 
-def read_rows(path: Path) -> tuple[list[TransferRow], dict[str, Any]]:
-    """Return the rows and settings of a JSON file that `write_json` wrote; a UserError where it is none."""
+def read_result(path: Path) -> dict[str, Any]:
+    """Return what `write_json` wrote to `path`; a UserError where it is something else."""
     try:
-        whole = json.loads(path.read_text(encoding="utf-8"))
-        return [_row(values) for values in whole["rows"]], whole["settings"]
+        whole: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for values in whole["rows"]:
+            _row(values)
+        return {"settings": whole["settings"], "run": whole["run"], "earlier": whole["earlier"], "rows": whole["rows"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is no result of nextframe transfer ({error})") from None
+        raise UserError(f"{path}: is no result of nextframe transfer ({type(error).__name__}: {error})") from None
 
 
 def _row(values: dict[str, Any]) -> TransferRow:
