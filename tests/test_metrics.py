@@ -79,8 +79,30 @@ def test_equal_frames_have_the_best_finite_value():
     frames = noisy((1, 2, 3, 180, 177))[1].float()
     best = {name: 0.0 for name in BASE if METRICS.get(name).better == "lower"}
     best |= {"psnr": 100.0, "sharpness-difference": 100.0, "ssim": 1.0, "ssim-openstl": 1.0, "msssim": 1.0}
+    best |= {"psnr-mathieu": 88.1308, "sharpness-difference-mathieu": 88.1308, "ssim-mathieu": 1.0}
     for name in BASE:
         assert torch.allclose(measure(name, frames, frames), torch.tensor(best[name]), atol=1e-5), name
+
+
+def test_the_authors_metrics_of_the_multi_scale_predictor_by_hand():
+    """Frames in [-1, 1] times 128, against a peak of 255: 0.034 dB below `psnr`; gaps of both gradients are added."""
+    target = film(0, 0, 0, 0.5, height=2, width=2)
+    flat = torch.zeros_like(target)
+    lower = 20 * math.log10(256 / 255)
+    assert measure("psnr-mathieu", flat, target).item() == pytest.approx(-10 * math.log10(0.25 / 4) - lower)
+    gap = 128**2 * (1 + 1) / 4  # both steps to the one pixel with neighbours are 1 in [-1, 1], over 4 pixels
+    assert measure("sharpness-difference-mathieu", flat, target).item() == pytest.approx(10 * math.log10(255**2 / gap))
+
+
+def test_the_authors_ssim_is_of_the_luminance_and_sees_zeros_around_the_frame():
+    prediction, target = noisy((1, 1, 3, 24, 30))
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64).view(3, 1, 1)
+    grey = [torch.nn.functional.pad((f * weights).sum(2)[0, 0], (10, 10, 10, 10)).numpy() for f in (prediction, target)]
+    _, places = structural_similarity(
+        *grey, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0, full=True
+    )
+    expected = places[5:-5, 5:-5].mean()  # where the window lies inside the padded frame
+    assert measure("ssim-mathieu", prediction, target).item() == pytest.approx(expected)
 
 
 # --- against other implementations

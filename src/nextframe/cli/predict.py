@@ -16,9 +16,10 @@ def predict(
         str, typer.Option("--model", "-m", help="A baseline's name, a run folder, or user/name on the Hub.")
     ] = "flow",
     frames: Annotated[int, typer.Option("--frames", "-n", min=1, help="How many frames to predict.")] = 10,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file.")] = Path(
-        "prediction.gif"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file, or a folder of pictures."),
+    ] = Path("prediction.gif"),
     samples: Annotated[int, typer.Option(min=1, help="How many futures, of a model that draws them.")] = 1,
     compare: Annotated[
         bool, typer.Option("--compare", help="Hold the last frames back and show them beside the prediction.")
@@ -33,19 +34,20 @@ def predict(
     ] = False,
     stride: Annotated[int, typer.Option(min=1, help="Take every k-th frame.")] = 1,
     size: Size = None,
+    tile: Annotated[int | None, typer.Option(min=16, help="Predict in tiles of so many pixels: less memory.")] = None,
+    overlap: Annotated[int, typer.Option(min=0, help="Pixels that neighbouring tiles share.")] = 32,
     plugin: Plugin = None,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Predict the frames that come next in a video; by default after its last frame."""
-    from nextframe.data.writer import check_ending
+    from nextframe.prediction import check_output, write_prediction
     from nextframe.prediction import predict as predict_frames
-    from nextframe.prediction import write_prediction
 
     be_quiet(quiet)
     load_plugins(plugin)
-    check_ending(output)  # before any work
+    check_output(output)  # before any work
     prediction = predict_frames(
         source,
         model,
@@ -57,6 +59,8 @@ def predict(
         at=at,
         stride=stride,
         size=parse_size(size),
+        tile=tile,
+        overlap=overlap,
         seed=seed,
         device=device,
     )

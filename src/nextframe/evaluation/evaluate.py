@@ -29,7 +29,7 @@ from nextframe.evaluation.result import MOST_SOURCES, ZERO, Evaluation, Example,
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.scores import Scores
 from nextframe.evaluation.several import differences, score_samples
-from nextframe.metrics import METRICS, Metric, find_metric
+from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
 from nextframe.models.base import Predictor, check_request, check_task
 
 LOG = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def evaluate(
         batch: how many at a time; no result depends on it for a model without randomness.
         device: "auto", "cpu", "cuda" or "mps".
         seed: of a model with randomness.
-        compat: "openstl" adds that project's definitions of the metrics, under names of their own.
+        compat: "openstl" or "mathieu" adds that code's definitions of the metrics, under names of their own.
         examples: how many clips to keep for pictures.
         name: what the rows call the model; None: its registered name.
         command: what was typed, for the record; None: this process's command line.
@@ -197,10 +197,11 @@ def _evenly(count: int, chosen: int) -> Indices:
 
 
 def _metrics(names: Sequence[str], compat: str | None, context: Tensor) -> list[Metric]:
-    if compat not in (None, "openstl"):
-        raise UserError(f"unknown compat '{compat}' (one of: openstl)")
+    if compat not in (None, *COMPATS):
+        raise UserError(f"unknown compat '{compat}' (one of: {', '.join(COMPATS)})")
     if compat is not None:
-        names = [*names, *(name for name in METRICS if name.endswith(f"-{compat}") and name not in names)]
+        own = [name for name in METRICS if name.endswith(f"-{compat}")]
+        names = [*names, *own, *(f"{name}-moving" for name in own if compat == "mathieu")]  # which masks what is still
     if not names:
         raise UserError("name at least one metric")
     return [find_metric(name, context) for name in dict.fromkeys(names)]

@@ -1,4 +1,4 @@
-"""Per-frame metrics by name. A name that ends in -openstl is that project's own definition, for comparison only."""
+"""Per-frame metrics by name. Those that end in -openstl or -mathieu are as that code defines them, for comparison."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from nextframe.metrics.metric import Metric, moving
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["METRICS", "Metric", "find_metric", "moving"]
+__all__ = ["COMPATS", "METRICS", "Metric", "find_metric", "moving"]
 
+COMPATS = ("openstl", "mathieu")  # ends of names: other codes' definitions
 MOVING = "-moving"  # ends the name of a metric over the pixels that moved
 
 METRICS: Registry[Metric] = Registry("metric")
@@ -28,6 +29,9 @@ METRICS.add("sharpness-difference", "nextframe.metrics.sharpness:SHARPNESS_DIFFE
 METRICS.add("gradient-difference", "nextframe.metrics.sharpness:GRADIENT_DIFFERENCE")
 METRICS.add("lpips", "nextframe.metrics.lpips:LPIPS")
 METRICS.add("ssim-openstl", "nextframe.metrics.similarity:SSIM_OPENSTL")
+METRICS.add("psnr-mathieu", "nextframe.metrics.mathieu:PSNR_MATHIEU")
+METRICS.add("ssim-mathieu", "nextframe.metrics.mathieu:SSIM_MATHIEU")
+METRICS.add("sharpness-difference-mathieu", "nextframe.metrics.mathieu:SHARPNESS_MATHIEU")
 
 
 def find_metric(name: str, context: Tensor) -> Metric:

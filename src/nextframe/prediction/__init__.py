@@ -2,6 +2,6 @@
 
 from nextframe.prediction.interpolate import interpolate
 from nextframe.prediction.predict import Prediction, predict
-from nextframe.prediction.write import write_prediction
+from nextframe.prediction.write import check_output, write_prediction
 
-__all__ = ["Prediction", "interpolate", "predict", "write_prediction"]
+__all__ = ["Prediction", "check_output", "interpolate", "predict", "write_prediction"]

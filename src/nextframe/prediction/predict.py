@@ -21,6 +21,7 @@ from nextframe.data.limits import Limits
 from nextframe.data.reader import open_source
 from nextframe.data.source import Color, Source
 from nextframe.models.base import Predictor, check_task
+from nextframe.prediction.tiles import Tiled
 
 LOG = logging.getLogger(__name__)
 FORECAST = Task.forecast(1, 1)
@@ -57,6 +58,8 @@ def predict(
     stride: int = 1,
     seed: int = 0,
     size: Size | None = None,
+    tile: int | None = None,
+    overlap: int = 32,
     device: str = "auto",
     one_step: bool = False,
     limits: Limits | None = None,
@@ -77,6 +80,8 @@ def predict(
         stride: take every stride-th frame.
         seed: of a model with randomness.
         size: (height, width) to scale and crop the frames to; None: the video's own size.
+        tile: predict in tiles of so many pixels a side, which bounds the memory; None: whole frames.
+        overlap: pixels that neighbouring tiles share.
         device: "auto", "cpu", "cuda" or "mps".
         one_step: predict each frame from the true ones before it, not from earlier predictions; implies compare.
         limits: what is decoded at most; None: the defaults.
@@ -104,9 +109,10 @@ def predict(
         source=source.name,
         model=model_name(net),
     )
+    run = net if tile is None else Tiled(net, tile, overlap)
     if one_step:
-        return replace(asked, samples=_one_steps(net, as_float(shown), frames, samples, seed, device))
-    return replace(asked, samples=_futures(net, asked.context, frames, samples, seed, device))
+        return replace(asked, samples=_one_steps(run, as_float(shown), frames, samples, seed, device))
+    return replace(asked, samples=_futures(run, asked.context, frames, samples, seed, device))
 
 
 def _one_steps(net: Predictor, shown: Tensor, frames: int, samples: int, seed: int, device: str) -> Tensor:
@@ -119,7 +125,7 @@ def _one_steps(net: Predictor, shown: Tensor, frames: int, samples: int, seed: i
 def _futures(net: Predictor, given: Tensor, frames: int, samples: int, seed: int, device: str) -> Tensor:
     """Run the model on (T, C, H, W) and return (S, n, C, H, W) on the CPU, in the size of what was given."""
     if samples > 1 and not net.capabilities.stochastic:
-        LOG.warning("%s has no randomness: its %d samples are the same", model_name(net), samples)
+        LOG.warning("%s has no randomness: its %d samples are the same", _name(net), samples)
     where = resolve_device(device)
     own, working = tuple(given.shape[-2:]), _model_size(net, given)
     batch = _stretch(given, working).unsqueeze(0).to(where)  # (1, T, C, H, W)
@@ -135,12 +141,16 @@ def _model_size(net: Predictor, given: Tensor) -> Size:
     trained = net.trained.size if net.trained else None
     if trained is None or trained == own:
         return own
-    text = f"{model_name(net)} was trained on {_times(trained)}, the video is {_times(own)}"
+    text = f"{_name(net)} was trained on {_times(trained)}, the video is {_times(own)}"
     if net.capabilities.any_size:
         LOG.warning("%s: predicting at the video's size; --size %s gives the trained one", text, _times(trained))
         return own
     LOG.warning("%s and it takes no other size: frames are stretched to it and back", text)
     return trained
+
+
+def _name(net: Predictor) -> str:
+    return model_name(net.model if isinstance(net, Tiled) else net)
 
 
 def bridge_channels(source: Source, net: Predictor) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nextframe.core.clip import as_uint8
 from nextframe.core.errors import BadInputError
-from nextframe.data.writer import write_video
+from nextframe.data.writer import check_ending, write_video
 from nextframe.prediction.pictures import comparison_animation, comparison_strip
 from nextframe.prediction.predict import Prediction
 
@@ -22,7 +22,9 @@ def write_prediction(prediction: Prediction, path: str | os.PathLike[str], *, wi
     One future without truth: exactly the predicted frames, in their own size and at the video's fps. With truth or
     several futures, pictures become panels with names and coloured borders: a .png has rows context, truth and
     prediction over time; a .gif or .mp4 has truth left and predictions right, playing the context first. A .npy has
-    the bare frames only, uint8 (T, H, W[, C]) or, of several futures, (S, T, H, W, C).
+    the bare frames only, uint8 (T, H, W[, C]) or, of several futures, (S, T, H, W, C). A path without ending is a
+    folder: INPUT0.png, ... are the context, OUTPUT0.png, ... the predicted frames, and with truth comparison0.png, ...
+    are truth and prediction side by side.
 
     Args:
         prediction: what `predict` returned.
@@ -34,7 +36,9 @@ def write_prediction(prediction: Prediction, path: str | os.PathLike[str], *, wi
     """
     path = Path(path)
     several = len(prediction.samples) > 1
-    if path.suffix.lower() == ".npy" and several:
+    if not path.suffix:
+        _write_pictures(prediction, path)
+    elif path.suffix.lower() == ".npy" and several:
         _write_stacked(prediction, path, with_context)
     elif path.suffix.lower() != ".npy" and (several or prediction.truth is not None):
         write_video(path, _compared(prediction, path, with_context), prediction.fps)
@@ -42,6 +46,25 @@ def write_prediction(prediction: Prediction, path: str | os.PathLike[str], *, wi
         frames = prediction.frames
         write_video(path, torch.cat([prediction.context, frames]) if with_context else frames, prediction.fps)
     return path
+
+
+def check_output(path: Path) -> None:
+    """Refuse an output that is neither a folder nor a file of a known ending; UserError that says which there are."""
+    if path.suffix or path.is_file():
+        check_ending(path)
+
+
+def _write_pictures(prediction: Prediction, folder: Path) -> None:
+    """Write each frame as a picture of its own size; futures after the first are OUTPUT0-2.png, ..."""
+    for number, frame in enumerate(prediction.context):
+        write_video(folder / f"INPUT{number}.png", frame.unsqueeze(0))
+    for sample, future in enumerate(prediction.samples, start=1):
+        end = f"-{sample}.png" if sample > 1 else ".png"
+        for number, frame in enumerate(future):
+            write_video(folder / f"OUTPUT{number}{end}", frame.unsqueeze(0))
+            if prediction.truth is not None:
+                pair = torch.stack([prediction.truth[number], frame])  # side by side in one picture
+                write_video(folder / f"comparison{number}{end}", pair)
 
 
 def _compared(prediction: Prediction, path: Path, with_context: bool) -> Tensor:

@@ -1,0 +1,428 @@
+"""System 3: sizes of the tables, the residual, who gets which gradient, two optimisers resumed, tiles, pictures."""
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from nextframe.checkpoint import create_model, load_model
+from nextframe.core.clip import Clip, as_float
+from nextframe.core.errors import NextframeError, UserError
+from nextframe.core.seeding import seed_everything
+from nextframe.data import DataConfig
+from nextframe.data.moving_digits import MovingDigits
+from nextframe.models import MODELS
+from nextframe.models.base import TrainedTask
+from nextframe.models.scales import grow, scale_sizes, shrink
+from nextframe.prediction import predict
+from nextframe.prediction.tiles import Tiled, stretches
+from nextframe.training import RECIPES, ModelSection, Recipe, TrainingConfig, load_recipe, read_metrics, train
+from nextframe.training.checkpoints import load_state
+from nextframe.training.trainer import Trainer
+from tiny import Tiny, TinyConfig
+
+FULL = {"width": 128, "d_table": "ports", "discriminator": "dense", "conditional": False, "spectral": False}
+MATHIEU = ["mathieu-chainer", "mathieu-tf", "mathieu-paper"]
+
+
+def build(**fields):
+    seed_everything(0, "weights")
+    return create_model("multiscale-gan", **({"width": 4, "pretrain": 0.0} | fields))
+
+
+def clip_of(batch=2, height=32, width=32, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    frames = torch.rand(batch, 5, 3, height, width, generator=generator)
+    return Clip(frames[:, :4], frames[:, 4:])
+
+
+# --- the tables
+
+
+def test_the_generators_have_the_papers_sizes():
+    generator = build(width=128, discriminator="none").generator
+    counts = [sum(p.numel() for p in stack.parameters()) for stack in generator.stacks]
+    assert counts == [607_619, 647_939, 3_008_003, 8_306_179]
+    assert sum(counts) == 12_569_740
+    kernels = [[layer.kernel_size[0] for layer in stack[::2]] for stack in generator.stacks]
+    assert kernels == [[3, 3, 3, 3], [5, 3, 3, 5], [5, 3, 3, 3, 3, 5], [7, 5, 5, 5, 5, 7]]
+
+
+@pytest.mark.parametrize(
+    ("pool", "flat", "total"),
+    [(False, [256, 512, 4096, 18_432], 34_668_676), (True, [64, 128, 1024, 4608], 16_875_652)],
+)
+def test_the_discriminators_have_the_ports_sizes(pool, flat, total):
+    model = create_model("multiscale-gan", **FULL, d_pool=pool)
+    linear = [[m for m in d.modules() if isinstance(m, torch.nn.Linear)] for d in model.discriminators]
+    assert [layers[0].in_features for layers in linear] == flat
+    assert [[m.out_features for m in layers] for layers in linear] == [[512, 256, 1], *[[1024, 512, 1]] * 3]
+    assert sum(p.numel() for p in model.discriminators.parameters()) == total
+
+
+def test_the_authors_script_has_a_small_model():
+    model = build(width=16, discriminator="dense", d_table="authors", d_pool=True, spectral=False)
+    maps = [[layer.out_channels for layer in stack[::2]] for stack in model.generator.stacks]
+    assert maps == [[16, 32, 16, 3]] * 2 + [[16, 32, 64, 32, 16, 3]] * 2
+    finest = model.discriminators[3].layers
+    assert [(m.in_channels, m.out_channels) for m in finest if isinstance(m, torch.nn.Conv2d)] == [
+        (15, 32),
+        (32, 32),
+        (32, 64),
+        (64, 128),
+    ]
+
+
+@pytest.mark.parametrize("name", MATHIEU)
+def test_recipes_say_what_the_codes_say(name):
+    recipe = load_recipe(name)
+    model = create_model(recipe.model.name, **recipe.model.fields)
+    (stage,) = model.stages()
+    found = [(o.name, o.optimizer.name, o.optimizer.lr, o.own_batch) for o in stage.objectives]
+    order = {
+        "mathieu-chainer": [("generator", "sgd", 4e-5, False), ("discriminator", "sgd", 0.02, False)],
+        "mathieu-tf": [("discriminator", "sgd", 0.02, True), ("generator", "adam", 4e-5, False)],
+        "mathieu-paper": [("discriminator", "sgd", 0.02, True), ("generator", "sgd", 0.04, False)],
+    }
+    assert found == order[name]
+    assert recipe.training.batch == {"mathieu-chainer": 1}.get(name, 8)
+    assert recipe.training.steps == 500_000
+    assert sum(p.numel() for p in model.generator.parameters()) == 12_569_740
+    last = stage.objectives[-1].optimizer
+    assert last.lr * last.final == pytest.approx({"mathieu-paper": 0.005}.get(name, last.lr))
+
+
+# --- scales and the residual
+
+
+def test_scales_are_halves_rounded_down():
+    assert scale_sizes(210, 160, 4) == [(26, 20), (52, 40), (105, 80), (210, 160)]
+    assert scale_sizes(5, 3, 4) == [(1, 1), (1, 1), (2, 1), (5, 3)]
+
+
+def test_three_ways_to_halve_and_double():
+    line = torch.tensor([0.0, 1.0, 2.0, 7.0]).view(1, 1, 1, 4).expand(1, 1, 4, 4)
+    half = {"average": [0.5, 4.5], "bilinear-corners": [0.0, 7.0], "bilinear-legacy": [0.0, 2.0]}
+    for how, expected in half.items():
+        assert shrink(line, (2, 2), how)[0, 0, 0].tolist() == expected
+    pair = torch.tensor([0.0, 3.0]).view(1, 1, 1, 2).expand(1, 1, 2, 2)
+    double = {"average": [0, 0, 3, 3], "bilinear-corners": [0, 1, 2, 3], "bilinear-legacy": [0, 1.5, 3, 3]}
+    for how, expected in double.items():
+        assert grow(pair, (4, 4), how)[0, 0, 0].tolist() == pytest.approx(expected)
+
+
+def test_odd_sizes_are_averaged_without_a_pixel_lost():
+    frames = torch.rand(1, 2, 7, 9)
+    assert shrink(frames, (3, 4)).shape == (1, 2, 3, 4)
+    torch.testing.assert_close(shrink(frames, (1, 1)).flatten(), frames.mean((2, 3)).flatten())
+
+
+@pytest.mark.parametrize(("output", "residual"), [("linear", True), ("tanh", True), ("tanh", False)])
+def test_each_scale_adds_to_the_enlarged_coarser_one(output, residual):
+    """With all weights zero a generator gives its last bias: Y_k = f(u(Y_{k-1}) + b_k)."""
+    generator = build(output=output, residual=residual, discriminator="none").generator
+    biases = [0.1, 0.2, 0.3, 0.4]
+    for stack, value in zip(generator.stacks, biases, strict=True):
+        for parameter in stack.parameters():
+            torch.nn.init.zeros_(parameter)
+        torch.nn.init.constant_(stack[-1].bias, value)
+    expected, value = [], 0.0
+    for bias in biases:
+        value = bias + (value if residual else 0)
+        value = math.tanh(value) if output == "tanh" else value
+        expected.append(value)
+    pictures = generator(torch.zeros(1, 4, 3, 21, 18))
+    assert [tuple(p.shape[-2:]) for p in pictures] == [(2, 2), (5, 4), (10, 9), (21, 18)]
+    for found, value in zip(pictures, expected, strict=True):
+        torch.testing.assert_close(found, torch.full_like(found, value))
+
+
+def test_the_finer_generator_sees_the_frames_of_its_scale_and_the_coarser_prediction():
+    generator = build(discriminator="none").generator
+    context = clip_of().context * 2 - 1
+    pictures = generator(context)
+    given = F.avg_pool2d(context.flatten(1, 2), 2)
+    guess = F.interpolate(pictures[1], scale_factor=2)
+    expected = guess + generator.stacks[2](torch.cat([given, guess], dim=1))
+    torch.testing.assert_close(pictures[2], expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(210, 160), (37, 23), (9, 50)])
+def test_any_size_can_be_predicted_even_with_discriminators_of_one_size(height, width):
+    model = build(discriminator="dense", d_table="authors")
+    assert model.predict(clip_of(1, height, width).context, 2).shape == (1, 2, 3, height, width)
+
+
+# --- who gets which gradient
+
+
+@pytest.mark.parametrize("fields", [{}, {"discriminator": "dense", "gan": "bce", "spectral": False}])
+def test_the_adversarial_gradient_reaches_the_generator_and_no_discriminator(fields):
+    model = build(pixel_weight=0.0, gradient_weight=0.0, adversarial_weight=1.0, **fields)
+    loss, _ = model.generator_loss(clip_of())
+    loss.backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.generator.parameters())
+    assert all(p.grad is None and p.requires_grad for p in model.discriminators.parameters())
+    with torch.no_grad():
+        for parameter in model.generator.parameters():
+            parameter -= 1e-3 * parameter.grad / parameter.grad.norm()
+    model.eval()
+    assert model.generator_loss(clip_of())[0] < loss
+
+
+def test_the_discriminators_loss_gives_the_generator_no_gradient():
+    model = build()
+    model.discriminator_loss(clip_of())[0].backward()
+    assert all(p.grad is None for p in model.generator.parameters())
+    assert all(p.grad is not None for p in model.discriminators.parameters())
+
+
+def test_weights_multiply_the_terms():
+    clip, model = clip_of(), build(pixel_weight=2.0, gradient_weight=3.0, adversarial_weight=0.5).eval()
+    loss, logs = model.generator_loss(clip)
+    expected = 2 * logs["l1"] + 3 * logs["gdl"] + 0.5 * logs["adversarial"]
+    torch.testing.assert_close(loss.detach(), expected)
+
+
+def test_a_conditional_discriminator_sees_the_context_and_another_does_not():
+    clip = clip_of()
+    other = Clip(clip.context.flip(0), clip.target)
+    for conditional in (True, False):
+        model = build(conditional=conditional, pixel_weight=1.0).eval()
+        truths = model._truths(clip)
+        scores = [model._scores(c, truths)[3] for c in (clip, other)]
+        assert torch.equal(*scores) != conditional
+
+
+def test_the_discriminator_judges_the_frames_that_the_generator_made_before_its_step():
+    """On a shared batch, as in the Chainer port; on another clip new frames are made."""
+    model, clip = build().eval(), clip_of()
+    before, _ = model.discriminator_loss(clip)
+    model.generator_loss(clip)
+    with torch.no_grad():
+        for parameter in model.generator.parameters():
+            parameter.mul_(0.5)
+    assert torch.equal(model.discriminator_loss(clip)[0], before)
+    assert not torch.equal(model.discriminator_loss(clip)[0], before)  # kept for one turn only
+
+
+def test_r1_is_added_in_training_only():
+    model, clip = build(r1=10.0).eval(), clip_of()
+    loss, logs = model.discriminator_loss(clip)
+    plain, _ = build().eval().discriminator_loss(clip)
+    torch.testing.assert_close(loss, plain + 10 * logs["r1"])
+    with torch.no_grad():
+        assert "r1" not in model.discriminator_loss(clip)[1]
+
+
+def test_a_dense_discriminator_names_the_size_it_is_made_for():
+    model = build(discriminator="dense", d_table="authors")
+    with pytest.raises(UserError, match="made for 4x4, not 5x4: use discriminator=patch"):
+        model.discriminator_loss(clip_of(1, 40, 32))
+    with pytest.raises(UserError, match="frames of 2x2 are too small"):
+        build(discriminator="dense", d_table="ports", frame_height=16, frame_width=16)
+
+
+def test_stages_without_and_with_an_adversary():
+    def found(**fields):
+        return [(s.name, s.share, [o.name for o in s.objectives]) for s in build(**fields).stages()]
+
+    assert found(discriminator="none") == [("train", 1.0, ["generator"])]
+    assert found(adversarial_weight=0.0) == [("train", 1.0, ["generator"])]
+    assert found(pretrain=0.25) == [
+        ("pretrain", 0.25, ["generator"]),
+        ("adversarial", 0.75, ["generator", "discriminator"]),
+    ]
+
+
+# --- training
+
+
+DATA = DataConfig(context=4, horizon=1, size=(32, 32), options={"count": 1, "val_clips": 4})
+SMALL = {"width": 2, "scales": 2, "pretrain": 0.5}
+
+
+def recipe(fields=None, **training):
+    values = {"steps": 8, "batch": 2, "log_every": 1, "val_every": 100, "checkpoint_every": 3, "val_clips": 2}
+    values |= {"schedule": "constant", "ema": 0.9}
+    model = ModelSection(name="multiscale-gan", fields=SMALL | (fields or {}))
+    return Recipe(model=model, data=DATA, training=TrainingConfig(**(values | training)))
+
+
+def trained_until(stop_at, target, folder, monkeypatch):
+    original = Trainer._train_step
+
+    def step_or_stop(self, *arguments):
+        if self.step == stop_at:
+            raise RuntimeError("killed")
+        original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_train_step", step_or_stop)
+        with pytest.raises(RuntimeError, match="killed"):
+            train(target, folder, show=False)
+
+
+@pytest.mark.parametrize("stop_at", [5, 7])  # resumed from checkpoint 3 (generator alone) and 6 (both)
+def test_a_killed_run_goes_on_with_both_optimizers_and_identical_losses(stop_at, tmp_path, monkeypatch):
+    whole = recipe({"own_batches": True, "first": "discriminator", "channels": 1})
+    train(whole, tmp_path / "whole", show=False)
+    trained_until(stop_at, whole, tmp_path / "cut", monkeypatch)
+    assert len(load_state(tmp_path / "cut" / "checkpoints")["optimizers"]) == (1 if stop_at == 5 else 2)
+    train(whole, tmp_path / "cut", resume=True, show=False)
+    timing = ("seconds", "clips_per_s")
+    lines = [
+        [{k: v for k, v in line.items() if k not in timing} for line in read_metrics(tmp_path / run)]
+        for run in ("whole", "cut")
+    ]
+    assert lines[0] == lines[1]
+    states = [load_model(tmp_path / run).state_dict() for run in ("whole", "cut")]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_every_term_gradient_norm_and_accuracy_is_logged(tmp_path):
+    train(recipe(), tmp_path / "run", show=False)
+    pretrain, *_, last = read_metrics(tmp_path / "run")
+    assert {"train/l1", "train/gdl", "train/grad_norm"} <= set(pretrain)
+    pair = {f"train/generator/{term}" for term in ("l1", "gdl", "adversarial", "grad_norm", "loss")}
+    pair |= {f"train/discriminator/{term}" for term in ("accuracy", "grad_norm", "loss")}
+    assert pair <= set(last)
+
+
+def test_with_batches_of_its_own_the_discriminator_sees_other_clips(tmp_path, monkeypatch):
+    seen = {}
+    for loss in ("generator_loss", "discriminator_loss"):
+        original = getattr(MODELS.get("multiscale-gan"), loss)
+
+        def spy(self, clip, original=original, loss=loss):
+            seen.setdefault(loss, []).append(clip.context.sum().item())
+            return original(self, clip)
+
+        monkeypatch.setattr(MODELS.get("multiscale-gan"), loss, spy)
+    train(recipe({"pretrain": 0.0, "own_batches": True}, steps=2, val_clips=1), tmp_path / "own", show=False)
+    assert seen["generator_loss"][:2] != seen["discriminator_loss"][:2]
+    seen.clear()
+    train(recipe({"pretrain": 0.0}, steps=2, val_clips=1), tmp_path / "shared", show=False)
+    assert seen["generator_loss"][:2] == seen["discriminator_loss"][:2]
+
+
+def poisoned(monkeypatch, steps):
+    """Put a NaN into one pixel of the training batches `steps`, which are read in order."""
+    original, reads = MovingDigits.read, iter(range(1000))
+
+    def read(self, split, indices):
+        clip = original(self, split, indices)
+        if split != "train" or next(reads) not in steps:
+            return clip
+        context = as_float(clip.context.clone())
+        context[0, 0, 0, 0, 0] = math.nan
+        return Clip(context, as_float(clip.target))
+
+    monkeypatch.setattr(MovingDigits, "read", read)
+
+
+def test_a_nan_in_a_batch_leaves_that_update_out_and_the_run_goes_on(tmp_path, monkeypatch, caplog):
+    poisoned(monkeypatch, {2, 5})
+    with caplog.at_level(logging.WARNING):
+        train(recipe(), tmp_path / "run", show=False)
+    assert "step 2: the gradient of generator is not finite: this update is left out" in caplog.text
+    lines = read_metrics(tmp_path / "run")
+    assert [line["step"] for line in lines if "train/left_out" in line] == [3]
+    assert [line["step"] for line in lines if "train/discriminator/left_out" in line] == [6]
+    assert all(math.isfinite(v) for line in lines for v in line.values() if isinstance(v, float))
+    assert all(torch.isfinite(p).all() for p in load_model(tmp_path / "run").state_dict().values())
+
+
+def test_a_run_that_sees_nothing_but_nan_stops_and_its_last_good_checkpoint_stays(tmp_path, monkeypatch):
+    poisoned(monkeypatch, set(range(4, 1000)))
+    with pytest.raises(NextframeError, match="not finite at step 13: the last good checkpoint stays"):
+        train(recipe(steps=40, checkpoint_every=4), tmp_path / "run", show=False)
+    state = load_state(tmp_path / "run" / "checkpoints")
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
+
+
+def test_a_discriminator_that_wins_is_reported_once(tmp_path, caplog):
+    """A rate of nothing for the generator and a high one for its adversary: it soon tells all frames apart."""
+    settings = {"pretrain": 0.0, "g_lr": 1e-9, "d_lr": 0.01, "spectral": False, "beta1": 0.9}
+    with caplog.at_level(logging.WARNING):
+        train(recipe(settings, steps=40, batch=4, log_every=10), tmp_path / "run", show=False)
+    accuracies = [line["train/discriminator/accuracy"] for line in read_metrics(tmp_path / "run")]
+    assert accuracies[-1] > 0.97
+    assert caplog.text.count("the discriminator wins") == 1
+
+
+def test_a_rate_can_fall_over_its_stage(tmp_path):
+    train(recipe({"discriminator": "none", "g_final": 0.25}), tmp_path / "run", show=False)
+    rates = [line["lr"] for line in read_metrics(tmp_path / "run")]
+    assert rates[0] == pytest.approx(2e-3)
+    assert rates[4] == pytest.approx(2e-3 * 0.25**0.5)
+
+
+def test_the_small_recipe_is_registered_and_fits_prepared_clips():
+    fields = RECIPES.get("multiscale-gan-small").model.fields
+    assert MODELS.get("multiscale-gan").Config.parse(fields).discriminator == "patch"
+
+
+# --- tiles and pictures
+
+
+def test_tiles_cover_a_frame_and_share_their_overlap():
+    assert stretches(210, 96, 32) == [(0, 96), (64, 160), (128, 210)]
+    assert stretches(50, 96, 32) == [(0, 50)]
+
+
+@pytest.fixture
+def _tiny_is_registered(monkeypatch):
+    monkeypatch.setitem(MODELS._entries, "tiny", "tiny:Tiny")
+
+
+@pytest.mark.parametrize(("height", "width"), [(150, 91), (64, 200)])
+def test_tiles_are_not_seen_where_the_overlap_covers_what_a_model_looks_at(height, width):
+    torch.manual_seed(0)
+    context = torch.rand(1, 3, 1, height, width)
+    whole = Tiny(TinyConfig())  # looks one pixel far
+    tiled = Tiled(whole, tile=48, overlap=16)
+    torch.testing.assert_close(tiled.predict(context, 3), whole.predict(context, 3))
+    model = build(scales=1, channels=1, context=3, discriminator="none")  # looks 14 pixels far
+    tiled = Tiled(model, tile=96, overlap=64)
+    torch.testing.assert_close(tiled.predict(context, 1), model.predict(context, 1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("_tiny_is_registered")
+def test_tiles_that_cannot_cover_are_refused():
+    for tile, overlap in [(40, 16), (32, 32), (64, 20)]:
+        with pytest.raises(UserError, match="multiples of 16"):
+            Tiled(Tiny(TinyConfig()), tile, overlap)
+    with pytest.raises(UserError, match="cannot predict in tiles"):
+        Tiled(Tiny(TinyConfig(any_size=False)), 64, 16)
+
+
+def test_compare_into_a_folder_writes_the_pictures_of_the_original(tmp_path):
+    from typer.testing import CliRunner
+
+    from nextframe.cli import app
+
+    frames = np.random.default_rng(0).integers(0, 256, (9, 40, 50, 3), dtype=np.uint8)
+    np.save(tmp_path / "film.npy", frames)
+    command = ["predict", str(tmp_path / "film.npy"), "-m", "copy-last", "--context", "4", "-n", "2", "--compare"]
+    result = CliRunner().invoke(app, [*command, "--tile", "32", "--overlap", "16", "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    inputs = [f"INPUT{i}.png" for i in range(4)]
+    assert names == [*inputs, "OUTPUT0.png", "OUTPUT1.png", "comparison0.png", "comparison1.png"]
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "INPUT3.png")), frames[6])
+    pair = np.asarray(Image.open(tmp_path / "out" / "comparison1.png"))
+    assert np.array_equal(pair, np.concatenate([frames[8], frames[6]], axis=1))  # truth left, prediction right
+
+
+@pytest.mark.usefixtures("_tiny_is_registered")
+def test_tiles_are_asked_for_by_predict(tmp_path):
+    np.save(tmp_path / "film.npy", np.random.default_rng(0).integers(0, 256, (6, 60, 50, 1), dtype=np.uint8))
+    model = Tiny(TinyConfig())
+    model.trained = TrainedTask(context=2, horizon=1, size=(32, 32))
+    whole, tiled = (predict(tmp_path / "film.npy", model, 2, tile=tile, overlap=16).frames for tile in (None, 32))
+    torch.testing.assert_close(whole, tiled)
