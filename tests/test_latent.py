@@ -225,7 +225,7 @@ def test_draws_follow_the_mixture(per_dimension: bool) -> None:
     assert (drawn > 0).float().mean(0).tolist() == pytest.approx([0.8, 0.8], abs=0.03)
     together = float(((drawn[:, 0] > 0) == (drawn[:, 1] > 0)).float().mean())
     assert together == pytest.approx(0.68 if per_dimension else 1.0, abs=0.03)
-    assert float((drawn.abs() - 3).std()) == pytest.approx(0.05, rel=0.1)
+    assert (drawn.abs() - 3).std().item() == pytest.approx(0.05, rel=0.1)
     assert head.draw(hidden, point, 0.0, None)[:, 0, 0].unique().tolist() == [3.0]
 
 

@@ -98,6 +98,17 @@ def some_frames(clip: Clip, count: int) -> Tensor:
     return frames[torch.randperm(len(frames), device=frames.device)[:count]]
 
 
+def some_runs(clip: Clip, count: int, length: int) -> Tensor:
+    """Return about `count` frames as runs (N, length, C, H, W) of frames that follow one another, chosen at random.
+
+    Clips that are shorter than `length` give runs of their own length.
+    """
+    frames = clip.frames
+    length = min(length, frames.shape[1])
+    runs = frames.unfold(1, length, 1).movedim(-1, 2).flatten(0, 1)  # (B * starts, length, C, H, W)
+    return runs[torch.randperm(len(runs), device=frames.device)[: max(1, count // length)]]
+
+
 def check_size(frames: Tensor, config: AutoencoderConfig) -> None:
     """Refuse frames (..., H, W) of another size than the autoencoder's."""
     height, width = frames.shape[-2:]

@@ -46,7 +46,8 @@ class LatentLSTMConfig(ModelConfig):
     sampler: Literal["carried", "restarted"] = "carried"  # restarted: the public code's fault, its state is lost
     cache_clips: int = Field(10_000, ge=1)  # of an endless data set, encoded before the LSTM is trained
     autoencoder_share: float = Field(0.5, gt=0, lt=1)  # of the run's steps
-    lr: float = Field(1e-3, gt=0)  # of the LSTM's stage
+    optimizer: Literal["adam", "muon"] = "muon"  # of the LSTM's stage
+    lr: float = Field(0.02, gt=0)
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class LatentLSTM(StreamingPredictor):
             self.config.head,
             [*self.layers.parameters(), *self.head.parameters()],
             self._loss,
-            OptimizerDefaults("adam", lr=self.config.lr),
+            OptimizerDefaults(self.config.optimizer, lr=self.config.lr),
         )
         return [*first, Stage("lstm", [objective], self._prepare, share=1 - own)]
 

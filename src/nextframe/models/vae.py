@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.losses.latent import kl_standard_normal
 from nextframe.losses.pixel import bce_logits
-from nextframe.models.autoencoder import Autoencoder, AutoencoderConfig, sample, some_frames
+from nextframe.models.autoencoder import Autoencoder, AutoencoderConfig, sample, some_runs
 from nextframe.models.base import ModelConfig, Objective, OptimizerDefaults, Stage
 from nextframe.models.one_step import pad_to_multiple
 
@@ -24,11 +24,13 @@ GROUP = 8  # channels of a group, of widths that it divides
 class VAEConfig(AutoencoderConfig):
     """Settings of `VAE`."""
 
-    widths: tuple[int, ...] = Field((16, 32, 64, 128), min_length=1)  # channels after each halving
+    widths: tuple[int, ...] = Field((16, 32, 64, 128), min_length=1)  # channels after each layer
+    patch: int = Field(2, ge=2, multiple_of=2)  # the first layer divides H and W by this, each of the others by 2
     latent: int = Field(64, ge=1)  # numbers of a flat latent, or channels of a spatial one
     layout: Literal["flat", "spatial"] = "flat"  # spatial: a map of latents, one at each place of the coarsest grid
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     beta: float = Field(1.0, ge=0)  # weight of the divergence
+    straight: float = Field(0.0, ge=0)  # weight of ||z'' ||^2: latents of frames that follow each other keep their pace
 
 
 class VAE(Autoencoder):
@@ -47,10 +49,12 @@ class VAE(Autoencoder):
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__(config)
-        self.factor = 2 ** len(config.widths)
+        self.factor = config.patch * 2 ** (len(config.widths) - 1)
         grid = math.ceil(config.frame_height / self.factor), math.ceil(config.frame_width / self.factor)
         widths = (config.channels + 2, *config.widths)  # two more for the places
-        self.encoder = nn.Sequential(*(down(a, b) for a, b in pairwise(widths)))
+        strides = (config.patch, *[2] * (len(config.widths) - 1))
+        layers = zip(pairwise(widths), strides, strict=True)
+        self.encoder = nn.Sequential(*(down(a, b, stride) for (a, b), stride in layers))
         self.grid = (config.widths[-1], *grid)
         flat = math.prod(self.grid)
         if config.layout == "flat":
@@ -64,7 +68,8 @@ class VAE(Autoencoder):
             self.start = nn.Sequential(unfold, nn.Conv2d(config.latent, config.widths[-1], 3, padding=1))
         back = config.widths[::-1]
         self.decoder = nn.Sequential(_norm(back[0]), *(up(a, b) for a, b in pairwise(back)))
-        self.paint = nn.ConvTranspose2d(back[-1], config.channels, 4, stride=2, padding=1)
+        patch = config.patch
+        self.paint = nn.ConvTranspose2d(back[-1], config.channels, 2 * patch, stride=patch, padding=patch // 2)
 
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log deviation, (N, latent) each."""
@@ -79,9 +84,9 @@ class VAE(Autoencoder):
         return painted.sigmoid() if self.config.likelihood == "bernoulli" else painted + 0.5
 
     def stages(self) -> list[Stage]:
-        """One stage: minus the evidence lower bound, by AdamW."""
-        adamw = OptimizerDefaults("adamw", lr=2e-3, weight_decay=1e-4)
-        return [Stage("vae", [Objective("elbo", list(self.parameters()), self._loss, adamw)])]
+        """One stage: minus the evidence lower bound, by Muon."""
+        muon = OptimizerDefaults("muon", lr=0.02, betas=(0.9, 0.99))
+        return [Stage("vae", [Objective("elbo", list(self.parameters()), self._loss, muon)])]
 
     def _paint(self, latents: Tensor) -> Tensor:
         _, height, width = self.config.shape
@@ -90,7 +95,8 @@ class VAE(Autoencoder):
         return painted.float()[..., :height, :width]
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        frames = some_frames(clip, self.config.frames)
+        runs = some_runs(clip, self.config.frames, 3 if self.config.straight else 1)
+        frames = runs.flatten(0, 1)
         mean, log_sigma = self.encode(frames)
         painted = self._paint(sample(mean, log_sigma))
         kl = kl_standard_normal(mean, log_sigma)
@@ -99,7 +105,12 @@ class VAE(Autoencoder):
         else:
             error = F.mse_loss(painted + 0.5, frames)
             nats = 0.5 * math.prod(self.config.shape) * ((error + 1e-6).log() + math.log(2 * math.pi) + 1)
-        return nats + self.config.beta * kl, {"nats": (nats + kl).detach(), "kl": kl.detach()}
+        logs = {"nats": (nats + kl).detach(), "kl": kl.detach()}
+        loss = nats + self.config.beta * kl
+        if self.config.straight:
+            bend = mean.reshape(*runs.shape[:2], -1).diff(n=2, dim=1).square().sum(-1).mean()
+            loss, logs["bend"] = loss + self.config.straight * bend, bend.detach()
+        return loss, logs
 
 
 def places(frames: Tensor) -> Tensor:
@@ -109,9 +120,9 @@ def places(frames: Tensor) -> Tensor:
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(frames), -1, -1, -1)
 
 
-def down(before: int, after: int) -> nn.Module:
-    """Return a layer that halves H and W."""
-    return nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), _norm(after))
+def down(before: int, after: int, stride: int) -> nn.Module:
+    """Return a layer that divides H and W by an even `stride`, from patches that overlap by half."""
+    return nn.Sequential(nn.Conv2d(before, after, 2 * stride, stride=stride, padding=stride // 2), _norm(after))
 
 
 def up(before: int, after: int) -> nn.Module:
