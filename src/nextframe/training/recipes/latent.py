@@ -1,9 +1,9 @@
 """System 1: prediction in a latent space (tencia/video_predict, 2016), and the same idea for a small computer.
 
 `mnist-latent` and `film-latent` are ours: small enough for a CPU, one digit and not two, the state carried through
-sampling, training on own predictions. The film chain is the original's, image -> features -> latent -> features -> image; `film-latent-small`
-has one small VAE in its place. The `-original` recipes have the public code's numbers and its faults, one aside: its
-LSTM windows run over the ends of sequences, and its four samples of an image are four times the same.
+sampling, training on own predictions. The film chain is the original's, image -> features -> latent -> features ->
+image; `film-latent-small` has one small VAE in its place. The `-original` recipes have the public code's numbers and
+its faults, one aside: its LSTM windows run over the ends of sequences, and its four samples of an image are alike.
 
 Epochs of the original are steps here: 10,000 digit sequences of 30 frames, a tenth of them for test; for a film, whose
 length is nowhere said, 100,000 frames.

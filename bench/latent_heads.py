@@ -1,0 +1,174 @@
+"""Four losses of the latent LSTM at one equal budget, against copying the last frame; and what a lost state costs.
+
+From one trained autoencoder, an LSTM is trained for each head (squared error, KL, differences, mixture of Gaussians)
+with the same clips, steps and seed, and measured closed loop on the test split. The mixture draws ten futures a clip.
+`(state lost)` rows are the same weights, sampled as the public code does it: the state starts anew at every frame.
+
+Writes results/latent-heads.json, and pictures beside the runs: curves.png and lost-state.png. Runs that are there
+already are not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nextframe.checkpoint import load_model
+from nextframe.data import DataConfig, open_data
+from nextframe.data.writer import write_video
+from nextframe.evaluation import Evaluation, evaluate
+from nextframe.evaluation.run_facts import command_line, run_facts
+from nextframe.models.latent_lstm import LatentLSTM
+from nextframe.prediction.pictures import comparison_strip
+from nextframe.training import load_recipe, override, read_recipe, train
+
+ROOT = Path(__file__).resolve().parents[1]
+HEADS = ("mse", "kl", "differences", "mixture")
+METRICS = ("mse", "mae", "psnr", "ssim")
+FUTURES = 10
+
+
+def trained(head: str, encoder: Path, folder: Path, steps: int, batch: int) -> LatentLSTM:
+    """Return the LSTM with `head` on the latents of run `encoder`, trained now or before."""
+    if not (folder / "model").exists():
+        own = read_recipe(encoder)
+        settings = {
+            "data": None,
+            "model.head": head,
+            "model.autoencoder": {"name": own.model.name, "fields": dict(own.model.fields)},
+            "model.cache_clips": 2000,
+            "training.stage_from": {"autoencoder": str(encoder)},
+            "training.shares": {},
+            "training.steps": steps,
+            "training.batch": batch,
+            "training.val_clips": 32,
+            "training.val_every": steps,
+            "training.checkpoint_every": 100,
+        }
+        del settings["data"]
+        recipe = override(load_recipe("mnist-latent"), settings).model_copy(update={"data": own.data})
+        train(recipe, folder, resume=folder.exists(), show=False)
+    model = load_model(folder)
+    assert isinstance(model, LatentLSTM)
+    return model
+
+
+def changed(model: LatentLSTM, **fields: Any) -> LatentLSTM:
+    """Return `model` with other settings of its sampling; its weights are shared."""
+    model.config = model.config.model_copy(update=fields)
+    return model
+
+
+def measure(model: LatentLSTM, name: str, data: DataConfig, clips: int, first: bool, samples: int = 1) -> Evaluation:
+    """Return the rows of one model on the test split; baselines stand beside the first."""
+    beside = ("copy-last", "linear", "zero") if first else ()
+    return evaluate(
+        model, data, "test", metrics=METRICS, baselines=beside, clips=clips, batch=32, name=name, samples=samples
+    )
+
+
+def evaluations(models: dict[str, LatentLSTM], data: DataConfig, clips: int) -> list[Evaluation]:
+    """Return what every head, every future of the mixture, and the lost state come to."""
+    found = []
+    for head, model in models.items():
+        if head == "mixture":
+            found.append(measure(changed(model, temperature=0.0), "mixture, likeliest", data, clips, not found))
+            found.append(measure(changed(model, temperature=1.0), "mixture", data, clips, False, FUTURES))
+        else:
+            found.append(measure(model, head, data, clips, not found))
+            lost = changed(model, sampler="restarted")
+            found.append(measure(lost, f"{head} (state lost)", data, clips, False))
+            changed(model, sampler="carried")
+    return found
+
+
+def below_copying(rows: list[dict[str, Any]]) -> dict[str, int | None]:
+    """Return the first free frame at which a model's MSE is no better than copying; None: it always is."""
+    curves = {row["model"]: row["per_step"] for row in rows if row["metric"] == "mse"}
+    copied = curves["copy-last"]
+    worse = {
+        name: [step for step, (own, other) in enumerate(zip(curve, copied, strict=True), start=1) if own >= other]
+        for name, curve in curves.items()
+        if name not in ("copy-last", "zero", "linear")
+    }
+    return {name: steps[0] if steps else None for name, steps in worse.items()}
+
+
+def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw the MSE of every model at each free frame."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True, constrained_layout=True)
+    for row in rows:
+        if row["metric"] != "mse" or row["model"] in ("zero", "linear"):
+            continue
+        steps = range(1, len(row["per_step"]) + 1)
+        lost = "lost" in row["model"]
+        style = {"color": "black", "linestyle": ":"} if row["model"] == "copy-last" else {}
+        if not lost:
+            axes[0].plot(steps, row["per_step"], label=row["model"], **style)
+        if lost or row["model"] in ("copy-last", "kl", "differences", "mse"):
+            axes[1].plot(steps, row["per_step"], label=row["model"], **(style or {"linestyle": "--" if lost else "-"}))
+    for axis, title in zip(axes, ("heads", "state carried and lost"), strict=True):
+        axis.set(title=title, xlabel="free frame", ylabel="MSE", ylim=(0, None))
+        axis.legend(fontsize=7)
+    figure.savefig(path, dpi=100)
+
+
+def draw_lost_state(model: LatentLSTM, data: DataConfig, path: Path) -> None:
+    """Draw the same clip predicted with the state carried and with the state lost."""
+    import numpy as np
+
+    clip = open_data(data).read("test", np.array([0, 1])).to("cpu")
+    carried = changed(model, sampler="carried").predict(clip.context, clip.horizon)
+    lost = changed(model, sampler="restarted").predict(clip.context, clip.horizon)
+    changed(model, sampler="carried")
+    strips = [
+        comparison_strip(None, clip.target[n], {"carried": carried[n], "state lost": lost[n]}) for n in range(len(clip))
+    ]
+    write_video(path, torch.cat(strips, dim=1).unsqueeze(0), fps=1.0)
+
+
+def main() -> None:
+    """Train, measure, draw and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("encoder", type=Path, help="a run folder of an autoencoder")
+    parser.add_argument("--steps", type=int, default=600, help="of each LSTM")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--clips", type=int, default=256, help="of the test split")
+    parser.add_argument("--runs", type=Path, default=Path("runs/latent-heads"))
+    parser.add_argument("--only", choices=HEADS, help="train this one and stop")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "latent-heads.json")
+    options = parser.parse_args()
+    started = time.monotonic()
+    chosen = [options.only] if options.only else HEADS
+    models = {
+        head: trained(head, options.encoder, options.runs / head, options.steps, options.batch) for head in chosen
+    }
+    if options.only:
+        return
+    data = read_recipe(options.encoder).data
+    found = evaluations(models, data, options.clips)
+    rows = [row for one in found for row in one.as_json()["rows"]]
+    result = {
+        "rows": rows,
+        "first free frame that is no better than copying": below_copying(rows),
+        "notes": [note for one in found for note in one.notes],
+        "budget": {"steps of each LSTM": options.steps, "clips a step": options.batch, "cached clips": 2000},
+        "run": run_facts("python bench/" + command_line(), 0, started),
+    }
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    draw_curves(rows, options.runs / "curves.png")
+    draw_lost_state(models["differences"], data, options.runs / "lost-state.png")
+
+
+if __name__ == "__main__":
+    main()
