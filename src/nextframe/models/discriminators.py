@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from nextframe.core.errors import UserError
+from nextframe.models.fast_conv import FastConv2d
 
 Table = Literal["light", "ports", "authors"]
 
@@ -101,7 +102,7 @@ def convolutions(inputs: int, layers: Layers, spectral: bool, padded: bool) -> I
     """Yield the convolutions of one scale, each with its ReLU (leaky where the patch head wants gradients)."""
     for maps, kernel, stride in zip(layers.maps, layers.kernels, layers.strides, strict=False):
         padding = kernel // 2 if padded else 0
-        yield _normed(nn.Conv2d(inputs, maps, kernel, stride=stride, padding=padding), spectral)
+        yield _normed(FastConv2d(inputs, maps, kernel, stride=stride, padding=padding), spectral)
         yield nn.LeakyReLU(0.2) if padded else nn.ReLU()
         inputs = maps
 

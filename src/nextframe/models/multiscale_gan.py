@@ -14,6 +14,7 @@ from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalt
 from nextframe.losses.multiscale import FORMS, add_scales, gradient_term, pixel_term
 from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
 from nextframe.models.discriminators import TABLES, DenseDiscriminator, PatchDiscriminator, Table, frozen
+from nextframe.models.fast_conv import FastConv2d
 from nextframe.models.rollout import roll_out
 from nextframe.models.scales import Resize, grow, scale_sizes, shrink
 
@@ -101,9 +102,9 @@ def _stack(config: MultiscaleGanConfig, scale: int, guided: bool) -> nn.Sequenti
     inputs = (config.context + guided) * config.channels
     layers: list[nn.Module] = []
     for maps, kernel in zip([m * config.width for m in MAPS[scale]], KERNELS[scale], strict=False):
-        layers += [nn.Conv2d(inputs, maps, kernel, padding=kernel // 2), nn.ReLU()]
+        layers += [FastConv2d(inputs, maps, kernel, padding=kernel // 2), nn.ReLU()]
         inputs = maps
-    layers.append(nn.Conv2d(inputs, config.channels, KERNELS[scale][-1], padding=KERNELS[scale][-1] // 2))
+    layers.append(FastConv2d(inputs, config.channels, KERNELS[scale][-1], padding=KERNELS[scale][-1] // 2))
     for layer in layers[::2]:
         _start(cast(nn.Conv2d, layer), config.init)
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

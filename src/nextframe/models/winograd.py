@@ -17,20 +17,20 @@ TILE = 4  # output pixels per tile and axis
 POINTS = {3: (0.0, 1.0, -1.0, 2.0, -2.0), 5: (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)}  # and infinity
 
 
-def transforms(kernel: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (of input, of kernel, of product) for `kernel` 3 or 5, as float64 matrices.
+def transforms(kernel: int, tile: int = TILE) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (of input, of kernel, of product) for a kernel and tile of together 7 or 9, as float64 matrices.
 
-    With s = TILE + kernel - 1: (s, s), (s, kernel) and (TILE, s), such that for s inputs d and a kernel g
-    product @ ((of_kernel @ g) * (of_input @ d)) are the TILE outputs of the correlation of d with g.
+    With s = tile + kernel - 1: (s, s), (s, kernel) and (tile, s), such that for s inputs d and a kernel g
+    product @ ((of_kernel @ g) * (of_input @ d)) are the `tile` outputs of the correlation of d with g.
     """
-    points = torch.tensor(POINTS[kernel], dtype=torch.float64)
-    size = TILE + kernel - 1
+    size = tile + kernel - 1
+    points = torch.tensor(POINTS[size - TILE + 1], dtype=torch.float64)
 
     def powers(count: int) -> Tensor:  # a polynomial's values at the points, and at infinity its last coefficient
         last = torch.eye(count, dtype=torch.float64)[-1:]
         return torch.cat([torch.stack([points**k for k in range(count)], dim=1), last])
 
-    return torch.linalg.inv(powers(size)).T, powers(kernel), powers(TILE).T
+    return torch.linalg.inv(powers(size)).T, powers(kernel), powers(tile).T
 
 
 class Winograd:
