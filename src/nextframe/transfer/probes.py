@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,7 +14,8 @@ from nextframe.transfer.classifier import Probabilities, mean_by_video
 from nextframe.transfer.videos import Make, Videos
 
 BATCH = 256
-MOST_FRAMES = 20_000  # that logistic regression is fitted to; more are thinned out at random
+MOST_ITERATIONS = 200
+MOST_FRAMES = 5_000  # that logistic regression is fitted to; more are thinned out at random
 Rows = NDArray[np.float32]
 
 
@@ -25,14 +28,17 @@ def mean_features(features: Make, videos: Videos) -> Rows:
 
 def probe(train: Rows, labels: Indices, test: Rows, classes: int) -> Probabilities:
     """Fit scikit-learn's logistic regression (C = 1, standardised columns); return probabilities (V, classes)."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     if len(np.unique(labels)) < 2:  # nothing to tell apart
         return np.asarray(np.eye(classes)[np.full(len(test), labels[0])])
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-    model.fit(train, labels)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST_ITERATIONS))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the last digits of the weights decide nothing
+        model.fit(train, labels)
     whole = np.zeros((len(test), classes))
     whole[:, model[-1].classes_] = model.predict_proba(test)
     return whole
