@@ -144,7 +144,7 @@ class _Bench:
         return [*sorted(set(fewer)), *([None] if None in self.config.per_class or not fewer else [])]
 
     def _row(self, name: str, method: Method, count: int | None, classify: Classify) -> TransferRow:
-        accuracies = []
+        accuracies: list[float] = []
         started = time.monotonic()
         for draw in range(self.config.draws):
             chosen = draw_videos(self.train.labels, count, self.config.seed, draw)
