@@ -55,7 +55,10 @@ def prepare(
 
     be_quiet(quiet)
     if percepts is not None:
-        return _prepare_percepts(path, output, percepts, root, size, stride, classes, quiet)
+        data = {"size": parse_size(size), "stride": stride, "options": {"root": root}}
+        if root is None:  # registered data sets have splits of their own
+            data["options"] = {"val_share": val_share, "test_share": test_share}
+        return _prepare_percepts(path, output, percepts, data, classes, quiet)
     if picture is not None:
         check_ending(picture)
     values = {name: value for name, value in locals().items() if name in PrepareConfig.model_fields}
@@ -70,16 +73,15 @@ def prepare(
 
 
 def _prepare_percepts(
-    path: Path, output: Path, backbone: str, root: str | None, size: str | None, stride: int, classes: bool, quiet: bool
+    path: Path, output: Path, backbone: str, data: dict[str, Any], classes: bool, quiet: bool
 ) -> None:
     from nextframe.data import DataConfig
     from nextframe.transfer.percepts import write_percepts
 
-    name, options = str(path), {} if root is None else {"root": root}
+    name = str(path)
     if classes or path.suffix == ".txt":  # a list of files, or folders that are classes
-        name, options = "labelled", {"root": str(path)}
-    data = DataConfig(name=name, size=parse_size(size), stride=stride, options=options)
-    written = write_percepts(data, output, backbone, show=not quiet)
+        name, data["options"] = "labelled", {**data["options"], "root": name}
+    written = write_percepts(DataConfig(name=name, **data), output, backbone, show=not quiet)
     for split, videos in written.videos.items():
         typer.echo(f"{split}: {videos:,} videos, {written.frames[split]:,} frames, {written.width} features each")
     typer.echo(f"{output}  (nextframe transfer MODEL --data percepts --root {output})")
