@@ -55,7 +55,7 @@ def prepare(
 
     be_quiet(quiet)
     if percepts is not None:
-        data = {"size": parse_size(size), "stride": stride, "options": {"root": root}}
+        data: dict[str, Any] = {"size": parse_size(size), "stride": stride, "options": {"root": root}}
         if root is None:  # registered data sets have splits of their own
             data["options"] = {"val_share": val_share, "test_share": test_share}
         return _prepare_percepts(path, output, percepts, data, classes, quiet)
