@@ -241,7 +241,7 @@ def test_every_method_stands_in_one_table(run):
         ("seeded", "probe"),
         ("reader", "random"),
         ("reader", "probe"),
-        ("pixels", "single-frame"),
+        ("one frame", "single-frame"),
     ]
     assert [row.labelled for row in found.rows[:3]] == [8, 16, 48]
     assert all(row.n == 24 and len(row.accuracies) == 2 for row in found.rows)

@@ -128,7 +128,7 @@ class _Bench:
                 if method != "single-frame":
                     jobs += self._rows(_short(spec), method, self._method(method, model.to(self.device)))
         if "single-frame" in self.config.methods:
-            jobs += self._rows("pixels", "single-frame", self._single_frame)
+            jobs += self._rows("one frame", "single-frame", self._single_frame)
         if not jobs:
             raise NotSupportedError("nothing to do: fine-tuned and frozen need a trained model, a run folder")
         return jobs
