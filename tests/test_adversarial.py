@@ -54,6 +54,15 @@ def test_how_each_code_adds_up_pixels_batch_and_scales(name):
     assert add_scales(FORMS[name], [torch.tensor(1.0), torch.tensor(3.0)]).item() == (2 if name == "tf" else 4)
 
 
+def test_smoothed_terms_cost_little_gaps_their_square_and_large_ones_themselves():
+    pictures, truths = [torch.full((1, 1, 1, 1), 0.3)], [torch.full((1, 1, 1, 1), 0.7)]
+    expected = math.sqrt(0.4**2 + 0.3**2) - 0.3
+    assert pixel_term(FORMS["paper"], pictures, truths, 1, smooth=0.3).item() == pytest.approx(expected)
+    flat = [FLAT], [TARGET]  # gaps of steps: 1 and 0.5 across, 0 and 0.5 down
+    expected = sum(math.sqrt(gap**2 + 0.2**2) - 0.2 for gap in (1, 0.5, 0.5)) / 4
+    assert gradient_term(FORMS["paper"], *flat, 1, smooth=0.2).item() == pytest.approx(expected)
+
+
 def logit(probability: float) -> torch.Tensor:
     return torch.tensor([math.log(probability / (1 - probability))], dtype=torch.float64)
 

@@ -121,7 +121,7 @@ def test_odd_sizes_are_averaged_without_a_pixel_lost():
     torch.testing.assert_close(shrink(frames, (1, 1)).flatten(), frames.mean((2, 3)).flatten())
 
 
-@pytest.mark.parametrize(("output", "residual"), [("linear", True), ("tanh", True), ("tanh", False)])
+@pytest.mark.parametrize(("output", "residual"), [("linear", "coarser"), ("tanh", "coarser"), ("tanh", "none")])
 def test_each_scale_adds_to_the_enlarged_coarser_one(output, residual):
     """With all weights zero a generator gives its last bias: Y_k = f(u(Y_{k-1}) + b_k)."""
     generator = build(output=output, residual=residual, discriminator="none").generator
@@ -132,7 +132,7 @@ def test_each_scale_adds_to_the_enlarged_coarser_one(output, residual):
         torch.nn.init.constant_(stack[-1].bias, value)
     expected, value = [], 0.0
     for bias in biases:
-        value = bias + (value if residual else 0)
+        value = bias + (value if residual == "coarser" else 0)
         value = math.tanh(value) if output == "tanh" else value
         expected.append(value)
     pictures = generator(torch.zeros(1, 4, 3, 21, 18))
@@ -141,8 +141,31 @@ def test_each_scale_adds_to_the_enlarged_coarser_one(output, residual):
         torch.testing.assert_close(found, torch.full_like(found, value))
 
 
-def test_the_finer_generator_sees_the_frames_of_its_scale_and_the_coarser_prediction():
+def test_on_the_last_frame_only_changes_are_handed_to_the_finer_scale():
+    """With all weights zero and biases b: the last frame, with all its edges, plus the sum of the biases."""
     generator = build(discriminator="none").generator
+    for stack in generator.stacks:
+        for parameter in stack.parameters():
+            torch.nn.init.zeros_(parameter)
+        torch.nn.init.constant_(stack[-1].bias, 0.1)
+    context = clip_of(1, 21, 18).context * 2 - 1
+    torch.testing.assert_close(generator(context)[-1], context[:, -1] + 0.4)
+
+
+def test_on_the_last_frame_a_generator_reads_steps_between_frames():
+    generator = build(discriminator="none", scales=1).generator
+    context = clip_of().context * 2 - 1
+    seen = torch.cat([context.diff(dim=1).flatten(1, 2), context[:, -1]], dim=1)
+    torch.testing.assert_close(generator(context)[0], context[:, -1] + generator.stacks[0](seen))
+
+
+def test_it_starts_near_the_last_frame():
+    context = clip_of().context
+    assert (build(width=16).predict(context, 1)[:, 0] - context[:, -1]).abs().max() < 0.1
+
+
+def test_the_finer_generator_sees_the_frames_of_its_scale_and_the_coarser_prediction():
+    generator = build(discriminator="none", residual="coarser").generator
     context = clip_of().context * 2 - 1
     pictures = generator(context)
     given = F.avg_pool2d(context.flatten(1, 2), 2)
@@ -347,7 +370,7 @@ def test_a_run_that_sees_nothing_but_nan_stops_and_its_last_good_checkpoint_stay
 
 def test_a_discriminator_that_wins_is_reported_once(tmp_path, caplog):
     """A rate of nothing for the generator and a high one for its adversary: it soon tells all frames apart."""
-    settings = {"pretrain": 0.0, "g_lr": 1e-9, "d_lr": 0.01, "spectral": False, "beta1": 0.9}
+    settings = {"pretrain": 0.0, "g_lr": 1e-9, "d_lr": 0.01, "spectral": False, "residual": "coarser"}
     with caplog.at_level(logging.WARNING):
         train(recipe(settings, steps=40, batch=4, log_every=10), tmp_path / "run", show=False)
     accuracies = [line["train/discriminator/accuracy"] for line in read_metrics(tmp_path / "run")]
@@ -358,8 +381,8 @@ def test_a_discriminator_that_wins_is_reported_once(tmp_path, caplog):
 def test_a_rate_can_fall_over_its_stage(tmp_path):
     train(recipe({"discriminator": "none", "g_final": 0.25}), tmp_path / "run", show=False)
     rates = [line["lr"] for line in read_metrics(tmp_path / "run")]
-    assert rates[0] == pytest.approx(2e-3)
-    assert rates[4] == pytest.approx(2e-3 * 0.25**0.5)
+    assert rates[0] == pytest.approx(6e-4)
+    assert rates[4] == pytest.approx(6e-4 * 0.25**0.5)
 
 
 def test_the_small_recipe_is_registered_and_fits_prepared_clips():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nextframe.losses.gradient_difference import gdl_of_sums, gdl_padded, gdl_paper
-from nextframe.losses.pixel import Reduction
+from nextframe.losses.pixel import Reduction, charbonnier, mae, mse
 
 Pictures = Sequence[Tensor]  # (B, C, h, w) of each scale, coarse to fine, in [-1, 1]
 
@@ -19,7 +19,7 @@ class Form:
     """One code's habits. `gradient` reduces as the form does."""
 
     reduction: Reduction  # over pixels, channels and the batch, of every term
-    gradient: Callable[[Tensor, Tensor, float], Tensor]
+    gradient: Callable[[Tensor, Tensor, float, float], Tensor]
     finest_only: bool = False  # the pixel terms look at the finest scale alone
     mean_over_scales: bool = False  # else the scales are added
     halved: bool = False  # the discriminator's loss is the mean, not the sum, of its loss on real and made frames
@@ -33,14 +33,20 @@ FORMS = {
 }
 
 
-def pixel_term(form: Form, pictures: Pictures, truths: Pictures, p: int) -> Tensor:
-    """Return |difference|^p, reduced and added up as `form` says."""
-    return _over_scales(form, pictures, truths, lambda a, b: _power(a - b, p, form.reduction))
+def pixel_term(form: Form, pictures: Pictures, truths: Pictures, p: int, smooth: float = 0.0) -> Tensor:
+    """Return |difference|^p, reduced and added up as `form` says; with p 1, differences much below `smooth` squared."""
+
+    def term(picture: Tensor, truth: Tensor) -> Tensor:
+        if p == 2:
+            return mse(picture, truth, form.reduction)
+        return charbonnier(picture, truth, smooth, form.reduction) if smooth else mae(picture, truth, form.reduction)
+
+    return _over_scales(form, pictures, truths, term)
 
 
-def gradient_term(form: Form, pictures: Pictures, truths: Pictures, alpha: int) -> Tensor:
+def gradient_term(form: Form, pictures: Pictures, truths: Pictures, alpha: int, smooth: float = 0.0) -> Tensor:
     """Return the gradient difference with exponent `alpha`, added up as `form` says."""
-    return _over_scales(form, pictures, truths, lambda a, b: form.gradient(a, b, alpha))
+    return _over_scales(form, pictures, truths, lambda a, b: form.gradient(a, b, alpha, smooth))
 
 
 def add_scales(form: Form, terms: Sequence[Tensor]) -> Tensor:
@@ -52,8 +58,3 @@ def add_scales(form: Form, terms: Sequence[Tensor]) -> Tensor:
 def _over_scales(form: Form, pictures: Pictures, truths: Pictures, term: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     pairs = list(zip(pictures, truths, strict=True))
     return add_scales(form, [term(a, b) for a, b in (pairs[-1:] if form.finest_only else pairs)])
-
-
-def _power(gap: Tensor, p: int, reduction: Reduction) -> Tensor:
-    values = gap.abs() if p == 1 else gap.square()
-    return values.mean() if reduction == "mean" else values.sum()

@@ -24,6 +24,7 @@ MAPS = ((1, 2, 1), (1, 2, 1), (1, 2, 4, 2, 1), (1, 2, 4, 2, 1))
 KERNELS = ((3, 3, 3, 3), (5, 3, 3, 5), (5, 3, 3, 3, 3, 5), (7, 5, 5, 5, 5, 7))
 WON = 0.97  # a discriminator that is right so often has won
 
+Residual = Literal["last-frame", "coarser", "none"]
 Optimizer = Literal["adamw", "adam", "sgd", "muon"]
 
 
@@ -34,13 +35,14 @@ class MultiscaleGanConfig(ModelConfig):
     channels: int = Field(3, ge=1)
     scales: int = Field(SCALES, ge=1, le=SCALES)  # 1: the finest generator alone
     width: int = Field(16, ge=1)  # maps of each generator's first layer: 16 in the authors' script, 128 in the paper
-    residual: bool = True  # a generator's output is added to the enlarged coarser prediction, as in the paper
+    residual: Residual = "last-frame"  # what a generator's output is added to; "coarser" is the paper's
     output: Literal["linear", "tanh"] = "linear"  # tanh, after that addition, is the authors'
     resize: Resize = "average"
     init: Literal["he", "torch", "lecun", "tf"] = "he"
     form: Literal["paper", "torch", "chainer", "tf"] = "paper"  # whose sums and means
     p: Literal[1, 2] = 1  # exponent of the pixel term
     alpha: Literal[1, 2] = 1  # exponent of the gradient difference
+    smooth: float = Field(0.2, ge=0, lt=1)  # with p and alpha 1: what is much below it, of 2, costs its square
     pixel_weight: float = Field(1.0, ge=0)
     gradient_weight: float = Field(1.0, ge=0)
     adversarial_weight: float = Field(0.05, ge=0)
@@ -57,7 +59,7 @@ class MultiscaleGanConfig(ModelConfig):
     own_batches: bool = False  # the discriminators train on batches of their own
     first: Literal["generator", "discriminator"] = "generator"  # who is stepped first
     g_optimizer: Optimizer = "adam"
-    g_lr: float = Field(2e-3, gt=0)
+    g_lr: float = Field(6e-4, gt=0)
     g_final: float = Field(1.0, gt=0, le=1)  # the rate falls to this part of itself, beside the schedule
     d_optimizer: Optimizer = "adam"
     d_lr: float = Field(4e-4, gt=0)
@@ -83,19 +85,39 @@ class Generator(nn.Module):
         """Return the next frame at every scale, coarse to fine, (B, C, h, w) each, of a context (B, T, C, H, W)."""
         folded, how = context.flatten(1, 2), self.config.resize  # (B, T*C, H, W)
         pictures: list[Tensor] = []
-        guess = None
+        last = guess = None
         for size, stack in zip(
             scale_sizes(context.shape[-2], context.shape[-1], self.config.scales), self.stacks, strict=True
         ):
             given = shrink(folded, size, how)
-            if pictures:
-                guess = grow(pictures[-1], size, how)
-            seen = given if guess is None else torch.cat([given, guess], dim=1)
+            before, last = last, given[:, -self.config.channels :]
+            if before is not None:
+                guess = self._guess(before, last, pictures[-1])
+            seen = self._seen(given, guess)
             change = stack(seen.contiguous(memory_format=torch.channels_last))
-            if guess is not None and self.config.residual:
-                change = change + guess
-            pictures.append(change.tanh() if self.config.output == "tanh" else change)
+            pictures.append(self._add(change, last, guess))
         return pictures
+
+    def _guess(self, before: Tensor, last: Tensor, picture: Tensor) -> Tensor:
+        """Enlarge the coarser prediction; or only what it changed, on the last frame, whose edges are sharp."""
+        size = last.shape[-2], last.shape[-1]
+        if self.config.residual == "last-frame":
+            return last + grow(picture - before, size, self.config.resize)
+        return grow(picture, size, self.config.resize)
+
+    def _seen(self, given: Tensor, guess: Tensor | None) -> Tensor:
+        """Put together what a generator reads; of a motion, steps from frame to frame: zero where nothing moves."""
+        channels = self.config.channels
+        if self.config.residual == "last-frame":
+            given = torch.cat([given[:, channels:] - given[:, :-channels], given[:, -channels:]], dim=1)
+        return given if guess is None else torch.cat([given, guess], dim=1)
+
+    def _add(self, change: Tensor, last: Tensor, guess: Tensor | None) -> Tensor:
+        if self.config.residual == "last-frame":
+            change = change + (last if guess is None else guess)
+        elif self.config.residual == "coarser" and guess is not None:
+            change = change + guess
+        return change.tanh() if self.config.output == "tanh" else change  # tanh comes after the addition
 
 
 def _stack(config: MultiscaleGanConfig, scale: int, guided: bool) -> nn.Sequential:
@@ -107,6 +129,8 @@ def _stack(config: MultiscaleGanConfig, scale: int, guided: bool) -> nn.Sequenti
     layers.append(FastConv2d(inputs, config.channels, KERNELS[scale][-1], padding=KERNELS[scale][-1] // 2))
     for layer in layers[::2]:
         _start(cast(nn.Conv2d, layer), config.init)
+    if config.residual == "last-frame":  # start from the last frame, nearly
+        nn.init.normal_(cast(Tensor, layers[-1].weight), std=1e-3)
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
@@ -220,10 +244,10 @@ class MultiscaleGan(Predictor):
 
     def _content(self, pictures: Sequence[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         config, truths = self.config, self._truths(clip)
-        pixel = pixel_term(self.form, pictures, truths, config.p)
+        pixel = pixel_term(self.form, pictures, truths, config.p, config.smooth)
         loss, logs = config.pixel_weight * pixel, {f"l{config.p}": pixel.detach()}
         if config.gradient_weight:
-            gradient = gradient_term(self.form, pictures, truths, config.alpha)
+            gradient = gradient_term(self.form, pictures, truths, config.alpha, config.smooth)
             loss, logs["gdl"] = loss + config.gradient_weight * gradient, gradient.detach()
         return loss, logs
 

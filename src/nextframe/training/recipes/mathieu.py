@@ -30,6 +30,7 @@ def _recipe(batch: int, steps: int = PORT_STEPS, *, training: dict[str, Any] | N
 _ORIGINAL: dict[str, Any] = {
     "width": 128,
     "output": "tanh",
+    "smooth": 0.0,
     "discriminator": "dense",
     "gan": "bce",
     "spectral": False,
@@ -40,7 +41,7 @@ _ORIGINAL: dict[str, Any] = {
 MATHIEU_CHAINER = _recipe(
     1,
     **_ORIGINAL,
-    residual=False,
+    residual="none",
     resize="bilinear-corners",
     init="lecun",
     form="chainer",
@@ -59,7 +60,7 @@ MATHIEU_CHAINER = _recipe(
 MATHIEU_TF = _recipe(
     8,
     **(_ORIGINAL | {"gan": "clipped"}),
-    residual=False,
+    residual="none",
     resize="bilinear-legacy",
     init="tf",
     form="tf",
@@ -82,7 +83,7 @@ MATHIEU_TF = _recipe(
 MATHIEU_PAPER = _recipe(
     8,
     **_ORIGINAL,
-    residual=True,
+    residual="coarser",
     resize="average",
     init="torch",
     form="paper",
@@ -104,6 +105,6 @@ MATHIEU_PAPER = _recipe(
 
 MULTISCALE_GAN_SMALL = _recipe(
     8,
-    2000,
+    1500,
     training={"schedule": "cosine", "ema": 0.995, "grad_clip": 1.0, "val_every": 500, "checkpoint_every": 250},
 )
