@@ -8,6 +8,7 @@ from torch import Tensor
 from nextframe.metrics.metric import Metric
 
 FRAME = (-3, -2, -1)  # C, H, W
+TINY = 1e-10  # keeps the logarithm of a pixel that is surely black finite
 MAX_PSNR = 100.0  # of frames that are equal, or as good as: an infinite value would spoil every mean
 
 
@@ -29,6 +30,13 @@ def mse_sum(prediction: Tensor, target: Tensor) -> Tensor:
 def mae_sum(prediction: Tensor, target: Tensor) -> Tensor:
     """Return the absolute difference, sum over C, H, W."""
     return (prediction - target).abs().sum(FRAME)
+
+
+def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return -x ln(p + 1e-10) - (1 - x) ln(1 - p + 1e-10), sum over C, H, W, as Srivastava et al. 2015 count it."""
+    ones = target * (prediction + TINY).log()
+    zeros = (1 - target) * (1 - prediction + TINY).log()
+    return -(ones + zeros).sum(FRAME)
 
 
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:
@@ -58,5 +66,13 @@ MAE_SUM = Metric(
     "lower",
     (0, float("inf")),
     mae_sum,
+)
+CROSS_ENTROPY = Metric(
+    "cross-entropy",
+    "-x ln(p + 1e-10) - (1 - x) ln(1 - p + 1e-10) of [0, 1] frames, sum over C, H, W",
+    "nats per frame",
+    "lower",
+    (0, float("inf")),
+    cross_entropy,
 )
 PSNR = Metric("psnr", "10 log10(1 / mse) of each frame, peak 1, at most 100 dB", "dB", "higher", (0, MAX_PSNR), psnr)

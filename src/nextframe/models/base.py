@@ -55,7 +55,7 @@ class Capabilities:
 class OptimizerDefaults:
     """What an objective wants when the user says nothing."""
 
-    name: Literal["adamw", "adam", "sgd", "muon"] = "adamw"
+    name: Literal["adamw", "adam", "sgd", "muon", "clipped-sgd"] = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)

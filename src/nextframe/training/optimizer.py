@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nextframe.models.base import Objective
+from nextframe.training.clipped_sgd import ClippedSGD
 from nextframe.training.muon import MuonWithAdamW
 from nextframe.training.recipe import TrainingConfig
 
@@ -28,6 +29,8 @@ def build_optimizer(objective: Objective, config: TrainingConfig) -> torch.optim
     groups = [group for group in groups if group["params"]]
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=wants.momentum)
+    if name == "clipped-sgd":
+        return ClippedSGD(groups, lr=lr)
     kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
     return kind(groups, lr=lr, betas=wants.betas, fused=True)
 

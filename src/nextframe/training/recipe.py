@@ -34,7 +34,7 @@ class TrainingConfig(Config):
     batch: int = Field(16, ge=1)
     balance: Literal["clips", "sources"] = "clips"  # what weighs the same: every clip, or every source
     seed: int = 0
-    optimizer: Literal["adamw", "adam", "sgd", "muon"] | None = None
+    optimizer: Literal["adamw", "adam", "sgd", "muon", "clipped-sgd"] | None = None
     lr: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
     schedule: Literal["onecycle", "cosine", "plateau", "constant"] = "onecycle"
@@ -207,3 +207,8 @@ RECIPES.add("mnist-latent-original", "nextframe.training.recipes.latent:MNIST_LA
 RECIPES.add("film-latent", "nextframe.training.recipes.latent:FILM_LATENT")
 RECIPES.add("film-latent-small", "nextframe.training.recipes.latent:FILM_LATENT_SMALL")
 RECIPES.add("film-latent-original", "nextframe.training.recipes.latent:FILM_LATENT_ORIGINAL")
+RECIPES.add("srivastava-mnist", "nextframe.training.recipes.srivastava:SRIVASTAVA_MNIST")
+RECIPES.add("srivastava-mnist-2layer", "nextframe.training.recipes.srivastava:SRIVASTAVA_MNIST_2LAYER")
+RECIPES.add("srivastava-patches", "nextframe.training.recipes.srivastava:SRIVASTAVA_PATCHES")
+RECIPES.add("srivastava-percepts", "nextframe.training.recipes.srivastava:SRIVASTAVA_PERCEPTS")
+RECIPES.add("srivastava-flow", "nextframe.training.recipes.srivastava:SRIVASTAVA_FLOW")
