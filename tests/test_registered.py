@@ -53,6 +53,7 @@ def labels(clips: RegisteredClips, split: str) -> dict[str, str]:
     """Each source's class, by what the clips themselves carry."""
     clip = clips.read(split, np.arange(clips.count(split)))
     assert clip.label.dtype == torch.int64
+    assert clip.label.tolist() == [clips.label(split, index) for index in range(clips.count(split))]
     return {clips.source(split, index): clips.classes[label] for index, label in enumerate(clip.label.tolist())}
 
 

@@ -35,7 +35,7 @@ class MotionDigitsConfig(Config):
     eval_step: int = Field(8, ge=1)  # in val and test
     train_videos: int | None = Field(1_600, ge=8)  # null: endless, for training without labels
     val_videos: int = Field(400, ge=8)
-    test_videos: int = Field(800, ge=8)
+    test_videos: int = Field(400, ge=8)
     seed: int = Field(0, ge=0)  # which train videos; val and test are the same for every seed
 
 
