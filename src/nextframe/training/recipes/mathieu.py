@@ -105,6 +105,6 @@ MATHIEU_PAPER = _recipe(
 
 MULTISCALE_GAN_SMALL = _recipe(
     8,
-    1500,
+    3000,
     training={"schedule": "cosine", "ema": 0.995, "grad_clip": 1.0, "val_every": 500, "checkpoint_every": 250},
 )
