@@ -119,6 +119,8 @@ def _show(found: TransferResult) -> None:
     from rich.console import Console
 
     console = Console(soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # whole lines for files and pipes
     rows = found.rows
     console.print(f"accuracy on {rows[0].n} {rows[0].split} videos of {rows[0].data}, %, by labelled videos per class")
     console.print(found.table())
