@@ -29,7 +29,16 @@ from nextframe.models.base import Predictor
 BATCH = 8
 CPU_GOAL = 4.0  # on a processor with AMX
 SECONDS_GOAL = 1.0
-ORIGINAL = {"output": "tanh", "discriminator": "dense", "d_pool": True, "gan": "bce", "spectral": False, "pretrain": 0}
+ORIGINAL = {
+    "residual": "coarser",
+    "output": "tanh",
+    "smooth": 0.0,
+    "discriminator": "dense",
+    "d_pool": True,
+    "gan": "bce",
+    "spectral": False,
+    "pretrain": 0.0,
+}
 SIZES = {
     "paper (12.6 M)": ORIGINAL | {"width": 128, "d_table": "ports"},
     "authors' script (0.2 M)": ORIGINAL | {"width": 16, "d_table": "authors"},
@@ -148,6 +157,8 @@ def compare(name: str, fields: dict[str, Any], rounds: int) -> dict[str, Any]:
     plain, ours = PlainPort(model), Ours(model)
     clip = Clip(torch.rand(BATCH, 4, 3, 32, 32), torch.rand(BATCH, 1, 3, 32, 32))
     first = [timed(lambda: plain.step(clip)), timed(lambda: ours.step(clip))]  # to warm up, and to compare
+    for mine, theirs in zip(first[0][1], first[1][1], strict=True):
+        assert abs(mine - theirs) < 1e-4, f"not the same network: losses {mine} and {theirs}"
     steps = [(timed(lambda: plain.step(clip))[0], timed(lambda: ours.step(clip))[0]) for _ in range(rounds)]
     model.eval()
     plain = PlainPort(model)
