@@ -17,7 +17,7 @@ from nextframe.core.seeding import seed_everything
 from nextframe.data import ClipSet
 from nextframe.models import MODELS
 from nextframe.models.base import Predictor
-from nextframe.training.recipe import ModelSection, model_fields
+from nextframe.training.recipe import ModelSection, model_fields, read_recipe
 
 
 @runtime_checkable
@@ -98,7 +98,14 @@ def training_facts(spec: str) -> dict[str, Any] | None:
     if not Path(spec).exists():
         return None
     facts = read_config(find_model_folder(spec))
-    return {"model": facts["model"], "config": facts["config"], "task": facts["task"], **facts["training"]}
+    found = {"model": facts["model"], "config": facts["config"], "task": facts["task"], **facts["training"]}
+    if (Path(spec) / "recipe.yaml").exists():
+        recipe = read_recipe(Path(spec))
+        found["recipe"] = {
+            "data": recipe.data.model_dump(mode="json", exclude_defaults=True),
+            "training": recipe.training.model_dump(mode="json", exclude_defaults=True),
+        }
+    return found
 
 
 @torch.no_grad()
