@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, help="the archive of episodes, folders of PNG frames")
     parser.add_argument("--work", type=Path, default=Path("runs/mspacman-gan"), help="everything but the results")
-    parser.add_argument("--steps", type=int, default=3000, help="of every trained row")
+    parser.add_argument("--steps", type=int, default=1500, help="of every trained row")
     parser.add_argument("--test-clips", type=int, default=80, help="evenly chosen of the test episodes")
     parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS), help="train these only")
     parser.add_argument("--train-only", action="store_true", help="measure nothing")

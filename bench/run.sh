@@ -10,6 +10,7 @@ if ! cmp -s bench/requirements.txt .venv-bench/.installed; then
 fi
 .venv/bin/python bench/moving_digits.py
 .venv/bin/python bench/convlstm.py "$@"
+.venv/bin/python bench/multiscale_gan.py
 media=../shared/data
 if [ -d "$media" ]; then  # clips of real videos: only where they are
     .venv/bin/python bench/video_clips.py
