@@ -39,12 +39,12 @@ class Chromium:
         """Return a new tab of this size, in a session of its own."""
         from websockets.sync.client import connect
 
-        browser = connect(f"ws://127.0.0.1:{self.port}{self.path}", max_size=None)
-        own = _call(browser, 1, "Target.createBrowserContext", {})["browserContextId"]
-        found = _call(browser, 2, "Target.createTarget", {"url": "about:blank", "browserContextId": own})
-        browser.close()
-        socket = connect(f"ws://127.0.0.1:{self.port}/devtools/page/{found['targetId']}", max_size=None)
-        return Page(socket, width, height, mobile)
+        address = f"ws://127.0.0.1:{self.port}"
+        with connect(address + self.path, max_size=None) as browser:
+            own = _call(browser, 1, "Target.createBrowserContext", {})["browserContextId"]
+            found = _call(browser, 2, "Target.createTarget", {"url": "about:blank", "browserContextId": own})
+        entered = connect(f"{address}/devtools/page/{found['targetId']}", max_size=None)
+        return Page(entered, width, height, mobile)
 
     def close(self) -> None:
         self.process.kill()
@@ -61,8 +61,8 @@ class Chromium:
 class Page:
     """One tab. `requests` holds the address of everything that it has asked for."""
 
-    def __init__(self, socket: Any, width: int, height: int, mobile: bool) -> None:
-        self.socket, self.number = socket, 0
+    def __init__(self, connection: Any, width: int, height: int, mobile: bool) -> None:
+        self.connection, self.socket, self.number = connection, connection.__enter__(), 0
         self.requests: list[str] = []
         self.errors: list[str] = []
         for domain in ("Page", "Network", "Runtime", "DOM", "Log"):
@@ -123,7 +123,7 @@ class Page:
 
     def close(self) -> None:
         self.call("Page.close")
-        self.socket.close()
+        self.connection.__exit__(None, None, None)
 
 
 def _call(socket: Any, number: int, method: str, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def create(http: _Handler, body: bytes) -> None:
         http.answer({"error": "You already created this model repo", "url": f"{http.hub.address}/{name}"}, 409)
         return
     http.hub.add(name, {".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"})
-    http.hub.repos[name]["private"] = bool(asked.get("private"))
+    http.hub.repos[name]["private"] = bool(asked.get("private")) or asked.get("visibility") == "private"
     http.answer({"url": f"{http.hub.address}/{name}", "name": name, "id": name})
 
 

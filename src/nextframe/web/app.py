@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import tempfile
@@ -122,10 +123,8 @@ def _predict_tab(backend: Backend) -> None:
         concurrency_limit=backend.limits.workers,
         api_visibility="private",
     )
-    stop.click(
-        lambda: (page.said("Cancelled."), EMPTY), None, [status, shown], cancels=[run], queue=False,
-        show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
+    cancelled = json.dumps([page.said("Cancelled."), EMPTY])  # said by the page itself: no queue is needed for it
+    stop.click(None, None, [status, shown], cancels=[run], js=f"() => {cancelled}", api_visibility="private")
 
 
 def _inputs(backend: Backend) -> list[Any]:
@@ -140,8 +139,12 @@ def _inputs(backend: Backend) -> list[Any]:
         elem_id="clip",
     )
     example = gr.Radio(list(backend.examples), value=next(iter(backend.examples)), label="or an example")
+    files.upload(None, None, example, js="() => null", api_visibility="private")  # one or the other
+    example.input(None, None, files, js="() => null", api_visibility="private")
     model = gr.Dropdown(list(backend.models), value=next(iter(backend.models)), label="Model", filterable=False)
-    frames = gr.Slider(1, limits.horizon, value=min(10, limits.horizon), step=1, label="Frames to predict")
+    frames = gr.Slider(
+        1, limits.horizon, value=min(10, limits.horizon), step=1, label="Frames to predict", elem_id="frames"
+    )
     split = gr.Slider(
         0.1, 1, value=0.5, step=0.05, label="Split", info="predict from this part of the clip on; 1: after its end"
     )

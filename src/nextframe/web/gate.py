@@ -35,6 +35,8 @@ UPLOAD = f"{API}/upload"
 RESULT = re.compile(r"/results/([\w-]+)/([\w.-]+)", re.ASCII)
 TYPES = {".gif": "image/gif", ".png": "image/png", ".mp4": "video/mp4"}
 
+HEADER_BYTES = 16 << 10  # the server's own limit lets through what arrives in one piece
+ADDRESS_BYTES = 2 << 10
 ASK_BYTES = 64 << 10  # of a request that is not an upload
 FORM_BYTES = 64 << 10  # what a form adds to the files in it
 ASK_SECONDS = 10.0
@@ -76,7 +78,11 @@ class Gate:
         path, method = scope["path"], scope["method"]
         read = method in ("GET", "HEAD")
         found = RESULT.fullmatch(path)
-        if read and found:
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES:
+            await refuse(send, 431, "the headers are too long")
+        elif len(scope.get("raw_path") or path) + len(scope.get("query_string", b"")) > ADDRESS_BYTES:
+            await refuse(send, 414, "the address is too long")
+        elif read and found:
             await self._result(send, found[1], found[2], method == "GET")
         elif not _plain(scope):
             await refuse(send, 404, "not found")
@@ -155,11 +161,12 @@ def paths_are_uploads(value: Any, uploads: Path) -> bool:
 
 
 def is_upload(path: Any, uploads: Path) -> bool:
-    """Whether `path` reads as a file of an upload: the folder, a hash, a name."""
+    """Whether `path` reads as a file of an upload (the folder, a hash, a name), and neither of the two is a link."""
     if not isinstance(path, str) or not path.startswith(f"{uploads}/"):
         return False
     parts = path.removeprefix(f"{uploads}/").split("/")
-    return len(parts) == 2 and not any(part in ("", ".", "..") or "\0" in part or "\\" in part for part in parts)
+    plain = len(parts) == 2 and not any(part in ("", ".", "..") or "\0" in part or "\\" in part for part in parts)
+    return plain and not Path(path).is_symlink() and not Path(path).parent.is_symlink()
 
 
 def _plain(scope: Scope) -> bool:

@@ -18,14 +18,13 @@ from nextframe.core.errors import NotSupportedError, UserError
 from nextframe.models.base import check_task
 from nextframe.web.app import Backend, build_app, stay_local
 from nextframe.web.examples import write_examples
-from nextframe.web.gate import Gate
+from nextframe.web.gate import HEADER_BYTES, Gate
 from nextframe.web.limits import WebLimits
 from nextframe.web.store import Store
 from nextframe.web.worker import Workers
 
 LOG = logging.getLogger(__name__)
 FORECAST = Task.forecast(1, 1)
-HEADER_BYTES = 16 << 10  # of the headers of one request
 CONNECTIONS = 200
 IDLE_SECONDS = 15
 
@@ -79,7 +78,8 @@ def offer(models: Sequence[str]) -> dict[str, str]:
         UserError: one that is unknown, untrained, or predicts no frames that follow.
     """
     offered = {}
-    for name in models or [*shipped_models(), *baseline_names(FORECAST)]:
+    usual = dict.fromkeys([*shipped_models(), "flow", *baseline_names(FORECAST)])  # the best one first
+    for name in models or usual:
         on_hub = None if Path(name).exists() or "/" not in name else parse_hub_name(name)
         spec = str(fetch_model(on_hub)) if on_hub else name
         check_task(resolve_model(spec), FORECAST, name)

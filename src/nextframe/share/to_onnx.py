@@ -135,7 +135,7 @@ def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
         frame = torch.zeros(BATCH, task.channels or 1, *task.size)
         state = net.prime(frame[:, None][:, :0])
     try:
-        tensors = flatten(state)
+        tensors = [tensor.clone() for tensor in flatten(state)]  # one tensor given twice would be traced as one input
     except TypeError:
         return None
     return (Step(net, state), (frame, tensors)) if not any(tensor.any() for tensor in tensors) else None

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nextframe.checkpoint import create_model
+from nextframe.core.errors import NextframeError, NotSupportedError, UserError
+from nextframe.models.convlstm import ConvLSTMState
+from nextframe.share.state import flatten, rebuild
+from tiny import Tiny, TinyConfig
+
+for _name in ("onnx", "onnxscript", "onnxruntime"):
+    pytest.importorskip(_name, reason="needs the extra [export]")
+from nextframe.share.to_onnx import export  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _tiny_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nextframe.models import MODELS
+
+    monkeypatch.setitem(MODELS._entries, "tiny", "tiny:Tiny")
+
+
+def test_a_model_is_exported_whole_and_any_batch_goes_in(tmp_path):
+    import onnxruntime
+
+    torch.manual_seed(0)
+    model = Tiny(TinyConfig()).eval()
+    done = export(model, tmp_path / "m.onnx", size=(9, 7))
+    assert (done.kind, done.inputs) == ("direct", {"context": ["batch", 10, 1, 9, 7]})
+    given = torch.rand(5, 10, 1, 9, 7)
+    found = onnxruntime.InferenceSession(done.path).run(None, {"context": given.numpy()})[0]
+    assert np.abs(found - model.predict(given, 10).numpy()).max() < 1e-5
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+@pytest.mark.slow
+def test_a_recurrent_model_is_exported_as_its_step(tmp_path):
+    import onnxruntime
+
+    torch.manual_seed(0)
+    model = create_model("convlstm", hidden=[32, 4], kernels=[3, 1]).eval()  # 32: the fast path, which ONNX has not
+    done = export(model, tmp_path / "m.onnx", size=(32, 32))
+    assert done.kind == "step"
+    assert done.difference < 1e-5
+    session = onnxruntime.InferenceSession(done.path)
+    context = torch.rand(1, 4, 1, 32, 32)
+    names = [port.name for port in session.get_inputs()]
+    state = [np.zeros([1, *port.shape[1:]], np.float32) for port in session.get_inputs()[1:]]
+    for t in range(4):
+        frame, *state = session.run(None, dict(zip(names, [context[:, t].numpy(), *state], strict=True)))
+    assert np.abs(frame - model.predict(context, 1)[:, 0].numpy()).max() < 1e-5
+
+
+def test_what_cannot_be_exported_is_one_line(tmp_path):
+    with pytest.raises(NotSupportedError, match="flow cannot be exported: ") as caught:
+        export("flow", tmp_path / "m.onnx")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"ends in \.onnx"):
+        export("copy-last", tmp_path / "m.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_predicts_something_else_is_not_kept(tmp_path, monkeypatch):
+    model = Tiny(TinyConfig()).eval()
+    monkeypatch.setattr("nextframe.share.to_onnx.TOLERANCE", -1.0)  # nothing is near enough
+    with pytest.raises(NextframeError, match=r"differs from the model by up to .* so it is not kept"):
+        export(model, tmp_path / "m.onnx", size=(9, 7))
+    assert not list(tmp_path.iterdir())
+
+
+def test_states_are_flattened_and_built_again():
+    a, b, c = (torch.full((1,), float(value)) for value in range(3))
+    state = ConvLSTMState(((a, b),), c)
+    assert flatten(state) == [a, b, c]
+    again = rebuild(state, iter([c, b, a]))
+    assert again == ConvLSTMState(((c, b),), a)
+    with pytest.raises(TypeError, match="not NoneType"):
+        flatten(((a, None),))
