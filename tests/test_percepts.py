@@ -1,14 +1,18 @@
 """Percept files: which rows a clip takes, labels, and one line for what does not fit."""
 
 import pickle
+import shutil
 
 import h5py
 import numpy as np
 import pytest
 import torch
 
+from nextframe.checkpoint import load_model
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
+from nextframe.training.recipe import load_recipe, override
+from nextframe.training.run import train
 
 
 @pytest.fixture
@@ -84,3 +88,17 @@ def test_labels_and_starts_are_known_without_reading(root):
     assert [clips.label("train", index) for index in range(3)] == [3, 3, 7]
     assert clips.label("test", 0) is None
     assert clips.classes == tuple(str(number) for number in range(8))
+
+
+def test_a_model_trains_on_percepts_and_refuses_those_of_another_width(root, tmp_path):
+    for split, rows in {"train": 9, "val": 6, "test": 6}.items():
+        with h5py.File(root / f"{split}.h5", "w") as file:
+            file["hidden6"] = np.random.default_rng(rows).random((rows, 5), np.float32)
+    shutil.copy(root / "test_frames.txt", root / "val_frames.txt")
+    settings = {"model.hidden": [4], "training.steps": 4, "training.batch": 2, "training.val_every": 2}
+    settings |= {"data.context": 2, "data.horizon": 1, "data.options.root": str(root)}
+    train(override(load_recipe("srivastava-percepts"), settings), tmp_path / "run", show=False)
+    model = load_model(tmp_path / "run")
+    assert model.config.channels == 5
+    with pytest.raises(UserError, match="takes 5 channel"):
+        model.predict(torch.zeros(1, 2, 3, 1, 1), 1)

@@ -14,6 +14,7 @@ from nextframe.models.base import Predictor
 from nextframe.prediction.pictures import comparison_strip
 
 CLIPS = 2  # how many clips one picture shows
+SHOWABLE = 3  # channels at most: grey, flow, RGB
 
 
 def save_samples(
@@ -21,11 +22,11 @@ def save_samples(
 ) -> Tensor | None:
     """Write samples/step-N.png with rows context | truth | prediction; return it as (C, H, W) uint8.
 
-    None where the validation split is empty.
+    None where the validation split is empty, or its frames are no pictures (percepts).
     """
     count = clips.count("val")
     shown = CLIPS if count is None else min(CLIPS, count)
-    if not shown:
+    if not shown or clips.frame_shape[0] > SHOWABLE:
         return None
     clip = clips.read("val", np.arange(shown, dtype=np.int64)).to(device)
     future = model.predict(clip.context, clip.horizon).float()
