@@ -45,7 +45,10 @@ class AppServer:
 
     def left(self) -> list[Path]:
         """Files of visitors that are still there."""
-        return [path for part in ("uploads", "results", "spool") for path in (self.root / part).rglob("*")]
+        parts = [self.root / part for part in ("uploads", "results", "spool")]
+        return [
+            Path(path, name) for part in parts for path, folders, names in os.walk(part) for name in folders + names
+        ]
 
     def worker_pids(self) -> list[int]:
         """The app's child processes."""

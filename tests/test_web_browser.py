@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chromium import BINARY, Chromium, Page, wait_for
+from chromium import BINARY, Chromium, Page, answers, wait_for
 
 pytest.importorskip("gradio", reason="needs the extra [web]")
 pytest.importorskip("websockets", reason="needs websockets to drive the browser")
@@ -181,3 +181,26 @@ def test_the_leaderboard_is_the_second_tab(open_page):
     page.click_text("button[role=tab]", "Leaderboard")
     page.wait("document.body.innerText.includes('nextframe benchmark') || document.querySelector('.nf-board')")
     keep(page, "desktop-leaderboard")
+
+
+def test_a_space_runs_the_same_app(chromium, tmp_path):
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"PORT": str(port), "TMPDIR": str(tmp_path)}
+    space = Path(__file__).parent.parent / "spaces" / "app.py"
+    process = subprocess.Popen([sys.executable, str(space)], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), 60)
+        page = chromium.page()
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("document.querySelector('#predict')")
+        page.click("#predict")
+        page.wait(DONE)
+        page.close()
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert not list(tmp_path.glob("nextframe-app-*")), "the temporary folder is left behind"

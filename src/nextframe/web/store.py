@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import threading
 import time
@@ -80,7 +82,7 @@ class Store:
 
     def used(self) -> int:
         """Return the bytes that lie in the folder now."""
-        return sum(_size(path) for path in self._files())
+        return sum(_size(path) for path in _walk(self.root))
 
     def empty(self) -> bool:
         """Whether nothing of any visitor is left."""
@@ -108,21 +110,26 @@ class Store:
         self._stop.set()
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def _files(self) -> Iterator[Path]:
-        return (path for path in self.root.rglob("*") if not path.is_dir())
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield all that is in `folder`, however deep; what others delete meanwhile is left out."""
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            yield Path(parent, name)
 
 
 def _size(path: Path) -> int:
     try:
-        return path.lstat().st_size
+        found = path.lstat()
     except OSError:  # swept meanwhile
         return 0
+    return 0 if stat.S_ISDIR(found.st_mode) else found.st_size
 
 
 def _touched(entry: Path) -> float:
     """Return when `entry`, or anything in it, was last changed."""
     times = []
-    for path in (entry, *(entry.rglob("*") if entry.is_dir() and not entry.is_symlink() else ())):
+    for path in (entry, *(() if entry.is_symlink() else _walk(entry))):
         try:
             times.append(path.lstat().st_mtime)
         except OSError:  # another request is deleting it
