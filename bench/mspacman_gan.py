@@ -96,15 +96,23 @@ def train_row(row: str, clips: Path, folder: Path, steps: int) -> dict[str, Any]
 
 
 def measure(runs: dict[str, Path], frames: Path, clips: int) -> list[dict[str, Any]]:
-    """Return the rows of the baselines and of every run, on whole frames of the test split."""
+    """Return the rows of the baselines and of every run, on whole frames of the test split.
+
+    What a run has measured already is read from its folder.
+    """
     data = DataConfig(name=str(frames), context=4, horizon=2, options={"across_cuts": True})
+    models = {name: (name, frames.parent) for name in BASELINES} | {
+        name: (str(runs[name]), runs[name]) for name in runs
+    }
     rows: list[dict[str, Any]] = []
-    for name, folder in runs.items():
-        baselines = () if rows else BASELINES
-        found = evaluate(folder, data, "test", metrics=METRICS, baselines=baselines, clips=clips, batch=4, name=name)
-        rows += found.as_json()["rows"]
-    order = [*BASELINES, *runs]
-    return sorted(rows, key=lambda row: order.index(row["model"]))
+    for name, (model, folder) in models.items():
+        path = folder / f"measured-{folder_name(name)}-{clips}.json"
+        if not path.exists():
+            evaluate(model, data, "test", metrics=METRICS, baselines=(), clips=clips, batch=4, name=name).write_json(
+                path
+            )
+        rows += json.loads(path.read_text())["rows"]
+    return rows
 
 
 if __name__ == "__main__":

@@ -88,8 +88,9 @@ def test_hinge():
     assert fooling(scores, "hinge", "sum").item() == pytest.approx(1.5)
 
 
-def test_accuracy_is_the_share_of_right_scores():
-    assert accuracy(torch.tensor([1.0, -1.0]), torch.tensor([-1.0, -2.0])).item() == 0.75
+def test_accuracy_is_the_share_of_clips_with_a_right_mean_score():
+    real, fake = torch.tensor([[3.0, -1.0], [-1.0, -1.0]]), torch.tensor([[-2.0, 1.0], [-2.0, 0.0]])
+    assert accuracy(real, fake).item() == 0.75
 
 
 def test_r1_of_a_linear_discriminator_is_half_its_squared_weights():

@@ -57,7 +57,7 @@ TABLES: dict[Table, tuple[Layers, ...]] = {
 
 
 class PatchDiscriminator(nn.Module):
-    """Convolutions with padding, and a score for every place: of any size, and the mean of the scores judges."""
+    """Convolutions with padding, and a score for every place: of any size; losses are means over the places."""
 
     def __init__(self, inputs: int, layers: Layers, spectral: bool) -> None:
         super().__init__()
