@@ -134,12 +134,12 @@ def primed_animation(model: LatentLSTM, clip: Clip, seed: int = 0) -> Tensor:
     """Return a clip (T, 3, H', W') uint8 of the first of `clip`: truth left, predictions right, context first."""
     predicted, truth = primed_prediction(model, clip, seed)[0], as_float(clip.frames[0])
     given = clip.context.shape[1]
-    size = panel_size(truth, low=192, high=256)
+    size = panel_size(truth, low=128, high=256)
     panels = []
     for name, frames, color in (("truth", truth, TRUTH), ("predicted", predicted, PREDICTED)):
         shown = enlarge(frames, size)
         bordered = torch.cat([framed(shown[:given], CONTEXT), framed(shown[given:], color)])
-        words = [f"{name}: {'primed' if t < given else 'free'} {t + 1}" for t in range(len(frames))]
+        words = [f"{name} {t + 1}" if t < given else f"{name} +{t + 1 - given}" for t in range(len(frames))]
         captions = torch.stack([label(text, bordered.shape[3], 20) for text in words])
         panels.append(torch.cat([captions, bordered], dim=2))
     return surround(torch.cat(panels, dim=3))
