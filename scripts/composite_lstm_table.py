@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def measure(args: argparse.Namespace, data: DataConfig, variant: str, layers: in
     }
     if model.backward_decoder is not None:
         facts["reconstruction_cross_entropy_val"] = reconstruction(model, data)
-    return [{**row, **facts} for row in found.rows]
+    return [{**asdict(row), **facts} for row in found.rows]
 
 
 def last_line(folder: Path) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def main() -> None:
     first = evaluate(
         MeanFrame(data), data, "test", metrics=(METRIC, "mse"), clips=args.clips, name="mean-frame", baselines="all"
     )
-    rows = list(first.rows)
+    rows: list[dict[str, Any]] = [asdict(row) for row in first.rows]
     for layers in (1, 2):
         for variant in VARIANTS:
             rows += measure(args, data, variant, layers)
