@@ -9,6 +9,7 @@ if ! cmp -s bench/requirements.txt .venv-bench/.installed; then
     cp bench/requirements.txt .venv-bench/.installed
 fi
 .venv/bin/python bench/moving_digits.py
+.venv/bin/python bench/peephole_lstm.py
 .venv/bin/python bench/convlstm.py "$@"
 .venv/bin/python bench/multiscale_gan.py
 media=../shared/data
