@@ -110,3 +110,23 @@ def test_vgg_without_torchvision_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision.models", None)
     with pytest.raises(UserError, match=r"vgg16 needs torchvision .*: install the extra nextframe\[lpips\]"):
         open_backbone("vgg16")
+
+
+def test_percepts_of_another_width_or_without_labels_are_one_line(films, tmp_path):
+    out, narrow = tmp_path / "percepts", tmp_path / "narrow"
+    CliRunner().invoke(app, ["prepare", str(films), "--percepts", "filters", "--classes", "-o", str(out), "-q"])
+    train = ["train", "composite-lstm", "--data", "percepts", "--context", "8", "--horizon", "8", "--steps", "1", "-q"]
+    train += ["--set", "model.hidden=[4]", "--no-report", "-o", str(tmp_path / "run")]
+    narrow.mkdir()
+    for split in ("train", "test"):
+        with h5py.File(narrow / f"{split}.h5", "w") as file:
+            file["hidden6"] = np.zeros((38, 3), np.float32)
+        (narrow / f"{split}_frames.txt").write_text("19\n19\n")
+    done = CliRunner().invoke(app, [*train, "--root", str(out)])
+    assert done.exit_code == 0, done.output
+    words = ["transfer", str(tmp_path / "run"), "--data", "percepts", "-q", "--root"]
+    done = CliRunner().invoke(app, [*words, str(narrow)])
+    assert "run takes 432 features a frame, percepts has 3" in str(done.exception)
+    (out / "test_labels.txt").unlink()
+    done = CliRunner().invoke(app, [*words, str(out)])
+    assert "no clip of the test split has a class: there is no test_labels.txt" in str(done.exception)

@@ -211,7 +211,7 @@ def test_a_model_that_cannot_be_used_is_one_line(spec, line):
 
 
 def test_frames_that_a_model_does_not_take_are_one_line(run):
-    with pytest.raises(UserError, match="takes frames of 1 channel"):
+    with pytest.raises(UserError, match=r"seeded takes 1 channel\(s\), motion-digits has 3"):
         open_encoder(run, open_windows(DIGITS.model_copy(update={"color": "rgb"}), small()))
     with pytest.raises(UserError, match="takes frames of 32x32, those of motion-digits are 40x40: give --size 32x32"):
         open_encoder(run, open_windows(DIGITS.model_copy(update={"size": (40, 40)}), small()))

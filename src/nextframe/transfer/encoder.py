@@ -114,8 +114,8 @@ def _check(model: Predictor, spec: str, clips: ClipSet) -> None:
     channels, height, width = clips.frame_shape
     takes = model.capabilities.channels
     if takes is not None and takes != channels:
-        kind = "wide" if (height, width) == (1, 1) else "channels"
-        raise UserError(f"{spec} takes frames of {takes} channel(s), those of {clips.name} have {channels} ({kind})")
+        what = "features a frame" if (height, width) == (1, 1) else "channel(s)"
+        raise UserError(f"{spec} takes {takes} {what}, {clips.name} has {channels}")
     trained = model.trained
     if not model.capabilities.any_size and trained is not None and trained.size not in (None, (height, width)):
         assert trained.size is not None

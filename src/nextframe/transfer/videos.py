@@ -57,7 +57,8 @@ def labelled_videos(clips: ClipSet, split: Split) -> Videos:
             windows.setdefault(source, []).append(index)
             labels[source] = label
     if not windows:
-        raise UserError(f"{clips.name}: no clip of the {split} split has a class, so there is nothing to learn or test")
+        why = f": there is no {split}_labels.txt, or no video is long enough" if clips.name == "percepts" else ""
+        raise UserError(f"{clips.name}: no clip of the {split} split has a class{why}")
     return Videos([np.array(own, np.int64) for own in windows.values()], np.array([labels[s] for s in windows]))
 
 
