@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import signal
 import socket
 import tempfile
 import threading
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from nextframe.checkpoint import baseline_names, resolve_model, shipped_models
 from nextframe.checkpoint.hub import fetch_model, parse_hub_name
@@ -58,6 +60,7 @@ def serve(
     offered = offer(models)
     listener = _listen(host, port)
     store = Store(keep=60 * limits.keep_minutes)
+    signal.signal(signal.SIGTERM, _leave)  # else a service manager's stop would end us before the folder is emptied
     try:
         stay_local(store)
         store.watch(every=min(30.0, store.keep / 2))
@@ -69,6 +72,10 @@ def serve(
             _run(build_app(backend), listener, address if show else None)
     finally:
         store.close()
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def offer(models: Sequence[str]) -> dict[str, str]:
