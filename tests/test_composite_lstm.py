@@ -112,6 +112,7 @@ def test_bfloat16_products_are_near():
         ("srivastava-mnist", (1, 64, 64), 167_823_360),  # the specification: 167.8 M
         ("srivastava-mnist-2layer", (1, 64, 64), 268_529_664),  # 268.5 M
         ("srivastava-patches", (3, 32, 32), 138_461_184),  # 138.5 M
+        ("srivastava-flow", (2, 32, 32), 109_099_008),
     ],
 )
 def test_the_recipes_have_the_originals_sizes(recipe, shape, parameters):
