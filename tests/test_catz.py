@@ -231,19 +231,14 @@ def test_squared_distance_is_per_pixel_and_leaves_its_inputs_alone():
 # --- augmentation
 
 
-def test_augmenting_changes_context_and_target_alike_and_only_mirrors_and_recolours():
+def test_augmenting_mirrors_context_and_target_alike_and_changes_no_colour():
     frames = film((6, 7)).repeat(8, 1, 1, 1, 1)
     seed_everything(0)
     changed = augment(Clip(frames[:, :5], frames[:, 5:])).frames
     assert not torch.equal(changed, frames)
     found = set()
     for before, after in zip(frames, changed, strict=True):
-        ways = [
-            (flips, order)
-            for flips in ((), (-1,), (-2,), (-1, -2))
-            for order in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
-            if torch.equal(before.flip(flips)[:, order], after)
-        ]
+        ways = [flips for flips in ((), (-1,), (-2,), (-1, -2)) if torch.equal(before.flip(flips), after)]
         assert len(ways) == 1  # one way for all frames of the clip
         found.add(ways[0])
-    assert len(found) > 8
+    assert len(found) == 4

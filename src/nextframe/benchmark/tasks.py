@@ -74,7 +74,15 @@ GIF_NEXT = BenchmarkTask(
         "sharpness-difference",
     ),
     training=TrainingConfig(
-        minutes=30, batch=16, schedule="cosine", val_every=200, checkpoint_every=100, monitor="val/loss"
+        minutes=30,
+        batch=8,
+        balance="sources",
+        schedule="cosine",
+        ema=0.99,
+        val_every=500,
+        checkpoint_every=500,
+        monitor="val/loss",
+        keep="last",
     ),
     recipes=("catz-",),
 )

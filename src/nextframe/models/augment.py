@@ -11,18 +11,16 @@ from nextframe.core.clip import Clip
 
 
 def augment(clip: Clip) -> Clip:
-    """Return `clip` with every item mirrored left to right or not, upside down or not, and its colours in any order.
+    """Return `clip` with every item mirrored left to right or not, and upside down or not.
+
+    Colours are left alone: what blinks or cycles through a palette does so in an order that can be learned.
 
     Context and target are changed alike. Drawn from torch's global generator, which the loop seeds by step.
     """
-    batch, channels = len(clip), clip.target.shape[2]
-    mirrored, turned = torch.rand(2, batch) < 0.5
-    order = torch.rand(batch, channels).argsort(dim=1)
+    mirrored, turned = torch.rand(2, len(clip)) < 0.5
 
     def change(frames: Tensor) -> Tensor:
-        frames = _flip(_flip(frames, mirrored, -1), turned, -2)
-        index = order.to(frames.device).view(batch, 1, channels, 1, 1).expand_as(frames)
-        return frames.gather(2, index)
+        return _flip(_flip(frames, mirrored, -1), turned, -2)
 
     return replace(clip, context=change(clip.context), target=change(clip.target))
 

@@ -32,19 +32,18 @@ class Member(Config):
     fields: dict[str, Any] = Field(default_factory=dict)
 
 
-OURS = Member(name="compact", fields={"residual": True, "width": 64, "blocks": 4})
-
-
 class MixtureConfig(ModelConfig):
     """Fields of `mixture`."""
 
     context: int = Field(5, ge=1)  # frames given, exactly
     channels: int = Field(3, ge=1)
-    members: tuple[Member, ...] = Field((Member(name="copy-last"), Member(name="flow"), OURS), min_length=1)
+    members: tuple[Member, ...] = Field((Member(name="copy-last"), Member(name="flow")), min_length=1)
     recall: int = Field(4, ge=0)  # this many frames before the last are candidates too: what blinks, what was behind
-    width: int = Field(16, ge=1)  # channels of the blend network at full size, doubled at each halving
+    paints: bool = True  # the blend network also paints a candidate of its own: the last frame, recoloured
+    fold: int = Field(2, ge=1)  # the blend network works on squares of this side, folded into channels
+    width: int = Field(32, ge=1)  # channels of the blend network at its full size, doubled at each halving
     own_loss: float = Field(0.1, ge=0)  # weight of the loss of each trained member's own prediction
-    augment: bool = True  # train on mirrored and recoloured clips too
+    augment: bool = True  # train on mirrored clips too
 
 
 class Mixture(Predictor):
@@ -62,8 +61,10 @@ class Mixture(Predictor):
         super().__init__(config)
         self.members = nn.ModuleList(build_member(member, config) for member in config.members)
         self.recall = min(config.recall, config.context - 1)
-        candidates = len(self.members) + self.recall
-        self.blend = BlendNet((config.context + len(self.members)) * config.channels, candidates, config.width)
+        self.candidates = len(self.members) + self.recall + config.paints
+        planes = (config.context + len(self.members)) * config.channels
+        self.painted = config.channels if config.paints else 0
+        self.blend = BlendNet(planes, self.candidates, self.painted, config.width, config.fold)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -89,10 +90,11 @@ class Mixture(Predictor):
         guesses = torch.cat([member.forecast(context, 1, generator) for member in members], dim=1)
         last = context[:, -1:]
         seen = torch.cat([last, context[:, :-1] - last, guesses - last], dim=1)  # changes, zero where nothing moves
-        weights = self.blend(seen.flatten(1, 2)).softmax(1).unsqueeze(2)  # (B, M + recall, 1, H, W)
+        logits, change = self.blend(seen.flatten(1, 2)).split_with_sizes([self.candidates, self.painted], dim=1)
+        painted = [(last + change.unsqueeze(1)).clamp(0, 1)] if self.painted else []
         earlier = context[:, context.shape[1] - 1 - self.recall : -1]
-        blended = (weights * torch.cat([guesses, earlier], dim=1)).sum(1, keepdim=True)
-        return blended, guesses
+        choice = torch.cat([guesses, earlier, *painted], dim=1)  # (B, candidates, C, H, W)
+        return (logits.softmax(1).unsqueeze(2) * choice).sum(1, keepdim=True), guesses
 
     def stages(self) -> list[Stage]:
         """One stage, one objective: the perceptual distance of the next frame."""
@@ -120,25 +122,31 @@ def build_member(member: Member, config: MixtureConfig) -> Predictor:
 
 
 class BlendNet(nn.Module):
-    """A small U-Net: logits of every candidate at every pixel, from a neighbourhood of some 60 pixels.
+    """A small U-Net on folded pixels: logits of every candidate at every pixel, and a painted change.
 
     The head starts at zero with its bias on the first candidate, so an untrained mixture is near its first member.
     """
 
-    def __init__(self, planes: int, candidates: int, width: int) -> None:
+    def __init__(self, planes: int, candidates: int, painted: int, width: int, fold: int) -> None:
         super().__init__()
         widths = [width * 2**scale for scale in range(SCALES)]
-        self.down = nn.ModuleList(Layer(before, after) for before, after in pairwise([planes, *widths]))
+        self.fold = fold
+        self.down = nn.ModuleList(Layer(before, after) for before, after in pairwise([planes * fold**2, *widths]))
         self.middle = nn.ModuleList(Layer(widths[-1], widths[-1], dilation) for dilation in (1, 2, 4))
         self.up = nn.ModuleList(Layer(fine + coarse, fine) for fine, coarse in pairwise(widths))
-        self.head = nn.Conv2d(width, candidates, 1)
+        outputs = candidates + painted
+        self.head = nn.Conv2d(width, outputs * fold**2, 1)
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():
-            cast(Tensor, self.head.bias).copy_(HEAD_START * F.one_hot(torch.tensor(0), candidates))
+            first = HEAD_START * F.one_hot(torch.tensor(0), outputs)
+            cast(Tensor, self.head.bias).copy_(first.repeat_interleave(fold**2))
 
     def forward(self, planes: Tensor) -> Tensor:
-        """Return (B, candidates, H, W) of planes (B, P, H, W), any H and W."""
-        maps, fine = planes.contiguous(memory_format=torch.channels_last), []
+        """Return (B, candidates + painted, H, W) of planes (B, P, H, W), any H and W."""
+        height, width = planes.shape[-2:]
+        padded = F.pad(planes, (0, -width % self.fold, 0, -height % self.fold), mode="replicate")
+        folded = F.pixel_unshuffle(padded, self.fold)
+        maps, fine = folded.contiguous(memory_format=torch.channels_last), []
         for scale, layer in enumerate(self.down):
             if scale:
                 fine.append(maps)
@@ -149,7 +157,7 @@ class BlendNet(nn.Module):
         for layer, skipped in zip(reversed(self.up), reversed(fine), strict=True):
             maps = F.interpolate(maps, scale_factor=2, mode="nearest")[..., : skipped.shape[-2], : skipped.shape[-1]]
             maps = layer(torch.cat([skipped, maps], dim=1))
-        return cast(Tensor, self.head(maps))
+        return F.pixel_shuffle(cast(Tensor, self.head(maps)), self.fold)[..., :height, :width]
 
 
 class Layer(nn.Module):
