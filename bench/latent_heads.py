@@ -145,11 +145,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--clips", type=int, default=256, help="of the test split")
     parser.add_argument("--runs", type=Path, default=Path("runs/latent-heads"))
+    parser.add_argument("--heads", nargs="+", choices=HEADS, default=HEADS)
     parser.add_argument("--only", choices=HEADS, help="train this one and stop")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "latent-heads.json")
     options = parser.parse_args()
     started = time.monotonic()
-    chosen = [options.only] if options.only else HEADS
+    chosen = [options.only] if options.only else options.heads
     models = {
         head: trained(head, options.encoder, options.runs / head, options.steps, options.batch) for head in chosen
     }
