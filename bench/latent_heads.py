@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,25 +65,24 @@ def changed(model: LatentLSTM, **fields: Any) -> LatentLSTM:
     return model
 
 
-def measure(model: LatentLSTM, name: str, data: DataConfig, clips: int, first: bool, samples: int = 1) -> Evaluation:
-    """Return the rows of one model on the test split; baselines stand beside the first."""
-    beside = ("copy-last", "linear", "zero") if first else ()
-    return evaluate(
-        model, data, "test", metrics=METRICS, baselines=beside, clips=clips, batch=32, name=name, samples=samples
-    )
+def evaluations(
+    models: dict[str, LatentLSTM], data: DataConfig, clips: int, metrics: Sequence[str]
+) -> list[Evaluation]:
+    """Return what every head, every future of the mixture, and the lost state come to; baselines beside the first."""
+    found: list[Evaluation] = []
 
+    def measure(model: LatentLSTM, name: str, samples: int = 1) -> None:
+        beside = () if found else ("copy-last", "linear", "zero")
+        asked = {"metrics": metrics, "baselines": beside, "clips": clips, "batch": 32}
+        found.append(evaluate(model, data, "test", name=name, samples=samples, **asked))
 
-def evaluations(models: dict[str, LatentLSTM], data: DataConfig, clips: int) -> list[Evaluation]:
-    """Return what every head, every future of the mixture, and the lost state come to."""
-    found = []
     for head, model in models.items():
         if head == "mixture":
-            found.append(measure(changed(model, temperature=0.0), "mixture, likeliest", data, clips, not found))
-            found.append(measure(changed(model, temperature=1.0), "mixture", data, clips, False, FUTURES))
+            measure(changed(model, temperature=0.0), "mixture, likeliest")
+            measure(changed(model, temperature=1.0), "mixture", FUTURES)
         else:
-            found.append(measure(model, head, data, clips, not found))
-            lost = changed(model, sampler="restarted")
-            found.append(measure(lost, f"{head} (state lost)", data, clips, False))
+            measure(model, head)
+            measure(changed(model, sampler="restarted"), f"{head} (state lost)")
             changed(model, sampler="carried")
     return found
 
@@ -146,6 +146,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=256, help="of the test split")
     parser.add_argument("--runs", type=Path, default=Path("runs/latent-heads"))
     parser.add_argument("--heads", nargs="+", choices=HEADS, default=HEADS)
+    parser.add_argument("--metrics", nargs="+", default=METRICS)
     parser.add_argument("--only", choices=HEADS, help="train this one and stop")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "latent-heads.json")
     options = parser.parse_args()
@@ -157,7 +158,7 @@ def main() -> None:
     if options.only:
         return
     data = read_recipe(options.encoder).data
-    found = evaluations(models, data, options.clips)
+    found = evaluations(models, data, options.clips, options.metrics)
     rows = [row for one in found for row in one.as_json()["rows"]]
     result = {
         "rows": rows,
@@ -168,7 +169,8 @@ def main() -> None:
     }
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     draw_curves(rows, options.runs / "curves.png")
-    draw_lost_state(models["differences"], data, options.runs / "lost-state.png")
+    if "differences" in models:
+        draw_lost_state(models["differences"], data, options.runs / "lost-state.png")
 
 
 if __name__ == "__main__":
