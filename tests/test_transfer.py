@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from nextframe.transfer.classifier import Fitting, fit, predict, step_loss
 from nextframe.transfer.encoder import Encoder, like, open_encoder
 from nextframe.transfer.experiment import open_windows
 from nextframe.transfer.probes import probe
-from nextframe.transfer.result import TransferRow, apart, interval, read_result
+from nextframe.transfer.result import TransferResult, TransferRow, apart, interval, joined, read_result
 from nextframe.transfer.videos import Kept, Videos, draw_videos, labelled_videos
 
 
@@ -350,13 +351,26 @@ def test_training_starts_from_the_weights_of_another_run(tmp_path):
         trained("wrong", 1, hidden=5, start_from=str(tmp_path / "one"))
 
 
-def test_rows_of_other_videos_are_refused(run, tmp_path):
+def test_results_are_joined_and_the_later_row_counts(run, tmp_path):
     config = small(methods=("frozen",), per_class=(1,))
-    transfer([run], DIGITS, config, show=False).write_json(tmp_path / "one.json")
-    other = DIGITS.model_copy(update={"options": {**DIGITS.options, "test_videos": 16}})
-    found = transfer([run], other, config, show=False)
-    with pytest.raises(UserError, match="was measured on 24 test videos of motion-digits, not on 16"):
-        found.after(tmp_path / "one.json")
+    one = transfer([run], DIGITS, config, show=False)
+    one.write_json(tmp_path / "one.json")
+    later = TransferResult([replace(one.rows[0], accuracies=[0.5, 0.5]), row([0.25], "random")], {}, {"seed": 9})
+    later.rows[1] = replace(one.rows[0], method="random", accuracies=[0.25, 0.5])
+    found = joined([read_result(tmp_path / "one.json"), later])
+    assert [(r.method, r.accuracies) for r in found.rows] == [("frozen", [0.5, 0.5]), ("random", [0.25, 0.5])]
+    assert found.gains()[0]["mean"] == 0.125
+    assert found.run == {"seed": 9}
+    assert found.earlier[0]["run"]["command"] == one.run["command"]
+
+
+def test_rows_of_other_videos_are_refused(run, tmp_path):
+    one = transfer([run], DIGITS, small(methods=("frozen",), per_class=(1,)), show=False)
+    other = replace(one, rows=[replace(one.rows[0], n=16)])
+    with pytest.raises(UserError, match="results on 24 test videos of motion-digits and on 16 test videos"):
+        joined([one, other])
     (tmp_path / "two.json").write_text("{}")
     with pytest.raises(UserError, match=r"two\.json: is no result of nextframe transfer"):
         read_result(tmp_path / "two.json")
+    with pytest.raises(UserError, match="give run folders or models"):
+        joined([])

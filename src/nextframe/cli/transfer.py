@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from nextframe.transfer import TransferResult
 
 Names = Annotated[
-    list[str], typer.Argument(metavar="RUN_OR_MODEL...", help="Run folders, or models by name (random weights).")
+    list[str] | None,
+    typer.Argument(metavar="RUN_OR_MODEL...", help="Run folders, or models by name (random weights)."),
 ]
 
 
 def transfer(
-    models: Names,
+    models: Names = None,
     data: Annotated[
         str, typer.Option(help="motion-digits, ucf101, hmdb51, kth, percepts, a folder of class folders, or a list.")
     ] = "motion-digits",
@@ -55,17 +56,18 @@ def transfer(
     quiet: Quiet = False,
 ) -> None:
     """Train classifiers on what models have learned, with few and many labelled videos, and compare them."""
-    from nextframe.transfer import ClassifierConfig, TransferConfig, write_plot
+    from nextframe.transfer import ClassifierConfig, TransferConfig
     from nextframe.transfer import transfer as run_transfer
     from nextframe.transfer.plot import check_plot
-    from nextframe.transfer.result import read_result
+    from nextframe.transfer.result import joined, read_result
 
     be_quiet(quiet)
     load_plugins(plugin)
     if output is not None:
         check_plot(output)
-    for path in earlier or []:
-        read_result(path)  # before any work
+    others = [read_result(path) for path in earlier or []]
+    if not models:
+        return _finish(joined(others), json_file, output)
     classifier = {"steps": steps, "batch": batch, "lr": lr, "dropout": dropout, "precision": precision}
     values = {"per_class": parse_amounts(per_class), "draws": draws, "methods": methods.replace(" ", "").split(",")}
     values |= {"window": window, "stride": window_stride, "split": split, "seed": seed, "device": device}
@@ -78,8 +80,13 @@ def transfer(
         "data.stride": stride,
     }
     found = run_transfer(models, _data(models, wanted, setting or []), config, show=not quiet)
-    for path in earlier or []:
-        found = found.after(path)
+    return _finish(joined([*others, found]), json_file, output)
+
+
+def _finish(found: TransferResult, json_file: Path | None, output: Path | None) -> None:
+    """Write and show a result."""
+    from nextframe.transfer import write_plot
+
     if json_file is not None:
         found.write_json(json_file)
     if output is not None:

@@ -74,8 +74,7 @@ class TransferRow:
         }
 
     def __str__(self) -> str:
-        amount = "all videos" if self.per_class is None else f"{self.per_class} a class"
-        return f"{self.model} {self.method}, {amount}: {percent(self.mean, self.ci95)}"
+        return f"{self.model} {self.method}, {_amount(self)}: {percent(self.mean, self.ci95)}"
 
 
 @dataclass(frozen=True)
@@ -87,22 +86,10 @@ class TransferResult:
     run: dict[str, Any]
     earlier: list[dict[str, Any]] = field(default_factory=list)
 
-    def after(self, path: Path) -> TransferResult:
-        """Return this result with the rows of an earlier one, from its JSON file, before its own.
-
-        Raises:
-            UserError: no such result, or one on other data: its rows could not stand in the same table.
-        """
-        whole = read_result(path)
-        rows = [_row(values) for values in whole["rows"]]
-        for row in rows:
-            if (row.data, row.split, row.n) != (self.rows[0].data, self.rows[0].split, self.rows[0].n):
-                mine = f"{self.rows[0].n} {self.rows[0].split} videos of {self.rows[0].data}"
-                raise UserError(f"{path}: was measured on {row.n} {row.split} videos of {row.data}, not on {mine}")
-        mine_too = {(row.model, row.method, row.per_class) for row in self.rows}
-        kept = [row for row in rows if (row.model, row.method, row.per_class) not in mine_too]
-        origin = {"file": path.name, "settings": whole["settings"], "run": whole["run"]}
-        return replace(self, rows=[*kept, *self.rows], earlier=[*whole["earlier"], origin, *self.earlier])
+    def origin(self) -> dict[str, Any]:
+        """Return where these rows come from, for a result that they are added to."""
+        own = sorted({f"{row.model} {row.method}, {_amount(row)}" for row in self.rows})
+        return {"rows": own, "settings": self.settings, "run": self.run}
 
     def gains(self) -> list[dict[str, Any]]:
         """Return what pretraining gains over random weights, draw by draw, for each model and amount of labels."""
@@ -161,6 +148,10 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
     return None if found is None else (round(found[0], 5), round(found[1], 5))
 
 
+def _amount(row: TransferRow) -> str:
+    return "all videos" if row.per_class is None else f"{row.per_class} a class"
+
+
 def apart(one: TransferRow, other: TransferRow) -> bool:
     """Whether `one` is better than `other` by more than both error bars: its interval begins above the other's end."""
     return one.ci95 is not None and other.ci95 is not None and one.ci95[0] > other.ci95[1]
@@ -171,13 +162,32 @@ def percent(mean: float, ci95: tuple[float, float] | None) -> str:
     return f"{100 * mean:.1f}" + ("" if ci95 is None else f" ±{50 * (ci95[1] - ci95[0]):.1f}")
 
 
-def read_result(path: Path) -> dict[str, Any]:
-    """Return what `write_json` wrote to `path`; a UserError where it is something else."""
+def joined(results: Sequence[TransferResult]) -> TransferResult:
+    """Return all rows in one result; of two rows for the same model, method and amount the later one counts.
+
+    Raises:
+        UserError: nothing to join, or results on different videos: their rows could not stand in one table.
+    """
+    if not results:
+        raise UserError("give run folders or models, or earlier results with --with FILE.json")
+    last, earlier = results[-1], []
+    rows: dict[tuple[str, str, int | None], TransferRow] = {}
+    for result in results:
+        for row in result.rows:
+            if (row.data, row.split, row.n) != (last.rows[0].data, last.rows[0].split, last.rows[0].n):
+                ours = f"{last.rows[0].n} {last.rows[0].split} videos of {last.rows[0].data}"
+                raise UserError(f"results on {row.n} {row.split} videos of {row.data} and on {ours} cannot be joined")
+            rows[row.model, row.method, row.per_class] = row
+        earlier += result.earlier if result is last else [*result.earlier, result.origin()]
+    return replace(last, rows=list(rows.values()), earlier=earlier)
+
+
+def read_result(path: Path) -> TransferResult:
+    """Return the result that `write_json` wrote to `path`; a UserError where it is something else."""
     try:
-        whole: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        for values in whole["rows"]:
-            _row(values)
-        return {"settings": whole["settings"], "run": whole["run"], "earlier": whole["earlier"], "rows": whole["rows"]}
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        rows = [_row(values) for values in whole["rows"]]
+        return TransferResult(rows, whole["settings"], whole["run"], whole["earlier"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: is no result of nextframe transfer ({type(error).__name__}: {error})") from None
 
