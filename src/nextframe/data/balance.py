@@ -29,6 +29,7 @@ class SourceTurns:
         self.seed, by_source = seed, dict[str, list[int]]()
         for index in range(count):
             by_source.setdefault(clips.source(split, index), []).append(index)
+        self._orders: dict[int, tuple[int, Indices]] = {}  # of each source: how often it was shown whole, and its order
         self.sources = [np.array(found, dtype=np.int64) for _, found in sorted(by_source.items())]
 
     def indices(self, step: int, size: int) -> Indices:
@@ -40,4 +41,7 @@ class SourceTurns:
     def _clip(self, source: int, visit: int) -> int:
         clips = self.sources[source]
         again, place = divmod(visit, len(clips))
-        return int(clips[numpy_generator(self.seed, "source", source, again).permutation(len(clips))[place]])
+        if self._orders.get(source, (-1,))[0] != again:
+            order = numpy_generator(self.seed, "source", source, again).permutation(len(clips))
+            self._orders[source] = (again, order)
+        return int(clips[self._orders[source][1][place]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from nextframe.data import open_data
+from nextframe.data import ClipSet, open_data
 from nextframe.data.clipset import Split
 from nextframe.data.writer import write_video
 from nextframe.evaluation import Evaluation, evaluate, write_report
@@ -26,13 +26,22 @@ def training_curve(folder: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def report_run(
-    folder: Path, split: Split, *, clips: int | None = None, device: str = "auto", command: str | None = None
+    folder: Path,
+    split: Split,
+    *,
+    data: ClipSet | None = None,
+    clips: int | None = None,
+    device: str = "auto",
+    command: str | None = None,
 ) -> Evaluation:
-    """Evaluate the model of run `folder` on `split` of its own data; write report.html and prediction.gif there."""
+    """Evaluate the model of run `folder` on `split` of its own data; write report.html and prediction.gif there.
+
+    `data` is the run's data where it is open already.
+    """
     recipe = read_recipe(folder)
     evaluation = evaluate(
         folder,
-        recipe.data,
+        data or recipe.data,
         split,
         clips=clips,
         device=device,
@@ -58,8 +67,9 @@ def report_validation(folder: Path, device: str = "auto") -> Evaluation | None:
 
     The test split is left for `nextframe evaluate`: whoever looks at it after every training tunes on it.
     """
-    count = open_data(read_recipe(folder).data).count("val")
+    data = open_data(read_recipe(folder).data)
+    count = data.count("val")
     if count == 0:
         LOG.info("no report: the val split has no clips")
         return None
-    return report_run(folder, "val", clips=min(count or WATCHED, WATCHED), device=device)
+    return report_run(folder, "val", data=data, clips=min(count or WATCHED, WATCHED), device=device)
