@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextframe.core.clip import as_uint8
-from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.errors import UserError
+from nextframe.core.whole_file import whole_file
 
 LOG = logging.getLogger(__name__)
 Frames = NDArray[np.uint8]  # (T, H, W, C), C is 1 or 3
@@ -46,15 +47,8 @@ def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float = 10.0)
     if not 0 < fps < 10_000:
         raise UserError(f"cannot write {fps} frames per second")
     pixels = as_uint8(frames).cpu().permute(0, 2, 3, 1).contiguous().numpy()  # (T, H, W, C)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
         encode(temporary, pixels, fps)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise BadInputError(path, f"cannot be written ({error.strerror or error})", "give another place") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import as_uint8
-from nextframe.core.errors import BadInputError
+from nextframe.core.whole_file import whole_file
 from nextframe.data.writer import check_ending, write_video
 from nextframe.prediction.pictures import comparison_animation, comparison_strip
 from nextframe.prediction.predict import Prediction
@@ -84,13 +84,5 @@ def _write_stacked(prediction: Prediction, path: Path, with_context: bool) -> No
     if with_context:
         futures = torch.cat([prediction.context.expand(len(futures), -1, -1, -1, -1), futures], dim=1)
     array = as_uint8(futures).permute(0, 1, 3, 4, 2).contiguous().numpy()  # (S, T, H, W, C)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise BadInputError(path, f"cannot be written ({error.strerror or error})", "give another place") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from nextframe import __version__
 from nextframe.checkpoint import model_name, resolve_model
-from nextframe.core.errors import BadInputError, NextframeError, NotSupportedError, UserError
+from nextframe.core.errors import NextframeError, NotSupportedError, UserError
 from nextframe.core.seeding import torch_generator
+from nextframe.core.whole_file import whole_file
 from nextframe.models.base import Predictor, StreamingPredictor, TrainedTask
 from nextframe.share.state import flatten, rebuild
 
@@ -71,17 +72,9 @@ def export(
         raise NotSupportedError(f"{name} cannot be exported: it draws at random, and a check could not repeat it")
     task = _task(net, size)
     module, inputs = _step(net, task) or _direct(net, task)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.onnx")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
         _write(module, inputs, temporary, name, task)
-        exported = _check(net, module, temporary, path, task)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise BadInputError(path, f"cannot be written ({error.strerror or error})", "give another place") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return exported
+        return _check(net, module, temporary, path, task)
 
 
 def _task(net: Predictor, size: tuple[int, int] | None) -> TrainedTask:
