@@ -7,6 +7,9 @@ import torch
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
+from nextframe.data import DataConfig, open_data
+from nextframe.evaluation import evaluate
+from nextframe.evaluation.evaluate import clip_indices
 from nextframe.models.base import Objective
 from nextframe.models.composite_lstm import CompositeLSTM, CompositeLSTMConfig
 from nextframe.models.peephole_lstm import LSTMStack, PeepholeLSTM, Recurrence
@@ -150,14 +153,14 @@ def test_decoders_fed_the_truth_equal_decoders_fed_themselves_where_both_agree(f
 
 
 def test_the_reconstruction_is_fed_its_own_frames_but_with_the_originals_leak():
-    net, leaky = model(), model(leak=True)
+    net = model()
     context = frames()
     changed = context.clone()
     changed[:, 2] = 1 - changed[:, 2]  # the last but one: painted second, read by the painter of the third
     states = net.encode(context)[1]
-    for candidate, leaks in ((net, False), (leaky, True)):
-        candidate.encode = lambda given: (None, states)  # the same state for both: only the painters may differ
-        before, after = candidate.reconstruct(context), candidate.reconstruct(changed)
+    net.encode = lambda given: (None, states)  # the same state for both: only what the painter reads may differ
+    for leaks in (False, True):
+        before, after = net.reconstruct(context, leak=leaks), net.reconstruct(changed, leak=leaks)
         assert torch.equal(before[:, 2:], after[:, 2:])
         assert torch.equal(before[:, :2], after[:, :2]) != leaks
 
@@ -199,6 +202,22 @@ def test_one_decoder_alone(decoders, logged):
             net.reconstruct(clip.context)
     else:  # an autoencoder has no future: it shows its last frame again
         assert torch.equal(net.predict(clip.context, 2)[:, 1], net.reconstruct(clip.context)[:, -1])
+
+
+def test_an_evaluation_as_the_originals_has_the_leaked_row_beside_the_honest_one():
+    torch.manual_seed(0)
+    net = CompositeLSTM(CompositeLSTMConfig(hidden=(5,), start=0.5))
+    data = open_data(DataConfig(name="moving-digits", context=3, horizon=2))
+    found = evaluate(net, data, "val", clips=2, metrics=["mse"], compat="srivastava")
+    rows = {row.model: row for row in found.rows if row.metric == "mse of the reconstruction"}
+    assert set(rows) == {"composite-lstm", "composite-lstm (leak)", "mean frame of the context"}
+    context = data.read("val", clip_indices(data, "val", 2)).to("cpu").context
+    for name, leak in (("composite-lstm", False), ("composite-lstm (leak)", True)):
+        by_hand = (net.reconstruct(context, leak=leak) - context).square().mean(dim=(2, 3, 4))
+        assert rows[name].per_step == pytest.approx(by_hand.mean(0).tolist(), rel=1e-5)
+    assert rows["composite-lstm"].mean != rows["composite-lstm (leak)"].mean
+    with pytest.raises(UserError, match="which copy-last does not make"):
+        evaluate("copy-last", data, "val", clips=2, compat="srivastava")
 
 
 # --- losses

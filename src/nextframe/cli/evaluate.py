@@ -41,7 +41,7 @@ def evaluate(
     root: Root = None,
     batch: Annotated[int, typer.Option(min=1, help="Clips at a time.")] = 16,
     samples: Annotated[int, typer.Option(min=1, help="Futures a clip, of a model that draws them.")] = 1,
-    compat: Annotated[str | None, typer.Option(help="openstl or mathieu: add that code's definitions.")] = None,
+    compat: Annotated[str | None, typer.Option(help="openstl, mathieu or srivastava: their way, too.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained report to this file.")] = None,
     json_file: JsonFile = None,
     plugin: Plugin = None,

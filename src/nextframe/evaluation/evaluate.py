@@ -25,6 +25,7 @@ from nextframe.core.errors import UserError
 from nextframe.core.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.data.clipset import SPLITS, Indices, Split
+from nextframe.evaluation.reconstruction import Reconstructions
 from nextframe.evaluation.result import MOST_SOURCES, ZERO, Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.scores import Scores
@@ -34,6 +35,7 @@ from nextframe.models.base import Predictor, check_request, check_task
 
 LOG = logging.getLogger(__name__)
 DEFAULT_METRICS = ("mse", "mae", "psnr", "ssim", "mse-sum", "mae-sum")
+RECONSTRUCTS = "srivastava"  # the compat that adds reconstructions to the rows
 ENDLESS_CLIPS = 512  # of a generated split that has no end, where the user does not say how many
 Forecaster = Callable[[Tensor, int, torch.Generator], Tensor]
 T = TypeVar("T")
@@ -70,7 +72,8 @@ def evaluate(
         batch: how many at a time; no result depends on it for a model without randomness.
         device: "auto", "cpu", "cuda" or "mps".
         seed: of a model with randomness.
-        compat: "openstl" or "mathieu" adds that code's definitions of the metrics, under names of their own.
+        compat: "openstl" or "mathieu" adds that code's definitions of the metrics, under names of their own;
+            "srivastava" the reconstruction of the context, with that code's leak and without.
         examples: how many clips to keep for pictures.
         name: what the rows call the model; None: its registered name.
         command: what was typed, for the record; None: this process's command line.
@@ -90,7 +93,8 @@ def evaluate(
     runners, notes = _runners(net, name, baselines, clip_set, first_clip, where)
     if samples > 1:
         runners[name] = _sampler(net, name, samples)
-    contest = Contest(runners, chosen, clip_set.task.horizon, where, seed)
+    painted = Reconstructions(net, name) if compat == RECONSTRUCTS else None
+    contest = Contest(runners, chosen, clip_set.task.horizon, where, seed, painted)
     kept = _evenly(len(indices), min(examples, len(indices))).tolist()
     firsts = range(0, len(indices), batch)
     for first in _watched(firsts, f"evaluate {name}", len(firsts)):
@@ -117,6 +121,7 @@ class Contest:
     horizon: int
     device: str
     seed: int
+    reconstructions: Reconstructions | None = None
 
     def __post_init__(self) -> None:
         self.scores: dict[tuple[str, str], Scores] = defaultdict(Scores)  # by row and metric
@@ -127,6 +132,8 @@ class Contest:
         """Let every runner predict clips `indices`, add the values, and keep those at `kept` of them to look at."""
         clip, sources = data.read(split, indices), [data.source(split, int(index)) for index in indices]
         on_device = clip.to(self.device)
+        if self.reconstructions is not None:
+            self.reconstructions.add(on_device, sources)
         shown: dict[str, Tensor] = {}
         for runner, forecast in self.runners.items():
             generator = torch_generator(self.seed, "evaluate", int(indices[0]), device=self.device)
@@ -170,7 +177,7 @@ class Contest:
                 by_name = found.per_source if found.n <= MOST_SOURCES else {}
                 about = (metric.name, metric.definition, metric.unit, metric.better)
                 rows.append(Row(runner, data, split, *about, found.mean, found.ci95, found.per_step, found.n, by_name))
-        return rows
+        return rows if self.reconstructions is None else [*rows, *self.reconstructions.rows(data, split)]
 
 
 def clip_indices(data: ClipSet, split: Split, limit: int | None) -> Indices:
@@ -197,9 +204,10 @@ def _evenly(count: int, chosen: int) -> Indices:
 
 
 def _metrics(names: Sequence[str], compat: str | None, context: Tensor) -> list[Metric]:
-    if compat not in (None, *COMPATS):
-        raise UserError(f"unknown compat '{compat}' (one of: {', '.join(COMPATS)})")
-    if compat is not None:
+    known = (*COMPATS, RECONSTRUCTS)
+    if compat not in (None, *known):
+        raise UserError(f"unknown compat '{compat}' (one of: {', '.join(known)})")
+    if compat in COMPATS:
         own = [name for name in METRICS if name.endswith(f"-{compat}")]
         names = [*names, *own, *(f"{name}-moving" for name in own if compat == "mathieu")]  # which masks what is still
     if not names:

@@ -32,7 +32,6 @@ class CompositeLSTMConfig(ModelConfig):
     activation: Activation = "tanh"
     start: float | None = Field(None, gt=0)  # matrices start uniform in +-start; None: 1 / sqrt(hidden)
     forget_bias: float = 1.0
-    leak: bool = False  # as the original's test: the reconstruction is given the true frames it should paint
 
     @model_validator(mode="after")
     def _sizes(self) -> CompositeLSTMConfig:
@@ -140,8 +139,12 @@ class CompositeLSTM(Predictor):
         return self._frames(self.future_decoder.generate(states, horizon))
 
     @torch.no_grad()
-    def reconstruct(self, context: Tensor) -> Tensor:
+    def reconstruct(self, context: Tensor, *, leak: bool = False) -> Tensor:
         """Return the context (B, T, C, H, W) as the state has kept it, in [0, 1] and in its own order.
+
+        Args:
+            context: (B, T, C, H, W) in [0, 1].
+            leak: as the original's test: a conditional decoder is given the true frames that it should paint.
 
         Raises:
             NotSupportedError: a future predictor, which has no decoder for it.
@@ -149,7 +152,7 @@ class CompositeLSTM(Predictor):
         if self.backward_decoder is None:
             raise NotSupportedError("a future predictor does not reconstruct: train decoders=composite or autoencoder")
         states = self.encode(context)[1]
-        if self.config.leak:
+        if leak:
             logits = self.backward_decoder(states, self._vectors(context).flip(0))
         else:
             logits = self.backward_decoder.generate(states, context.shape[1])

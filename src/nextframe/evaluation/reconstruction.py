@@ -1,0 +1,56 @@
+"""How well a model paints back the frames that it has read, with the original's leak beside it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from torch import Tensor
+
+from nextframe.core.clip import Clip
+from nextframe.core.errors import NotSupportedError
+from nextframe.evaluation.result import MOST_SOURCES, Row
+from nextframe.evaluation.scores import Scores
+from nextframe.metrics import METRICS
+from nextframe.models.base import Predictor
+from nextframe.models.composite_lstm import CompositeLSTM
+
+MEASURED = ("cross-entropy", "mse")
+MEAN_FRAME = "mean frame of the context"
+
+
+class Reconstructions:
+    """Sums over clips of what `--compat srivastava` adds to an evaluation.
+
+    Srivastava, Mansimov & Salakhutdinov 2015 tested the reconstruction by giving its decoder the true frames that it
+    should paint: the row "(leak)". Without that the decoder is fed its own frames. Steps are the context's, in order.
+    """
+
+    def __init__(self, model: Predictor, name: str) -> None:
+        if not isinstance(model, CompositeLSTM) or model.backward_decoder is None:
+            raise NotSupportedError(f"--compat srivastava measures reconstructions, which {name} does not make")
+        self.model, self.name = model, name
+        self.scores: dict[tuple[str, str], Scores] = defaultdict(Scores)
+
+    def add(self, clip: Clip, sources: list[str]) -> None:
+        """Measure the contexts of `clip`, one source for each, both ways and against their mean frame."""
+        context = clip.context
+        painted: dict[str, Tensor] = {
+            self.name: self.model.reconstruct(context),
+            f"{self.name} (leak)": self.model.reconstruct(context, leak=True),
+            MEAN_FRAME: context.mean(dim=1, keepdim=True).expand_as(context),
+        }
+        for row, frames in painted.items():
+            for metric in MEASURED:
+                values = METRICS.get(metric).function(frames.float(), context)
+                self.scores[row, metric].add(sources, values.double().cpu().numpy())
+
+    def rows(self, data: str, split: str) -> list[Row]:
+        """Return a row for each metric, called "NAME of the reconstruction", and each way to make it."""
+        rows = []
+        for metric in (METRICS.get(name) for name in MEASURED):
+            for row in dict.fromkeys(row for row, _ in self.scores):
+                found = self.scores[row, metric.name].summary()
+                by_name = found.per_source if found.n <= MOST_SOURCES else {}
+                about = (f"{metric.name} of the reconstruction", metric.definition, metric.unit, metric.better)
+                rows.append(Row(row, data, split, *about, found.mean, found.ci95, found.per_step, found.n, by_name))
+        return rows
