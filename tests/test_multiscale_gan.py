@@ -449,3 +449,14 @@ def test_tiles_are_asked_for_by_predict(tmp_path):
     model.trained = TrainedTask(context=2, horizon=1, size=(32, 32))
     whole, tiled = (predict(tmp_path / "film.npy", model, 2, tile=tile, overlap=16).frames for tile in (None, 32))
     torch.testing.assert_close(whole, tiled)
+
+
+def test_features_are_the_means_of_what_each_scales_last_layer_reads():
+    net = build(discriminator="none", width=2)
+    read = []
+    for stack in net.generator.stacks:
+        stack[-1].register_forward_pre_hook(lambda layer, given: read.append(given[0]))
+    context = torch.rand(3, 4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    features = net.features(Clip(context, context[:, :1]))
+    assert features.shape == (3, 4 * 2)  # the last hidden layer of each scale has as many maps as its first
+    torch.testing.assert_close(features, torch.cat([maps.flatten(2).mean(2) for maps in read], dim=1))

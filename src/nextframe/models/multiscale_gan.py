@@ -83,8 +83,12 @@ class Generator(nn.Module):
 
     def forward(self, context: Tensor) -> list[Tensor]:
         """Return the next frame at every scale, coarse to fine, (B, C, h, w) each, of a context (B, T, C, H, W)."""
+        return [picture for picture, _ in self.paint(context)]
+
+    def paint(self, context: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return, of every scale, the next frame and the maps (B, maps, h, w) that its last layer made it from."""
         folded, how = context.flatten(1, 2), self.config.resize  # (B, T*C, H, W)
-        pictures: list[Tensor] = []
+        painted: list[tuple[Tensor, Tensor]] = []
         last = guess = None
         for size, stack in zip(
             scale_sizes(context.shape[-2], context.shape[-1], self.config.scales), self.stacks, strict=True
@@ -92,11 +96,14 @@ class Generator(nn.Module):
             given = shrink(folded, size, how)
             before, last = last, given[:, -self.config.channels :]
             if before is not None:
-                guess = self._guess(before, last, pictures[-1])
+                guess = self._guess(before, last, painted[-1][0])
             seen = self._seen(given, guess)
-            change = stack(seen.contiguous(memory_format=torch.channels_last))
-            pictures.append(self._add(change, last, guess))
-        return pictures
+            *hidden, painter = cast(nn.Sequential, stack)
+            maps = seen.contiguous(memory_format=torch.channels_last)
+            for layer in hidden:
+                maps = layer(maps)
+            painted.append((self._add(painter(maps), last, guess), maps))
+        return painted
 
     def _guess(self, before: Tensor, last: Tensor, picture: Tensor) -> Tensor:
         """Enlarge the coarser prediction; or only what it changed, on the last frame, whose edges are sharp."""
@@ -176,6 +183,11 @@ class MultiscaleGan(Predictor):
         """Return the next frame (B, 1, C, H, W), not clamped, of a context (B, T, C, H, W) in [0, 1]."""
         finest: Tensor = self.generator(context * 2 - 1)[-1]
         return (finest.unsqueeze(1) + 1) / 2
+
+    def features(self, clip: Clip) -> Tensor:
+        """Return (B, D): every scale's last hidden maps for the next frame, averaged over space, coarse to fine."""
+        painted = self.generator.paint(clip.context * 2 - 1)
+        return torch.cat([maps.mean(dim=(-2, -1)) for _, maps in painted], dim=1)
 
     def stages(self) -> list[Stage]:
         """Without discriminators one stage; with them the generator alone first, then both in turn."""
