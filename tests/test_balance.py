@@ -1,4 +1,4 @@
-"""Training in which every source weighs the same."""
+"""Training batches by source: all the same, or by how much they change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.data.balance import SourceTurns
+from nextframe.data.balance import ChangingSources, SourceTurns
 from nextframe.data.clipset import ClipSet, Indices, Split
 from nextframe.training.loader import Steps
 
@@ -59,6 +59,35 @@ def test_processes_share_the_batch():
     parts = [Steps(Uneven(), "train", 0, 6, rank, 2, "sources")[4].context for rank in range(2)]
     assert torch.equal(whole[0::2], parts[0])
     assert torch.equal(whole[1::2], parts[1])
+
+
+class Changing(Uneven):
+    """Clips of "short" change by 200 levels, those of "long" by 10, that of "one" not at all."""
+
+    def read(self, split: Split, indices: Indices) -> Clip:
+        steps = {"short": 200, "long": 10, "one": 0}
+        changed = torch.tensor([steps[self.sources[index]] for index in indices], dtype=torch.uint8)
+        frames = torch.zeros(len(changed), 1, 1, 1, 1, dtype=torch.uint8)
+        return Clip(frames, changed.view(-1, 1, 1, 1, 1), None)
+
+
+def test_what_changes_more_comes_more_often_and_nothing_is_left_out():
+    changing = ChangingSources(Changing(), "train", 0)
+    weights = np.array([10.1, 0.1, 200.1]) ** 0.75  # long, one, short
+    assert changing.shares == pytest.approx(weights / weights.sum(), rel=1e-5)
+    drawn = np.concatenate([changing.indices(step, 40) for step in range(500)])
+    seen = Counter(Uneven.sources[index] for index in drawn)
+    for name, share in zip(("long", "one", "short"), changing.shares, strict=True):
+        spread = (20_000 * share * (1 - share)) ** 0.5
+        assert abs(seen[name] - 20_000 * share) < 4 * spread
+    assert set(drawn) == set(range(33)), "every clip of a source comes"
+
+
+def test_a_step_of_what_changes_is_the_same_whatever_came_before():
+    first, second = (ChangingSources(Changing(), "train", 2) for _ in range(2))
+    before = [first.indices(step, 5) for step in range(8)]
+    assert list(second.indices(7, 5)) == list(before[7])
+    assert list(ChangingSources(Changing(), "train", 3).indices(7, 5)) != list(before[7])
 
 
 def test_clips_without_end_or_without_clips_are_refused():

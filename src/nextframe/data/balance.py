@@ -1,12 +1,17 @@
-"""Training batches in which every source weighs the same, however many clips it has, as it does in evaluation."""
+"""Training batches by source, not by clip: every source the same, or those more often that change more."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from nextframe.core.clip import as_float
 from nextframe.core.errors import UserError
 from nextframe.core.seeding import numpy_generator
 from nextframe.data.clipset import ClipSet, Indices, Split
+
+LOOKED_AT = 10  # clips of a source, to see how much it changes
+STILL = 0.1  # levels of 0-255 that are added to every change, so that a source that never moves is seen too
+POWER = 0.75  # of a change; 0 would draw all alike, at 1 a few noisy sources take most of a batch
 
 
 class SourceTurns:
@@ -16,21 +21,9 @@ class SourceTurns:
     """
 
     def __init__(self, clips: ClipSet, split: Split, seed: int) -> None:
-        """Sort the clips of `split` by source.
-
-        Raises:
-            UserError: the split is endless, or has no clips.
-        """
-        count = clips.count(split)
-        if count is None:
-            raise UserError(f"{clips.name}: clips without end have no sources to balance: leave training.balance out")
-        if count == 0:
-            raise UserError(f"{clips.name}: the {split} split has no clips")
-        self.seed, by_source = seed, dict[str, list[int]]()
-        for index in range(count):
-            by_source.setdefault(clips.source(split, index), []).append(index)
+        """Sort the clips of `split` by source; UserError as `clips_by_source`."""
+        self.seed, self.sources = seed, clips_by_source(clips, split)
         self._orders: dict[int, tuple[int, Indices]] = {}  # of each source: how often it was shown whole, and its order
-        self.sources = [np.array(found, dtype=np.int64) for _, found in sorted(by_source.items())]
 
     def indices(self, step: int, size: int) -> Indices:
         """Return the `size` clip indices of training step `step`: a pure function of (seed, step)."""
@@ -45,3 +38,47 @@ class SourceTurns:
             order = numpy_generator(self.seed, "source", source, again).permutation(len(clips))
             self._orders[source] = (again, order)
         return int(clips[self._orders[source][1][place]])
+
+
+class ChangingSources:
+    """Sources are drawn in proportion to how much they change: most of a figure's error lies in a few of them.
+
+    A source's change is the mean of |first target frame - last context frame| in levels of 0-255, over a few of its
+    clips, evenly chosen; its weight is (change + STILL) ** POWER. Each of its clips is then as likely as the others.
+    """
+
+    def __init__(self, clips: ClipSet, split: Split, seed: int) -> None:
+        """Look at some clips of every source of `split`; UserError as `clips_by_source`."""
+        self.seed, self.sources = seed, clips_by_source(clips, split)
+        weights = np.array([(_change(clips, split, found) + STILL) ** POWER for found in self.sources])
+        self.shares = weights / weights.sum()
+
+    def indices(self, step: int, size: int) -> Indices:
+        """Return the `size` clip indices of training step `step`: a pure function of (seed, step)."""
+        random = numpy_generator(self.seed, "changing", step)
+        chosen = random.choice(len(self.sources), size, p=self.shares)
+        return np.array([random.choice(self.sources[source]) for source in chosen])
+
+
+def clips_by_source(clips: ClipSet, split: Split) -> list[Indices]:
+    """Return the indices of every source's clips, sources in the order of their names.
+
+    Raises:
+        UserError: the split is endless, or has no clips.
+    """
+    count = clips.count(split)
+    if count is None:
+        raise UserError(f"{clips.name}: clips without end have no sources to balance: leave training.balance out")
+    if count == 0:
+        raise UserError(f"{clips.name}: the {split} split has no clips")
+    by_source = dict[str, list[int]]()
+    for index in range(count):
+        by_source.setdefault(clips.source(split, index), []).append(index)
+    return [np.array(found, dtype=np.int64) for _, found in sorted(by_source.items())]
+
+
+def _change(clips: ClipSet, split: Split, found: Indices) -> float:
+    looked_at = found[:: -(-len(found) // LOOKED_AT)]
+    clip = clips.read(split, looked_at)
+    steps = as_float(clip.target[:, :1]) - as_float(clip.context[:, -1:])
+    return float(steps.abs().mean()) * 255

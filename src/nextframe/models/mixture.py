@@ -43,6 +43,7 @@ class MixtureConfig(ModelConfig):
     fold: int = Field(2, ge=1)  # the blend network works on squares of this side, folded into channels
     width: int = Field(32, ge=1)  # channels of the blend network at its full size, doubled at each halving
     own_loss: float = Field(0.1, ge=0)  # weight of the loss of each trained member's own prediction
+    paint_loss: float = Field(0.5, ge=0)  # weight of the painted candidate's own loss: it learns before it is trusted
     augment: bool = True  # train on mirrored clips too
 
 
@@ -84,17 +85,20 @@ class Mixture(Predictor):
         """Roll the one-step blend out."""
         return roll_out(lambda frames: self._next(frames, generator)[0], context, horizon)
 
-    def _next(self, context: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Return the blended next frame (B, 1, C, H, W) and the members' own (B, M, C, H, W)."""
+    def _next(self, context: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the next frame (B, 1, C, H, W), the members' own (B, M, C, H, W) and the painted one (B, 0 or 1, ...).
+
+        The painted one is not yet cut to [0, 1], so that a colour beyond it still has a gradient.
+        """
         members = cast(list[Predictor], list(self.members))
         guesses = torch.cat([member.forecast(context, 1, generator) for member in members], dim=1)
         last = context[:, -1:]
         seen = torch.cat([last, context[:, :-1] - last, guesses - last], dim=1)  # changes, zero where nothing moves
         logits, change = self.blend(seen.flatten(1, 2)).split_with_sizes([self.candidates, self.painted], dim=1)
-        painted = [(last + change.unsqueeze(1)).clamp(0, 1)] if self.painted else []
+        painted = last + change.unsqueeze(1) if self.painted else last[:, :0]
         earlier = context[:, context.shape[1] - 1 - self.recall : -1]
-        choice = torch.cat([guesses, earlier, *painted], dim=1)  # (B, candidates, C, H, W)
-        return (logits.softmax(1).unsqueeze(2) * choice).sum(1, keepdim=True), guesses
+        choice = torch.cat([guesses, earlier, painted.clamp(0, 1)], dim=1)  # (B, candidates, C, H, W)
+        return (logits.softmax(1).unsqueeze(2) * choice).sum(1, keepdim=True), guesses, painted
 
     def stages(self) -> list[Stage]:
         """One stage, one objective: the perceptual distance of the next frame."""
@@ -103,13 +107,17 @@ class Mixture(Predictor):
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         clip = augment(clip) if self.config.augment and self.training else clip
-        blended, guesses = self._next(clip.context)
+        blended, guesses, painted = self._next(clip.context)
         target = clip.target[:, :1]
         loss = perceptual(blended, target)
         logs = {"perceptual": loss.detach()}
         for index, member in enumerate(self.members):
             if cast(Predictor, member).capabilities.trainable:
                 loss = loss + self.config.own_loss * perceptual(guesses[:, index : index + 1], target)
+        if self.painted:
+            own = perceptual(painted, target)
+            loss = loss + self.config.paint_loss * own
+            logs["painted"] = own.detach()
         return loss, logs
 
 

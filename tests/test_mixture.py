@@ -1,0 +1,71 @@
+"""The mixture: its weights before training by hand, what its own candidates are for, and what each loss reaches."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from nextframe.core.clip import Clip
+from nextframe.core.seeding import seed_everything
+from nextframe.losses.perceptual import perceptual
+from nextframe.models.mixture import Mixture, MixtureConfig
+
+
+def mixture(**fields) -> Mixture:
+    seed_everything(0, "weights")
+    small = {"width": 8, "members": [{"name": "copy-last"}, {"name": "linear"}], "augment": False}
+    return Mixture(MixtureConfig.parse(small | fields))
+
+
+def trained(net: Mixture, clip: Clip, steps: int) -> float:
+    """Return the perceptual distance of the next frame after so many steps on one clip, as part of copy-last's."""
+    optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        net.stages()[0].objectives[0].loss(clip)[0].backward()
+        optimizer.step()
+    with torch.no_grad():
+        predicted = net.eval().forecast(clip.context, 1, None)
+    return float(perceptual(predicted, clip.target) / perceptual(clip.context[:, -1:], clip.target))
+
+
+def flat(*colours: tuple[float, float, float]) -> Clip:
+    """Return a clip of frames of one colour each."""
+    frames = torch.tensor(colours).view(1, -1, 3, 1, 1).expand(-1, -1, -1, 16, 16).contiguous()
+    return Clip(frames[:, :-1], frames[:, -1:])
+
+
+def test_before_training_every_candidate_but_the_first_has_the_same_small_weight():
+    frames = torch.rand(2, 5, 3, 9, 7, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
+    last, before = frames[:, 4], frames[:, 3]
+    candidates = [last, 2 * last - before, *frames[:, :4].unbind(1), last]  # the painted one changes nothing yet
+    share = 1 / (math.exp(2) + len(candidates) - 1)
+    by_hand = share * (math.exp(2) * candidates[0] + sum(candidates[1:]))
+    with torch.no_grad():
+        torch.testing.assert_close(mixture().forecast(frames, 1, None)[:, 0], by_hand)
+
+
+def test_a_colour_that_nobody_showed_is_painted():
+    turn = flat((0.9, 0.1, 0.1), (0.9, 0.9, 0.1), (0.1, 0.9, 0.1), (0.1, 0.9, 0.9), (0.1, 0.1, 0.9), (0.9, 0.1, 0.9))
+    assert trained(mixture(), turn, 60) < 0.2
+    assert trained(mixture(paints=False, members=[{"name": "copy-last"}]), turn, 60) > 0.4, "no candidate has it"
+
+
+def test_what_blinks_is_recalled():
+    dark, light = (0.1, 0.1, 0.1), (0.8, 0.8, 0.8)
+    blinking, alone = flat(dark, light, dark, light, dark, light), {"paints": False, "members": [{"name": "copy-last"}]}
+    assert trained(mixture(**alone), blinking, 60) < 0.1
+    assert trained(mixture(**alone, recall=0), blinking, 60) == pytest.approx(1)
+
+
+def test_the_painted_candidate_has_a_loss_of_its_own():
+    clip = flat((0.1, 0.1, 0.1), *[(0.5, 0.2, 0.1)] * 4, (0.7, 0.7, 0.1))
+    losses = {}
+    for weight in (0.0, 0.5, 1.0):
+        net = mixture(paint_loss=weight)
+        losses[weight], logs = net.stages()[0].objectives[0].loss(clip)
+        assert logs["painted"].item() == pytest.approx(perceptual(clip.context[:, -1:], clip.target).item())
+    assert (losses[0.5] - losses[0.0]).item() == pytest.approx(0.5 * logs["painted"].item(), rel=1e-4)
+    assert (losses[1.0] - losses[0.0]).item() == pytest.approx(logs["painted"].item(), rel=1e-4)
