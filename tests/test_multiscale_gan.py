@@ -460,3 +460,16 @@ def test_features_are_the_means_of_what_each_scales_last_layer_reads():
     features = net.features(Clip(context, context[:, :1]))
     assert features.shape == (3, 4 * 2)  # the last hidden layer of each scale has as many maps as its first
     torch.testing.assert_close(features, torch.cat([maps.flatten(2).mean(2) for maps in read], dim=1))
+
+
+def test_unrolled_the_loss_is_the_mean_over_frames_predicted_from_its_own():
+    """Against `predict`, which feeds frames back too, and the one-step loss at each of them."""
+    net, once = build(discriminator="none", unroll=3), build(discriminator="none")
+    frames = torch.rand(2, 7, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    clip = Clip(frames[:, :4], frames[:, 4:])
+    seen = torch.cat([clip.context, net.predict(clip.context, 3)], dim=1)
+    by_hand = [once.content_loss(Clip(seen[:, t : t + 4], frames[:, t + 4 : t + 5]))[0] for t in range(3)]
+    loss, logs = net.content_loss(clip)
+    assert loss.item() == pytest.approx(sum(by_hand).item() / 3, rel=1e-5)
+    assert loss.item() == pytest.approx(sum(logs.values()).item(), rel=1e-5)
+    assert net.content_loss(Clip(clip.context, clip.target[:, :1]))[0].item() == pytest.approx(by_hand[0].item())

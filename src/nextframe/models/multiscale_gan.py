@@ -55,6 +55,7 @@ class MultiscaleGanConfig(ModelConfig):
     gan: Gan = "hinge"
     spectral: bool = True  # spectral norm in the discriminators
     r1: float = Field(0.0, ge=0)  # weight of the gradient penalty on real frames
+    unroll: int = Field(1, ge=1)  # frames that the content loss reads: after the first, from the model's own frames
     pretrain: float = Field(0.5, ge=0, lt=1)  # the part of the run before the discriminators come in
     own_batches: bool = False  # the discriminators train on batches of their own
     first: Literal["generator", "discriminator"] = "generator"  # who is stepped first
@@ -214,14 +215,18 @@ class MultiscaleGan(Predictor):
         return [Stage("pretrain", [alone], share=config.pretrain), adversarial] if config.pretrain else [adversarial]
 
     def content_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted pixel and gradient difference terms for the first frame asked, and each term to log."""
-        return self._content(self.generator(clip.context * 2 - 1), clip)
+        """Return the weighted pixel and gradient difference terms, and each term to log.
+
+        They are means over the first `unroll` frames asked, or all, where the clip has fewer. Each is predicted from
+        the frames before it, the model's own where they were not given; no gradient flows back through those.
+        """
+        return self._further(self.generator(clip.context * 2 - 1), clip)
 
     def generator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the content loss plus what the discriminators cost the generator; its gradient reaches it."""
         pictures = self.generator(clip.context * 2 - 1)
         self._made = (clip, [picture.detach() for picture in pictures])
-        loss, logs = self._content(pictures, clip)
+        loss, logs = self._further(pictures, clip)
         with frozen(self.discriminators.parameters()):
             scores = self._scores(clip, pictures)
         costs = [fooling(score, self.config.gan, self.form.reduction) for score in scores]
@@ -253,6 +258,19 @@ class MultiscaleGan(Predictor):
             "the discriminator wins: the generator learns little from it; "
             "try a lower model.d_lr, model.gan=hinge with model.spectral=true, or model.r1=1"
         )
+
+    def _further(self, pictures: list[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the content loss of `pictures`, the first frame of `clip`, and of those predicted after them."""
+        loss, logs = self._content(pictures, clip)
+        steps = min(self.config.unroll, clip.horizon)
+        for _ in range(1, steps):
+            own = (pictures[-1].detach().unsqueeze(1) + 1) / 2
+            given = torch.cat([clip.context[:, 1:], own.clamp(0, 1)], dim=1)
+            clip = Clip(given, clip.target[:, 1:])
+            pictures = self.generator(given * 2 - 1)
+            more, terms = self._content(pictures, clip)
+            loss, logs = loss + more, {name: logs[name] + term for name, term in terms.items()}
+        return loss / steps, {name: term / steps for name, term in logs.items()}
 
     def _content(self, pictures: Sequence[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         config, truths = self.config, self._truths(clip)
