@@ -67,6 +67,18 @@ def test_every_frame_of_a_film_is_encoded_once(tmp_path: Path) -> None:
     assert seen == []
 
 
+def test_a_film_is_read_hardly_more_than_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips overlap, a new one at every frame: reading each that has one new frame would decode a film 3 times over."""
+    np.save(tmp_path / "film.npy", np.zeros((600, 16, 16), dtype=np.uint8))
+    clips = open_data(DataConfig(name=str(tmp_path / "film.npy"), context=2, horizon=1, stride=3, color="grey"))
+    indices = np.arange(clips.count("train") or 0)
+    frames = len(np.unique(clips.frame_ids("train", indices)))
+    read, counted = clips.read, []
+    monkeypatch.setattr(clips, "read", lambda split, some: counted.append(len(some) * 3) or read(split, some))
+    encode_clips(clips, tmp_path / "latents", "key", lambda frames: frames[:, 0, 0, :1].view(-1, 1, 1), 10)
+    assert frames <= sum(counted) < 1.2 * frames
+
+
 def test_a_killed_encoding_leaves_nothing_that_is_taken_for_whole(tmp_path: Path) -> None:
     clips = film(tmp_path)
 

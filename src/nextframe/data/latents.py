@@ -93,7 +93,7 @@ def _write(path: Path, clips: ClipSet, count: int, encode: Encode) -> None:
     total = 1 + max(int(ids.max()) for _, ids in _looked_up(clips, count))
     rows: np.memmap[Any, np.dtype[np.float32]] | None = None
     done = 0
-    for first, numbers, frames in _new_frames(clips, count, total):
+    for numbers, frames in _new_frames(clips, count, total):
         with torch.no_grad():
             latents = torch.cat([encode(as_float(part)).float().cpu() for part in torch.split(frames, ENCODE)])
         if rows is None:
@@ -103,7 +103,7 @@ def _write(path: Path, clips: ClipSet, count: int, encode: Encode) -> None:
         done += len(numbers)
         if time.monotonic() - said > SAY_EVERY:
             said = time.monotonic()
-            LOG.info("latents: %d frames encoded, clip %d of %d", done, first, count)
+            LOG.info("latents: %d frames of %d encoded", done, total)
     assert rows is not None  # a split without clips was refused before
     rows.flush()
     LOG.info("latents: %d frames encoded in %.0f s", done, time.monotonic() - started)
@@ -116,19 +116,24 @@ def _looked_up(clips: ClipSet, count: int) -> Iterator[tuple[Indices, Indices]]:
         yield indices, clips.frame_ids("train", indices)
 
 
-def _new_frames(clips: ClipSet, count: int, total: int) -> Iterator[tuple[int, Indices, Tensor]]:
-    """Yield (first clip, ids (N,), frames (N, C, H, W)) so that every id comes once; no clip is read for nothing."""
+def _new_frames(clips: ClipSet, count: int, total: int) -> Iterator[tuple[Indices, Tensor]]:
+    """Yield (ids (N,), frames (N, C, H, W)) so that every id comes once.
+
+    Clips overlap: those that hold no frame of another come first, then those with any frame that is still missing.
+    """
     seen = np.zeros(total, dtype=bool)
-    for indices, ids in _looked_up(clips, count):
-        fresh = np.zeros(ids.shape, dtype=bool)
-        for row, clip_ids in enumerate(ids):
-            fresh[row] = ~seen[clip_ids]
-            seen[clip_ids] = True
-        wanted = np.flatnonzero(fresh.any(axis=1))
-        for first in range(0, len(wanted), READ):
-            part = wanted[first : first + READ]
-            frames = in_order(clips.read("train", indices[part]), clips)
-            yield int(indices[part[0]]), ids[part][fresh[part]], frames[torch.from_numpy(fresh[part])]
+    for enough in (np.all, np.any):
+        for indices, ids in _looked_up(clips, count):
+            fresh = np.zeros(ids.shape, dtype=bool)
+            for row, clip_ids in enumerate(ids):
+                if enough(~seen[clip_ids]):
+                    fresh[row] = ~seen[clip_ids]
+                    seen[clip_ids] = True
+            wanted = np.flatnonzero(fresh.any(axis=1))
+            for first in range(0, len(wanted), READ):
+                part = wanted[first : first + READ]
+                frames = in_order(clips.read("train", indices[part]), clips)
+                yield ids[part][fresh[part]], frames[torch.from_numpy(fresh[part])]
 
 
 def in_order(clip: Clip, clips: ClipSet) -> Tensor:
