@@ -34,7 +34,7 @@ METRICS = ("mse", "mae", "psnr", "ssim")
 FUTURES = 10
 
 
-def trained(head: str, encoder: Path, folder: Path, steps: int, batch: int) -> LatentLSTM:
+def trained(head: str, encoder: Path, folder: Path, steps: int, batch: int, cached: int) -> LatentLSTM:
     """Return the LSTM with `head` on the latents of run `encoder`, trained now or before."""
     if not (folder / "model").exists():
         own = read_recipe(encoder)
@@ -42,7 +42,7 @@ def trained(head: str, encoder: Path, folder: Path, steps: int, batch: int) -> L
             "data": None,
             "model.head": head,
             "model.autoencoder": {"name": own.model.name, "fields": dict(own.model.fields)},
-            "model.cache_clips": 2000,
+            "model.cache_clips": cached,
             "training.stage_from": {"autoencoder": str(encoder)},
             "training.shares": {},
             "training.steps": steps,
@@ -143,6 +143,7 @@ def main() -> None:
     parser.add_argument("encoder", type=Path, help="a run folder of an autoencoder")
     parser.add_argument("--steps", type=int, default=600, help="of each LSTM")
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--cached", type=int, default=2000, help="training clips whose latents are kept")
     parser.add_argument("--clips", type=int, default=256, help="of the test split")
     parser.add_argument("--runs", type=Path, default=Path("runs/latent-heads"))
     parser.add_argument("--heads", nargs="+", choices=HEADS, default=HEADS)
@@ -152,9 +153,8 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     chosen = [options.only] if options.only else options.heads
-    models = {
-        head: trained(head, options.encoder, options.runs / head, options.steps, options.batch) for head in chosen
-    }
+    budget = (options.steps, options.batch, options.cached)
+    models = {head: trained(head, options.encoder, options.runs / head, *budget) for head in chosen}
     if options.only:
         return
     data = read_recipe(options.encoder).data
@@ -164,7 +164,7 @@ def main() -> None:
         "rows": rows,
         "first free frame that is no better than copying": below_copying(rows),
         "notes": [note for one in found for note in one.notes],
-        "budget": {"steps of each LSTM": options.steps, "clips a step": options.batch, "cached clips": 2000},
+        "budget": {"steps of each LSTM": options.steps, "clips a step": options.batch, "cached clips": options.cached},
         "run": run_facts("python bench/" + command_line(), 0, started),
     }
     options.out.write_text(json.dumps(result, indent=1) + "\n")
