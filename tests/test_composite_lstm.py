@@ -4,12 +4,14 @@ import math
 
 import pytest
 import torch
+from rich.console import Console
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.evaluation import evaluate
+from nextframe.evaluation import evaluate, show_evaluation, write_report
 from nextframe.evaluation.evaluate import clip_indices
+from nextframe.evaluation.verdict import number
 from nextframe.models.base import Objective
 from nextframe.models.composite_lstm import CompositeLSTM, CompositeLSTMConfig
 from nextframe.models.peephole_lstm import LSTMStack, PeepholeLSTM, Recurrence
@@ -204,18 +206,29 @@ def test_one_decoder_alone(decoders, logged):
         assert torch.equal(net.predict(clip.context, 2)[:, 1], net.reconstruct(clip.context)[:, -1])
 
 
-def test_an_evaluation_as_the_originals_has_the_leaked_row_beside_the_honest_one():
+def shown(evaluation) -> str:
+    console = Console(record=True, width=200)
+    show_evaluation(evaluation, console)
+    return console.export_text()
+
+
+def test_an_evaluation_as_the_originals_has_the_leaked_row_beside_the_honest_one(tmp_path):
     torch.manual_seed(0)
     net = CompositeLSTM(CompositeLSTMConfig(hidden=(5,), start=0.5))
     data = open_data(DataConfig(name="moving-digits", context=3, horizon=2))
     found = evaluate(net, data, "val", clips=2, metrics=["mse"], compat="srivastava")
-    rows = {row.model: row for row in found.rows if row.metric == "mse of the reconstruction"}
+    rows = {row.model: row for row in found.reconstruction if row.metric == "mse of the reconstruction"}
     assert set(rows) == {"composite-lstm", "composite-lstm (leak)", "mean frame of the context"}
     context = data.read("val", clip_indices(data, "val", 2)).to("cpu").context
     for name, leak in (("composite-lstm", False), ("composite-lstm (leak)", True)):
         by_hand = (net.reconstruct(context, leak=leak) - context).square().mean(dim=(2, 3, 4))
         assert rows[name].per_step == pytest.approx(by_hand.mean(0).tolist(), rel=1e-5)
     assert rows["composite-lstm"].mean != rows["composite-lstm (leak)"].mean
+    path = write_report(found, found.examples, tmp_path / "report.html", title="leak")
+    for text in (path.read_text(), shown(found)):
+        for row in rows.values():
+            assert f"{row.model} {number(row.mean)}" in " ".join(text.split())
+    assert len([row for row in found.as_json()["rows"] if "(leak)" in row["model"]]) == 2
     with pytest.raises(UserError, match="which copy-last does not make"):
         evaluate("copy-last", data, "val", clips=2, compat="srivastava")
 

@@ -25,7 +25,7 @@ from nextframe.core.errors import UserError
 from nextframe.core.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.data.clipset import SPLITS, Indices, Split
-from nextframe.evaluation.reconstruction import Reconstructions
+from nextframe.evaluation.reconstruction import Reconstructions, lines
 from nextframe.evaluation.result import MOST_SOURCES, ZERO, Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.scores import Scores
@@ -100,6 +100,7 @@ def evaluate(
     for first in _watched(firsts, f"evaluate {name}", len(firsts)):
         part = indices[first : first + batch]
         contest.add(clip_set, split, part, [place - first for place in kept if first <= place < first + len(part)])
+    backwards = painted.rows(clip_set.name, split) if painted else []
     return Evaluation(
         model=name,
         rows=contest.rows(clip_set.name, split),
@@ -107,8 +108,9 @@ def evaluate(
         clips=len(indices),
         context=clip_set.task.context,
         fps=clip_set.fps,
-        notes=[*_horizon_note(net, name, clip_set.task.horizon), *notes, *contest.spread_note()],
+        notes=[*_horizon_note(net, name, clip_set.task.horizon), *notes, *contest.spread_note(), *lines(backwards)],
         examples=contest.examples,
+        reconstruction=backwards,
     )
 
 
@@ -177,7 +179,7 @@ class Contest:
                 by_name = found.per_source if found.n <= MOST_SOURCES else {}
                 about = (metric.name, metric.definition, metric.unit, metric.better)
                 rows.append(Row(runner, data, split, *about, found.mean, found.ci95, found.per_step, found.n, by_name))
-        return rows if self.reconstructions is None else [*rows, *self.reconstructions.rows(data, split)]
+        return rows
 
 
 def clip_indices(data: ClipSet, split: Split, limit: int | None) -> Indices:

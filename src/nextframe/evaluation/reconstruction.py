@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError
 from nextframe.evaluation.result import MOST_SOURCES, Row
 from nextframe.evaluation.scores import Scores
+from nextframe.evaluation.verdict import number
 from nextframe.metrics import METRICS
 from nextframe.models.base import Predictor
 from nextframe.models.composite_lstm import CompositeLSTM
@@ -54,3 +56,12 @@ class Reconstructions:
                 about = (f"{metric.name} of the reconstruction", metric.definition, metric.unit, metric.better)
                 rows.append(Row(row, data, split, *about, found.mean, found.ci95, found.per_step, found.n, by_name))
         return rows
+
+
+def lines(rows: Sequence[Row]) -> list[str]:
+    """Return a line for each metric of `rows`, every model's value in it."""
+    metrics = dict.fromkeys(row.metric for row in rows)
+    return [
+        f"{metric}: {', '.join(f'{row.model} {number(row.mean)}' for row in rows if row.metric == metric)}"
+        for metric in metrics
+    ]

@@ -64,6 +64,7 @@ class Evaluation:
     fps: float = 10.0
     notes: list[str] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    reconstruction: list[Row] = field(default_factory=list)  # of the context, with `compat="srivastava"`
 
     @property
     def models(self) -> list[str]:
@@ -100,7 +101,7 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """Return {"rows": [...], "run": {...}} of plain values; a number that is not finite is null."""
-        return {"rows": [_finite(asdict(row)) for row in self.rows], "run": dict(self.run)}
+        return {"rows": [_finite(asdict(row)) for row in [*self.rows, *self.reconstruction]], "run": dict(self.run)}
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """Write `as_json` to `path`, whole or not at all."""
