@@ -82,6 +82,54 @@ def test_features_of_two_widths_are_one_line(root):
         opened(root)
 
 
+def test_a_group_in_place_of_the_data_set_is_one_line(root):
+    with h5py.File(root / "test.h5", "w") as file:
+        file["hidden6/inside"] = np.zeros((6, 2), np.float32)
+    with pytest.raises(UserError, match=r"test\.h5: 'hidden6' is no data set"):
+        opened(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("train_frames.txt", b"12\n-8\n5\n", r"train_frames\.txt: a video of -8 frames"),
+        ("train_frames.txt", b"5\n" + b"1" * 30, r"train_frames\.txt: must hold one whole number a line"),
+        ("train_frames.txt", b"9223372036854775807\n9223372036854775807\n11\n", "adds up to 18446744073709551625 fr"),
+        ("train_labels.txt", b"3\n" + b"7" * 30, r"train_labels\.txt: must hold one whole number a line"),
+        ("train_labels.txt", b"3\n20000000\n", r"train_labels\.txt: class 20000000: there are 100,000 at most"),
+        ("train_labels.txt", b"3\n\xff\n", r"train_labels\.txt: is no readable text file; write it as UTF-8"),
+        ("classes.txt", b"caf\xe9\n", r"classes\.txt: is no readable text file; write it as UTF-8"),
+    ],
+)
+def test_a_bad_text_file_is_one_line(root, name, content, says):
+    (root / name).write_bytes(content)
+    with pytest.raises(UserError, match=says):
+        opened(root)
+
+
+@pytest.mark.parametrize("value", [-0.5, np.nan, np.inf])
+def test_features_that_no_relu_gives_are_named_by_file_and_row(root, value):
+    with h5py.File(root / "train.h5", "r+") as file:
+        file["hidden6"][6, 1] = value
+    clips = opened(root)
+    assert len(clips.read("train", np.arange(3)).frames) == 3  # rows 0 to 4
+    with pytest.raises(UserError, match=rf"train\.h5: row 6 of 'hidden6' holds {value}; .* finite and at least 0"):
+        clips.read("train", np.arange(5))
+
+
+@pytest.mark.parametrize("squash", [0, -1, float("inf")])
+def test_a_squash_that_tells_nothing_apart_is_refused(root, squash):
+    with pytest.raises(UserError, match="field 'squash' of PerceptConfig"):
+        opened(root, squash=squash)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_classes_have_the_names_of_the_file_however_it_ends(root, end):
+    (root / "train_labels.txt").write_text("0\n2\n")
+    (root / "classes.txt").write_text("sit\nstand\nwalk a dog" + end)
+    assert opened(root).classes == ("sit", "stand", "walk a dog")
+
+
 def test_labels_and_starts_are_known_without_reading(root):
     clips = opened(root, clip_step=2)  # starts 0 and 2 of the first video, 0 of the second
     assert clips.count("train") == 3

@@ -20,6 +20,7 @@ from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
 
 LAYOUT = "ROOT/SPLIT.h5 with a data set (frames, D), ROOT/SPLIT_frames.txt and, with classes, SPLIT_labels.txt"
 CLASSES = "classes.txt"  # their names, one a line, where `nextframe prepare --percepts` wrote the files
+MOST_CLASSES = 100_000  # a label beyond is a mistake: each class up to the largest label gets a name and an output
 
 
 class PerceptConfig(Config):
@@ -27,7 +28,8 @@ class PerceptConfig(Config):
 
     root: str = ""
     dataset: str = "hidden6"  # the name inside the HDF5 files; hidden6 is VGG-16's fc6 in the original
-    squash: float = 2.0  # lambda of x -> 2 / (1 + exp(-lambda x)) - 1, which brings features after a ReLU to [0, 1)
+    # lambda of x -> 2 / (1 + exp(-lambda x)) - 1, which brings features after a ReLU to [0, 1)
+    squash: float = Field(2.0, gt=0, allow_inf_nan=False)
     clip_step: int = Field(1, ge=1)  # a clip starts every so many frames of a train video
     eval_step: int = Field(1, ge=1)  # of a val or test video
 
@@ -69,10 +71,19 @@ class Percepts(ClipSet):
         return len(self.starts[split])
 
     def read(self, split: Split, indices: Indices) -> Clip:
-        """Return clips as float32 features; label (B,) where the split has labels."""
+        """Return clips as float32 features; label (B,) where the split has labels.
+
+        Raises:
+            BadInputError: a feature below 0, or one that is not finite.
+        """
         offsets = np.arange(self.task.length) * self.stride
         starts = self.starts[split][indices]
         rows = np.stack([self.files[split][start + offsets] for start, _ in starts])  # (B, T, D)
+        bad = np.argwhere(~((rows >= 0) & np.isfinite(rows)))  # NaN is neither
+        if len(bad):
+            clip, time, number = bad[0]
+            what = f"row {starts[clip, 0] + offsets[time]} of '{self.options.dataset}' holds {rows[clip, time, number]}"
+            raise BadInputError(self.root / f"{split}.h5", what, "features have to be finite and at least 0")
         features = 2 / (1 + np.exp(-self.options.squash * rows.astype(np.float32))) - 1
         labels = self.labels[split]
         label = None if labels is None else torch.from_numpy(labels[starts[:, 1]])
@@ -99,6 +110,8 @@ class Percepts(ClipSet):
             data = h5py.File(path, "r")[self.options.dataset]
         except (OSError, KeyError) as error:
             raise BadInputError(path, f"has no readable data set '{self.options.dataset}' ({error})") from None
+        if not isinstance(data, h5py.Dataset):
+            raise BadInputError(path, f"'{self.options.dataset}' is no data set", "give the name of one inside it")
         if data.ndim != 2:
             raise BadInputError(path, f"'{self.options.dataset}' must be (frames, D), not {data.shape}")
         if data.dtype.kind != "f":
@@ -107,45 +120,43 @@ class Percepts(ClipSet):
 
     def _labels(self, split: Split) -> Indices | None:
         """Return the class of each video; there must be one for each."""
-        labels = self._numbers(f"{split}_labels.txt")
+        path = self.root / f"{split}_labels.txt"
+        labels = _numbers(path)
         if labels is None:
             return None
         if len(labels) != len(self.videos[split]):
             what = f"has {len(labels)} labels, {split}_frames.txt {len(self.videos[split])} videos"
-            raise BadInputError(self.root / f"{split}_labels.txt", what, "one label for each video, in that order")
+            raise BadInputError(path, what, "one label for each video, in that order")
         if len(labels) and labels.min() < 0:
-            raise BadInputError(self.root / f"{split}_labels.txt", f"class {labels.min()}: classes count from 0")
+            raise BadInputError(path, f"class {labels.min()}: classes count from 0")
+        if len(labels) and labels.max() >= MOST_CLASSES:
+            raise BadInputError(path, f"class {labels.max()}: there are {MOST_CLASSES:,} at most", "count them from 0")
         return labels
 
     def _classes(self) -> tuple[str, ...]:
         """Return the classes' names: those of the file of names, else their numbers."""
         known = [int(labels.max()) + 1 for labels in self.labels.values() if labels is not None and len(labels)]
         count, path = max(known, default=0), self.root / CLASSES
-        names = tuple(path.read_text(encoding="utf-8").split("\n")[:-1]) if path.exists() else ()
+        text = (_text(path) or "").rstrip("\n")
+        names = tuple(text.split("\n")) if text else ()
         if names and len(names) < count:
             raise BadInputError(path, f"names {len(names)} classes, the labels have {count}")
         return names if names else tuple(str(number) for number in range(count))
-
-    def _numbers(self, name: str) -> Indices | None:
-        path = self.root / name
-        if not path.exists():
-            return None
-        try:
-            return np.array([int(word) for word in path.read_text().split()], dtype=np.int64)
-        except (ValueError, UnicodeDecodeError):
-            raise BadInputError(path, "must hold one whole number a line") from None
 
     def _videos(self, split: Split) -> Indices:
         """Return the frames of each video; they must add up to the rows of the HDF5 file."""
         file = self.files[split]
         if file is None:
             return np.zeros(0, dtype=np.int64)
-        lengths = self._numbers(f"{split}_frames.txt")
+        path = self.root / f"{split}_frames.txt"
+        lengths = _numbers(path)
         if lengths is None:
-            raise BadInputError(self.root / f"{split}_frames.txt", "there is no such file", f"the layout is {LAYOUT}")
-        if lengths.sum() != file.shape[0]:
-            what = f"adds up to {lengths.sum()} frames, {split}.h5 has {file.shape[0]}"
-            raise BadInputError(self.root / f"{split}_frames.txt", what)
+            raise BadInputError(path, "there is no such file", f"the layout is {LAYOUT}")
+        if len(lengths) and lengths.min() < 0:
+            raise BadInputError(path, f"a video of {lengths.min()} frames", "write the number of frames of each video")
+        total = sum(lengths.tolist())  # of Python's integers: huge lengths do not wrap around to the right sum
+        if total != file.shape[0]:
+            raise BadInputError(path, f"adds up to {total} frames, {split}.h5 has {file.shape[0]}")
         return lengths
 
     def _starts(self, split: Split) -> Indices:
@@ -157,3 +168,22 @@ class Percepts(ClipSet):
             found.append(np.stack([rows, np.full_like(rows, video)], axis=1))
             first += int(length)
         return np.concatenate(found)
+
+
+def _numbers(path: Path) -> Indices | None:
+    """Return the whole numbers in `path`, None where there is no such file."""
+    text = _text(path)
+    try:
+        return None if text is None else np.array([int(word) for word in text.split()], dtype=np.int64)
+    except (ValueError, OverflowError):
+        raise BadInputError(path, "must hold one whole number a line, of 64 bits at most") from None
+
+
+def _text(path: Path) -> str | None:
+    """Return what stands in `path`, None where there is no such file."""
+    if not path.exists():
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise BadInputError(path, "is no readable text file", "write it as UTF-8") from None
