@@ -95,6 +95,9 @@ def test_what_is_done_is_not_done_again(made: Path, films: Path, tmp_path: Path)
     assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
     with pytest.raises(UserError, match=r"conv2d.json: was made with another budget"):
         benchmark(TINY, made, data=str(films), models=["conv2d"], budget={"steps": 4}, show=False)
+    changed = TINY.model_copy(update={"training": TINY.training.model_copy(update={"balance": "sources"})})
+    with pytest.raises(UserError, match=r"conv2d.json: was made with another recipe"):
+        benchmark(changed, made, data=str(films), models=["conv2d"], budget=STEPS, show=False)
     other = tmp_path / "other.npy"
     np.save(other, np.zeros((30, 16, 20, 3), np.uint8))
     with pytest.raises(UserError, match=r"copy-last.json: was made with another data"):
@@ -128,6 +131,18 @@ def test_a_killed_row_goes_on_to_the_same_figures(
 def test_an_honest_row_is_accepted(made: Path) -> None:
     for name in ("copy-last", "conv2d"):
         assert verify(made / f"{name}.json").entry == name
+
+
+def test_a_row_from_before_a_setting_came_is_accepted(made: Path) -> None:
+    """Its model was made without the field, and is read with the default too."""
+    row = json.loads((made / "conv2d.json").read_text())
+    assert row["config"].pop("head") == "residual"
+    older = made / "older.json"
+    older.write_text(json.dumps(row))
+    try:
+        assert verify(older).config == row["config"]
+    finally:
+        older.unlink()
 
 
 def better_mean(row: dict) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from nextframe.checkpoint import create_model, load_model, needs_training, save_model
 from nextframe.core.clip import Clip, Task
+from nextframe.core.errors import NotSupportedError
 from nextframe.core.seeding import seed_everything
 from nextframe.data import DataConfig, open_data
 from nextframe.models import MODELS
@@ -203,3 +204,16 @@ def test_wrong_requests_are_refused(name):
         model.predict(context, 0)
     with pytest.raises(UserError, match=r"\(B, T, C, H, W\)"):
         model.predict(context[0], 1)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_features_can_be_fine_tuned(name):
+    """Whoever trains a classifier on them trains the encoder too: transfer's fine-tuned is no second frozen."""
+    model, clip = fresh(name).train(), digits()
+    try:
+        features = model.features(clip)
+    except NotSupportedError:
+        return
+    features.square().sum().backward()
+    moved = [parameter for parameter in model.parameters() if parameter.grad is not None and parameter.grad.any()]
+    assert moved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from typing import ClassVar
 
@@ -268,6 +269,40 @@ def test_frozen_weights_stay_and_fine_tuned_ones_move(run):
         assert (predict(head, test, fitting).argmax(1) == test.labels).mean() == accuracy
 
 
+def test_fine_tuning_moves_every_weight_of_the_encoder(run):
+    clips = open_windows(DIGITS, small())
+    train = labelled_videos(clips, "train")
+    encoder = Encoder(open_encoder(run, clips)).requires_grad_(True)
+    before = [parameter.clone() for parameter in encoder.parameters()]
+    read = lambda indices: clips.read("train", indices).to("cpu").frames  # noqa: E731
+    fit(encoder, train, Fitting(read, small().classifier, 8, (0,)))
+    assert all(not torch.equal(a, b) for a, b in zip(before, encoder.parameters(), strict=True))
+
+
+class Sealed(Reader):
+    """A reader whose features no gradient comes back from."""
+
+    def step_features(self, frames):
+        return super().step_features(frames).detach()
+
+
+def test_an_encoder_without_gradients_is_frozen_or_refused_never_silently_frozen():
+    MODELS.add("sealed", Sealed)
+    try:
+        transfer(["sealed"], DIGITS, small(methods=("probe",), per_class=(1,)), show=False)
+        with pytest.raises(UserError, match="features of Sealed have no gradient: leave random out of --methods"):
+            transfer(["sealed"], DIGITS, small(methods=("random",), per_class=(1,)), show=False)
+    finally:
+        MODELS.keep([name for name in MODELS if name != "sealed"])
+
+
+def test_two_models_of_one_name_are_refused(run, tmp_path):
+    (tmp_path / "other").mkdir()
+    shutil.copytree(run, tmp_path / "other" / "seeded")
+    with pytest.raises(UserError, match="would both be called 'seeded' in the table: rename a folder"):
+        transfer([run, str(tmp_path / "other" / "seeded")], DIGITS, small(methods=("frozen",)), show=False)
+
+
 def test_the_same_seed_gives_the_same_rows(run):
     config = small(methods=("fine-tuned", "random"), per_class=(1,))
     one, other = (transfer([run], DIGITS, config, show=False) for _ in range(2))
@@ -355,7 +390,9 @@ def test_results_are_joined_and_the_later_row_counts(run, tmp_path):
     config = small(methods=("frozen",), per_class=(1,))
     one = transfer([run], DIGITS, config, show=False)
     one.write_json(tmp_path / "one.json")
-    later = TransferResult([replace(one.rows[0], accuracies=[0.5, 0.5]), row([0.25], "random")], {}, {"seed": 9})
+    later = TransferResult(
+        [replace(one.rows[0], accuracies=[0.5, 0.5]), row([0.25], "random")], one.settings, {"seed": 9}
+    )
     later.rows[1] = replace(one.rows[0], method="random", accuracies=[0.25, 0.5])
     found = joined([read_result(tmp_path / "one.json"), later])
     assert [(r.method, r.accuracies) for r in found.rows] == [("frozen", [0.5, 0.5]), ("random", [0.25, 0.5])]
@@ -372,5 +409,9 @@ def test_rows_of_other_videos_are_refused(run, tmp_path):
     (tmp_path / "two.json").write_text("{}")
     with pytest.raises(UserError, match=r"two\.json: is no result of nextframe transfer"):
         read_result(tmp_path / "two.json")
+    config = {**one.settings["transfer"], "seed": 5}
+    reseeded = replace(one, settings={**one.settings, "transfer": config})
+    with pytest.raises(UserError, match=r"results with another seed \(0, 5\) cannot be joined"):
+        joined([one, reseeded])
     with pytest.raises(UserError, match="give run folders or models"):
         joined([])

@@ -138,14 +138,21 @@ def exact_products() -> Iterator[None]:
 def _check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -> None:
     """Refuse a row of other settings: it would stand in the table as if it were this one."""
     made = {"task": row.task.hash, "data": row.data, "budget": row.training and row.training.budget}
+    made["recipe"] = _settings(Recipe.parse(row.training.recipe, where=str(path))) if row.training else None
     now = {
         "task": setting.task.hash,
         "data": data_facts(setting.clips, setting.task.split).model_copy(update={"name": row.data.name}),
         "budget": dict(setting.budget) if entry.trained else None,
+        "recipe": _settings(entry.recipe) if entry.trained else None,
     }
     changed = [name for name, value in now.items() if made[name] != value]
     if changed:
         raise UserError(f"{path}: was made with another {changed[0]}; give another output folder, or remove the row")
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """Return what a recipe trains and how, but not where its data lie; fields that it did not know at defaults."""
+    return recipe.model_dump(mode="json", include={"model", "training"})
 
 
 def _train(setting: Setting, entry: Entry, folder: Path) -> TrainingFacts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from nextframe.benchmark.row import BenchmarkRow, Figure, read_row
 from nextframe.benchmark.run import data_facts, figures, measure, multiply_accumulates, parameters
@@ -62,12 +63,17 @@ def _task(row: BenchmarkRow, path: Path) -> BenchmarkTask:
 def _check_model(path: Path, row: BenchmarkRow, model: Predictor) -> None:
     facts = {
         "model": (row.model, model_name(model)),
-        "config": (row.config, model.config.model_dump(mode="json")),
+        "config": (_filled(model, row), model.config.model_dump(mode="json")),
         "parameters": (row.parameters, parameters(model)),
         "kind": (row.kind, "trained" if model.stages() else "baseline"),
     }
     for name, (claimed, real) in facts.items():
         _equal(path, name, claimed, real)
+
+
+def _filled(model: Predictor, row: BenchmarkRow) -> dict[str, Any]:
+    """Return a row's config with the fields that came after it at their defaults, as its model was read."""
+    return type(model.config).parse(row.config, where="config").model_dump(mode="json")
 
 
 def _equal(path: Path, name: str, claimed: object, real: object) -> None:

@@ -62,7 +62,6 @@ class Autoencoder(Predictor):
         check_size(context, self.config)
         return self.reconstruct(context[:, -1]).unsqueeze(1).expand(-1, horizon, -1, -1, -1)
 
-    @torch.no_grad()
     def features(self, clip: Clip) -> Tensor:
         """Return (B, latent): the mean latent of the context's frames."""
         check_size(clip.context, self.config)

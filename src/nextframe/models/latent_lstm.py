@@ -108,9 +108,12 @@ class LatentLSTM(StreamingPredictor):
 
     def points(self, frames: Tensor) -> Tensor:
         """Return the latents (B, T, 2, D) of frames (B, T, C, H, W): mean and log deviation, not trained."""
-        self.autoencoder.eval()  # no dropout: what is predicted is what is decoded
         with torch.no_grad():
-            mean, log_sigma = self.autoencoder.encode(frames.flatten(0, 1))
+            return self._encoded(frames)
+
+    def _encoded(self, frames: Tensor) -> Tensor:
+        self.autoencoder.eval()  # no dropout: what is predicted is what is decoded
+        mean, log_sigma = self.autoencoder.encode(frames.flatten(0, 1))
         return torch.stack([mean, log_sigma], dim=1).float().reshape(*frames.shape[:2], 2, self.autoencoder.latent)
 
     def decode(self, points: Tensor) -> Tensor:
@@ -158,10 +161,9 @@ class LatentLSTM(StreamingPredictor):
         return torch.cat(found, dim=1)
 
     def features(self, clip: Clip) -> Tensor:
-        """Return (B, hidden[-1]): the top layer's state after the context."""
+        """Return (B, hidden[-1]): the top layer's state after the context; gradients reach the autoencoder too."""
         check_size(clip.context, self.autoencoder.config)
-        with torch.no_grad():
-            return self.advance(self.points(clip.context), LatentState())[0][:, -1]
+        return self.advance(self._encoded(clip.context), LatentState())[0][:, -1]
 
     def stages(self) -> list[Stage]:
         """Those of the autoencoder, then the LSTM on latents that were encoded once."""

@@ -72,6 +72,7 @@ def transfer(
     """
     config, started = config or TransferConfig(), time.monotonic()
     clips = open_windows(data, config)
+    _check_names(models)
     opened = [(spec, open_encoder(spec, clips)) for spec in models]
     bench = _Bench(clips, config)
     jobs = bench.jobs(opened)
@@ -169,6 +170,8 @@ class _Bench:
         if method == "frozen":
             return self._frozen(model)
 
+        _check_gradient(model, self.read["train"](np.zeros(1, dtype=np.int64)), method)
+
         def classify(train: Videos, chosen: Indices, draw: int) -> Probabilities:
             fresh = like(model, self.config.seed, draw) if method == "random" else copy.deepcopy(model)
             fitting = self._fitting(self.read["train"], draw, len(chosen))
@@ -212,9 +215,29 @@ class _Bench:
         return single_frame(train, self.read["train"], self.test, self.read[self.config.split], self.classes)
 
 
+def _check_gradient(model: Predictor, window: torch.Tensor, method: Method) -> None:
+    """Refuse to train all weights of a model whose features no gradient comes back from."""
+    with torch.enable_grad():
+        if not Encoder(model.requires_grad_(True))(window).requires_grad:
+            kind = type(model).__name__
+            raise NotSupportedError(f"features of {kind} have no gradient: leave {method} out of --methods")
+
+
 def _short(spec: str) -> str:
-    """Return the name of a model in the table: a folder's own, without where it lies."""
-    return Path(spec).name if Path(spec).exists() else spec
+    """Return the name of a model in the table: a folder's own, without where it lies; of RUN/model the run's."""
+    path = Path(spec)
+    if not path.exists():
+        return spec
+    return path.resolve().parent.name if path.name == "model" else path.name
+
+
+def _check_names(models: Sequence[str]) -> None:
+    """Refuse models that would have one name in the table."""
+    by_name: dict[str, str] = {}
+    for spec in models:
+        other = by_name.setdefault(_short(spec), spec)
+        if other != spec:
+            raise UserError(f"{other} and {spec} would both be called '{_short(spec)}' in the table: rename a folder")
 
 
 Classify = Callable[[Videos, Indices, int], Probabilities]

@@ -173,6 +173,9 @@ def joined(results: Sequence[TransferResult]) -> TransferResult:
     last, earlier = results[-1], []
     rows: dict[tuple[str, str, int | None], TransferRow] = {}
     for result in results:
+        for name, value in _fixed(result).items():
+            if _fixed(last)[name] != value:
+                raise UserError(f"results with another {name} ({value}, {_fixed(last)[name]}) cannot be joined")
         for row in result.rows:
             if (row.data, row.split, row.n) != (last.rows[0].data, last.rows[0].split, last.rows[0].n):
                 ours = f"{last.rows[0].n} {last.rows[0].split} videos of {last.rows[0].data}"
@@ -180,6 +183,12 @@ def joined(results: Sequence[TransferResult]) -> TransferResult:
             rows[row.model, row.method, row.per_class] = row
         earlier += result.earlier if result is last else [*result.earlier, result.origin()]
     return replace(last, rows=list(rows.values()), earlier=earlier)
+
+
+def _fixed(result: TransferResult) -> dict[str, Any]:
+    """Return the settings that decide which videos, windows and pixels every row of a table is about."""
+    transfer, data = result.settings.get("transfer", {}), result.settings.get("data", {})
+    return {name: transfer.get(name) for name in ("seed", "window", "stride")} | {"size": data.get("size")}
 
 
 def read_result(path: Path) -> TransferResult:
