@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from nextframe.cli import app
 from nextframe.core.errors import UserError
-from nextframe.data import DataConfig, open_data
+from nextframe.data import DATASETS, DataConfig, open_data
+from nextframe.data.motion_digits import open_motion_digits
 from nextframe.transfer import ClassifierConfig, TransferConfig, transfer
 from nextframe.transfer.backbones import filter_features, gabor_bank, open_backbone
 
@@ -104,6 +105,51 @@ def test_what_does_not_fit_is_one_line(films, tmp_path, words, line):
     done = CliRunner().invoke(app, ["prepare", str(films), "-o", str(tmp_path / "p"), *words, "-q"])
     assert line in str(done.exception)
     assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--percepts", "filters", "--json", "x.json"], "prepare with --percepts takes no --json; leave it out"),
+        (["--percepts", "filters", "--seed", "0", "--memory", "1", "--as", "flow"], "takes no --as, --memory, --seed"),
+        (["--percepts", "filters", "--across-cuts", "--picture", "x.png"], "takes no --across-cuts, --picture"),
+        (["--percepts", "filters", "--color", "rgb", "--workers", "2"], "takes no --color, --workers; leave them out"),
+        (["--percepts", "filters", "--classes", "--root", "x"], "--root is for a data set with a name"),
+        (["--classes", "--root", "x"], "prepare without --percepts takes no --classes, --root"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(films, tmp_path, words, line):
+    done = CliRunner().invoke(app, ["prepare", str(films), "-o", str(tmp_path / "p"), *words, "-q"])
+    assert line in str(done.exception)
+    assert isinstance(done.exception, UserError)
+    assert not (tmp_path / "p").exists()
+
+
+def test_shares_go_where_they_mean_something(tmp_path, monkeypatch):
+    """Not to videos that are generated, which have splits of their own; to a folder without splits they do."""
+    few = {"train_videos": 8, "val_videos": 8, "test_videos": 8, "frames": 4}
+
+    def opened(config):
+        return open_motion_digits(config.model_copy(update={"options": {**config.options, **few}}))
+
+    monkeypatch.setitem(DATASETS._entries, "motion-digits", opened)
+    words = ["prepare", "motion-digits", "--percepts", "filters", "-q", "-o"]
+    done = CliRunner().invoke(app, [*words, str(tmp_path / "digits")])
+    assert done.exit_code == 0, done.exception
+    assert (tmp_path / "digits" / "val_frames.txt").read_text().split() == ["4"] * 8
+    done = CliRunner().invoke(app, [*words, str(tmp_path / "more"), "--val-share", "0.5"])
+    assert "motion-digits has splits of its own: leave --val-share and --test-share out" in str(done.exception)
+
+
+def test_given_shares_divide_a_folder(tmp_path):
+    (tmp_path / "films").mkdir()
+    for number in range(6):
+        np.save(tmp_path / "films" / f"{number}.npy", np.full((3, 64, 64), number, np.uint8))
+    words = ["prepare", str(tmp_path / "films"), "--percepts", "filters", "-q", "--val-share", "0", "-o"]
+    done = CliRunner().invoke(app, [*words, str(tmp_path / "percepts"), "--test-share", "0.5"])
+    assert done.exit_code == 0, done.exception
+    assert not (tmp_path / "percepts" / "val.h5").exists()
+    assert (tmp_path / "percepts" / "test.h5").exists()
 
 
 def test_vgg_without_torchvision_is_one_line(monkeypatch):

@@ -12,8 +12,14 @@ from nextframe.cli.options import JsonFile, Quiet, Root, Seed, be_quiet, parse_s
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FOR_PERCEPTS = {
+    "path", "output", "percepts", "classes", "root", "size", "stride", "val_share", "test_share", "quiet"
+}  # fmt: skip
+ONLY_FOR_PERCEPTS = {"classes", "root"}
+
 
 def prepare(
+    run: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or folder of videos, GIFs, frames or arrays.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the clips; resumed where begun.")],
     clips: Annotated[int, typer.Option(min=1, help="Clips of the train split.")] = 20_000,
@@ -49,16 +55,15 @@ def prepare(
     """Cut clips in which something moves, once, into shards that training reads fast; resumes after a kill."""
     import time
 
+    be_quiet(quiet)
+    given = _given(run, percepts is not None)
+    if percepts is not None:
+        data = {"size": parse_size(size), "stride": stride, "options": _own_options(path, given, classes)}
+        return _prepare_percepts(path, output, percepts, data, classes, quiet)
     from nextframe.data.prepare import prepare as prepare_clips
     from nextframe.data.prepare_config import PrepareConfig
     from nextframe.data.writer import check_ending
 
-    be_quiet(quiet)
-    if percepts is not None:
-        data: dict[str, Any] = {"size": parse_size(size), "stride": stride, "options": {"root": root}}
-        if root is None:  # registered data sets have splits of their own
-            data["options"] = {"val_share": val_share, "test_share": test_share}
-        return _prepare_percepts(path, output, percepts, data, classes, quiet)
     if picture is not None:
         check_ending(picture)
     values = {name: value for name, value in locals().items() if name in PrepareConfig.model_fields}
@@ -72,15 +77,51 @@ def prepare(
     return _show(output, manifest)
 
 
+def _given(run: typer.Context, percepts: bool) -> dict[str, Any]:
+    """Return what the user gave; a UserError names what would be ignored."""
+    from nextframe.core.errors import UserError
+
+    given = {name: value for name, value in run.params.items() if _is_typed(run, name)}
+    vain = set(given) - FOR_PERCEPTS if percepts else set(given) & ONLY_FOR_PERCEPTS
+    if vain:
+        words = [max(option.opts, key=len) for option in run.command.params if option.name in vain]
+        raise UserError(f"prepare {'with' if percepts else 'without'} --percepts takes no {', '.join(words)}; leave "
+                        f"{'it' if len(words) == 1 else 'them'} out")  # fmt: skip
+    return given
+
+
+def _is_typed(run: typer.Context, name: str) -> bool:
+    source = run.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _own_options(path: Path, given: Mapping[str, Any], classes: bool) -> dict[str, Any]:
+    """Return the options of the data set that percepts are made of: of the shares only those that were given."""
+    from nextframe.core.errors import UserError
+    from nextframe.data import DATASETS
+
+    options = {name: given[name] for name in ("root", "val_share", "test_share") if name in given}
+    if _has_classes(path, classes):
+        if "root" in options:
+            raise UserError(f"--root is for a data set with a name; {path} is a path with classes")
+        return {**options, "root": str(path)}
+    if str(path) in DATASETS and "root" not in options and options:
+        raise UserError(f"{path} has splits of its own: leave --val-share and --test-share out")
+    return options
+
+
+def _has_classes(path: Path, classes: bool) -> bool:
+    """Whether `path` is a list of files, or a folder of folders that are classes."""
+    return classes or path.suffix == ".txt"
+
+
 def _prepare_percepts(
     path: Path, output: Path, backbone: str, data: dict[str, Any], classes: bool, quiet: bool
 ) -> None:
     from nextframe.data import DataConfig
     from nextframe.transfer.percepts import write_percepts
 
-    name = str(path)
-    if classes or path.suffix == ".txt":  # a list of files, or folders that are classes
-        name, data["options"] = "labelled", {**data["options"], "root": name}
+    name = "labelled" if _has_classes(path, classes) else str(path)
     written = write_percepts(DataConfig(name=name, **data), output, backbone, show=not quiet)
     for split, videos in written.videos.items():
         typer.echo(f"{split}: {videos:,} videos, {written.frames[split]:,} frames, {written.width} features each")
