@@ -59,6 +59,7 @@ def test_every_frame_of_a_film_is_encoded_once(tmp_path: Path) -> None:
     assert isinstance(got, LatentClip)
     assert isinstance(got.to("cpu"), LatentClip)
     assert latents.count("train") == len(indices)
+    assert [latents.source("train", i) for i in indices] == [clips.source("train", i) for i in indices]
     torch.testing.assert_close(got.frames[:, :, 0, 0, 0], wanted.frames[:, :, 0, 0, 1])
     steps = (got.frames[:, 1:] - got.frames[:, :-1])[..., 0, 0, 0] * 255
     assert steps.round().unique().tolist() == [6.0]  # three frames on, and never over the cut

@@ -75,7 +75,8 @@ def test_ranks_and_gains(rows: Path) -> None:
     assert [line.row.entry for line in board.lines] == ["mixture", "copy-last", "conv2d", "diverged"]
     assert [line.gain for line in board.lines] == [pytest.approx(15), None, pytest.approx(-75), None]
     assert [bool(line.reference) for line in board.lines] == [False, True, False, False]
-    assert board.finding == "1 of 3 trained models beat the last frame on perceptual-distance (mixture)."
+    beaten = "1 of 3 trained rows beat the last frame on perceptual-distance (mixture)"
+    assert board.finding == f"{beaten}; 0 by more than the 95 % interval of the gain."
 
 
 def test_the_interval_of_a_gain_is_of_the_differences_source_by_source(tmp_path: Path) -> None:
@@ -90,6 +91,11 @@ def test_the_interval_of_a_gain_is_of_the_differences_source_by_source(tmp_path:
     assert board.lines[0].gain == pytest.approx(5)
     assert board.lines[0].paired == pytest.approx((5 - half, 5 + half))
     assert f"+5.0 % ({5 - half:+.1f} to {5 + half:+.1f})" in as_markdown(find_rows([tmp_path]))
+    assert board.finding.endswith("(mixture); 0 by more than the 95 % interval of the gain.")
+    mine.figures[0].__dict__["per_source"] = {"calm": 8.0, "wild": 87.9}  # -2 and -2.1: surely better
+    mine.write(tmp_path / "mixture.json")
+    (board,) = boards(find_rows([tmp_path]))
+    assert board.finding.endswith("(mixture); 1 by more than the 95 % interval of the gain.")
 
 
 def test_rows_of_other_clips_stand_apart(rows: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nextframe.core.clip import Clip
+from nextframe.core.errors import UserError
 from nextframe.core.seeding import seed_everything
 from nextframe.losses.perceptual import perceptual
 from nextframe.models.mixture import Mixture, MixtureConfig
@@ -45,6 +46,18 @@ def test_before_training_every_candidate_but_the_first_has_the_same_small_weight
     by_hand = share * (math.exp(2) * candidates[0] + sum(candidates[1:]))
     with torch.no_grad():
         torch.testing.assert_close(mixture().forecast(frames, 1, None)[:, 0], by_hand)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"context": 1, "members": [{"name": "flow"}]}, "'flow' cannot follow 1 frames .* at least 2"),
+        ({"members": [{"name": "mean-neighbours"}]}, "'mean-neighbours' cannot follow 5 frames .* between two"),
+    ],
+)
+def test_members_that_cannot_take_the_context_are_refused(fields, says):
+    with pytest.raises(UserError, match=says):
+        mixture(**fields)
 
 
 def test_a_colour_that_nobody_showed_is_painted():

@@ -92,10 +92,11 @@ class Board:
         reference = next((line.reference for line in self.lines if line.reference), None)
         if not trained or reference is None:
             return ""
-        better = [line.row.entry for line in trained if (line.gain or 0) > 0]
-        names = f" ({', '.join(better)})" if better else ""
-        metric = self.metrics[0].metric
-        return f"{len(better)} of {len(trained)} trained models beat {reference} on {metric}{names}."
+        better = [line for line in trained if (line.gain or 0) > 0]
+        names = f" ({', '.join(dict.fromkeys(line.row.entry for line in better))})" if better else ""
+        sure = sum(line.paired is not None and line.paired[0] > 0 for line in better)
+        found = f"{len(better)} of {len(trained)} trained rows beat {reference} on {self.metrics[0].metric}{names}"
+        return f"{found}; {sure} by more than the 95 % interval of the gain." if better else f"{found}."
 
 
 def boards(paths: Sequence[Path]) -> list[Board]:

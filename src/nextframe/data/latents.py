@@ -50,6 +50,10 @@ class LatentClips(ClipSet):
         """Return how many clips there are; only those of train were encoded."""
         return self._count if split == "train" else 0
 
+    def source(self, split: Split, index: int) -> str:
+        """Return the source that the frames of clip `index` came from."""
+        return self.clips.source(split, index)
+
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices` of train, in that order."""
         if split != "train":

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.core.config import Config
+from nextframe.core.errors import UserError
 from nextframe.losses.perceptual import perceptual
 from nextframe.models import MODELS
 from nextframe.models.augment import augment
@@ -61,6 +62,8 @@ class Mixture(Predictor):
     def __init__(self, config: MixtureConfig) -> None:
         super().__init__(config)
         self.members = nn.ModuleList(build_member(member, config) for member in config.members)
+        for member, built in zip(config.members, self.members, strict=True):
+            check_member(member.name, cast(Predictor, built).capabilities, config)
         self.recall = min(config.recall, config.context - 1)
         self.candidates = len(self.members) + self.recall + config.paints
         planes = (config.context + len(self.members)) * config.channels
@@ -127,6 +130,22 @@ def build_member(member: Member, config: MixtureConfig) -> Predictor:
     own = {"context": config.context, "channels": config.channels, "horizon": 1}
     filled = {name: value for name, value in own.items() if name in kind.Config.model_fields}
     return kind(kind.Config.parse(filled | member.fields, where=f"member '{member.name}' of the mixture"))
+
+
+def check_member(name: str, can: Capabilities, config: MixtureConfig) -> None:
+    """Refuse a member that cannot predict the next frame from the mixture's context.
+
+    Raises:
+        UserError: it asks for other frames, other channels, or the frame between two.
+    """
+    fits = can.min_context <= config.context and (can.max_context is None or config.context <= can.max_context)
+    if not (fits and can.forecasts and can.channels in (None, config.channels)):
+        most = "any number of" if can.max_context is None else f"at most {can.max_context}"
+        raise UserError(
+            f"member '{name}' cannot follow {config.context} frames of {config.channels} channel(s): it takes "
+            f"{most} frames, at least {can.min_context}, {can.channels or 'any'} channel(s)"
+            f"{'' if can.forecasts else ', and predicts the frame between two'}"
+        )
 
 
 class BlendNet(nn.Module):
