@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nextframe.data import DataConfig, open_data
 from nextframe.evaluation import evaluate
-from nextframe.evaluation.run_facts import run_facts
+from nextframe.evaluation.run_facts import command_line, run_facts
 
 ROOT = Path(__file__).resolve().parents[1]
 METRICS = ("psnr-moving", "psnr", "ssim")
@@ -48,7 +48,7 @@ def main() -> None:
         rows += found
         verdict[Path(path).name] = round(above_mean(found), 2)
         print(path, verdict[Path(path).name])
-    facts = run_facts("python bench/interpolation.py CLIPS", 0, started)
+    facts = run_facts("python bench/" + command_line(), 0, started)
     result = {"rows": rows, "verdict": {"dB above mean-neighbours, moving pixels": verdict, "goal": 0.5}, "run": facts}
     options.out.write_text(json.dumps(result, indent=1) + "\n")
 
