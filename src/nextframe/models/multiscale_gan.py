@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
+from nextframe.core.errors import UserError
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.multiscale import FORMS, add_scales, gradient_term, pixel_term
 from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
@@ -217,8 +218,11 @@ class MultiscaleGan(Predictor):
     def content_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted pixel and gradient difference terms, and each term to log.
 
-        They are means over the first `unroll` frames asked, or all, where the clip has fewer. Each is predicted from
-        the frames before it, the model's own where they were not given; no gradient flows back through those.
+        They are means over the first `unroll` frames asked. Each is predicted from the frames before it, the model's
+        own where they were not given; no gradient flows back through those.
+
+        Raises:
+            UserError: fewer frames are asked than are unrolled.
         """
         return self._further(self.generator(clip.context * 2 - 1), clip)
 
@@ -261,8 +265,10 @@ class MultiscaleGan(Predictor):
 
     def _further(self, pictures: list[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the content loss of `pictures`, the first frame of `clip`, and of those predicted after them."""
+        steps = self.config.unroll
+        if steps > clip.horizon:
+            raise UserError(f"model.unroll is {steps}, the clips have {clip.horizon} frame(s) to predict: ask for more")
         loss, logs = self._content(pictures, clip)
-        steps = min(self.config.unroll, clip.horizon)
         for _ in range(1, steps):
             own = (pictures[-1].detach().unsqueeze(1) + 1) / 2
             given = torch.cat([clip.context[:, 1:], own.clamp(0, 1)], dim=1)
