@@ -19,6 +19,7 @@ from nextframe.cli.options import (
     Size,
     Stride,
     be_quiet,
+    check_files,
     data_settings,
 )
 
@@ -57,6 +58,7 @@ def data(
     from nextframe.data.report import describe
 
     be_quiet(quiet)
+    check_files(json_file, contact_sheet)
     started = time.monotonic()
     config = _config(data_settings(source, digits, context, horizon, size, stride, root=root), setting or [])
     report = describe(config, check)

@@ -21,6 +21,7 @@ from nextframe.cli.options import (
     Size,
     Stride,
     be_quiet,
+    check_files,
     check_split,
     data_settings,
     load_plugins,
@@ -56,6 +57,7 @@ def evaluate(
 
     be_quiet(quiet)
     load_plugins(plugin)
+    check_files(json_file, html)
     settings = data_settings(data, digits, context, horizon, size, stride, kind, root)
     evaluation = evaluate_model(
         model,

@@ -24,7 +24,9 @@ def models(
     load_plugins(plugin)
     console = Console(soft_wrap=True)
     if markdown is not None:
-        markdown.write_text(as_markdown(), encoding="utf-8")
+        from nextframe.evaluation import write_whole
+
+        write_whole(markdown, as_markdown())
         typer.echo(str(markdown))
     elif name is None:
         _list(console)

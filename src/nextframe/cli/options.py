@@ -43,6 +43,15 @@ def load_plugins(plugins: list[Path] | None) -> None:
         load_plugin(plugin)
 
 
+def check_files(*paths: Path | None) -> None:
+    """Refuse the files that were asked for and could not be written, before any work."""
+    from nextframe.core.whole_file import check_file
+
+    for path in paths:
+        if path is not None:
+            check_file(path)
+
+
 def parse_size(size: str | None) -> tuple[int, int] | None:
     """Return (height, width) of "64x96" or "64"; a UserError for anything else."""
     from nextframe.core.errors import UserError

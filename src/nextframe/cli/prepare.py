@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nextframe.cli.options import JsonFile, Quiet, Root, Seed, be_quiet, parse_size
+from nextframe.cli.options import JsonFile, Quiet, Root, Seed, be_quiet, check_files, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,8 +55,12 @@ def prepare(
     """Cut clips in which something moves, once, into shards that training reads fast; resumes after a kill."""
     import time
 
+    from nextframe.core.whole_file import check_folder
+
     be_quiet(quiet)
     given = _given(run, percepts is not None)
+    check_folder(output)
+    check_files(picture, json_file)
     if percepts is not None:
         data = {"size": parse_size(size), "stride": stride, "options": _own_options(path, given, classes)}
         return _prepare_percepts(path, output, percepts, data, classes, quiet)
@@ -154,7 +158,7 @@ def _show(output: Path, manifest: Mapping[str, Any]) -> None:
 def _write_json(file: Path, output: Path, manifest: Mapping[str, Any], seed: int, started: float) -> None:
     import json
 
-    from nextframe.evaluation.run_facts import run_facts
+    from nextframe.evaluation import run_facts, write_whole
 
     rows = [
         {
@@ -170,4 +174,4 @@ def _write_json(file: Path, output: Path, manifest: Mapping[str, Any], seed: int
         for rule, share in found["share"].items()
     ]
     text = json.dumps({"rows": rows, "run": run_facts(None, seed, started)}, indent=1)
-    file.write_text(text + "\n", encoding="utf-8")
+    write_whole(file, text + "\n")

@@ -20,6 +20,7 @@ from nextframe.cli.options import (
     Size,
     Stride,
     be_quiet,
+    check_files,
     data_settings,
     load_plugins,
 )
@@ -62,12 +63,14 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model or a recipe; the run folder holds all there is to know about it."""
+    from nextframe.evaluation import write_whole
     from nextframe.training import load_recipe, override, parse_parts, parse_settings, read_metrics, read_recipe
     from nextframe.training import train as train_run
     from nextframe.training.report import report_validation
 
     be_quiet(quiet)
     load_plugins(plugin)
+    check_files(json_file)
     folder = output or Path("runs") / Path(what).stem
     base = load_recipe(what)
     if resume and (folder / "recipe.yaml").exists():
@@ -92,7 +95,7 @@ def train(
     recipe = override(base, settings | parse_settings(setting or []))
     train_run(recipe, folder, resume=resume, devices=devices, show=not quiet)
     if json_file is not None:
-        json_file.write_text(json.dumps(read_metrics(folder)[-1]) + "\n", encoding="utf-8")
+        write_whole(json_file, json.dumps(read_metrics(folder)[-1]) + "\n")
     if report:
         report_validation(folder, device=device or recipe.training.device)
         typer.echo(f"{folder}/report.html")

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nextframe.cli.options import Device, JsonFile, Plugin, Quiet, Root, Seed, Set, be_quiet, load_plugins, parse_size
+from nextframe.cli.options import (
+    Device,
+    JsonFile,
+    Plugin,
+    Quiet,
+    Root,
+    Seed,
+    Set,
+    be_quiet,
+    check_files,
+    load_plugins,
+    parse_size,
+)
 
 if TYPE_CHECKING:
     from nextframe.data import DataConfig
@@ -65,6 +77,7 @@ def transfer(
     load_plugins(plugin)
     if output is not None:
         check_plot(output)
+    check_files(output, json_file)
     others = [read_result(path) for path in earlier or []]
     if not models:
         return _finish(joined(others), json_file, output)

@@ -19,6 +19,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         BadInputError: an OSError on the way: the folder or the file cannot be written.
     """
+    if not path.name:
+        raise BadInputError(path, "is a folder", "give the name of a file")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,3 +31,27 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise BadInputError(path, f"cannot be written ({error.strerror or error})", "give another place") from None
+
+
+def check_file(path: Path) -> None:
+    """Refuse before any work a file that could not be written after it; nothing is made yet.
+
+    Raises:
+        BadInputError: it is a folder, or what is there above it is no folder or may not be written to.
+    """
+    if os.path.isdir(path):
+        raise BadInputError(path, "is a folder", "give the name of a file")
+    check_folder(path.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse before any work a folder, there or to be made, that could not be written to.
+
+    Raises:
+        BadInputError: it, or the first that is there above it, is no folder or may not be written to.
+    """
+    above = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not os.path.isdir(above):
+        raise BadInputError(folder, f"cannot be made: {above} is no folder", "give another place")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise BadInputError(folder, f"cannot be written: {above} is not yours to write to", "give another place")

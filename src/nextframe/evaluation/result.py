@@ -12,6 +12,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from nextframe.core.errors import UserError
+from nextframe.core.whole_file import whole_file
 
 MOST_SOURCES = 200  # a generated clip is a source of its own: more than these say nothing to a reader
 ZERO = "zero"  # the all-zero prediction, which stands beside the baselines
@@ -109,11 +110,13 @@ class Evaluation:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path` under a temporary name first, so that no half of it is ever seen."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    """Write `text` to `path`, whole or not at all.
+
+    Raises:
+        BadInputError: the file cannot be written there.
+    """
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _finite(value: Any) -> Any:

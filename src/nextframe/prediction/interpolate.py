@@ -13,6 +13,7 @@ from nextframe.checkpoint import model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
+from nextframe.core.whole_file import check_file
 from nextframe.data.reader import open_source
 from nextframe.data.writer import check_ending, write_video
 from nextframe.models.base import Predictor, check_request, check_task
@@ -46,6 +47,7 @@ def interpolate(
     if factor < 2 or factor & (factor - 1):
         raise UserError(f"factor must be 2, 4, 8 or another power of two, not {factor}")
     check_ending(Path(output))
+    check_file(Path(output))
     net, where = resolve_model(model), resolve_device(device)
     check_task(net, Task.interpolate(), model_name(net))
     source = open_source(video)

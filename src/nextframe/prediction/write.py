@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import as_uint8
-from nextframe.core.whole_file import whole_file
+from nextframe.core.whole_file import check_file, check_folder, whole_file
 from nextframe.data.writer import check_ending, write_video
 from nextframe.prediction.pictures import comparison_animation, comparison_strip
 from nextframe.prediction.predict import Prediction
@@ -49,9 +49,12 @@ def write_prediction(prediction: Prediction, path: str | os.PathLike[str], *, wi
 
 
 def check_output(path: Path) -> None:
-    """Refuse an output that is neither a folder nor a file of a known ending; UserError that says which there are."""
+    """Refuse an output that is no file of a known ending and no folder, or cannot be written; UserError says why."""
     if path.suffix or path.is_file():
         check_ending(path)
+        check_file(path)
+    else:
+        check_folder(path)
 
 
 def _write_pictures(prediction: Prediction, folder: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from nextframe.core.errors import UserError
+from nextframe.core.whole_file import whole_file
 from nextframe.transfer.result import TransferRow
 
 STYLES = {"fine-tuned": "-o", "frozen": "-s", "random": "--^", "probe": ":D", "single-frame": ":x"}
@@ -43,10 +43,8 @@ def write_plot(rows: Sequence[TransferRow], classes: int, path: Path) -> None:
         picture = io.BytesIO()
         figure.savefig(picture, format=path.suffix[1:].lower(), dpi=140, metadata=_no_date(path))
         pyplot.close(figure)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(picture.getvalue())
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(picture.getvalue())
 
 
 def _line(axes: object, rows: Sequence[TransferRow], number: int, style: str, label: str) -> None:
