@@ -8,10 +8,11 @@ from PIL import Image
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.clip_sheet import painted, write_clip_sheet
-from nextframe.data.flow_clips import decode_flow, encode_flow
+from nextframe.data.flow_clips import decode_flow, encode_flow, frames_for_flow
 from nextframe.data.prepare import prepare
 from nextframe.data.prepare_config import PrepareConfig
 from nextframe.prediction.pictures import to_rgb
+from nextframe.transfer import TransferConfig, transfer
 from texture import texture
 
 
@@ -106,6 +107,36 @@ def test_moving_digits_as_flow_are_endless_still():
     clips = open_data(DataConfig(context=3, horizon=1, kind="flow"))
     assert clips.count("train") is None
     assert clips.read("train", np.arange(2)).frames.shape == (2, 4, 2, 64, 64)
+
+
+def test_flows_have_the_classes_and_labels_of_their_frames():
+    config = DataConfig(name="motion-digits", context=3, horizon=1, kind="flow")
+    frames, clips = open_data(frames_for_flow(config)), open_data(config)
+    assert clips.classes == frames.classes
+    assert len(clips.classes) == 8
+    labels = [clips.label("val", index) for index in range(40)]
+    assert labels == [frames.label("val", index) for index in range(40)]
+    assert len(set(labels)) == 8
+    assert clips.read("val", np.arange(40)).label.tolist() == labels
+    assert open_data(DataConfig(context=3, horizon=1, kind="flow")).label("val", 0) is None
+
+
+def test_transfer_on_labelled_data_as_flow(tmp_path):
+    """Squares that move to the right in one class and up in the other: a frame of flow tells which."""
+    for action, step in {"right": (0, 2), "up": (-2, 0)}.items():
+        for number in range(10):
+            film = np.zeros((10, 32, 32), np.uint8)
+            for t, frame in enumerate(film):
+                y, x = 14 + step[0] * (t - 4) + number % 3, 10 + step[1] * (t - 4) + number % 3
+                frame[y : y + 8, x : x + 8] = np.arange(64).reshape(8, 8) * 3 + 60
+            for split in ("train",) if number < 6 else ("val", "test"):
+                (tmp_path / split / action).mkdir(parents=True, exist_ok=True)
+                np.save(tmp_path / split / action / f"{number}.npy", film)
+    config = TransferConfig(per_class=(None,), draws=1, methods=("single-frame",), window=4)
+    data = DataConfig(name="labelled", kind="flow", options={"root": str(tmp_path), "across_cuts": True})
+    found = transfer(["convlstm"], data, config, show=False)
+    assert found.settings["classes"] == ["right", "up"]
+    assert [row.mean for row in found.rows] == [1.0]
 
 
 def test_pictures_paint_rest_white_and_right_red():

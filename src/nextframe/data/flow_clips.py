@@ -25,7 +25,7 @@ class FlowClips(ClipSet):
 
     def __init__(self, clips: ClipSet, config: DataConfig) -> None:
         self.clips, self.max_flow = clips, config.max_flow
-        self.name, self.fps = clips.name, clips.fps
+        self.name, self.fps, self.classes = clips.name, clips.fps, clips.classes
         self.task = config.task
         self.frame_shape = (2, *clips.frame_shape[1:])
 
@@ -36,6 +36,10 @@ class FlowClips(ClipSet):
     def source(self, split: Split, index: int) -> str:
         """Return the name of the source that clip `index` comes from."""
         return self.clips.source(split, index)
+
+    def label(self, split: Split, index: int) -> int | None:
+        """Return the class of clip `index` of the frames."""
+        return self.clips.label(split, index)
 
     def order(self, split: Split, seed: int, epoch: int) -> Indices:
         """Return the order in which the clips of frames are visited."""
