@@ -292,3 +292,29 @@ def test_processes_share_the_rows(names: dict[str, str], share: Share) -> None:
     assert sorted(index for part in taken for index in part) == list(range(10))
     assert not torch.distributed.is_initialized()
     assert "RANK" not in os.environ
+
+
+def test_a_process_says_which_rows_are_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """In a batch script without srun one process would do a quarter of the rows and nobody the others."""
+    with caplog.at_level("INFO"):
+        take_share({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "CUDA_VISIBLE_DEVICES": ""})
+        take_share({"RANK": "0", "WORLD_SIZE": "1"})
+    assert [record.getMessage() for record in caplog.records] == [
+        "process 1 of 4 takes rows 1, 5, 9, ...; the others are for the other processes "
+        "(SLURM_PROCID and SLURM_NTASKS say so; start them with srun, or unset both)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ({"RANK": "x", "WORLD_SIZE": "2"}, "RANK is 'x' in the environment: a whole number is needed; unset it"),
+        ({"RANK": "0", "WORLD_SIZE": ""}, "WORLD_SIZE is '' in the environment"),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_LOCALID": "a"}, "SLURM_LOCALID is 'a' in the environment"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK is 2 and WORLD_SIZE 2 in the environment: processes count from 0"),
+        ({"RANK": "-1", "WORLD_SIZE": "2"}, "RANK is -1 and WORLD_SIZE 2"),
+    ],
+)
+def test_numbers_of_processes_that_are_none_are_one_line(names: dict[str, str], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        take_share({**names, "CUDA_VISIBLE_DEVICES": ""})

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
+from nextframe.core.errors import UserError
+
+LOG = logging.getLogger(__name__)
+STARTERS = {"RANK": "torchrun", "SLURM_PROCID": "srun"}  # what gives a process its number
 RANKS = (("RANK", "WORLD_SIZE", "LOCAL_RANK"), ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"))
 # With these in the environment, training would take the other processes for parts of its own run.
 GROUP = (
@@ -30,17 +35,43 @@ def take_share(environment: MutableMapping[str, str] = os.environ) -> Share:
     """Return this process's share, and make it a process of its own: on one GPU, in no group.
 
     Call it before CUDA is used. A process that nobody numbered takes all rows.
+
+    Raises:
+        UserError: a number of a process that is none.
     """
     share = Share()
     for rank, world, local in RANKS:
         if rank in environment and world in environment:
-            share = Share(int(environment[rank]), max(1, int(environment[world])))
+            share = Share(_number(environment, rank), max(1, _number(environment, world)))
+            _check(share, rank, world)
             if share.world > 1:
-                _take_gpu(environment, int(environment.get(local, "0")))
+                _take_gpu(environment, _number(environment, local))
             break
     for name in GROUP:
         environment.pop(name, None)
     return share
+
+
+def _number(environment: MutableMapping[str, str], name: str) -> int:
+    text = environment.get(name, "0")
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"{name} is '{text}' in the environment: a whole number is needed; unset it") from None
+
+
+def _check(share: Share, rank: str, world: str) -> None:
+    """Refuse a share of no rows, and say what a part of them is: one process alone would leave the others undone."""
+    if not 0 <= share.rank < share.world:
+        what = f"{rank} is {share.rank} and {world} {share.world} in the environment"
+        raise UserError(f"{what}: processes count from 0; unset both")
+    if share.world > 1:
+        first = ", ".join(str(share.rank + 1 + share.world * turn) for turn in range(3))
+        LOG.info(
+            "process %d of %d takes rows %s, ...; the others are for the other processes "
+            "(%s and %s say so; start them with %s, or unset both)",
+            share.rank + 1, share.world, first, rank, world, STARTERS[rank],
+        )  # fmt: skip
 
 
 def _take_gpu(environment: MutableMapping[str, str], local: int) -> None:
