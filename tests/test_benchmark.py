@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from nextframe.benchmark import TASKS, BenchmarkTask, Share, benchmark, default_names, read_row, take_share, verify
-from nextframe.benchmark.entries import budget_of, make_entry
+from nextframe.benchmark.entries import budget_of, check_names, make_entry
 from nextframe.benchmark.run import multiply_accumulates
 from nextframe.checkpoint import create_model
+from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.training import TrainingConfig
+from nextframe.training import ModelSection, Recipe, TrainingConfig
 
 STEPS = {"steps": 3}
 TINY = BenchmarkTask(
@@ -318,3 +320,43 @@ def test_a_process_says_which_rows_are_its_own(caplog: pytest.LogCaptureFixture)
 def test_numbers_of_processes_that_are_none_are_one_line(names: dict[str, str], says: str) -> None:
     with pytest.raises(UserError, match=says):
         take_share({**names, "CUDA_VISIBLE_DEVICES": ""})
+
+
+@pytest.fixture
+def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two run folders with a recipe.yaml each, and a recipe by another name; the working folder holds them."""
+    text = Recipe(model=ModelSection(name="conv2d"), training=TrainingConfig(steps=3)).to_yaml()
+    for name in ("runs/a/recipe.yaml", "runs/b/recipe.yaml", "other/a/recipe.yaml", "mine.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_an_entry_is_called_so_that_its_row_lies_in_the_output(recipes: Path) -> None:
+    def name(spec: object) -> str:
+        return make_entry(TINY, TINY.data_at("films"), str(spec), STEPS, "cpu").name
+
+    assert name("runs/a/recipe.yaml") == "a"
+    assert name(recipes / "runs" / "b" / "recipe.yaml") == "b"
+    assert name(recipes / "runs" / "b") == "b"
+    assert name("runs/../runs/a/") == "a"
+    assert name("mine.yaml") == "mine"
+    assert [name(spec) for spec in ("conv2d", "catz-conv2d")] == ["conv2d", "catz-conv2d"]
+
+
+def test_two_entries_of_one_name_are_refused_before_any_work(recipes: Path, films: Path) -> None:
+    check_names(["runs/a/recipe.yaml", "runs/b", "conv2d", "conv2d"])
+    with pytest.raises(UserError, match=r"'runs/a' and 'other/a/recipe\.yaml' are both called 'a'; rename one"):
+        check_names(["runs/a", "conv2d", "other/a/recipe.yaml"])
+    words = ["benchmark", "tiny", "--data", str(films), "--models", "runs/a,other/a", "--steps", "3", "-o", "out", "-q"]
+    done = CliRunner().invoke(app, words)
+    assert "'runs/a' and 'other/a' are both called 'a'" in str(done.exception)
+    assert not (recipes / "out").exists()
+
+
+def test_a_run_folder_trains_into_the_output_and_nothing_else_is_touched(recipes: Path, films: Path) -> None:
+    before = sorted((recipes / "runs").rglob("*"))
+    run = str(recipes / "runs" / "a")
+    assert benchmark(TINY, Path("out"), data=str(films), models=[run], budget=STEPS, show=False) == [Path("out/a.json")]
+    assert sorted((recipes / "runs").rglob("*")) == before

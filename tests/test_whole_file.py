@@ -89,6 +89,7 @@ def test_texts_and_plots_that_cannot_be_written_are_one_line(tmp_path: Path) -> 
         ("prepare", "films", "-o", "file/clips"),
         ("prepare", "films", "-o", "file/clips", "--percepts", "filters"),
         ("data", "films", "--json", "file/a.json"),
+        ("benchmark", "gif-next", "--data", "films", "--steps", "1", "--models", "copy-last", "-o", "file/rows"),
         ("predict", "films/a.npy", "-m", "copy-last", "-o", "file/a.gif"),
         ("predict", "films/a.npy", "-m", "copy-last", "-o", "file/pictures"),
         ("interpolate", "films/a.npy", "-o", "file/a.gif"),

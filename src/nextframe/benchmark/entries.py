@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,32 @@ def make_entry(task: BenchmarkTask, data: DataConfig, name: str, budget: Budget,
         "training.device": device,
         "training.checkpoint_every": min(training.checkpoint_every, task.training.checkpoint_every),
     }
-    return Entry(Path(name).stem if Path(name).suffix in (".yaml", ".yml") else name, override(recipe, settings))
+    return Entry(entry_name(name), override(recipe, settings))
+
+
+def entry_name(name: str) -> str:
+    """Return what the row of `name` is called: a model or recipe as it is, a recipe file by its stem, a folder by its
+    own name, and so a `recipe.yaml` by the folder that it lies in.
+    """
+    if name in MODELS or name in RECIPES:
+        return name
+    path = Path(os.path.abspath(name))  # "." and ".." have no name of their own
+    if path.is_dir():
+        return path.name
+    return path.parent.name if path.stem == "recipe" and path.parent.name else path.stem
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse two entries of one name, whose rows would be one file.
+
+    Raises:
+        UserError: which two they are.
+    """
+    taken: dict[str, str] = {}
+    for name in names:
+        other = taken.setdefault(entry_name(name), name)
+        if other != name:
+            raise UserError(f"'{other}' and '{name}' are both called '{entry_name(name)}'; rename one of them")
 
 
 def default_names(task: BenchmarkTask, clips: ClipSet) -> list[str]:

@@ -31,6 +31,8 @@ def benchmark(
     """
     from nextframe.benchmark import TASKS, budget_of, take_share
     from nextframe.benchmark import benchmark as make_rows
+    from nextframe.benchmark.entries import check_names
+    from nextframe.core.whole_file import check_folder
 
     be_quiet(quiet)
     if task is None:
@@ -39,11 +41,15 @@ def benchmark(
     share = take_share()
     load_plugins(plugin)
     chosen = TASKS.get(task)
+    output = output or Path("benchmarks") / task
+    names = [name.strip() for name in models.split(",") if name.strip()] if models else None
+    check_names(names or [])
+    check_folder(output)
     rows = make_rows(
         chosen,
-        output or Path("benchmarks") / task,
+        output,
         data=data,
-        models=[name.strip() for name in models.split(",") if name.strip()] if models else None,
+        models=names,
         budget=budget_of(chosen, minutes, steps),
         device=device,
         share=share,
