@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from nextframe.checkpoint import create_model, load_model, save_model
+from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.models import MODELS
 from nextframe.models.plugins import add_entry_points, load_plugin
@@ -121,3 +124,31 @@ def test_the_verbs_take_a_plugin(tmp_path: Path) -> None:
     nextframe("evaluate", "run", *own, "--clips", "2", "--json", "rows.json")
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert "my-blend" in {row["model"] for row in rows}
+
+
+MIDDLE = """
+from nextframe.models.base import Predictor
+from nextframe.models.mean_neighbours import between_two
+from nextframe.models.plugins import register
+
+
+@register("my-brightest")
+class Brightest(Predictor):
+    idea = "The brighter of two pixels."
+
+    @property
+    def capabilities(self):
+        return between_two()
+
+    def forecast(self, context, horizon, generator):
+        return context.amax(1, keepdim=True)
+"""
+
+
+def test_interpolate_takes_a_model_of_a_plugin(tmp_path: Path) -> None:
+    np.save(tmp_path / "film.npy", np.array([10, 200], np.uint8)[:, None, None] * np.ones((2, 8, 8), np.uint8))
+    plugin, out = written(tmp_path, MIDDLE), tmp_path / "out.npy"
+    words = ["interpolate", str(tmp_path / "film.npy"), "-o", str(out), "-m", "my-brightest", "--plugin", str(plugin)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.exception
+    assert np.load(out)[:, 0, 0].tolist() == [10, 200, 200]

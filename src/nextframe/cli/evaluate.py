@@ -32,7 +32,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="A run folder, or a baseline's name.")],
     data: Annotated[str | None, typer.Option(help="A data set or a path; a run's own by default.")] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    clips: Annotated[int | None, typer.Option(min=1, help="Only the first clips of the split.")] = None,
+    clips: Annotated[int | None, typer.Option(min=1, help="Only so many, evenly spaced over the split.")] = None,
     context: Context = None,
     horizon: Horizon = None,
     size: Size = None,

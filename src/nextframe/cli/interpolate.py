@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Quiet, be_quiet
+from nextframe.cli.options import Device, Plugin, Quiet, be_quiet, load_plugins
 
 
 def interpolate(
@@ -17,6 +17,7 @@ def interpolate(
     ),
     factor: Annotated[int, typer.Option(min=2, help="How many times the frame rate: 2, 4, 8...")] = 2,
     model: Annotated[str, typer.Option("--model", "-m", help="A baseline's name or a run folder.")] = "flow-middle",
+    plugin: Plugin = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -24,4 +25,5 @@ def interpolate(
     from nextframe.prediction import interpolate as interpolate_video
 
     be_quiet(quiet)
+    load_plugins(plugin)
     typer.echo(str(interpolate_video(source, output, model, factor, device=device)))
