@@ -11,7 +11,7 @@ import torch
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.data.balance import ChangingSources, SourceTurns
+from nextframe.data.balance import ChangingSources, Redrawn, SourceTurns
 from nextframe.data.clipset import ClipSet, Indices, Split
 from nextframe.training.loader import Steps
 
@@ -88,6 +88,17 @@ def test_a_step_of_what_changes_is_the_same_whatever_came_before():
     before = [first.indices(step, 5) for step in range(8)]
     assert list(second.indices(7, 5)) == list(before[7])
     assert list(ChangingSources(Changing(), "train", 3).indices(7, 5)) != list(before[7])
+
+
+def test_redrawn_batches_have_no_twins_and_an_epoch_misses_clips():
+    """Of 33 clips in 11 batches of 3, each is missed with chance (30/33)^11: 11.6 of them are, give or take 2.4."""
+    redrawn = Redrawn(Uneven(), "train", 0)
+    epochs = [[redrawn.indices(11 * epoch + step, 3) for step in range(11)] for epoch in range(50)]
+    assert all(len(set(batch)) == 3 for epoch in epochs for batch in epoch)
+    missed = [33 - len(set(np.concatenate(epoch))) for epoch in epochs]
+    assert abs(np.mean(missed) - 33 * (30 / 33) ** 11) < 1
+    assert list(Redrawn(Uneven(), "train", 0).indices(7, 3)) == list(redrawn.indices(7, 3))
+    assert Counter(Redrawn(Uneven(), "train", 0).indices(0, 66).tolist()) == dict.fromkeys(range(33), 2)
 
 
 def test_clips_without_end_or_without_clips_are_refused():

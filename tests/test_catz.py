@@ -59,7 +59,8 @@ def test_recipes_build_the_original_network_and_training(recipe):
     assert (training.batch, training.optimizer, training.lr, training.schedule) == (32, "adam", 1e-3, "constant")
     assert (loaded.data.context, loaded.data.horizon, loaded.data.size) == (5, 1, (96, 96))
     fixed = load_recipe(f"{recipe}-fixed")
-    assert fixed.training == training
+    assert training.balance == "redrawn"
+    assert fixed.training == training.model_copy(update={"balance": "clips"})
     assert fixed.model.name == loaded.model.name
     assert create_model(fixed.model.name, **fixed.model.fields).config.loss == "perceptual"
 

@@ -1,4 +1,4 @@
-"""Training batches by source, not by clip: every source the same, or those more often that change more."""
+"""Other orders of training clips than epochs: by source, by how much a source changes, or drawn anew each time."""
 
 from __future__ import annotations
 
@@ -58,6 +58,27 @@ class ChangingSources:
         random = numpy_generator(self.seed, "changing", step)
         chosen = random.choice(len(self.sources), size, p=self.shares)
         return np.array([random.choice(self.sources[source]) for source in chosen])
+
+
+class Redrawn:
+    """Every batch is drawn anew from all clips, without twins in it: the catz code's sampling with replacement.
+
+    Its generator shuffled the list of clips before each batch and took the first ones, so that in an "epoch" some clips
+    come twice and others not at all.
+    """
+
+    def __init__(self, clips: ClipSet, split: Split, seed: int) -> None:
+        """Count the clips of `split`; UserError as `clips_by_source`."""
+        self.seed, self.count = seed, sum(len(found) for found in clips_by_source(clips, split))
+
+    def indices(self, step: int, size: int) -> Indices:
+        """Return the `size` clip indices of training step `step`: a pure function of (seed, step).
+
+        Where a batch is larger than the split, all clips come as often as they fit in, and some once more.
+        """
+        random = numpy_generator(self.seed, "redrawn", step)
+        shuffled = [random.permutation(self.count) for _ in range(-(-size // self.count))]
+        return np.concatenate(shuffled)[:size].astype(np.int64)
 
 
 def clips_by_source(clips: ClipSet, split: Split) -> list[Indices]:

@@ -10,10 +10,10 @@ from torch.utils.data import DataLoader, Dataset
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.data import ClipSet
-from nextframe.data.balance import ChangingSources, SourceTurns
+from nextframe.data.balance import ChangingSources, Redrawn, SourceTurns
 from nextframe.data.clipset import Indices, Split, batch_indices
 
-Balance = Literal["clips", "sources", "changes"]
+Balance = Literal["clips", "sources", "changes", "redrawn"]
 
 
 class Steps(Dataset[Clip]):
@@ -33,15 +33,15 @@ class Steps(Dataset[Clip]):
             raise UserError(f"batch {size} cannot be shared evenly by {world} processes")
         self.clips, self.split, self.seed, self.size = clips, split, seed, size
         self.rank, self.world = rank, world
-        kind = {"clips": None, "sources": SourceTurns, "changes": ChangingSources}[balance]
-        self.by_source = kind(clips, split, seed) if kind else None
+        kind = {"clips": None, "sources": SourceTurns, "changes": ChangingSources, "redrawn": Redrawn}[balance]
+        self.order = kind(clips, split, seed) if kind else None
 
     def __getitem__(self, step: int) -> Clip:
         return self.clips.read(self.split, self._indices(step)[self.rank :: self.world])
 
     def _indices(self, step: int) -> Indices:
-        if self.by_source is not None:
-            return self.by_source.indices(step, self.size)
+        if self.order is not None:
+            return self.order.indices(step, self.size)
         return batch_indices(self.clips, self.split, self.seed, step, self.size)
 
 

@@ -32,7 +32,7 @@ class TrainingConfig(Config):
     steps: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0)
     batch: int = Field(16, ge=1)
-    balance: Literal["clips", "sources", "changes"] = "clips"  # by clip, by source, by what changes
+    balance: Literal["clips", "sources", "changes", "redrawn"] = "clips"  # data/balance.py
     seed: int = 0
     optimizer: Literal["adamw", "adam", "sgd", "muon", "clipped-sgd"] | None = None
     lr: float | None = Field(None, gt=0)

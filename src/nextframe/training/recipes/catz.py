@@ -18,7 +18,9 @@ NOTEBOOK_EPOCH, BENCHMARK_EPOCH = 52, 200
 
 
 def _recipe(model: str, steps: int, epoch: int = NOTEBOOK_EPOCH, **fields: Any) -> Recipe:
+    original = fields.get("loss") == "mse"  # the loss of all originals and of no other
     training = TrainingConfig(
+        balance="redrawn" if original else "clips",
         steps=steps,
         batch=32,
         optimizer="adam",
