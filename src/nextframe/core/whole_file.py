@@ -41,7 +41,7 @@ def check_file(path: Path) -> None:
     """
     if os.path.isdir(path):
         raise BadInputError(path, "is a folder", "give the name of a file")
-    check_folder(path.parent)
+    _check_above(path, path.parent)
 
 
 def check_folder(folder: Path) -> None:
@@ -50,8 +50,12 @@ def check_folder(folder: Path) -> None:
     Raises:
         BadInputError: it, or the first that is there above it, is no folder or may not be written to.
     """
-    above = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    _check_above(folder, folder)
+
+
+def _check_above(path: Path, folder: Path) -> None:
+    above = next(place for place in (folder, *folder.parents, Path()) if os.path.lexists(place))
     if not os.path.isdir(above):
-        raise BadInputError(folder, f"cannot be made: {above} is no folder", "give another place")
+        raise BadInputError(path, f"cannot be written: {above} is no folder", "give another place")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise BadInputError(folder, f"cannot be written: {above} is not yours to write to", "give another place")
+        raise BadInputError(path, f"cannot be written: {above} is not yours to write to", "give another place")
