@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +42,26 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         pass
 
 
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
+    """--json /dev/stdout, run as root, must not put a file in the place of the system's link."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.txt").symlink_to(tmp_path / "there" / "a.txt")
+    write_whole(tmp_path / "link.txt", "whole")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert [path.read_text() for path in (tmp_path / "there").iterdir()] == ["whole"]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    check_file(pipe)
+    write_whole(pipe, "text")
+    assert os.read(reader, 100) == b"text"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    for path in (tmp_path, Path()):
-        with pytest.raises(BadInputError, match=r"is a folder|cannot be written"), whole_file(path) as temporary:
+    for path in (tmp_path, Path(), Path("/..")):
+        with pytest.raises(BadInputError, match="is a folder"), whole_file(path) as temporary:
             temporary.write_text("text")
     with pytest.raises(BadInputError, match="is a folder; give the name of a file"):
         check_file(tmp_path)
@@ -60,7 +78,7 @@ def test_a_place_is_checked_without_making_anything(tmp_path: Path, monkeypatch:
     check_file(Path("file"))  # replaced
     with pytest.raises(BadInputError, match=r"^file/new/a\.txt: cannot be written: file is no folder; give another"):
         check_file(Path("file/new/a.txt"))
-    with pytest.raises(BadInputError, match="^file: cannot be written: file is no folder"):
+    with pytest.raises(BadInputError, match=r"^file: cannot be written: file is no folder"):
         check_folder(Path("file"))
     check_file(Path("n" * 300))  # not known before it is tried
 

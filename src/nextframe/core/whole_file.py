@@ -14,19 +14,24 @@ from nextframe.core.errors import BadInputError
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file beside `path`, of the same ending; it takes `path`'s place after the block.
 
-    Missing folders are made. Whatever is raised in the block, the temporary file goes and `path` stays as it was.
+    Missing folders are made. Whatever is raised in the block, the temporary file goes and `path` stays as it was. What
+    a link points to is replaced, not the link; a pipe or terminal (/dev/stdout) is written to as it is.
 
     Raises:
         BadInputError: an OSError on the way: the folder or the file cannot be written.
     """
-    if not path.name:
+    if not path.name or os.path.isdir(path):
         raise BadInputError(path, "is a folder", "give the name of a file")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    place = Path(os.path.realpath(path))
+    temporary = place.with_name(f".{place.stem}.{os.getpid()}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if _is_stream(path):
+            yield path
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            os.replace(temporary, path)
+            os.replace(temporary, place)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -41,7 +46,8 @@ def check_file(path: Path) -> None:
     """
     if os.path.isdir(path):
         raise BadInputError(path, "is a folder", "give the name of a file")
-    _check_above(path, path.parent)
+    if not _is_stream(path):
+        _check_above(path, path.parent)
 
 
 def check_folder(folder: Path) -> None:
@@ -59,3 +65,7 @@ def _check_above(path: Path, folder: Path) -> None:
         raise BadInputError(path, f"cannot be written: {above} is no folder", "give another place")
     if not os.access(above, os.W_OK | os.X_OK):
         raise BadInputError(path, f"cannot be written: {above} is not yours to write to", "give another place")
+
+
+def _is_stream(path: Path) -> bool:
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
