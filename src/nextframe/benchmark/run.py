@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from nextframe.benchmark.entries import Budget, Entry, build, default_names, make_entry, misfit
+from nextframe.benchmark.entries import Budget, Entry, build, check_names, default_names, make_entry, misfit
 from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, read_row
 from nextframe.benchmark.share import Share
 from nextframe.benchmark.strip import picture_strip
@@ -77,6 +77,7 @@ def benchmark(
     config = task.data_at(data)
     clips = open_data(config)
     names = list(dict.fromkeys(models)) if models else default_names(task, clips)
+    check_names(names)
     entries = [make_entry(task, config, name, budget, device) for name in names]
     for entry in entries:
         if why := misfit(entry.recipe.model, clips):
