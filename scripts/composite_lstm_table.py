@@ -2,8 +2,8 @@
 
 Future predictor and composite, conditional or not, with one and two layers, on Moving MNIST. Every variant is trained
 on clips of 3 + 3 frames first (--short-steps), which are learned much sooner, then on 10 + 10 (--steps). Every run is a
-run folder
-under --runs; a killed table goes on where it stopped. Decoders are fed their own frames when they are measured.
+run folder under --runs; a killed table goes on where it stopped. Decoders are fed their own frames when they are
+measured.
 """
 
 from __future__ import annotations
