@@ -21,7 +21,7 @@ from nextframe.data import DataConfig, open_data
 from nextframe.models import MODELS
 from nextframe.models.base import Capabilities, ModelConfig, Objective, Predictor, Stage, TrainedTask
 from nextframe.transfer import ClassifierConfig, TransferConfig, transfer
-from nextframe.transfer.classifier import Fitting, fit, predict, step_loss
+from nextframe.transfer.classifier import Fitting, Head, fit, predict, step_loss
 from nextframe.transfer.encoder import Encoder, like, open_encoder
 from nextframe.transfer.experiment import open_windows
 from nextframe.transfer.probes import probe
@@ -415,3 +415,14 @@ def test_rows_of_other_videos_are_refused(run, tmp_path):
         joined([one, reseeded])
     with pytest.raises(UserError, match="give run folders or models"):
         joined([])
+
+
+def test_the_originals_classifier_has_its_50_6_million_parameters():
+    """2048 units with peepholes on 4096-d percepts and a softmax over the 101 classes of UCF-101 (systems.md 5.5)."""
+    with torch.device("meta"):
+        fields = {"channels": 4096, "frame_height": 1, "frame_width": 1, "hidden": (2048,), "loss": "squared"}
+        encoder = MODELS.get("composite-lstm")(MODELS.get("composite-lstm").Config.parse(fields)).encoder
+    head = Head(torch.rand(2, 3, 2048), 101, dropout=0.0)
+    lstm, softmax = (sum(p.numel() for p in part.parameters()) for part in (encoder, head))
+    assert (lstm, softmax) == (4 * 2048 * (4096 + 2048) + (4 + 3) * 2048, 2048 * 101 + 101)
+    assert round((lstm + softmax) / 1e6, 1) == 50.6
