@@ -399,6 +399,23 @@ def test_reading_in_the_order_of_training_gives_the_same_clips_as_reading_alone(
             assert torch.equal(batch.frames[row], one.frames[0])
 
 
+def test_clips_of_a_small_set_read_in_any_order_cost_one_decoding(folder, monkeypatch):
+    """It is held as it is decoded, a block at a time; with a cache of one's own only what is asked for is read."""
+    decoded = []
+    keep = FrameStore._keep
+    monkeypatch.setattr(FrameStore, "_keep", lambda store, m, fresh: decoded.extend(fresh) or keep(store, m, fresh))
+    clips = open_data(config(folder))
+    count = clips.count("train")
+    wanted = len(np.unique(clips.frame_ids("train", np.arange(count))))
+    for index in np.random.default_rng(0).permutation(count):
+        clips.read("train", np.array([index]))
+    assert wanted <= len(decoded) < 1.3 * wanted
+    decoded.clear()
+    bounded = open_data(config(folder, options={"cache_mb": 1}))
+    bounded.read("train", np.array([0]))
+    assert len(decoded) == bounded.task.length
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_workers_change_nothing(folder):
     clips = open_data(config(folder))

@@ -29,6 +29,7 @@ from nextframe.data.table import ClipTable, Stretch, without_cuts
 
 LOG = logging.getLogger(__name__)
 MIXED = 32  # blocks whose clips are mixed in the order of training
+HELD_WHOLE = 512 * 2**20  # bytes: a data set of so much at its final size is held, unless cache_mb says otherwise
 ORDERS = 4  # that are kept, so that a step need not sort all clips
 SAY_EVERY = 10.0  # seconds between lines while sources are looked at
 
@@ -231,13 +232,14 @@ class SourceClips(ClipSet):
     def _prepare_reading(self) -> None:
         options, members = self.options, self.contents.members
         place_later = self.config.fit == "random-crop"
-        fit = _as_it_is if place_later else partial(_fitted, size=self.frame_shape[1:], fit=self.config.fit)
+        fit = _as_it_is if place_later else partial(fit_image, size=self.frame_shape[1:], fit=self.config.fit)
         room = options.cache_mb * 2**20
-        self._store = FrameStore(members, self.frame_shape[0], self.config.color, fit, room)
-        pixels = (
-            max(m.index.height * m.index.width for m in members) if place_later else int(np.prod(self.frame_shape[1:]))
-        )
-        together = room // 2 // (pixels * self.frame_shape[0])  # frames that a group of blocks may hold
+        whole = 0 if place_later else sum(m.index.frames for m in members) * int(np.prod(self.frame_shape))
+        self._whole = 0 < whole <= HELD_WHOLE and "cache_mb" not in options.model_fields_set
+        held = max(room, whole) if self._whole else room
+        self._store = FrameStore(members, self.frame_shape[0], self.config.color, fit, held)
+        sizes = [m.index.height * m.index.width for m in members] if place_later else [np.prod(self.frame_shape[1:])]
+        together = room // 2 // (int(max(sizes)) * self.frame_shape[0])  # frames that a group of blocks may hold
         block = max(1, min(256, together // MIXED) - self.span)
         for table in self.tables.values():
             table.make_blocks(block)
@@ -292,7 +294,8 @@ class SourceClips(ClipSet):
         """Write the clips of one source into their rows of the batch."""
         chosen = indices[rows]
         numbers = self._numbers(split, chosen)
-        ordered = any(key[0] == split for key in self._orders)  # then the rest of a block is wanted soon
+        # the rest of a block is wanted soon, or can be kept until it is
+        ordered = self._whole or any(key[0] == split for key in self._orders)
         more = partial(self._blocks, split, chosen) if ordered else tuple
         frames = self._store.frames(member, np.unique(numbers).tolist(), more)
         out = clips.numpy()
@@ -325,10 +328,6 @@ class SourceClips(ClipSet):
 
 def _as_it_is(image: Image) -> Image:
     return image
-
-
-def _fitted(image: Image, size: tuple[int, int], fit: str) -> Image:
-    return fit_image(image, size, fit)  # type: ignore[arg-type]
 
 
 def _channels(config: DataConfig, members: Sequence[Member]) -> int:
