@@ -74,10 +74,10 @@ def benchmark(
     Raises:
         UserError: an unknown name, a model that does not fit, or a row or run of other settings in `output`.
     """
+    check_names(models or [])
     config = task.data_at(data)
     clips = open_data(config)
     names = list(dict.fromkeys(models)) if models else default_names(task, clips)
-    check_names(names)
     entries = [make_entry(task, config, name, budget, device) for name in names]
     for entry in entries:
         if why := misfit(entry.recipe.model, clips):

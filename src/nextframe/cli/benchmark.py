@@ -31,7 +31,6 @@ def benchmark(
     """
     from nextframe.benchmark import TASKS, budget_of, take_share
     from nextframe.benchmark import benchmark as make_rows
-    from nextframe.benchmark.entries import check_names
     from nextframe.core.whole_file import check_folder
 
     be_quiet(quiet)
@@ -43,7 +42,6 @@ def benchmark(
     chosen = TASKS.get(task)
     output = output or Path("benchmarks") / task
     names = [name.strip() for name in models.split(",") if name.strip()] if models else None
-    check_names(names or [])
     check_folder(output)
     rows = make_rows(
         chosen,

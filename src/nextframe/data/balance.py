@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal, Protocol
+
 import numpy as np
 
 from nextframe.core.clip import as_float
@@ -12,6 +15,16 @@ from nextframe.data.clipset import ClipSet, Indices, Split
 LOOKED_AT = 10  # clips of a source, to see how much it changes
 STILL = 0.1  # levels of 0-255 that are added to every change, so that a source that never moves is seen too
 POWER = 0.75  # of a change; 0 would draw all alike, at 1 a few noisy sources take most of a batch
+
+
+Balance = Literal["clips", "sources", "changes", "redrawn"]  # clips: epochs, in a random order
+
+
+class Order(Protocol):
+    """Which clips a training step shows."""
+
+    def indices(self, step: int, size: int) -> Indices:
+        """Return the `size` clip indices of training step `step`: a pure function of (seed, step)."""
 
 
 class SourceTurns:
@@ -68,8 +81,8 @@ class Redrawn:
     """
 
     def __init__(self, clips: ClipSet, split: Split, seed: int) -> None:
-        """Count the clips of `split`; UserError as `clips_by_source`."""
-        self.seed, self.count = seed, sum(len(found) for found in clips_by_source(clips, split))
+        """Count the clips of `split`; UserError as `clip_count`."""
+        self.seed, self.count = seed, clip_count(clips, split)
 
     def indices(self, step: int, size: int) -> Indices:
         """Return the `size` clip indices of training step `step`: a pure function of (seed, step).
@@ -81,8 +94,30 @@ class Redrawn:
         return np.concatenate(shuffled)[:size].astype(np.int64)
 
 
+def order_of(balance: Balance, clips: ClipSet, split: Split, seed: int) -> Order | None:
+    """Return the order of clips that `balance` names, None for epochs; UserError as `clip_count`."""
+    kinds: dict[str, Callable[[ClipSet, Split, int], Order]] = {
+        "sources": SourceTurns,
+        "changes": ChangingSources,
+        "redrawn": Redrawn,
+    }
+    return None if balance == "clips" else kinds[balance](clips, split, seed)
+
+
 def clips_by_source(clips: ClipSet, split: Split) -> list[Indices]:
     """Return the indices of every source's clips, sources in the order of their names.
+
+    Raises:
+        UserError: the split is endless, or has no clips.
+    """
+    by_source = dict[str, list[int]]()
+    for index in range(clip_count(clips, split)):
+        by_source.setdefault(clips.source(split, index), []).append(index)
+    return [np.array(found, dtype=np.int64) for _, found in sorted(by_source.items())]
+
+
+def clip_count(clips: ClipSet, split: Split) -> int:
+    """Return how many clips `split` has.
 
     Raises:
         UserError: the split is endless, or has no clips.
@@ -92,10 +127,7 @@ def clips_by_source(clips: ClipSet, split: Split) -> list[Indices]:
         raise UserError(f"{clips.name}: clips without end have no sources to balance: leave training.balance out")
     if count == 0:
         raise UserError(f"{clips.name}: the {split} split has no clips")
-    by_source = dict[str, list[int]]()
-    for index in range(count):
-        by_source.setdefault(clips.source(split, index), []).append(index)
-    return [np.array(found, dtype=np.int64) for _, found in sorted(by_source.items())]
+    return count
 
 
 def _change(clips: ClipSet, split: Split, found: Indices) -> float:

@@ -26,9 +26,9 @@ from nextframe.core.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.data.clipset import SPLITS, Indices, Split
 from nextframe.evaluation.reconstruction import Reconstructions, lines
-from nextframe.evaluation.result import MOST_SOURCES, ZERO, Evaluation, Example, Row
+from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
-from nextframe.evaluation.scores import Scores
+from nextframe.evaluation.scores import Scores, summary_rows
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
 from nextframe.models.base import Predictor, check_request, check_task
@@ -172,14 +172,7 @@ class Contest:
 
     def rows(self, data: str, split: str) -> list[Row]:
         """Return a row for each metric and runner, and of several futures one for each way to score them."""
-        rows = []
-        for metric in self.metrics:
-            for runner in dict.fromkeys(row for row, _ in self.scores):
-                found = self.scores[runner, metric.name].summary()
-                by_name = found.per_source if found.n <= MOST_SOURCES else {}
-                about = (metric.name, metric.definition, metric.unit, metric.better)
-                rows.append(Row(runner, data, split, *about, found.mean, found.ci95, found.per_step, found.n, by_name))
-        return rows
+        return summary_rows(self.scores, self.metrics, data, split)
 
 
 def clip_indices(data: ClipSet, split: Split, limit: int | None) -> Indices:

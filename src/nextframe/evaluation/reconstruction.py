@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError
-from nextframe.evaluation.result import MOST_SOURCES, Row
-from nextframe.evaluation.scores import Scores
+from nextframe.evaluation.result import Row
+from nextframe.evaluation.scores import Scores, summary_rows
 from nextframe.evaluation.verdict import number
 from nextframe.metrics import METRICS
 from nextframe.models.base import Predictor
@@ -48,14 +49,8 @@ class Reconstructions:
 
     def rows(self, data: str, split: str) -> list[Row]:
         """Return a row for each metric, called "NAME of the reconstruction", and each way to make it."""
-        rows = []
-        for metric in (METRICS.get(name) for name in MEASURED):
-            for row in dict.fromkeys(row for row, _ in self.scores):
-                found = self.scores[row, metric.name].summary()
-                by_name = found.per_source if found.n <= MOST_SOURCES else {}
-                about = (f"{metric.name} of the reconstruction", metric.definition, metric.unit, metric.better)
-                rows.append(Row(row, data, split, *about, found.mean, found.ci95, found.per_step, found.n, by_name))
-        return rows
+        rows = summary_rows(self.scores, [METRICS.get(name) for name in MEASURED], data, split)
+        return [replace(row, metric=f"{row.metric} of the reconstruction") for row in rows]
 
 
 def lines(rows: Sequence[Row]) -> list[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nextframe.evaluation.result import MOST_SOURCES, Row
+from nextframe.metrics import Metric
 
 Interval = tuple[float, float]
 
@@ -43,6 +46,20 @@ class Scores:
         mean, ci95 = mean_interval(means)
         by_name = dict(zip(self.sums, means.tolist(), strict=True))
         return Summary(mean, ci95, [float(step) for step in per_source.mean(axis=0)], len(per_source), by_name)
+
+
+def summary_rows(
+    scores: Mapping[tuple[str, str], Scores], metrics: Sequence[Metric], data: str, split: str
+) -> list[Row]:
+    """Return a row for each of `metrics` and each model, of `scores` by model and metric."""
+    rows = []
+    for metric in metrics:
+        for model in dict.fromkeys(model for model, _ in scores):
+            found = scores[model, metric.name].summary()
+            by_name = found.per_source if found.n <= MOST_SOURCES else {}
+            about = (metric.name, metric.definition, metric.unit, metric.better)
+            rows.append(Row(model, data, split, *about, found.mean, found.ci95, found.per_step, found.n, by_name))
+    return rows
 
 
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, Interval | None]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 from torch.utils.data import DataLoader, Dataset
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.data import ClipSet
-from nextframe.data.balance import ChangingSources, Redrawn, SourceTurns
+from nextframe.data.balance import Balance, order_of
 from nextframe.data.clipset import Indices, Split, batch_indices
-
-Balance = Literal["clips", "sources", "changes", "redrawn"]
 
 
 class Steps(Dataset[Clip]):
@@ -33,8 +30,7 @@ class Steps(Dataset[Clip]):
             raise UserError(f"batch {size} cannot be shared evenly by {world} processes")
         self.clips, self.split, self.seed, self.size = clips, split, seed, size
         self.rank, self.world = rank, world
-        kind = {"clips": None, "sources": SourceTurns, "changes": ChangingSources, "redrawn": Redrawn}[balance]
-        self.order = kind(clips, split, seed) if kind else None
+        self.order = order_of(balance, clips, split, seed)
 
     def __getitem__(self, step: int) -> Clip:
         return self.clips.read(self.split, self._indices(step)[self.rank :: self.world])

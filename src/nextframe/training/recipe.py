@@ -13,6 +13,7 @@ from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.registry import Registry
 from nextframe.data import ClipSet, DataConfig
+from nextframe.data.balance import Balance
 from nextframe.models import MODELS
 from nextframe.models.base import ModelConfig
 
@@ -32,7 +33,7 @@ class TrainingConfig(Config):
     steps: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0)
     batch: int = Field(16, ge=1)
-    balance: Literal["clips", "sources", "changes", "redrawn"] = "clips"  # data/balance.py
+    balance: Balance = "clips"
     seed: int = 0
     optimizer: Literal["adamw", "adam", "sgd", "muon", "clipped-sgd"] | None = None
     lr: float | None = Field(None, gt=0)
