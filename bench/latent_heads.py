@@ -1,7 +1,8 @@
 """Four losses of the latent LSTM at one equal budget, against copying the last frame; and what a lost state costs.
 
 From one trained autoencoder, an LSTM is trained for each head (squared error, KL, differences, mixture of Gaussians)
-with the same clips, steps and seed, and measured closed loop on the test split. The mixture draws ten futures a clip.
+with the same clips, steps and seed, and measured closed loop on the test split. The mixture draws ten futures a clip,
+at temperature 1 and at the one of TEMPERATURES whose best of ten is best on val.
 `(state lost)` rows are the same weights, sampled as the public code does it: the state starts anew at every frame.
 
 Writes results/latent-heads.json, and pictures beside the runs: curves.png and lost-state.png. Runs that are there
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,10 +30,13 @@ from nextframe.models.latent_lstm import LatentLSTM
 from nextframe.prediction.pictures import comparison_strip
 from nextframe.training import load_recipe, override, read_recipe, train
 
+LOG = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[1]
 HEADS = ("mse", "kl", "differences", "mixture")
 METRICS = ("mse", "mae", "psnr", "ssim")
 FUTURES = 10
+TEMPERATURES = (1.0, 0.5, 0.25, 0.1, 0.03)
+VAL_CLIPS = 128  # to choose a temperature on
 
 
 def trained(head: str, encoder: Path, folder: Path, steps: int, batch: int, cached: int) -> LatentLSTM:
@@ -80,11 +85,26 @@ def evaluations(
         if head == "mixture":
             measure(changed(model, temperature=0.0), "mixture, likeliest")
             measure(changed(model, temperature=1.0), "mixture", FUTURES)
+            chosen = best_temperature(model, data)
+            measure(changed(model, temperature=chosen), f"mixture, temperature {chosen:g}", FUTURES)
         else:
             measure(model, head)
             measure(changed(model, sampler="restarted"), f"{head} (state lost)")
             changed(model, sampler="carried")
     return found
+
+
+def best_temperature(model: LatentLSTM, data: DataConfig) -> float:
+    """Return the temperature of `TEMPERATURES` at which the best of several futures has the least MSE, on val."""
+    errors = {}
+    for temperature in TEMPERATURES:
+        drawn = changed(model, temperature=temperature)
+        found = evaluate(
+            drawn, data, "val", metrics=("mse",), baselines=(), clips=VAL_CLIPS, batch=32, samples=FUTURES, name="m"
+        )
+        errors[temperature] = next(row.mean for row in found.rows if "best" in row.model)
+    LOG.info("best of %d on val, by temperature: %s", FUTURES, errors)
+    return min(errors, key=lambda temperature: errors[temperature])
 
 
 def below_copying(rows: list[dict[str, Any]]) -> dict[str, int | None]:
@@ -152,6 +172,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "latent-heads.json")
     options = parser.parse_args()
     started = time.monotonic()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     chosen = [options.only] if options.only else options.heads
     budget = (options.steps, options.batch, options.cached)
     models = {head: trained(head, options.encoder, options.runs / head, *budget) for head in chosen}

@@ -22,7 +22,7 @@ from nextframe.models.latent_lstm import LatentLSTM, LatentState
 from nextframe.training import load_recipe
 
 FILM_SPEC = "d-0.2,16-5,p-2,d-0.2,32-3,d-0.2,32-3,d-0.2,512"
-SMALL_VAE = {"name": "vae", "fields": {"widths": [8, 8], "latent": 6}}
+SMALL_VAE: dict[str, Any] = {"name": "vae", "fields": {"widths": [8, 8], "latent": 6}}
 
 
 def on_paper(name: str, **fields: Any) -> torch.nn.Module:
@@ -41,6 +41,11 @@ def small(seed: int = 0, **fields: Any) -> LatentLSTM:
     model = create_model("latent-lstm", **{**given, **fields})
     assert isinstance(model, LatentLSTM)
     return model.eval()
+
+
+def apart(content: int) -> dict[str, Any]:
+    """The small VAE with `content` of its latent kept apart."""
+    return {"name": "vae", "fields": {**SMALL_VAE["fields"], "content": content}}
 
 
 def test_the_faithful_vcae_has_403_million_parameters_and_sharing_saves_a_third() -> None:
@@ -256,16 +261,64 @@ def test_a_free_step_costs_no_second_encoding() -> None:
     assert sum(calls) == 3
 
 
-def test_feedback_trains_on_what_sampling_will_see() -> None:
-    model = small(feedback=True)
+@pytest.mark.parametrize("content", [0, 2])
+def test_feedback_trains_on_what_sampling_will_see(content: int) -> None:
+    model = small(feedback=True, autoencoder=apart(content))
     clip = Clip(torch.rand(2, 3, 1, 32, 32), torch.rand(2, 4, 1, 32, 32))
     frames = model.points(clip.frames)
     own = model.imagine(model.prime(clip.context[:, :-1]), frames[:, 2:3], 4)
     loss, _ = model.stages()[-1].objectives[0].loss(clip)
-    forced = model.head.out(model.advance(frames[:, :3], LatentState())[0]) - frames[:, 1:4, 0]
-    free = own[:, 1:, 0] - frames[:, 4:, 0]
+    forced = model.head.out(model.advance(frames[:, :3], LatentState())[0]) - frames[:, 1:4, 0, content:]
+    free = (own[:, 1:, 0] - frames[:, 4:, 0])[..., content:]
     expected = torch.cat([forced, free], dim=1).square().mean()
     torch.testing.assert_close(loss, expected)
+
+
+def test_content_is_the_mean_of_what_was_read_and_held() -> None:
+    model = small(autoencoder=apart(2))
+    context = torch.rand(2, 3, 1, 32, 32)
+    points = model.points(context)
+    seen = points[:, :, 0, :2].mean(1)
+    future = model.imagine(model.prime(context[:, :-1]), points[:, -1:], 4)[:, :, 0]
+    torch.testing.assert_close(future[..., :2], seen.unsqueeze(1).expand(-1, 4, -1))
+    assert (future[:, 1:, 2:] != future[:, :-1, 2:]).all()  # the rest is predicted
+    whole, state = model.advance(points, LatentState())
+    first, between = model.advance(points[:, :1], LatentState())
+    rest, after = model.advance(points[:, 1:], between)
+    torch.testing.assert_close(torch.cat([first, rest], dim=1), whole)
+    torch.testing.assert_close(after.content, state.content)
+    torch.testing.assert_close(state.content, seen.unsqueeze(1))
+
+
+def test_content_is_learned_from_another_frame_of_the_same_clip() -> None:
+    fields = {**SMALL_VAE["fields"], "content": 2, "frame_height": 16, "frame_width": 16}
+    vae = create_model("vae", **fields)
+    clip = Clip(torch.rand(2, 3, 1, 16, 16), torch.rand(2, 2, 1, 16, 16))
+    everything = vae.encode(clip.frames.flatten(0, 1))[0].reshape(2, 5, 6)
+    own = torch.randn(4, 6)
+    mixed, _ = vae._with_content(clip, torch.tensor([1, 0]), own, own)  # two runs of two frames
+    torch.testing.assert_close(mixed[:, 2:], own[:, 2:])
+    for run, owner in ((mixed[:2], 1), (mixed[2:], 0)):
+        assert torch.equal(run[0, :2], run[1, :2])
+        assert (everything[owner, :, :2] - run[0, :2]).abs().sum(-1).min() < 1e-5
+        assert (everything[1 - owner, :, :2] - run[0, :2]).abs().sum(-1).min() > 1e-4
+
+
+def test_content_is_paid_for_once_a_clip() -> None:
+    """Means of 1 and deviations of 1 cost half a nat each: four of them in every frame, two in a clip of five."""
+    vae = create_model("vae", **SMALL_VAE["fields"], content=2, frame_height=16, frame_width=16)
+    with torch.no_grad():
+        for parameter in vae.head.parameters():
+            parameter.zero_()
+        vae.head[-1].bias[:6] = 1.0
+    clip = Clip(torch.rand(2, 3, 1, 16, 16), torch.rand(2, 2, 1, 16, 16))
+    _, logs = vae.stages()[0].objectives[0].loss(clip)
+    assert float(logs["kl"]) == pytest.approx(4 * 0.5 + 2 * 0.5 / 5)
+
+
+def test_content_must_leave_something_to_predict() -> None:
+    with pytest.raises(UserError, match="content 6 leaves nothing of latent 6"):
+        create_model("vae", latent=6, content=6)
 
 
 def test_wrong_sizes_and_parts_are_refused() -> None:
@@ -300,10 +353,12 @@ def test_straight_latents_are_those_of_a_steady_pace() -> None:
     from nextframe.models.autoencoder import some_runs
 
     frames = torch.arange(7.0).view(1, 7, 1, 1, 1).expand(2, 7, 1, 2, 2)
-    runs = some_runs(Clip(frames[:, :3], frames[:, 3:]), 6, 3)
+    frames = frames + torch.tensor([0.0, 100.0]).view(2, 1, 1, 1, 1)
+    runs, owners = some_runs(Clip(frames[:, :3], frames[:, 3:]), 6, 3)
     assert runs.shape == (2, 3, 1, 2, 2)  # about six frames: two runs of three
     assert (runs.diff(dim=1) == 1).all()
-    assert some_runs(Clip(frames[:, :1], frames[:, 1:2]), 100, 3).shape == (2, 2, 1, 2, 2)
+    assert torch.equal(owners, (runs[:, 0, 0, 0, 0] >= 100).long())
+    assert some_runs(Clip(frames[:, :1], frames[:, 1:2]), 100, 3)[0].shape == (2, 2, 1, 2, 2)
     vae = create_model("vae", frame_height=8, frame_width=8, widths=(8,), latent=2, straight=5.0)
     clip = Clip(torch.rand(2, 2, 1, 8, 8), torch.rand(2, 2, 1, 8, 8))
     torch.manual_seed(0)

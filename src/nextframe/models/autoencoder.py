@@ -33,12 +33,14 @@ class AutoencoderConfig(ModelConfig):
 class Autoencoder(Predictor):
     """Frames to latents and back. As a predictor it repeats its picture of the last frame: what the latents keep.
 
-    Subclasses set `latent`, the numbers of a latent, and implement `encode`, `decode` and `stages`.
+    Subclasses set `latent`, the numbers of a latent, and implement `encode`, `decode` and `stages`. The first `content`
+    of those numbers, if any, say what is in a clip and not where: any frame's serve for any other of the same clip.
     """
 
     Config: ClassVar[type[ModelConfig]] = AutoencoderConfig
     config: AutoencoderConfig
     latent: int
+    content: int = 0
 
     @property
     def capabilities(self) -> Capabilities:
@@ -97,15 +99,17 @@ def some_frames(clip: Clip, count: int) -> Tensor:
     return frames[torch.randperm(len(frames), device=frames.device)[:count]]
 
 
-def some_runs(clip: Clip, count: int, length: int) -> Tensor:
+def some_runs(clip: Clip, count: int, length: int) -> tuple[Tensor, Tensor]:
     """Return about `count` frames as runs (N, length, C, H, W) of frames that follow one another, chosen at random.
 
-    Clips that are shorter than `length` give runs of their own length.
+    Clips that are shorter than `length` give runs of their own length. The second is (N,): which clip each run is of.
     """
     frames = clip.frames
     length = min(length, frames.shape[1])
-    runs = frames.unfold(1, length, 1).movedim(-1, 2).flatten(0, 1)  # (B * starts, length, C, H, W)
-    return runs[torch.randperm(len(runs), device=frames.device)[: max(1, count // length)]]
+    runs = frames.unfold(1, length, 1).movedim(-1, 2)  # (B, starts, length, C, H, W)
+    starts, runs = runs.shape[1], runs.flatten(0, 1)
+    chosen = torch.randperm(len(runs), device=frames.device)[: max(1, count // length)]
+    return runs[chosen], chosen // starts
 
 
 def check_size(frames: Tensor, config: AutoencoderConfig) -> None:

@@ -18,7 +18,7 @@ from nextframe.data.latents import LatentClip, LatentClips, encode_clips
 from nextframe.models.autoencoder import Part, build_autoencoder, check_size
 from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Stage, StreamingPredictor
 from nextframe.models.latent_cell import CellState, PeepholeLayer
-from nextframe.models.latent_heads import HEADS, HeadName, HeadSettings
+from nextframe.models.latent_heads import HEADS, HeadName, HeadSettings, narrow
 
 AUTOENCODER = "autoencoder"  # the submodule's name, for --stage-from
 
@@ -52,10 +52,15 @@ class LatentLSTMConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class LatentState:
-    """What streaming carries: each layer's hidden and cell state, and the latest point (B, 1, 2, D)."""
+    """What streaming carries: each layer's hidden and cell state, the latest point (B, 1, 2, D), and the content.
+
+    `content` (B, 1, C) is the mean of the `read` points so far.
+    """
 
     layers: tuple[CellState, ...] | None = None
     point: Tensor | None = None
+    content: Tensor | None = None
+    read: int = 0
 
 
 class LatentLSTM(StreamingPredictor):
@@ -63,6 +68,9 @@ class LatentLSTM(StreamingPredictor):
 
     The public code (tencia/video_predict) samples with a state that starts anew at every frame, so that each
     fed-back frame is predicted from one frame alone; `sampler="restarted"` does the same.
+
+    Where the autoencoder keeps content apart (`content` of `vae`), that is averaged over the frames read and held, and
+    only the rest is predicted, as in Denton & Birodkar 2017.
     """
 
     Config: ClassVar[type[ModelConfig]] = LatentLSTMConfig
@@ -74,8 +82,9 @@ class LatentLSTM(StreamingPredictor):
         super().__init__(config)
         given = {name: getattr(config, name) for name in ("channels", "frame_height", "frame_width")}
         self.autoencoder = build_autoencoder(config.autoencoder, given)
+        self.content = self.autoencoder.content
         settings = HeadSettings(
-            self.autoencoder.latent,
+            self.autoencoder.latent - self.content,
             config.hidden[-1],
             config.components,
             config.per_dimension,
@@ -84,7 +93,7 @@ class LatentLSTM(StreamingPredictor):
             config.anchored,
         )
         self.head = HEADS[config.head](settings)
-        widths = (self.head.reads, *config.hidden)
+        widths = (self.head.reads + self.content, *config.hidden)
         self.layers = nn.ModuleList(
             PeepholeLayer(before, after, config.weight_std, config.forget_bias, config.gate_clip)
             for before, after in pairwise(widths)
@@ -123,12 +132,34 @@ class LatentLSTM(StreamingPredictor):
 
     def advance(self, points: Tensor, state: LatentState) -> tuple[Tensor, LatentState]:
         """Read points (B, T, 2, D), T >= 1; return the top layer's states (B, T, hidden) and the new state."""
-        maps, after = self.head.read(points, state.point), []
+        before = None if state.point is None else self._moving(state.point)
+        content = self._content(points, state)
+        maps, after = torch.cat([self.head.read(self._moving(points), before), content], dim=-1), []
         for index, layer in enumerate(self.layers):
             maps = F.dropout(maps, self.config.dropout, self.training)
             maps, last = layer(maps, state.layers[index] if state.layers else None)
             after.append(last)
-        return maps, LatentState(tuple(after), points[:, -1:])
+        return maps, LatentState(tuple(after), points[:, -1:], content[:, -1:], state.read + points.shape[1])
+
+    def _moving(self, points: Tensor) -> Tensor:
+        """Return what of points (B, T, 2, D) is predicted."""
+        return points[..., self.content :]
+
+    def _content(self, points: Tensor, state: LatentState) -> Tensor:
+        """Return the mean content (B, T, C) of everything read up to each of `points` (B, T, 2, D)."""
+        total = points[:, :, 0, : self.content].cumsum(dim=1)
+        if state.content is not None:
+            total = total + state.read * state.content
+        counts = torch.arange(1, points.shape[1] + 1, device=points.device) + state.read
+        return total / counts.unsqueeze(-1)
+
+    def _drawn(
+        self, hidden: Tensor, point: Tensor, state: LatentState, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the point (B, 1, 2, D) after `point`, which `state` has read already."""
+        moved = self.head.draw(hidden, self._moving(point), self.temperature, generator)
+        assert state.content is not None  # a state that has read something
+        return torch.cat([narrow(state.content), moved], dim=-1)
 
     def prime(self, context: Tensor) -> LatentState:
         """Read the context (B, T, C, H, W), T may be 0."""
@@ -139,7 +170,7 @@ class LatentLSTM(StreamingPredictor):
         """Read a frame (B, C, H, W); return the one predicted after it and the new state."""
         point = self.points(frame.unsqueeze(1))
         hidden, state = self.advance(point, state)
-        return self.decode(self.head.draw(hidden, point, self.temperature, None)).squeeze(1), state
+        return self.decode(self._drawn(hidden, point, state)).squeeze(1), state
 
     def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
         """Read the context, then feed latents back; no predicted frame is encoded again."""
@@ -154,7 +185,7 @@ class LatentLSTM(StreamingPredictor):
         found = []
         for _ in range(horizon):
             hidden, state = self.advance(point, state)
-            point = self.head.draw(hidden, point, self.temperature, generator)
+            point = self._drawn(hidden, point, state, generator)
             found.append(point)
             if self.config.sampler == "restarted":
                 state = LatentState()
@@ -200,18 +231,19 @@ class LatentLSTM(StreamingPredictor):
         points = frames.squeeze(3) if isinstance(clip, LatentClip) else self.points(frames)
         forced = clip.context.shape[1] if self.config.feedback else points.shape[1] - 1
         hidden, state = self.advance(points[:, :forced], LatentState())
-        losses = [self.head.loss(hidden, points[:, :forced], points[:, 1 : forced + 1], points[:, :forced])]
+        moving = self._moving(points)
+        losses = [self.head.loss(hidden, moving[:, :forced], moving[:, 1 : forced + 1], moving[:, :forced])]
         hidden, point = hidden[:, -1:], points[:, forced - 1 : forced]
-        truth = torch.split(points[:, forced:], 1, dim=1)
+        truth = torch.split(moving[:, forced:], 1, dim=1)
         for now, following in pairwise(truth):
-            point = self._feed_back(hidden, point)
+            point = self._feed_back(hidden, point, state)
             hidden, state = self.advance(point, state)
-            losses.append(self.head.loss(hidden, point, following, now))
+            losses.append(self.head.loss(hidden, self._moving(point), following, now))
         each = torch.cat(losses, dim=1)  # (B, T - 1)
         loss = each.mean()
         return loss, {self.config.head: loss.detach(), "first_free": each[:, forced - 1].mean().detach()}
 
-    def _feed_back(self, hidden: Tensor, point: Tensor) -> Tensor:
+    def _feed_back(self, hidden: Tensor, point: Tensor, state: LatentState) -> Tensor:
         """Return the next point as in use; no gradient goes through a draw."""
-        drawn = self.head.draw(hidden, point, self.temperature, None)
+        drawn = self._drawn(hidden, point, state)
         return drawn.detach() if self.temperature > 0 else drawn

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
@@ -27,10 +27,17 @@ class VAEConfig(AutoencoderConfig):
     widths: tuple[int, ...] = Field((16, 32, 64, 128), min_length=1)  # channels after each layer
     patch: int = Field(2, ge=2, multiple_of=2)  # the first layer divides H and W by this, each of the others by 2
     latent: int = Field(64, ge=1)  # numbers of a flat latent, or channels of a spatial one
+    content: int = Field(0, ge=0)  # how many of those are learned from another frame of the same clip: what, not where
     layout: Literal["flat", "spatial"] = "flat"  # spatial: a map of latents, one at each place of the coarsest grid
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     beta: float = Field(1.0, ge=0)  # weight of the divergence
     straight: float = Field(0.0, ge=0)  # weight of ||z'' ||^2: latents of frames that follow each other keep their pace
+
+    @model_validator(mode="after")
+    def _some_motion(self) -> VAEConfig:
+        if self.content >= self.latent:
+            raise ValueError(f"content {self.content} leaves nothing of latent {self.latent} for what moves")
+        return self
 
 
 class VAE(Autoencoder):
@@ -38,6 +45,10 @@ class VAE(Autoencoder):
 
     The Gaussian likelihood has one deviation for all pixels, the one that fits the batch best (the sigma-VAE of
     Rybkin et al. 2021): the balance of picture and latent needs no setting.
+
+    With `content`, that part of the latent is taken from another frame of the same clip while training, so it can only
+    hold what both share, and the rest holds where it is (content and pose of Denton & Birodkar 2017, without their
+    adversary: the divergence charges for it once a clip, and for the rest in every frame).
     """
 
     Config: ClassVar[type[ModelConfig]] = VAEConfig
@@ -58,11 +69,11 @@ class VAE(Autoencoder):
         self.grid = (config.widths[-1], *grid)
         flat = math.prod(self.grid)
         if config.layout == "flat":
-            self.latent = config.latent
+            self.latent, self.content = config.latent, config.content
             self.head: nn.Module = nn.Sequential(nn.Flatten(), nn.Linear(flat, 2 * config.latent))
             self.start: nn.Module = nn.Sequential(nn.Linear(config.latent, flat), nn.Unflatten(1, self.grid))
         else:
-            self.latent = config.latent * grid[0] * grid[1]
+            self.latent, self.content = (channels * math.prod(grid) for channels in (config.latent, config.content))
             self.head = nn.Sequential(nn.Conv2d(config.widths[-1], 2 * config.latent, 1), nn.Flatten())
             unfold = nn.Unflatten(1, (config.latent, *grid))
             self.start = nn.Sequential(unfold, nn.Conv2d(config.latent, config.widths[-1], 3, padding=1))
@@ -94,12 +105,27 @@ class VAE(Autoencoder):
         painted: Tensor = self.paint(self.decoder(maps))
         return painted.float()[..., :height, :width]
 
+    def _with_content(self, clip: Clip, owners: Tensor, *latents: Tensor) -> tuple[Tensor, ...]:
+        """Return `latents` (N * length, latent) of N runs with the content of any one frame of each run's clip."""
+        times = torch.randint(clip.frames.shape[1], owners.shape, device=owners.device)
+        found = self.encode(clip.frames[owners, times])
+        length = len(latents[0]) // len(owners)
+        return tuple(
+            torch.cat([other[:, : self.content].repeat_interleave(length, 0), own[:, self.content :]], dim=1)
+            for other, own in zip(found, latents, strict=True)
+        )
+
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        runs = some_runs(clip, self.config.frames, 3 if self.config.straight else 1)
+        runs, owners = some_runs(clip, self.config.frames, 3 if self.config.straight else 1)
         frames = runs.flatten(0, 1)
         mean, log_sigma = self.encode(frames)
+        if self.content:
+            mean, log_sigma = self._with_content(clip, owners, mean, log_sigma)
         painted = self._paint(sample(mean, log_sigma))
-        kl = kl_standard_normal(mean, log_sigma)
+        kl = kl_standard_normal(mean[:, self.content :], log_sigma[:, self.content :])
+        if self.content:  # said once for a whole clip
+            content = kl_standard_normal(mean[:, : self.content], log_sigma[:, : self.content])
+            kl = kl + content / clip.frames.shape[1]
         if self.config.likelihood == "bernoulli":
             nats = bce_logits(painted, frames, "sum") / len(frames)
         else:
