@@ -19,7 +19,10 @@ from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metric
 from nextframe.training.run import Run
 
 DATA = DataConfig(context=3, horizon=2, size=(32, 32), options={"count": 1, "val_clips": 8})
-FIELDS = {"autoencoder": {"name": "vae", "fields": {"widths": [8, 8], "latent": 4, "frames": 8}}, "hidden": [8, 8]}
+FIELDS: dict[str, Any] = {
+    "autoencoder": {"name": "vae", "fields": {"widths": [8, 8], "latent": 4, "frames": 8}},
+    "hidden": [8, 8],
+}
 
 
 def recipe(fields: dict[str, Any] | None = None, **training: Any) -> Recipe:
@@ -169,12 +172,15 @@ def test_shares_of_the_steps_are_the_recipes(tmp_path: Path) -> None:
     assert [line["stage"] for line in read_metrics(tmp_path / "run")] == ["vae"] * 2 + ["lstm"] * 6
 
 
-def test_pictures_of_a_latent_space(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [0, 2])
+def test_pictures_of_a_latent_space(tmp_path: Path, content: int) -> None:
     from nextframe.data.reader import open_source
     from nextframe.prediction.latent_pictures import draw_latents, primed_prediction
 
     torch.manual_seed(0)
-    model = create_model("latent-lstm", frame_height=32, frame_width=32, **FIELDS).eval()
+    vae = {**FIELDS["autoencoder"]["fields"], "content": content}
+    fields = {**FIELDS, "autoencoder": {"name": "vae", "fields": vae}}
+    model = create_model("latent-lstm", frame_height=32, frame_width=32, **fields).eval()
     clips = open_data(DATA)
     paths = draw_latents(model, clips, "val", tmp_path)
     assert [path.name for path in paths] == ["reconstructions.png", "interpolation.png", "traversal.png", "primed.gif"]

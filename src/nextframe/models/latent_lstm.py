@@ -153,11 +153,21 @@ class LatentLSTM(StreamingPredictor):
         counts = torch.arange(1, points.shape[1] + 1, device=points.device) + state.read
         return total / counts.unsqueeze(-1)
 
-    def _drawn(
-        self, hidden: Tensor, point: Tensor, state: LatentState, generator: torch.Generator | None = None
+    def following(
+        self,
+        hidden: Tensor,
+        point: Tensor,
+        state: LatentState,
+        generator: torch.Generator | None = None,
+        temperature: float | None = None,
     ) -> Tensor:
-        """Return the point (B, 1, 2, D) after `point`, which `state` has read already."""
-        moved = self.head.draw(hidden, self._moving(point), self.temperature, generator)
+        """Return the point (B, 1, 2, D) after `point`, which `advance` read to give `hidden` and `state`.
+
+        `temperature` is the model's own where None.
+        """
+        moved = self.head.draw(
+            hidden, self._moving(point), self.temperature if temperature is None else temperature, generator
+        )
         assert state.content is not None  # a state that has read something
         return torch.cat([narrow(state.content), moved], dim=-1)
 
@@ -170,7 +180,7 @@ class LatentLSTM(StreamingPredictor):
         """Read a frame (B, C, H, W); return the one predicted after it and the new state."""
         point = self.points(frame.unsqueeze(1))
         hidden, state = self.advance(point, state)
-        return self.decode(self._drawn(hidden, point, state)).squeeze(1), state
+        return self.decode(self.following(hidden, point, state)).squeeze(1), state
 
     def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
         """Read the context, then feed latents back; no predicted frame is encoded again."""
@@ -185,7 +195,7 @@ class LatentLSTM(StreamingPredictor):
         found = []
         for _ in range(horizon):
             hidden, state = self.advance(point, state)
-            point = self._drawn(hidden, point, state, generator)
+            point = self.following(hidden, point, state, generator)
             found.append(point)
             if self.config.sampler == "restarted":
                 state = LatentState()
@@ -245,5 +255,5 @@ class LatentLSTM(StreamingPredictor):
 
     def _feed_back(self, hidden: Tensor, point: Tensor, state: LatentState) -> Tensor:
         """Return the next point as in use; no gradient goes through a draw."""
-        drawn = self._drawn(hidden, point, state)
+        drawn = self.following(hidden, point, state)
         return drawn.detach() if self.temperature > 0 else drawn

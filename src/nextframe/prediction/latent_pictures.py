@@ -120,13 +120,12 @@ def primed_prediction(model: LatentLSTM, clip: Clip, seed: int = 0) -> Tensor:
     from those before t, as in the public code.
     """
     points = model.points(clip.context)
-    hidden, state = model.advance(points[:, :-1], LatentState()) if points.shape[1] > 1 else (None, LatentState())
-    parts = [points[:, :1]]
-    generator = torch_generator(seed, "latents")
-    if hidden is not None:
-        steps = zip(torch.split(hidden, 1, dim=1), torch.split(points, 1, dim=1), strict=False)
-        parts += [model.head.draw(above, point, 0.0, None) for above, point in steps]
-    parts.append(model.imagine(state, points[:, -1:], clip.horizon, generator))
+    *before, last = torch.split(points, 1, dim=1)
+    state, parts = LatentState(), [points[:, :1]]
+    for point in before:
+        hidden, state = model.advance(point, state)
+        parts.append(model.following(hidden, point, state, temperature=0.0))
+    parts.append(model.imagine(state, last, clip.horizon, torch_generator(seed, "latents")))
     return model.decode(torch.cat(parts, dim=1)).clamp(0, 1)
 
 
