@@ -1,9 +1,10 @@
 """System 1: prediction in a latent space (tencia/video_predict, 2016), and the same idea for a small computer.
 
-`mnist-latent` and `film-latent` are ours: small enough for a CPU, one digit and not two, the state carried through
-sampling, training on own predictions. The film chain is the original's, image -> features -> latent -> features ->
-image; `film-latent-small` has one small VAE in its place. The `-original` recipes have the public code's numbers and
-its faults, one aside: its LSTM windows run over the ends of sequences, and its four samples of an image are alike.
+`mnist-latent` and `film-latent` are ours: small enough for a CPU, one digit and not two, which digit it is held apart
+from where it is, the state carried through sampling, training on own predictions. The film chain is the original's,
+image -> features -> latent -> features -> image; `film-latent-small` has one small VAE in its place. The `-original`
+recipes have the public code's numbers and its faults, one aside: its LSTM windows run over the ends of sequences, and
+its four samples of an image are alike.
 
 Epochs of the original are steps here: 10,000 digit sequences of 30 frames, a tenth of them for test; for a film, whose
 length is nowhere said, 100,000 frames.
@@ -22,17 +23,19 @@ MNIST_LATENT = Recipe(
     model=ModelSection(
         name="latent-lstm",
         fields={
-            "autoencoder": {"name": "vae", "fields": {"latent": 32, "straight": 10.0, "frames": 96}},
+            "autoencoder": {"name": "vae", "fields": {"latent": 40, "content": 32, "straight": 10.0, "frames": 96}},
             "hidden": [256, 256],
+            "head": "kl",
+            "cache_clips": 8000,
         },
     ),
-    data=DataConfig(name="moving-digits", context=10, horizon=20, size=(64, 64), options={**ADDITIVE, "count": 1}),
+    data=DataConfig(name="moving-digits", context=10, horizon=30, size=(64, 64), options={**ADDITIVE, "count": 1}),
     training=TrainingConfig(
-        steps=3400,
+        steps=10_000,
         batch=32,
         grad_clip=1.0,
         keep="last",
-        shares={"vae": 2200, "lstm": 1200},
+        shares={"vae": 5000, "lstm": 5000},
         val_every=1000,
         checkpoint_every=500,
     ),
