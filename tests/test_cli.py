@@ -111,6 +111,21 @@ def test_evaluate_writes_the_rows_of_the_design(tmp_path):
     assert "http" not in (tmp_path / "report.html").read_text().replace("http://www.w3.org/2000/svg", "")
 
 
+def test_evaluate_measures_the_metrics_that_were_asked_for(tmp_path):
+    words = ("evaluate", "copy-last", "--clips", 2, "--json", tmp_path / "rows.json", "--metrics")
+    result = nextframe(*words, "psnr-moving, mae")
+    assert result.returncode == 0, result.stderr
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert list(dict.fromkeys(row["metric"] for row in rows)) == ["psnr-moving", "mae"]
+    (tmp_path / "rows.json").unlink()
+    result = nextframe(*words, "psnr,beauty")
+    assert result.returncode == 2
+    assert "beauty" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "rows.json").exists()
+    assert "name at least one metric" in nextframe(*words, ",").stderr
+
+
 def test_models_page_is_up_to_date(request):
     from nextframe.cli.models import as_markdown
 

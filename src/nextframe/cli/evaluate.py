@@ -42,6 +42,9 @@ def evaluate(
     root: Root = None,
     batch: Annotated[int, typer.Option(min=1, help="Clips at a time.")] = 16,
     samples: Annotated[int, typer.Option(min=1, help="Futures a clip, of a model that draws them.")] = 1,
+    metrics: Annotated[
+        str | None, typer.Option(help="Names with commas, the main one first; psnr-moving: over the pixels that moved.")
+    ] = None,
     compat: Annotated[str | None, typer.Option(help="openstl, mathieu or srivastava: their way, too.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained report to this file.")] = None,
     json_file: JsonFile = None,
@@ -53,16 +56,19 @@ def evaluate(
     """Measure a model on a split, closed loop, every horizon step, with every baseline beside it."""
     from nextframe.evaluation import evaluate as evaluate_model
     from nextframe.evaluation import show_evaluation, write_report
+    from nextframe.evaluation.evaluate import DEFAULT_METRICS
     from nextframe.training import evaluation_data
 
     be_quiet(quiet)
     load_plugins(plugin)
     check_files(json_file, html)
     settings = data_settings(data, digits, context, horizon, size, stride, kind, root)
+    names = [name.strip() for name in metrics.split(",") if name.strip()] if metrics is not None else DEFAULT_METRICS
     evaluation = evaluate_model(
         model,
         evaluation_data(model, settings),
         check_split(split),
+        metrics=names,
         clips=clips,
         batch=batch,
         compat=compat,
