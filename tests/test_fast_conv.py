@@ -28,6 +28,22 @@ def test_the_result_and_both_gradients_are_those_of_a_direct_convolution(kernel,
 
 
 @pytest.mark.parametrize("kernel", [3, 5, 7])
+def test_gradients_of_gradients_are_those_of_a_direct_convolution(kernel):
+    """R1 trains a discriminator by the gradient of its gradient: that must not be zero."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, 12, 13, generator=generator, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(4, 3, kernel, kernel, generator=generator, dtype=torch.float64, requires_grad=True)
+    seconds = []
+    for convolved in (winograd_conv(x, weight, (1, 1)), F.conv2d(x, weight, padding=1)):
+        above = convolved.detach().cos()
+        firsts = torch.autograd.grad(convolved.sin(), (x, weight), above, create_graph=True)
+        seconds.append(torch.autograd.grad(sum(first.square().sum() for first in firsts), (x, weight)))
+    for found, expected in zip(*seconds, strict=True):
+        assert expected.abs().max() > 0.1
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("kernel", [3, 5, 7])
 def test_without_gradients_it_works_in_stripes(kernel, monkeypatch):
     x, weight = torch.randn(2, 4, 50, 21, dtype=torch.float64), torch.randn(3, 4, kernel, kernel, dtype=torch.float64)
     expected = F.conv2d(x, weight, padding=kernel // 2)

@@ -89,7 +89,7 @@ def test_the_original_lstm_has_the_published_sizes() -> None:
     assert count(model.head) == 2 * (1024 * 32 + 32)
 
 
-@pytest.mark.parametrize("word", ["x-3", "16-", "0-5", "p-0", "d-2", "", "16-5-3"])
+@pytest.mark.parametrize("word", ["x-3", "16-", "0-5", "p-0", "d-1", "d-2", "", "16-5-3", "999999999"])
 def test_a_bad_word_of_a_spec_is_named(word: str) -> None:
     with pytest.raises(UserError, match="spec"):
         create_model("cae", spec=f"{word},512")
@@ -101,6 +101,29 @@ def test_a_spec_that_does_not_fit_says_where() -> None:
     with pytest.raises(UserError, match="pool2 comes after a dense"):
         create_model("cae", spec="16,p-2")
     assert [layer.kind for layer in parse_spec("d-0.2, 8-3, p-2, 16")] == ["dropout", "conv", "pool", "dense"]
+
+
+def test_an_even_kernel_of_a_vcae_is_refused() -> None:
+    with pytest.raises(UserError, match="kernel must be odd, not 4"):
+        create_model("vcae", kernel=4)
+
+
+def test_features_need_a_convolution_whatever_paints_them() -> None:
+    for image in ("deconv", "tied"):
+        with pytest.raises(UserError, match="features need a convolution"):
+            create_model("vae-on-features", spec="32", image=image)
+
+
+def test_what_decodes_predicted_latents_is_what_was_trained() -> None:
+    """Of a predicted latent no maximum's place is known: a decoder that was trained with them has not learned it."""
+    fields = {"frame_height": 12, "frame_width": 12, "spec": "4-3,p-2,5"}
+    inside = small(autoencoder={"name": "cae", "fields": {"spec": "4-3,p-2,5"}}).autoencoder
+    tied = create_model("vae-on-features", image="tied", hidden=4, latent=2, **fields).cae
+    assert (inside.config.unpool, tied.config.unpool) == ("nearest", "nearest")
+    assert create_model("cae", **fields).config.unpool == "switches"
+    assert create_model("vae-on-features", hidden=4, latent=2, **fields).cae.config.unpool == "switches"
+    frames = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(inside.reconstruct(frames), inside.decode(inside.encode(frames)[0]).clamp(0, 1))
 
 
 def test_the_tied_decoder_is_the_transpose_of_the_encoder() -> None:

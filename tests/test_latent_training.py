@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nextframe.checkpoint import create_model, load_model
 from nextframe.core.errors import UserError
+from nextframe.core.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.data.latents import LatentClip, encode_clips
 from nextframe.models.latent_lstm import LatentLSTM
@@ -95,6 +96,44 @@ def test_a_killed_encoding_leaves_nothing_that_is_taken_for_whole(tmp_path: Path
     assert float(whole.read("train", np.array([0])).frames.max()) > 0
 
 
+def test_a_killed_encoding_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nextframe.data.latents.SAY_EVERY", 0.0)
+    clips = film(tmp_path, frames=600, cut=599)
+    whole = encode_clips(clips, tmp_path / "whole", "key", brightness, 10)
+    left = 3
+
+    def killed(frames: Tensor) -> Tensor:
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        return brightness(frames)
+
+    seen: list[int] = []
+
+    def counted(frames: Tensor) -> Tensor:
+        seen.append(len(frames))
+        return brightness(frames)
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_clips(clips, tmp_path / "killed", "key", killed, 10)
+    again = encode_clips(clips, tmp_path / "killed", "key", counted, 10)
+    rest = sum(seen)
+    encode_clips(clips, tmp_path / "fresh", "key", counted, 10)
+    assert 0 < rest < sum(seen) - rest  # fewer than all: what was done stays done
+    indices = np.arange(clips.count("train") or 0)
+    assert torch.equal(again.read("train", indices).frames, whole.read("train", indices).frames)
+    assert [path.name for path in (tmp_path / "killed").iterdir()] == [
+        path.name for path in (tmp_path / "whole").iterdir()
+    ]
+
+
+def test_frames_of_another_size_are_refused_before_the_run_begins(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the model takes frames of 16x32, not 32x32"):
+        train(recipe(fields={"frame_height": 16}), tmp_path / "run", show=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_latents_on_disk_train_as_frames_do(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = create_model("latent-lstm", frame_height=32, frame_width=32, **FIELDS)
@@ -170,6 +209,26 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_shares_of_the_steps_are_the_recipes(tmp_path: Path) -> None:
     train(recipe(shares={"vae": 1.0, "lstm": 3.0}), tmp_path / "run", show=False)
     assert [line["stage"] for line in read_metrics(tmp_path / "run")] == ["vae"] * 2 + ["lstm"] * 6
+
+
+def test_a_temperature_is_chosen_when_futures_are_drawn(tmp_path: Path) -> None:
+    from nextframe.prediction.temperature import at_temperature
+
+    train(recipe(fields={"head": "kl"}), tmp_path / "run", show=False)
+    run, context = str(tmp_path / "run"), torch.rand(1, 3, 1, 32, 32)
+    assert at_temperature(run, None) == run
+    drawing, likeliest = at_temperature(run, 1.0), at_temperature(run, 0.0)
+    assert not isinstance(drawing, str)
+    assert not isinstance(likeliest, str)
+    assert drawing.capabilities.stochastic
+    assert not likeliest.capabilities.stochastic
+    first, second = drawing.predict(context, 2, samples=2, generator=torch_generator(0))
+    assert not torch.allclose(first, second)
+    torch.testing.assert_close(likeliest.predict(context, 2), load_model(tmp_path / "run").predict(context, 2))
+    with pytest.raises(UserError, match="temperature must be at least 0, not -1"):
+        at_temperature(run, -1.0)
+    with pytest.raises(UserError, match="copy-last has no temperature"):
+        at_temperature("copy-last", 1.0)
 
 
 @pytest.mark.parametrize("content", [0, 2])

@@ -10,7 +10,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from nextframe.checkpoint import create_model, load_model
-from nextframe.core.clip import Clip, as_float
+from nextframe.core.clip import Clip, Task, as_float
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.core.seeding import seed_everything
 from nextframe.data import DataConfig
@@ -472,5 +472,8 @@ def test_unrolled_the_loss_is_the_mean_over_frames_predicted_from_its_own():
     loss, logs = net.content_loss(clip)
     assert loss.item() == pytest.approx(sum(by_hand).item() / 3, rel=1e-5)
     assert loss.item() == pytest.approx(sum(logs.values()).item(), rel=1e-5)
-    with pytest.raises(UserError, match=r"model.unroll is 3, the clips have 2 frame\(s\) to predict"):
+    refused = r"model.unroll is 3, the clips have 2 frame\(s\) to predict"
+    with pytest.raises(UserError, match=refused):
+        net.check_data(Task.forecast(4, 2), (1, 16, 16))  # before a run begins
+    with pytest.raises(UserError, match=refused):
         net.content_loss(Clip(clip.context, clip.target[:, :2]))

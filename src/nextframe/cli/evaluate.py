@@ -20,6 +20,7 @@ from nextframe.cli.options import (
     Seed,
     Size,
     Stride,
+    Temperature,
     be_quiet,
     check_files,
     check_split,
@@ -42,6 +43,7 @@ def evaluate(
     root: Root = None,
     batch: Annotated[int, typer.Option(min=1, help="Clips at a time.")] = 16,
     samples: Annotated[int, typer.Option(min=1, help="Futures a clip, of a model that draws them.")] = 1,
+    temperature: Temperature = None,
     metrics: Annotated[
         str | None, typer.Option(help="Names with commas, the main one first; psnr-moving: over the pixels that moved.")
     ] = None,
@@ -57,6 +59,7 @@ def evaluate(
     from nextframe.evaluation import evaluate as evaluate_model
     from nextframe.evaluation import show_evaluation, write_report
     from nextframe.evaluation.evaluate import DEFAULT_METRICS
+    from nextframe.prediction.temperature import at_temperature
     from nextframe.training import evaluation_data
 
     be_quiet(quiet)
@@ -65,7 +68,7 @@ def evaluate(
     settings = data_settings(data, digits, context, horizon, size, stride, kind, root)
     names = [name.strip() for name in metrics.split(",") if name.strip()] if metrics is not None else DEFAULT_METRICS
     evaluation = evaluate_model(
-        model,
+        at_temperature(model, temperature),
         evaluation_data(model, settings),
         check_split(split),
         metrics=names,

@@ -22,6 +22,9 @@ Horizon = Annotated[int | None, typer.Option(help="Frames to predict.")]
 Size = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the clips, for example 64x64.")]
 Stride = Annotated[int | None, typer.Option(help="Take every k-th frame.")]
 Kind = Annotated[str | None, typer.Option("--as", help="frames, or flow: 2 channels, pixels to the right and down.")]
+Temperature = Annotated[
+    float | None, typer.Option(help="Of futures drawn from latents: 0 the likeliest, 1 as learned.")
+]
 Seed = Annotated[int, typer.Option(help="Decides everything random.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Plugin, Quiet, Seed, Size, be_quiet, load_plugins, parse_size
+from nextframe.cli.options import Device, Plugin, Quiet, Seed, Size, Temperature, be_quiet, load_plugins, parse_size
 
 
 def predict(
@@ -36,6 +36,7 @@ def predict(
     size: Size = None,
     tile: Annotated[int | None, typer.Option(min=16, help="Predict in tiles of so many pixels: less memory.")] = None,
     overlap: Annotated[int, typer.Option(min=0, help="Pixels that neighbouring tiles share.")] = 32,
+    temperature: Temperature = None,
     plugin: Plugin = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -44,13 +45,14 @@ def predict(
     """Predict the frames that come next in a video; by default after its last frame."""
     from nextframe.prediction import check_output, write_prediction
     from nextframe.prediction import predict as predict_frames
+    from nextframe.prediction.temperature import at_temperature
 
     be_quiet(quiet)
     load_plugins(plugin)
     check_output(output)  # before any work
     prediction = predict_frames(
         source,
-        model,
+        at_temperature(model, temperature),
         frames,
         samples=samples,
         compare=compare,

@@ -93,24 +93,32 @@ def encode_clips(clips: ClipSet, folder: Path, key: str, encode: Encode, limit: 
 
 
 def _write(path: Path, clips: ClipSet, count: int, encode: Encode) -> None:
+    """Write the latents of every frame to `path`, or the rest of them where a killed run left a part."""
     started = said = time.monotonic()
     total = 1 + max(int(ids.max()) for _, ids in _looked_up(clips, count))
-    rows: np.memmap[Any, np.dtype[np.float32]] | None = None
-    done = 0
-    for numbers, frames in _new_frames(clips, count, total):
+    reached = path.with_suffix(".reached")  # how many frames are safely in the file
+    done, before = 0, int(reached.read_text() or 0) if reached.exists() and path.exists() else 0
+    rows = np.lib.format.open_memmap(path, mode="r+") if before else None
+    for indices, ids, fresh in _new_frames(clips, count, total):
+        done += int(fresh.sum())
+        if done <= before:
+            continue
+        frames = in_order(clips.read("train", indices), clips)[torch.from_numpy(fresh)]
         with torch.no_grad():
             latents = torch.cat([encode(as_float(part)).float().cpu() for part in torch.split(frames, ENCODE)])
         if rows is None:
             shape = (total, *latents.shape[1:])
             rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        rows[numbers] = latents.numpy()
-        done += len(numbers)
+        rows[ids[fresh]] = latents.numpy()
         if time.monotonic() - said > SAY_EVERY:
             said = time.monotonic()
+            rows.flush()
+            reached.write_text(str(done))
             LOG.info("latents: %d frames of %d encoded", done, total)
     assert rows is not None  # a split without clips was refused before
     rows.flush()
-    LOG.info("latents: %d frames encoded in %.0f s", done, time.monotonic() - started)
+    reached.unlink(missing_ok=True)
+    LOG.info("latents: %d frames encoded in %.0f s", done - before, time.monotonic() - started)
 
 
 def _looked_up(clips: ClipSet, count: int) -> Iterator[tuple[Indices, Indices]]:
@@ -120,8 +128,8 @@ def _looked_up(clips: ClipSet, count: int) -> Iterator[tuple[Indices, Indices]]:
         yield indices, clips.frame_ids("train", indices)
 
 
-def _new_frames(clips: ClipSet, count: int, total: int) -> Iterator[tuple[Indices, Tensor]]:
-    """Yield (ids (N,), frames (N, C, H, W)) so that every id comes once.
+def _new_frames(clips: ClipSet, count: int, total: int) -> Iterator[tuple[Indices, Indices, NDArray[np.bool_]]]:
+    """Yield clips to read (N,), their frames' ids (N, T) and which of those are new (N, T): every id once.
 
     Clips overlap: those that hold no frame of another come first, then those with any frame that is still missing.
     """
@@ -136,8 +144,7 @@ def _new_frames(clips: ClipSet, count: int, total: int) -> Iterator[tuple[Indice
             wanted = np.flatnonzero(fresh.any(axis=1))
             for first in range(0, len(wanted), READ):
                 part = wanted[first : first + READ]
-                frames = in_order(clips.read("train", indices[part]), clips)
-                yield ids[part][fresh[part]], frames[torch.from_numpy(fresh[part])]
+                yield indices[part], ids[part], fresh[part]
 
 
 def in_order(clip: Clip, clips: ClipSet) -> Tensor:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nextframe.core.clip import Clip
+from nextframe.core.clip import Clip, Task
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.models import MODELS
@@ -47,6 +47,10 @@ class Autoencoder(Predictor):
         """One frame size; of the context only the last frame counts."""
         return Capabilities(any_size=False, channels=self.config.channels, reads=1)
 
+    def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
+        """Refuse frames of another size."""
+        check_size(frame_shape, self.config)
+
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log deviation, (N, latent) each, of the latents of `frames` (N, C, H, W) in [0, 1]."""
         raise NotImplementedError
@@ -61,12 +65,12 @@ class Autoencoder(Predictor):
 
     def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
         """Repeat the reconstruction of the last frame."""
-        check_size(context, self.config)
+        check_size(context.shape, self.config)
         return self.reconstruct(context[:, -1]).unsqueeze(1).expand(-1, horizon, -1, -1, -1)
 
     def features(self, clip: Clip) -> Tensor:
         """Return (B, latent): the mean latent of the context's frames."""
-        check_size(clip.context, self.config)
+        check_size(clip.context.shape, self.config)
         mean, _ = self.encode(clip.context.flatten(0, 1))
         return mean.reshape(*clip.context.shape[:2], self.latent).mean(1)
 
@@ -85,6 +89,8 @@ def build_autoencoder(part: Part, given: Mapping[str, Any]) -> Autoencoder:
         UserError: an unknown name or field, or a model that is no autoencoder.
     """
     kind: type[Predictor] = MODELS.get(part.name)
+    if part.name == "cae":  # what is predicted has no maxima whose places are known
+        given = {**given, "unpool": "nearest"}
     if not issubclass(kind, Autoencoder):
         known = [name for name in ("vae", "vcae", "cae", "vae-on-features", "deconv") if name in MODELS]
         raise UserError(f"'{part.name}' is no autoencoder (one of: {', '.join(known)})")
@@ -112,9 +118,9 @@ def some_runs(clip: Clip, count: int, length: int) -> tuple[Tensor, Tensor]:
     return runs[chosen], chosen // starts
 
 
-def check_size(frames: Tensor, config: AutoencoderConfig) -> None:
-    """Refuse frames (..., H, W) of another size than the autoencoder's."""
-    height, width = frames.shape[-2:]
+def check_size(shape: Sequence[int], config: AutoencoderConfig) -> None:
+    """Refuse frames of a shape (..., H, W) of another size than the autoencoder's."""
+    height, width = shape[-2:]
     if (height, width) != (config.frame_height, config.frame_width):
         made_for = f"{config.frame_height}x{config.frame_width}"
         raise UserError(f"the model takes frames of {made_for}, not {height}x{width}; --size {made_for} gives them")

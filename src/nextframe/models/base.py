@@ -166,6 +166,9 @@ class Predictor(nn.Module):
         """Return one line for the user if the means of a log line say that training goes wrong, else None."""
         return None
 
+    def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
+        """Raise UserError where clips of `task` and frames (C, H, W) cannot train this model; before a run begins."""
+
     def features(self, clip: Clip) -> Tensor:
         """Return (B, D) features of the context, where the model has an encoder."""
         raise NotSupportedError(f"{type(self).__name__} has no encoder, so it has no features")

@@ -10,7 +10,9 @@ from nextframe.core.errors import UserError
 
 Kind = Literal["dropout", "pool", "conv", "dense"]
 Shape = tuple[int, ...]  # (C, H, W), or (N,) after a dense layer
-PATTERN = re.compile(r"d-(?P<drop>0?\.\d+|0|1)|p-(?P<pool>\d+)|(?P<filters>\d+)-(?P<kernel>\d+)|(?P<dense>\d+)")
+PATTERN = re.compile(r"d-(?P<drop>0?\.\d+|0)|p-(?P<pool>\d+)|(?P<filters>\d+)-(?P<kernel>\d+)|(?P<dense>\d+)")
+
+MOST = 65_536  # filters, units, pixels of a kernel
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ def _layer(word: str, number: int) -> Layer:
 
 
 def _positive(text: str, word: str) -> int:
-    if int(text) < 1:
-        raise UserError(f"spec: '{word}' needs numbers of at least 1")
+    if not 1 <= int(text) <= MOST:
+        raise UserError(f"spec: '{word}' needs numbers from 1 to {MOST}")
     return int(text)
 
 

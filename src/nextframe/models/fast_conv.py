@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from nextframe.models.winograd import transforms
 
@@ -78,14 +79,18 @@ class _Winograd(torch.autograd.Function):
         of_input, of_kernel, product = _matrices(kernel, x.dtype)
         entered = grid.enter(x, of_input)  # (S*S, T, C)
         weights = _both(weight.permute(3, 2, 1, 0), of_kernel).flatten(0, 1)  # (S*S, C, N)
-        ctx.save_for_backward(entered, weights)
+        ctx.save_for_backward(entered, weights, x, weight)
         ctx.grid = grid
         return grid.leave(torch.bmm(entered, weights), product)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        entered, weights = ctx.saved_tensors
+        entered, weights, x, weight = ctx.saved_tensors
         grid: _Grid = ctx.grid
+        if torch.is_grad_enabled():  # these gradients get their own, as in R1: by operations that have them
+            own = {"grad_output": grads[0], "padding": grid.padding}
+            by_x = conv2d_input(x.shape, weight, **own) if ctx.needs_input_grad[0] else None  # type: ignore[no-untyped-call]
+            return by_x, conv2d_weight(x, weight.shape, **own), None  # type: ignore[no-untyped-call]
         of_input, of_kernel, product = _matrices(grid.kernel, entered.dtype)
         spread = grid.spread(grads[0], product)  # (S*S, T, N)
         x_grad = weight_grad = None

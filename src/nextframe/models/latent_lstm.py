@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from nextframe.core.clip import Clip
+from nextframe.core.clip import Clip, Task
 from nextframe.data.latents import LatentClip, LatentClips, encode_clips
 from nextframe.models.autoencoder import Part, build_autoencoder, check_size
 from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Stage, StreamingPredictor
@@ -115,6 +115,10 @@ class LatentLSTM(StreamingPredictor):
             causal=True,
         )
 
+    def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
+        """Refuse frames of another size than the autoencoder's."""
+        self.autoencoder.check_data(task, frame_shape)
+
     def points(self, frames: Tensor) -> Tensor:
         """Return the latents (B, T, 2, D) of frames (B, T, C, H, W): mean and log deviation, not trained."""
         with torch.no_grad():
@@ -173,7 +177,7 @@ class LatentLSTM(StreamingPredictor):
 
     def prime(self, context: Tensor) -> LatentState:
         """Read the context (B, T, C, H, W), T may be 0."""
-        check_size(context, self.autoencoder.config)
+        check_size(context.shape, self.autoencoder.config)
         return self.advance(self.points(context), LatentState())[1] if context.shape[1] else LatentState()
 
     def step(self, state: LatentState, frame: Tensor) -> tuple[Tensor, LatentState]:
@@ -203,7 +207,7 @@ class LatentLSTM(StreamingPredictor):
 
     def features(self, clip: Clip) -> Tensor:
         """Return (B, hidden[-1]): the top layer's state after the context; gradients reach the autoencoder too."""
-        check_size(clip.context, self.autoencoder.config)
+        check_size(clip.context.shape, self.autoencoder.config)
         return self.advance(self._encoded(clip.context), LatentState())[0][:, -1]
 
     def stages(self) -> list[Stage]:

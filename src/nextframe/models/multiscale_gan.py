@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from nextframe.core.clip import Clip
+from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.multiscale import FORMS, add_scales, gradient_term, pixel_term
@@ -263,11 +263,19 @@ class MultiscaleGan(Predictor):
             "try a lower model.d_lr, model.gan=hinge with model.spectral=true, or model.r1=1"
         )
 
+    def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
+        """Refuse clips with fewer frames to predict than are unrolled."""
+        self._check_horizon(task.horizon)
+
+    def _check_horizon(self, horizon: int) -> None:
+        steps = self.config.unroll
+        if steps > horizon:
+            raise UserError(f"model.unroll is {steps}, the clips have {horizon} frame(s) to predict: ask for more")
+
     def _further(self, pictures: list[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the content loss of `pictures`, the first frame of `clip`, and of those predicted after them."""
         steps = self.config.unroll
-        if steps > clip.horizon:
-            raise UserError(f"model.unroll is {steps}, the clips have {clip.horizon} frame(s) to predict: ask for more")
+        self._check_horizon(clip.horizon)
         loss, logs = self._content(pictures, clip)
         for _ in range(1, steps):
             own = (pictures[-1].detach().unsqueeze(1) + 1) / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
@@ -26,6 +26,13 @@ class VCAEConfig(AutoencoderConfig):
     dropout: float = Field(0.3, ge=0, lt=1)  # of the frame's pixels
     binary: bool = True  # tanh and Bernoulli pixels; else softplus and Gaussian pixels
     shared_output: bool = True  # False: an output matrix for each draw, as in the public code by mistake
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, not {kernel}: the map keeps the frame's size")
+        return kernel
 
 
 class VCAE(Autoencoder):

@@ -45,6 +45,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 
     seed_everything(recipe.training.seed, "weights")
     model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
     check_task(model, clips.task, recipe.model.name)
+    model.check_data(clips.task, clips.frame_shape)
     take_parts(model, recipe.training.stage_from)
     take_weights(model, recipe.training.start_from)
     model.to(fabric.device)

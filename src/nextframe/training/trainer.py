@@ -122,7 +122,10 @@ class Trainer:
 
     def _run_stage(self, after_step: Callable[[], bool], folder: str) -> bool:
         stage = self.stage
-        clips = stage.prepare(self.clips, folder) if stage.prepare else self.clips
+        clips = self.clips
+        if stage.prepare:
+            with self.fabric.rank_zero_first():  # it writes files, which the other processes then find
+                clips = stage.prepare(clips, folder)
         self._start_optimizers(stage)
         feeds = self._feeds(stage, clips)
         span = self.spans[self.stage_index]
