@@ -128,7 +128,7 @@ def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True, constrained_layout=True)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 5), sharey=True, constrained_layout=True)
     for row in rows:
         if row["metric"] != "mse" or row["model"] in ("zero", "linear"):
             continue
@@ -141,7 +141,7 @@ def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
             axes[1].plot(steps, row["per_step"], label=row["model"], **(style or {"linestyle": "--" if lost else "-"}))
     for axis, title in zip(axes, ("heads", "state carried and lost"), strict=True):
         axis.set(title=title, xlabel="free frame", ylabel="MSE", ylim=(0, None))
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.15))
     figure.savefig(path, dpi=100)
 
 
