@@ -26,6 +26,7 @@ from nextframe.data import DataConfig, open_data
 from nextframe.data.writer import write_video
 from nextframe.evaluation import Evaluation, evaluate
 from nextframe.evaluation.run_facts import command_line, run_facts
+from nextframe.evaluation.several import sample_names
 from nextframe.models.latent_lstm import LatentLSTM
 from nextframe.prediction.pictures import comparison_strip
 from nextframe.training import load_recipe, override, read_recipe, train
@@ -45,7 +46,6 @@ def trained(head: str, encoder: Path, folder: Path, steps: int, batch: int, cach
     if not (folder / "model").exists():
         own = read_recipe(encoder)
         settings = {
-            "data": None,
             "model.head": head,
             "model.lr": HEADS[head],
             "model.autoencoder": {"name": own.model.name, "fields": dict(own.model.fields)},
@@ -58,7 +58,6 @@ def trained(head: str, encoder: Path, folder: Path, steps: int, batch: int, cach
             "training.val_every": steps,
             "training.checkpoint_every": 100,
         }
-        del settings["data"]
         recipe = override(load_recipe("mnist-latent"), settings).model_copy(update={"data": own.data})
         train(recipe, folder, resume=folder.exists(), show=False)
     model = load_model(folder)
@@ -104,7 +103,7 @@ def best_temperature(model: LatentLSTM, data: DataConfig) -> float:
         found = evaluate(
             drawn, data, "val", metrics=("mse",), baselines=(), clips=VAL_CLIPS, batch=32, samples=FUTURES, name="m"
         )
-        errors[temperature] = next(row.mean for row in found.rows if "best" in row.model)
+        errors[temperature] = next(row.mean for row in found.rows if row.model == sample_names("m", FUTURES)[0])
     LOG.info("best of %d on val, by temperature: %s", FUTURES, errors)
     return min(errors, key=lambda temperature: errors[temperature])
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from nextframe.checkpoint import resolve_model
 from nextframe.core.clip import as_float
 from nextframe.data import ClipSet, DataConfig, open_data
-from nextframe.evaluation import evaluate, run_facts
+from nextframe.evaluation import clip_indices, evaluate, run_facts
 from nextframe.evaluation.result import write_whole
 from nextframe.evaluation.run_facts import command_line
 
@@ -59,8 +59,7 @@ def main() -> None:
 def of_her(model: str, clips: ClipSet, split: Any, limit: int) -> dict[str, list[float]]:
     """Return what share of her new pixels is found, and of the predicted ones is right, at each step."""
     net = resolve_model(model).eval()
-    count = clips.count(split) or 0
-    indices = np.arange(min(limit, count), dtype=np.int64) * count // min(limit, count)
+    indices = clip_indices(clips, split, limit)
     hers, painted, both = (torch.zeros(HORIZON) for _ in range(3))
     for part in np.array_split(indices, -(-len(indices) // BATCH)):
         clip = clips.read(split, part).to("cpu")

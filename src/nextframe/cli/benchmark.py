@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Plugin, Quiet, be_quiet, load_plugins
+from nextframe.cli.options import Device, Plugin, Quiet, be_quiet, load_plugins, parse_names
 
 
 def benchmark(
@@ -41,7 +41,7 @@ def benchmark(
     load_plugins(plugin)
     chosen = TASKS.get(task)
     output = output or Path("benchmarks") / task
-    names = [name.strip() for name in models.split(",") if name.strip()] if models else None
+    names = parse_names(models) if models else None
     check_folder(output)
     rows = make_rows(
         chosen,

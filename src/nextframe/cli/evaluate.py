@@ -26,6 +26,7 @@ from nextframe.cli.options import (
     check_split,
     data_settings,
     load_plugins,
+    parse_names,
 )
 
 
@@ -56,9 +57,8 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Measure a model on a split, closed loop, every horizon step, with every baseline beside it."""
+    from nextframe.evaluation import DEFAULT_METRICS, show_evaluation, write_report
     from nextframe.evaluation import evaluate as evaluate_model
-    from nextframe.evaluation import show_evaluation, write_report
-    from nextframe.evaluation.evaluate import DEFAULT_METRICS
     from nextframe.prediction.temperature import at_temperature
     from nextframe.training import evaluation_data
 
@@ -66,12 +66,11 @@ def evaluate(
     load_plugins(plugin)
     check_files(json_file, html)
     settings = data_settings(data, digits, context, horizon, size, stride, kind, root)
-    names = [name.strip() for name in metrics.split(",") if name.strip()] if metrics is not None else DEFAULT_METRICS
     evaluation = evaluate_model(
         at_temperature(model, temperature),
         evaluation_data(model, settings),
         check_split(split),
-        metrics=names,
+        metrics=DEFAULT_METRICS if metrics is None else parse_names(metrics),
         clips=clips,
         batch=batch,
         compat=compat,

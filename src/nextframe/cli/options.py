@@ -55,6 +55,11 @@ def check_files(*paths: Path | None) -> None:
             check_file(path)
 
 
+def parse_names(text: str) -> list[str]:
+    """Return the names of "a, b", in order; none of an empty text."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def parse_size(size: str | None) -> tuple[int, int] | None:
     """Return (height, width) of "64x96" or "64"; a UserError for anything else."""
     from nextframe.core.errors import UserError

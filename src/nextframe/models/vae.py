@@ -123,9 +123,8 @@ class VAE(Autoencoder):
             mean, log_sigma = self._with_content(clip, owners, mean, log_sigma)
         painted = self._paint(sample(mean, log_sigma))
         kl = kl_standard_normal(mean[:, self.content :], log_sigma[:, self.content :])
-        if self.content:  # said once for a whole clip
-            content = kl_standard_normal(mean[:, : self.content], log_sigma[:, : self.content])
-            kl = kl + content / clip.frames.shape[1]
+        # content, if there is any, is said once for a whole clip
+        kl = kl + kl_standard_normal(mean[:, : self.content], log_sigma[:, : self.content]) / clip.frames.shape[1]
         if self.config.likelihood == "bernoulli":
             nats = bce_logits(painted, frames, "sum") / len(frames)
         else:

@@ -15,7 +15,7 @@ from nextframe.losses.latent import gaussian_nll, kl_standard_normal
 from nextframe.models.autoencoder import Autoencoder, floored, glorot, sample, some_frames
 from nextframe.models.base import ModelConfig, Objective, OptimizerDefaults, Stage
 from nextframe.models.cae import CAE
-from nextframe.models.cae_spec import parse_spec, split_after
+from nextframe.models.cae_spec import split_after
 from nextframe.models.deconv import DeconvConfig, DeconvNet, cae_config, deconv_loss, within
 
 
@@ -41,9 +41,9 @@ class VAEOnFeatures(Autoencoder):
     def __init__(self, config: VAEOnFeaturesConfig) -> None:
         super().__init__(config)
         inner = cae_config(config)
-        split_after(parse_spec(inner.spec))  # or there are no features
         # what is predicted has no maxima whose places are known
         self.cae = CAE(inner.model_copy(update={"unpool": "nearest"}) if config.image == "tied" else inner)
+        split_after(self.cae.layers)  # or there are no features
         self.latent = config.latent
         self.vae = FeatureVAE(prod(self.cae.feature_shape), config.hidden, config.latent, config.bounded)
         self.net = DeconvNet(config.spec, config.shape, config.dropout) if config.image == "deconv" else None
