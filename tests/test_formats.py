@@ -103,7 +103,7 @@ def test_a_newer_format_and_what_is_no_format_are_refused() -> None:
 def test_a_gap_in_the_numbers_is_a_mistake_of_the_programmer() -> None:
     for numbers in ((2,), (1, 3), (0, 1)):
         with pytest.raises(ValueError, match="number them"):
-            Formats({number: dict for number in numbers})
+            Formats(dict.fromkeys(numbers, dict))
 
 
 def test_the_checksum_is_sha256(tmp_path: Path) -> None:
