@@ -20,7 +20,7 @@ from nextframe.core.errors import NotSupportedError
 from nextframe.core.seeding import seed_everything
 from nextframe.data import DataConfig, open_data
 from nextframe.models import MODELS
-from nextframe.models.base import Predictor, StreamingPredictor
+from nextframe.models.contract import Predictor, StreamingPredictor
 from nextframe.training.optimizer import build_optimizer
 from nextframe.training.recipe import TrainingConfig
 

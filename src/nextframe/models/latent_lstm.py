@@ -14,11 +14,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
-from nextframe.data.latents import LatentClip, LatentClips, encode_clips
-from nextframe.models.autoencoder import Part, build_autoencoder, check_size
-from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Stage, StreamingPredictor
-from nextframe.models.latent_cell import CellState, PeepholeLayer
-from nextframe.models.latent_heads import HEADS, HeadName, HeadSettings, narrow
+from nextframe.data.encoded import LatentClip, LatentClips, encode_clips
+from nextframe.layers.latent_cell import CellState, PeepholeLayer
+from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
+from nextframe.models.bases.autoencoder import Part, build_autoencoder, check_size
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Stage, StreamingPredictor
 
 AUTOENCODER = "autoencoder"  # the submodule's name, for --stage-from
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.losses.latent import kl_standard_normal
 from nextframe.losses.pixel import bce_logits
-from nextframe.models.autoencoder import Autoencoder, AutoencoderConfig, sample, some_runs
-from nextframe.models.base import ModelConfig, Objective, OptimizerDefaults, Stage
-from nextframe.models.one_step import pad_to_multiple
+from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, sample, some_runs
+from nextframe.models.bases.one_step import pad_to_multiple
+from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults, Stage
 
 GROUP = 8  # channels of a group, of widths that it divides
 
