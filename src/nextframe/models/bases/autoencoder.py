@@ -132,6 +132,11 @@ def sample(mean: Tensor, log_sigma: Tensor, count: int = 1) -> Tensor:
     return mean + log_sigma.exp() * torch.randn_like(mean)
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return `x`, in float32 where it came narrower (autocast); float64 stays what it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def glorot(module: nn.Module) -> None:
     """Start every layer of `module` as Lasagne does: Glorot uniform weights, zero biases."""
     for layer in module.modules():
