@@ -24,8 +24,9 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.formats import Formats, NewerFormatError
 from nextframe.core.whole_file import sha256_of
 from nextframe.data import DataConfig
-from nextframe.share import write_shared
-from nextframe.training import ModelSection, Recipe, TrainingConfig, load_recipe, override, read_metrics, train
+from nextframe.publish import write_shared
+from nextframe.recipes import load_recipe
+from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
 from nextframe.training.checkpoints import load_state, save_state
 from nextframe.training.recipe import read_recipe
 

@@ -17,12 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nextframe import __version__
-from nextframe.checkpoint.atomic import replaced_folder, settled
 from nextframe.checkpoint.formats import MODEL_FORMATS
+from nextframe.core.atomic import replaced_folder, settled
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.core.whole_file import sha256_of
 from nextframe.models import MODELS
-from nextframe.models.base import Predictor, TrainedTask
+from nextframe.models.contract import Predictor, TrainedTask
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _MAX_CONFIG_BYTES = 1 << 20

@@ -11,7 +11,7 @@ import torch
 
 from nextframe import __version__
 from nextframe.checkpoint import replaced_folder
-from nextframe.checkpoint.atomic import previous_of
+from nextframe.core.atomic import previous_of
 from nextframe.core.errors import BadInputError
 from nextframe.core.formats import NewerFormatError
 from nextframe.core.whole_file import sha256_of
