@@ -40,7 +40,7 @@ class Formats:
             NewerFormatError: a newer nextframe wrote it; the line ends with `fix`.
             BadInputError: it is not a format number.
         """
-        reads = f"this one reads 1 to {self.newest}"
+        reads = "this one reads 1" + (f" to {self.newest}" if self.newest > 1 else "")
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise BadInputError(where, f"has format {number!r}, which is not a format of nextframe: {reads}", fix)
         if number > self.newest:
