@@ -157,7 +157,9 @@ def test_a_recipe_is_written_with_its_format_first_and_read_with_or_without(tmp_
     assert load_recipe(str(path)) == Recipe(model=ModelSection(name="conv2d"), training=TrainingConfig(steps=5))
 
 
-@pytest.mark.parametrize(("number", "says"), [(99, "newer nextframe: this one reads 1;"), ("two", "is not a format of nextframe")])
+@pytest.mark.parametrize(
+    ("number", "says"), [(99, "newer nextframe: this one reads 1;"), ("two", "is not a format of nextframe")]
+)
 def test_a_recipe_of_an_unknown_format_is_refused_in_one_line(number: object, says: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump({"format": number, "further": {"section": 1}}))
