@@ -13,6 +13,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the public Hub for anything
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--write-golden` writes golden_losses.json anew; not with -n, or two processes write one file."""
+    parser.addoption("--write-golden", action="store_true", help="write the golden losses anew (test_contract.py)")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Real media beside the repository; tests that need them skip where they are absent."""

@@ -25,7 +25,7 @@ from nextframe.checkpoint import (
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.core.registry import Registry
 from nextframe.models import MODELS
-from nextframe.models.base import TrainedTask
+from nextframe.models.contract import TrainedTask
 from tiny import Tiny, TinyConfig
 
 

@@ -18,9 +18,10 @@ import nextframe
 from hub_stand_in import StandIn
 from nextframe.checkpoint.hub import HubModel, parse_hub_name
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.share import push, write_shared
-from nextframe.share.card import told
-from nextframe.training import load_recipe, override
+from nextframe.publish import push, write_shared
+from nextframe.publish.card import told
+from nextframe.recipes import load_recipe
+from nextframe.training import override
 from nextframe.training import train as train_run
 
 

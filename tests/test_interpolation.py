@@ -9,9 +9,9 @@ from nextframe.cli import main
 from nextframe.core.clip import Task
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.data.reader import open_source, read_video
-from nextframe.data.writer import write_video
 from nextframe.evaluation import evaluate
+from nextframe.media.reader import open_source, read_video
+from nextframe.media.writer import write_video
 from nextframe.metrics import METRICS, moving
 from nextframe.prediction import interpolate, predict
 from nextframe.training import ModelSection, Recipe, TrainingConfig, train

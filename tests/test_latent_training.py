@@ -14,7 +14,7 @@ from nextframe.checkpoint import create_model, load_model
 from nextframe.core.errors import UserError
 from nextframe.core.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig, open_data
-from nextframe.data.latents import LatentClip, encode_clips
+from nextframe.data.encoded import LatentClip, encode_clips
 from nextframe.models.latent_lstm import LatentLSTM
 from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
 from nextframe.training.run import Run
@@ -97,7 +97,7 @@ def test_a_killed_encoding_leaves_nothing_that_is_taken_for_whole(tmp_path: Path
 
 
 def test_a_killed_encoding_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nextframe.data.latents.SAY_EVERY", 0.0)
+    monkeypatch.setattr("nextframe.data.encoded.SAY_EVERY", 0.0)
     clips = film(tmp_path, frames=600, cut=599)
     whole = encode_clips(clips, tmp_path / "whole", "key", brightness, 10)
     left = 3
@@ -233,7 +233,7 @@ def test_a_temperature_is_chosen_when_futures_are_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [0, 2])
 def test_pictures_of_a_latent_space(tmp_path: Path, content: int) -> None:
-    from nextframe.data.reader import open_source
+    from nextframe.media.reader import open_source
     from nextframe.prediction.latent_pictures import draw_latents, primed_prediction
 
     torch.manual_seed(0)

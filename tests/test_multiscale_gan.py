@@ -14,13 +14,14 @@ from nextframe.core.clip import Clip, Task, as_float
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.core.seeding import seed_everything
 from nextframe.data import DataConfig
-from nextframe.data.moving_digits import MovingDigits
+from nextframe.data.sets.moving_digits import MovingDigits
+from nextframe.layers.scales import grow, scale_sizes, shrink
 from nextframe.models import MODELS
-from nextframe.models.base import TrainedTask
-from nextframe.models.scales import grow, scale_sizes, shrink
+from nextframe.models.contract import TrainedTask
 from nextframe.prediction import predict
 from nextframe.prediction.tiles import Tiled, stretches
-from nextframe.training import RECIPES, ModelSection, Recipe, TrainingConfig, load_recipe, read_metrics, train
+from nextframe.recipes import RECIPES, load_recipe
+from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
 from nextframe.training.checkpoints import load_state
 from nextframe.training.trainer import Trainer
 from tiny import Tiny, TinyConfig

@@ -11,7 +11,8 @@ import torch
 from nextframe.checkpoint import load_model
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.training.recipe import load_recipe, override
+from nextframe.recipes import load_recipe
+from nextframe.training.recipe import override
 from nextframe.training.run import train
 
 

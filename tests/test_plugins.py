@@ -127,7 +127,7 @@ def test_the_verbs_take_a_plugin(tmp_path: Path) -> None:
 
 
 MIDDLE = """
-from nextframe.models.base import Predictor
+from nextframe.models.contract import Predictor
 from nextframe.models.mean_neighbours import between_two
 from nextframe.models.plugins import register
 

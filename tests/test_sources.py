@@ -18,14 +18,14 @@ from PIL import Image
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.clipset import batch_indices
-from nextframe.data.cuts import find_cuts
-from nextframe.data.fit import fit_image
-from nextframe.data.index import index_source, scan
-from nextframe.data.listing import list_sources
-from nextframe.data.reader import open_source
-from nextframe.data.report import describe
-from nextframe.data.splits import split_by_name, split_by_time
-from nextframe.data.store import FrameStore, Member
+from nextframe.data.folder.listing import list_sources
+from nextframe.data.folder.splits import split_by_name, split_by_time
+from nextframe.data.folder.store import FrameStore, Member
+from nextframe.data.inspect.report import describe
+from nextframe.media.fit import fit_image
+from nextframe.media.reader import open_source
+from nextframe.media.video.cuts import find_cuts
+from nextframe.media.video.index import index_source, scan
 from nextframe.training.loader import Steps, training_batches
 
 

@@ -19,7 +19,8 @@ from nextframe.checkpoint import load_model
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.clipset import batch_indices
-from nextframe.training import ModelSection, Recipe, TrainingConfig, load_recipe, override, read_metrics, train
+from nextframe.recipes import load_recipe
+from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
 from nextframe.training.checkpoints import load_state, save_state
 from nextframe.training.loader import Steps, training_batches
 from nextframe.training.optimizer import Average

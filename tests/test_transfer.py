@@ -19,7 +19,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.models import MODELS
-from nextframe.models.base import Capabilities, ModelConfig, Objective, Predictor, Stage, TrainedTask
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, Predictor, Stage, TrainedTask
 from nextframe.transfer import ClassifierConfig, TransferConfig, transfer
 from nextframe.transfer.classifier import Fitting, Head, fit, predict, step_loss
 from nextframe.transfer.encoder import Encoder, like, open_encoder

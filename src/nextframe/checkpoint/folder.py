@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nextframe import __version__
-from nextframe.checkpoint.atomic import replaced_folder, settled
+from nextframe.core.atomic import replaced_folder, settled
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.models import MODELS
-from nextframe.models.base import Predictor, TrainedTask
+from nextframe.models.contract import Predictor, TrainedTask
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"

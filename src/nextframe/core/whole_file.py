@@ -38,6 +38,16 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise BadInputError(path, f"cannot be written ({error.strerror or error})", "give another place") from None
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` to `path`, whole or not at all.
+
+    Raises:
+        BadInputError: the file cannot be written there.
+    """
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def check_file(path: Path) -> None:
     """Refuse before any work a file that could not be written after it; nothing is made yet.
 

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.layers.batch_norm import BatchNorm1d
-from nextframe.models.base import (
+from nextframe.layers.convlstm import ConvLSTMLayer, LayerState
+from nextframe.layers.gates import Activation, Gate
+from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
     Objective,
@@ -20,8 +22,6 @@ from nextframe.models.base import (
     Stage,
     StreamingPredictor,
 )
-from nextframe.models.convlstm_cell import ConvLSTMLayer, LayerState
-from nextframe.models.lstm_gates import Activation, Gate
 
 DARKEST = 0.02  # the residual starts from the last frame's logit, which must be finite for black and white
 

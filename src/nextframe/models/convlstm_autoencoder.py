@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.layers.batch_norm import BatchNorm2d
-from nextframe.models.base import ModelConfig
-from nextframe.models.convlstm_cell import ConvLSTMLayer
-from nextframe.models.lstm_gates import Activation, Gate
-from nextframe.models.one_step import OneStep, OneStepConfig, add_noise, keras_conv, pad_to_multiple
+from nextframe.layers.convlstm import ConvLSTMLayer
+from nextframe.layers.gates import Activation, Gate
+from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv, pad_to_multiple
+from nextframe.models.contract import ModelConfig
 
 
 class ConvLSTMAutoencoderConfig(OneStepConfig):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nextframe.checkpoint import replaced_folder
-from nextframe.checkpoint.atomic import previous_of
+from nextframe.core.atomic import previous_of
 from nextframe.core.errors import BadInputError
 
 LOG = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.progress import ProgressBar
 from nextframe.core.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
-from nextframe.models.base import Predictor, TrainedTask, check_task
+from nextframe.models.contract import Predictor, TrainedTask, check_task
 from nextframe.training.checkpoints import load_state, save_state
 from nextframe.training.devices import make_fabric
 from nextframe.training.logs import MetricsFile

@@ -17,7 +17,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.errors import UnknownNameError, UserError
 from nextframe.core.seeding import derive_seed, seed_everything
 from nextframe.data import ClipSet
-from nextframe.models.base import Objective, Predictor, Stage
+from nextframe.models.contract import Objective, Predictor, Stage
 from nextframe.training.devices import average_gradients
 from nextframe.training.loader import Steps, training_batches
 from nextframe.training.logs import Window, not_finite

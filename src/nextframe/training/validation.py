@@ -13,7 +13,7 @@ from torch import Tensor
 from nextframe.core.clip import Clip
 from nextframe.core.seeding import seed_everything
 from nextframe.data import ClipSet
-from nextframe.models.base import Predictor, Stage
+from nextframe.models.contract import Predictor, Stage
 from nextframe.training.optimizer import Average
 
 
