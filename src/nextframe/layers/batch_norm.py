@@ -23,7 +23,7 @@ class _Synchronised(_BatchNorm):
         """Return `input` (N, C, ...) with each channel normed, scaled and shifted."""
         if not self.training or process_count() == 1:
             return super().forward(input)
-        self._check_input_dim(input)
+        self._check_input_dim(input)  # type: ignore[no-untyped-call]
         wide = input if input.dtype == torch.float64 else input.float()
         count, mean, variance, centred = _statistics(wide)
         self._track(count, mean.detach(), variance.detach())
@@ -65,7 +65,7 @@ def _statistics(values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     others = [axis for axis in range(values.ndim) if axis != 1]
     sums = values.sum(others).double()
     count = sums.new_tensor([values.numel() // values.shape[1]])
-    sums, count = sum_over_processes(torch.cat([sums, count])).split([len(sums), 1])
+    sums, count = sum_over_processes(torch.cat([sums, count])).split_with_sizes([len(sums), 1])
     mean = sums / count
     centred = values - mean.to(values.dtype).view(1, -1, *[1] * (values.ndim - 2))
     variance = sum_over_processes(centred.square().sum(others).double()) / count
