@@ -15,7 +15,8 @@ def augment(clip: Clip) -> Clip:
 
     Colours are left alone: what blinks or cycles through a palette does so in an order that can be learned.
 
-    Context and target are changed alike. Drawn from torch's global generator, which the loop seeds by step.
+    Context and target are changed alike, conditions are not: this is not for actions that have a direction.
+    Drawn from torch's global generator, which the loop seeds by step.
     """
     mirrored, turned = torch.rand(2, len(clip)) < 0.5
 
