@@ -48,9 +48,9 @@ class _Scope:
         seeds = splitmix(self.clips.to(device).unsqueeze(1), self.draws)
         numbers = torch.arange(-(-wanted // 2), device=device)
         self.draws += 1
-        parts = []
         # a GPU takes all clips in one go; a CPU is faster with as many as its caches hold
-        for some in seeds.split(max(1, CACHED // max(1, len(numbers)) if device.type == "cpu" else clips)):
+        at_once, parts = max(1, CACHED // max(1, len(numbers)) if device.type == "cpu" else clips), []
+        for some in torch.split(seeds, at_once):
             bits = splitmix(some, numbers)
             parts.append(torch.stack(finish(_shifted(bits, 32), bits & MASK), dim=2).flatten(1)[:, :wanted])
         return torch.cat(parts).reshape(*shape)
