@@ -61,7 +61,7 @@ def test_wrong_lengths_are_refused(timed, fixed, says):
 
 
 def test_extras_have_the_clips_of_the_batch():
-    with pytest.raises(UserError, match="extra 'flow' .* does not have 1 clips"):
+    with pytest.raises(UserError, match=r"extra 'flow' .* does not have 1 clips"):
         Clip(torch.zeros(1, 2, 1, 2, 2), torch.zeros(1, 1, 1, 2, 2), extras={"flow": torch.zeros(2, 2)})
 
 

@@ -19,6 +19,7 @@ import torch
 
 from nextframe.checkpoint import create_model, load_model, needs_training, save_model
 from nextframe.core.clip import Clip, Task
+from nextframe.core.noise import clip_noise
 from nextframe.core.seeding import seed_everything
 from nextframe.data import DataConfig, open_data
 from nextframe.models import MODELS
@@ -86,9 +87,10 @@ def train_on(model: Predictor, clip: Clip, steps: int) -> dict[str, list[float]]
         model.train()
         for step in range(steps):
             for objective, optimizer in zip(stage.objectives, optimizers, strict=True):
-                seed_everything(0, "step", step)
+                seed_everything(0, "step", step)  # dropout
                 optimizer.zero_grad(set_to_none=True)
-                loss, _ = objective.loss(clip)
+                with clip_noise(0, "step", step, objective.name, index=torch.arange(len(clip))):
+                    loss, _ = objective.loss(clip)
                 loss.backward()
                 optimizer.step()
                 losses.setdefault(f"{stage.name}/{objective.name}", []).append(float(loss.detach()))

@@ -27,7 +27,15 @@ FIELDS: dict[str, Any] = {
 
 
 def recipe(fields: dict[str, Any] | None = None, **training: Any) -> Recipe:
-    values = {"steps": 8, "batch": 4, "log_every": 1, "val_every": 8, "checkpoint_every": 1, "val_clips": 4}
+    values = {
+        "precision": "32",
+        "steps": 8,
+        "batch": 4,
+        "log_every": 1,
+        "val_every": 8,
+        "checkpoint_every": 1,
+        "val_clips": 4,
+    }
     model = ModelSection(name="latent-lstm", fields={**FIELDS, "cache_clips": 12, **(fields or {})})
     return Recipe(model=model, data=DATA, training=TrainingConfig(**{**values, **training}))
 

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
+from nextframe.layers.batch_norm import BatchNorm1d
 from nextframe.layers.convlstm import ConvLSTMLayer, LayerState
 from nextframe.layers.gates import Activation, Gate
 from nextframe.models.contract import (
@@ -76,7 +77,7 @@ class ConvLSTM(StreamingPredictor):
             for before, after, kernel in zip(widths, widths[1:], config.kernels, strict=False)
         )
         norms = config.hidden[:-1] if config.norm == "batch" else ()
-        self.norms = nn.ModuleList(nn.BatchNorm1d(n, eps=1e-3, momentum=config.norm_momentum) for n in norms)
+        self.norms = nn.ModuleList(BatchNorm1d(n, eps=1e-3, momentum=config.norm_momentum) for n in norms)
         self.head = nn.Conv3d(config.hidden[-1], config.channels, 3, padding=(0, 1, 1))
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(cast(Tensor, self.head.bias))

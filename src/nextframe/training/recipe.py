@@ -17,6 +17,7 @@ from nextframe.data.order import Balance
 from nextframe.models import MODELS
 from nextframe.models.contract import ModelConfig, Predictor
 from nextframe.models.request import check_conditions
+from nextframe.training.formats import RECIPE_FORMATS
 
 
 class ModelSection(Config):
@@ -73,11 +74,15 @@ class Recipe(Config):
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML that `read_recipe` reads back to an equal recipe."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        return yaml.safe_dump({"format": RECIPE_FORMATS.newest, **self.model_dump(mode="json")}, sort_keys=False)
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a recipe from the YAML file `path`; every mistake in it is one line that names the field."""
+    """Read a recipe of any format from the YAML file `path`, which needs no format number.
+
+    Raises:
+        UserError: no such file, a newer format, or a mistake in it; the line names the field.
+    """
     if path.is_dir():
         path = path / "recipe.yaml"
     try:
@@ -88,7 +93,7 @@ def read_recipe(path: Path) -> Recipe:
         raise BadInputError(path, f"is no readable recipe: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
         raise BadInputError(path, "is no recipe", "it needs the sections model, data and training")
-    return Recipe.parse(values, where=str(path))
+    return Recipe.parse(RECIPE_FORMATS.migrate(values, path), where=str(path))
 
 
 def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:

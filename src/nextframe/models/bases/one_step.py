@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
+from nextframe.core.noise import normal_like
 from nextframe.losses.perceptual import perceptual
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
@@ -71,7 +71,7 @@ def keras_conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
 
 def add_noise(frames: Tensor, sigma: float, training: bool) -> Tensor:
     """Return frames with Gaussian noise while training, and as they are otherwise (Keras's GaussianNoise)."""
-    return frames + sigma * torch.randn_like(frames) if training and sigma else frames
+    return frames + sigma * normal_like(frames) if training and sigma else frames
 
 
 def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
