@@ -93,7 +93,9 @@ def train(
     if stage_from:
         settings["training.stage_from"] = parse_parts(stage_from)
     recipe = override(base, settings | parse_settings(setting or []))
-    train_run(recipe, folder, resume=resume, devices=devices, show=not quiet)
+    run = train_run(recipe, folder, resume=resume, devices=devices, show=not quiet)
+    if not run.processes.first:
+        return  # under torchrun: the first process writes and says what there is
     if json_file is not None:
         write_whole(json_file, json.dumps(read_metrics(folder)[-1]) + "\n")
     if report:

@@ -6,6 +6,7 @@ Frames are (B, T, C, H, W): float in [0, 1] between parts, uint8 only in storage
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -97,7 +98,7 @@ class Clip:
     def __len__(self) -> int:
         return self.context.shape[0]
 
-    def to(self, device: torch.device | str) -> Clip:
+    def to(self, device: torch.device | str) -> Self:
         """Return the clip on `device`, frames as float in [0, 1] (uint8 travels, the conversion runs there)."""
         move = as_float
         label = None if self.label is None else self.label.to(device, non_blocking=True)
@@ -111,6 +112,15 @@ class Clip:
     def __getitem__(self, index: slice) -> Clip:
         label = None if self.label is None else self.label[index]
         return Clip(self.context[index], self.target[index], label)
+
+    def pin_memory(self) -> Self:
+        """Return the clip in page-locked memory, from where a GPU fetches it while the processor goes on."""
+        label = None if self.label is None else self.label.pin_memory()
+        return replace(self, context=self.context.pin_memory(), target=self.target.pin_memory(), label=label)
+
+
+class EncodedClip(Clip):
+    """A clip whose frames are codes that a stage asked for: context and target are (B, T, 2, 1, D) float."""
 
 
 def check_frames(frames: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -61,6 +62,15 @@ class ClipSet(ABC):
     @abstractmethod
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices` of `split` as one uint8 batch, in that order."""
+
+    def on_device(self, split: Split, clip: Clip, device: torch.device | str) -> Clip:
+        """Return what `read` returned on `device`, floats in [0, 1]: what models see.
+
+        Clips that are rendered or augmented there, instead of being stored or sent whole, override this. Random
+        augmentation of training clips draws from `nextframe.core.noise`, so that it is a function of (seed, step) and
+        of the clip's place in the batch.
+        """
+        return clip.to(device)
 
     def source(self, split: Split, index: int) -> str:
         """Return the name of the source that clip `index` comes from; clips of one source are not independent."""

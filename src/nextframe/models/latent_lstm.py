@@ -5,18 +5,24 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from nextframe.core.clip import Clip, Task
-from nextframe.data.latents import LatentClip, LatentClips, encode_clips
+from nextframe.core.clip import Clip, EncodedClip, Task
 from nextframe.models.autoencoder import Part, build_autoencoder, check_size
-from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Stage, StreamingPredictor
+from nextframe.models.base import (
+    Capabilities,
+    Encode,
+    ModelConfig,
+    Objective,
+    OptimizerDefaults,
+    Stage,
+    StreamingPredictor,
+)
 from nextframe.models.latent_cell import CellState, PeepholeLayer
 from nextframe.models.latent_heads import HEADS, HeadName, HeadSettings, narrow
 
@@ -221,16 +227,12 @@ class LatentLSTM(StreamingPredictor):
             self._loss,
             OptimizerDefaults(self.config.optimizer, lr=self.config.lr),
         )
-        return [*first, Stage("lstm", [objective], self._prepare, share=1 - own)]
+        encode = Encode(self._encode_frames, self._fingerprint, self.config.cache_clips)
+        return [*first, Stage("lstm", [objective], encode, share=1 - own)]
 
-    def _prepare(self, data: Any, folder: str) -> LatentClips:
-        """Encode the training clips, once for all runs of this folder."""
-
-        def encode(frames: Tensor) -> Tensor:
-            device = next(self.parameters()).device
-            return self.points(frames.to(device).unsqueeze(1)).squeeze(1)
-
-        return encode_clips(data, Path(folder) / "latents", self._fingerprint(), encode, self.config.cache_clips)
+    def _encode_frames(self, frames: Tensor) -> Tensor:
+        """Return the points (N, 2, D) of frames (N, C, H, W)."""
+        return self.points(frames.unsqueeze(1)).squeeze(1)
 
     def _fingerprint(self) -> str:
         """Return what changes with any weight of the encoder."""
@@ -242,7 +244,7 @@ class LatentLSTM(StreamingPredictor):
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the head's mean loss over every step; the asked frames' from own predictions with `feedback`."""
         frames = clip.frames
-        points = frames.squeeze(3) if isinstance(clip, LatentClip) else self.points(frames)
+        points = frames.squeeze(3) if isinstance(clip, EncodedClip) else self.points(frames)
         forced = clip.context.shape[1] if self.config.feedback else points.shape[1] - 1
         hidden, state = self.advance(points[:, :forced], LatentState())
         moving = self._moving(points)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 GROUP = "nextframe.models"
 LOADED: dict[str, list[str]] = {}  # the models of each file, by the name of its module
+FILES: dict[str, str] = {}  # the path of each file, by the same name
 Model = TypeVar("Model", bound="type[Predictor]")
 
 
@@ -64,8 +65,15 @@ def load_plugin(path: str | os.PathLike[str]) -> list[str]:
         sys.modules.pop(module_name, None)
         MODELS.keep(before)
         raise
-    LOADED[module_name] = added
+    LOADED[module_name], FILES[module_name] = added, str(path)
     return added
+
+
+def loaded_files() -> list[str]:
+    """Return the paths of the plugin files whose models are registered, for a new process to load them too."""
+    from nextframe.models import MODELS
+
+    return [FILES[module] for module, names in LOADED.items() if all(name in MODELS for name in names)]
 
 
 def add_entry_points(models: Registry[Any]) -> None:

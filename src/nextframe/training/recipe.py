@@ -54,6 +54,8 @@ class TrainingConfig(Config):
     early_stopping: int | None = Field(None, ge=1)  # validations without improvement before the run stops
     workers: int = Field(0, ge=0)
     device: str = "auto"
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"  # of several devices; fsdp spreads the weights over GPUs
+    compile: bool = False  # by torch.compile: faster steps after a slow first one
     shares: dict[str, float] = Field(default_factory=dict)  # of the steps, by stage; None named: what the model says
     stage_from: dict[str, str] = Field(default_factory=dict)  # {part: run folder}: not trained, taken from there
     start_from: str | None = None  # a run folder with the same model: training starts from its weights
