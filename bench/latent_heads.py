@@ -23,13 +23,14 @@ import torch
 
 from nextframe.checkpoint import load_model
 from nextframe.data import DataConfig, open_data
-from nextframe.data.writer import write_video
 from nextframe.evaluation import Evaluation, evaluate
 from nextframe.evaluation.run_facts import command_line, run_facts
 from nextframe.evaluation.several import sample_names
+from nextframe.media.writer import write_video
 from nextframe.models.latent_lstm import LatentLSTM
 from nextframe.prediction.pictures import comparison_strip
-from nextframe.training import load_recipe, override, read_recipe, train
+from nextframe.recipes import load_recipe
+from nextframe.training import override, read_recipe, train
 
 LOG = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,7 +17,7 @@ from nextframe.checkpoint import create_model
 from nextframe.core.seeding import seed_everything
 from nextframe.data import DataConfig, open_data
 from nextframe.evaluation.run_facts import run_facts
-from nextframe.training import load_recipe
+from nextframe.recipes import load_recipe
 from nextframe.training.loader import Steps, training_batches
 from nextframe.training.recipe import model_fields
 

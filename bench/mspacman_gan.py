@@ -3,8 +3,8 @@
     python bench/mspacman_gan.py ../shared/data/mspacman_dataset/Ms_Pacman_Train_8episodes.zip
 
 Of the archive's episodes the last two are the test split, the one before them is val, the others are train. Crops of
-32x32 in which something moves are cut once by `nextframe.data.prepare`; every model trains on the same ones, with the
-same seed, steps, batch and optimiser, and is measured on whole frames of the test episodes: two frames from four.
+32x32 in which something moves are cut once by `nextframe.data.prepared.prepare`; every model trains on the same ones,
+with the same seed, steps, batch and optimiser, and is measured on whole frames of the test episodes: two from four.
 Everything lies in one folder, and a run that was killed goes on with the same command.
 """
 
@@ -17,12 +17,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from nextframe.core.whole_file import write_whole
 from nextframe.data import DataConfig
-from nextframe.data.prepare import prepare
-from nextframe.data.prepare_config import PrepareConfig
+from nextframe.data.prepared.config import PrepareConfig
+from nextframe.data.prepared.prepare import prepare
 from nextframe.evaluation import evaluate, run_facts
-from nextframe.evaluation.result import write_whole
-from nextframe.training import RECIPES, Recipe, override, train
+from nextframe.recipes import RECIPES
+from nextframe.training import Recipe, override, train
 
 METRICS = ("psnr", "psnr-moving", "ssim", "ssim-moving", "sharpness-difference", "sharpness-difference-moving")
 BASELINES = ("copy-last", "flow")

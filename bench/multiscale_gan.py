@@ -24,7 +24,7 @@ from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
 from nextframe.core.seeding import seed_everything
 from nextframe.evaluation import run_facts
-from nextframe.models.base import Predictor
+from nextframe.models.contract import Predictor
 
 BATCH = 8
 CPU_GOAL = 4.0  # on a processor with AMX

@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nextframe.data.manifest import read_manifest
+from nextframe.data.prepared.manifest import read_manifest
 from nextframe.evaluation.run_facts import run_facts
 
 ROOT = Path(__file__).resolve().parents[1]

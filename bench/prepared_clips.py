@@ -23,12 +23,12 @@ import numpy as np
 import torch
 
 from nextframe.data import DataConfig, open_data
-from nextframe.data.manifest import layout_of, shard_files
-from nextframe.data.prepare import prepare
-from nextframe.data.prepare_config import PrepareConfig
-from nextframe.data.shards import read_notes
-from nextframe.data.sources import FolderConfig, look
-from nextframe.data.store import FrameStore
+from nextframe.data.folder.clips import FolderConfig, look
+from nextframe.data.folder.store import FrameStore
+from nextframe.data.prepared.config import PrepareConfig
+from nextframe.data.prepared.manifest import layout_of, shard_files
+from nextframe.data.prepared.prepare import prepare
+from nextframe.data.prepared.shards import read_notes
 from nextframe.evaluation.run_facts import run_facts
 
 ROOT = Path(__file__).resolve().parents[1]

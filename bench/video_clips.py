@@ -22,12 +22,12 @@ import torch
 from nextframe.core.clip import Clip
 from nextframe.data import DataConfig
 from nextframe.data.clipset import batch_indices
-from nextframe.data.fit import fit_image
-from nextframe.data.index import index_source
-from nextframe.data.reader import open_source
-from nextframe.data.source import Image
-from nextframe.data.sources import SourceClips, open_path
+from nextframe.data.folder.clips import SourceClips, open_path
 from nextframe.evaluation.run_facts import run_facts
+from nextframe.media.fit import fit_image
+from nextframe.media.reader import open_source
+from nextframe.media.source import Image
+from nextframe.media.video.index import index_source
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE, LENGTH, BATCH = (128, 128), 15, 16

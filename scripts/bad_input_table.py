@@ -49,7 +49,7 @@ class Outcome:
 def read_whole(path: str) -> str:
     """Read every frame; return the verdict and the text, with a tab between them."""
     from nextframe.core.errors import NextframeError
-    from nextframe.data.reader import open_source
+    from nextframe.media.reader import open_source
 
     try:
         source = open_source(path)
@@ -126,10 +126,10 @@ def main() -> int:
     """Read the files and write the page."""
     folder = Path(sys.argv[1])
     target = Path(sys.argv[2] if len(sys.argv) > 2 else "docs/bad-input.md").absolute()
-    import nextframe.data.animation
-    import nextframe.data.arrays
-    import nextframe.data.reader
-    import nextframe.data.video  # noqa: F401  (before the forks, so that they share it)
+    import nextframe.media.animation
+    import nextframe.media.arrays
+    import nextframe.media.reader
+    import nextframe.media.video.decode  # noqa: F401  (before the forks, so that they share it)
 
     os.chdir(folder)  # so that lines do not show where the folder is
     files = sorted(str(f) for f in Path(".").rglob("*") if f.is_file() and not f.name.startswith("."))

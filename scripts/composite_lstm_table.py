@@ -26,8 +26,8 @@ from nextframe.data import DataConfig, open_data
 from nextframe.evaluation import evaluate
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.metrics import METRICS
-from nextframe.models.base import Capabilities, ModelConfig, Predictor
 from nextframe.models.composite_lstm import CompositeLSTM
+from nextframe.models.contract import Capabilities, ModelConfig, Predictor
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
 from nextframe.training.run import train
 

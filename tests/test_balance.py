@@ -11,8 +11,8 @@ import torch
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.data.balance import ChangingSources, Redrawn, SourceTurns
 from nextframe.data.clipset import ClipSet, Indices, Split
+from nextframe.data.order import ChangingSources, Redrawn, SourceTurns
 from nextframe.training.loader import Steps
 
 

@@ -5,7 +5,7 @@ import torch
 
 from nextframe.core.errors import UserError
 from nextframe.models import MODELS
-from nextframe.models.base import Predictor
+from nextframe.models.contract import Predictor
 from texture import texture
 
 

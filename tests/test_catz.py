@@ -10,10 +10,10 @@ from nextframe.core.clip import Clip
 from nextframe.core.color import redmean_squared
 from nextframe.core.seeding import seed_everything
 from nextframe.data import open_data
+from nextframe.layers.augment import augment
 from nextframe.losses.perceptual import perceptual
 from nextframe.metrics import METRICS
-from nextframe.models.augment import augment
-from nextframe.training import RECIPES, load_recipe
+from nextframe.recipes import RECIPES, load_recipe
 
 # model: trainable parameters, and all numbers with the batch norms' running statistics (spec, table of system 2)
 SIZES = {

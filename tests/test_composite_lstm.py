@@ -12,12 +12,13 @@ from nextframe.data import DataConfig, open_data
 from nextframe.evaluation import evaluate, show_evaluation, write_report
 from nextframe.evaluation.evaluate import clip_indices
 from nextframe.evaluation.verdict import number
-from nextframe.models.base import Objective
+from nextframe.layers.peephole_lstm import LSTMStack, PeepholeLSTM, Recurrence
 from nextframe.models.composite_lstm import CompositeLSTM, CompositeLSTMConfig
-from nextframe.models.peephole_lstm import LSTMStack, PeepholeLSTM, Recurrence
+from nextframe.models.contract import Objective
+from nextframe.recipes import RECIPES
 from nextframe.training.clipped_sgd import ClippedSGD
 from nextframe.training.optimizer import build_optimizer
-from nextframe.training.recipe import RECIPES, TrainingConfig
+from nextframe.training.recipe import TrainingConfig
 
 SMALL = {"frame_height": 4, "frame_width": 3, "hidden": (5,), "start": 0.5}
 

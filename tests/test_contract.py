@@ -7,6 +7,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -17,10 +20,11 @@ import torch
 from nextframe.checkpoint import create_model, load_model, needs_training, save_model
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import NotSupportedError
+from nextframe.core.noise import clip_noise
 from nextframe.core.seeding import seed_everything
 from nextframe.data import DataConfig, open_data
 from nextframe.models import MODELS
-from nextframe.models.base import Predictor, StreamingPredictor
+from nextframe.models.contract import Predictor, StreamingPredictor
 from nextframe.training.optimizer import build_optimizer
 from nextframe.training.recipe import TrainingConfig
 
@@ -74,24 +78,33 @@ def warm(name: str) -> Predictor:
     return model.eval()
 
 
-def train_on(model: Predictor, clip: Clip, steps: int) -> list[float]:
-    """Train every stage on one repeated batch; return the losses of the last stage's first objective."""
-    losses: list[float] = []
+def train_on(model: Predictor, clip: Clip, steps: int) -> dict[str, list[float]]:
+    """Train every stage on one repeated batch; return the losses of each "stage/objective"."""
+    losses: dict[str, list[float]] = {}
     config = TrainingConfig(steps=steps)
     for stage in model.stages():
         optimizers = [build_optimizer(objective, config) for objective in stage.objectives]
         model.train()
-        losses = []
         for step in range(steps):
             for objective, optimizer in zip(stage.objectives, optimizers, strict=True):
-                seed_everything(0, "step", step)
+                seed_everything(0, "step", step)  # dropout
                 optimizer.zero_grad(set_to_none=True)
-                loss, _ = objective.loss(clip)
+                with clip_noise(0, "step", step, objective.name, index=torch.arange(len(clip))):
+                    loss, _ = objective.loss(clip)
                 loss.backward()
                 optimizer.step()
-                if objective is stage.objectives[0]:
-                    losses.append(float(loss.detach()))
+                losses.setdefault(f"{stage.name}/{objective.name}", []).append(float(loss.detach()))
     return losses
+
+
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """Make everything that is drawn or built in here float64."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -168,19 +181,34 @@ def test_a_saved_model_predicts_the_same_in_a_fresh_process(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_the_loss_falls_on_one_batch_from_its_golden_start(name):
-    """Golden first losses: a refactoring must not change them.
-
-    Where a change is meant to change them, delete the model's line and run this test twice: it writes what is missing.
-    """
-    losses = train_on(fresh(name), digits(), steps=12)
+def test_the_loss_falls_on_one_batch(name):
+    model = fresh(name)
+    stage = model.stages()[-1]
+    losses = train_on(model, digits(), steps=12)[f"{stage.name}/{stage.objectives[0].name}"]
     assert losses[-1] < losses[0]
-    golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
-    if name not in golden:
-        golden[name] = [round(loss, 6) for loss in losses[:3]]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_first_losses_are_the_golden_ones(name, request):
+    """Losses of the first three steps of every stage and objective: a refactoring must not change them.
+
+    In float64, weights and noise included: what rounding there is then stays below 1e-13 on SSE4.1, AVX2 and AVX-512,
+    with 1 thread and 2, where float32 differs by up to 4 % (latent-lstm: training the autoencoder amplifies rounding)
+    and torch's normal noise itself by 1e-6. `make test-processors` shows it.
+
+    Where a change is meant to change them: pytest tests/test_contract.py -k golden --write-golden
+    """
+    clip = digits()
+    with in_float64():
+        losses = train_on(fresh(name), replace(clip, context=clip.context.double(), target=clip.target.double()), 3)
+    golden = json.loads(GOLDEN.read_text())
+    if name not in golden or request.config.getoption("--write-golden"):
+        golden[name] = losses
         GOLDEN.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
-        pytest.fail(f"{name} had no golden losses: they are written now; look at them and run again")
-    assert losses[:3] == pytest.approx(golden[name], rel=2e-3)
+        pytest.fail(f"the golden losses of {name} are written: look at them and run again")
+    assert losses.keys() == golden[name].keys()
+    for objective, values in losses.items():
+        assert values == pytest.approx(golden[name][objective], rel=1e-9), objective
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if issubclass(MODELS.get(name), StreamingPredictor)])

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from nextframe.core.clip import Task
 from nextframe.core.errors import UserError
+from nextframe.layers.convlstm import ConvLSTMLayer, cache_pays
+from nextframe.layers.gates import Activation, Gate
 from nextframe.models.convlstm import ConvLSTM, ConvLSTMConfig
-from nextframe.models.convlstm_cell import ConvLSTMLayer, cache_pays
-from nextframe.models.lstm_gates import Activation, Gate
 
 
 def plain_layer(layer: ConvLSTMLayer, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -82,12 +82,12 @@ def drawn_layer(channels: int, hidden: int, kernel: int, activation: Activation,
 @pytest.mark.parametrize(("activation", "gate"), [("relu", "sigmoid"), ("tanh", "hard_sigmoid")])
 @pytest.mark.parametrize("given_state", [False, True])
 def test_cached_recurrence_equals_the_definition(monkeypatch, kernel, activation, gate, given_state):
-    monkeypatch.setattr("nextframe.models.convlstm_cell.cache_pays", lambda *_: True)
+    monkeypatch.setattr("nextframe.layers.convlstm.cache_pays", lambda *_: True)
     test_layer_equals_the_definition(kernel, activation, gate, (8, 12), given_state)
 
 
 def test_cached_recurrence_gradcheck(monkeypatch):
-    monkeypatch.setattr("nextframe.models.convlstm_cell.cache_pays", lambda *_: True)
+    monkeypatch.setattr("nextframe.layers.convlstm.cache_pays", lambda *_: True)
     test_layer_gradcheck(3)
 
 

@@ -25,7 +25,7 @@ from nextframe.evaluation.scores import Scores, mean_interval
 from nextframe.evaluation.table import shown_steps
 from nextframe.evaluation.verdict import findings, headline, number, spread
 from nextframe.models import MODELS
-from nextframe.models.base import TrainedTask
+from nextframe.models.contract import TrainedTask
 from tiny import Tiny, TinyConfig
 
 

@@ -7,12 +7,12 @@ import torch
 from nextframe.checkpoint import create_model
 from nextframe.core.errors import NextframeError, NotSupportedError, UserError
 from nextframe.models.convlstm import ConvLSTMState
-from nextframe.share.state import flatten, rebuild
+from nextframe.publish.state import flatten, rebuild
 from tiny import Tiny, TinyConfig
 
 for _name in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(_name, reason="needs the extra [export]")
-from nextframe.share.to_onnx import export  # noqa: E402
+from nextframe.publish.to_onnx import export  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_what_cannot_be_exported_is_one_line(tmp_path):
 
 def test_a_file_that_predicts_something_else_is_not_kept(tmp_path, monkeypatch):
     model = Tiny(TinyConfig()).eval()
-    monkeypatch.setattr("nextframe.share.to_onnx.TOLERANCE", -1.0)  # nothing is near enough
+    monkeypatch.setattr("nextframe.publish.to_onnx.TOLERANCE", -1.0)  # nothing is near enough
     with pytest.raises(NextframeError, match=r"differs from the model by up to .* so it is not kept"):
         export(model, tmp_path / "m.onnx", size=(9, 7))
     assert not list(tmp_path.iterdir())

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nextframe.models import fast_conv
-from nextframe.models.fast_conv import FastConv2d, winograd_conv
+from nextframe.layers import fast_conv
+from nextframe.layers.fast_conv import FastConv2d, winograd_conv
 
 
 @pytest.mark.parametrize("kernel", [3, 5, 7])

@@ -7,10 +7,10 @@ from PIL import Image
 
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.data.clip_sheet import painted, write_clip_sheet
-from nextframe.data.flow_clips import decode_flow, encode_flow, frames_for_flow
-from nextframe.data.prepare import prepare
-from nextframe.data.prepare_config import PrepareConfig
+from nextframe.data.flow import decode_flow, encode_flow, frames_for_flow
+from nextframe.data.inspect.clip_sheet import painted, write_clip_sheet
+from nextframe.data.prepared.config import PrepareConfig
+from nextframe.data.prepared.prepare import prepare
 from nextframe.prediction.pictures import to_rgb
 from nextframe.transfer import TransferConfig, transfer
 from texture import texture

@@ -9,9 +9,9 @@ from nextframe.cli import main
 from nextframe.core.clip import Task
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.data.reader import open_source, read_video
-from nextframe.data.writer import write_video
 from nextframe.evaluation import evaluate
+from nextframe.media.reader import open_source, read_video
+from nextframe.media.writer import write_video
 from nextframe.metrics import METRICS, moving
 from nextframe.prediction import interpolate, predict
 from nextframe.training import ModelSection, Recipe, TrainingConfig, train
@@ -92,7 +92,7 @@ def test_a_forecaster_s_network_learns_middles_when_the_data_asks_for_them(tmp_p
     recipe = Recipe(
         model=ModelSection(name="catz-baseline", fields={"width": 8, "loss": "mse"}),
         data=MIDDLES,
-        training=TrainingConfig(steps=150, batch=8, lr=1e-2, val_clips=8, val_every=150),
+        training=TrainingConfig(precision="32", steps=150, batch=8, lr=1e-2, val_clips=8, val_every=150),
     )
     run = train(recipe, tmp_path / "run", show=False)
     assert run.model.config.context == 2

@@ -13,13 +13,13 @@ from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.core.seeding import torch_generator
+from nextframe.layers.cae_spec import parse_spec
+from nextframe.layers.latent_cell import PeepholeLayer
+from nextframe.layers.latent_heads import HEADS, HeadSettings
 from nextframe.losses.latent import diagonal_mixture_nll, gaussian_nll
-from nextframe.models.autoencoder import Autoencoder
-from nextframe.models.cae_spec import parse_spec
-from nextframe.models.latent_cell import PeepholeLayer
-from nextframe.models.latent_heads import HEADS, HeadSettings
+from nextframe.models.bases.autoencoder import Autoencoder
 from nextframe.models.latent_lstm import LatentLSTM, LatentState
-from nextframe.training import load_recipe
+from nextframe.recipes import load_recipe
 
 FILM_SPEC = "d-0.2,16-5,p-2,d-0.2,32-3,d-0.2,32-3,d-0.2,512"
 SMALL_VAE: dict[str, Any] = {"name": "vae", "fields": {"widths": [8, 8], "latent": 6}}
@@ -373,7 +373,7 @@ def test_the_vae_learns_to_reconstruct_frames_of_any_size(layout: str, likelihoo
 
 
 def test_straight_latents_are_those_of_a_steady_pace() -> None:
-    from nextframe.models.autoencoder import some_runs
+    from nextframe.models.bases.autoencoder import some_runs
 
     frames = torch.arange(7.0).view(1, 7, 1, 1, 1).expand(2, 7, 1, 2, 2)
     frames = frames + torch.tensor([0.0, 100.0]).view(2, 1, 1, 1, 1)

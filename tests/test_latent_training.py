@@ -16,7 +16,7 @@ from nextframe.core.clip import EncodedClip
 from nextframe.core.errors import UserError
 from nextframe.core.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig, open_data
-from nextframe.models.base import Encode
+from nextframe.models.contract import Encode
 from nextframe.models.latent_lstm import LatentLSTM
 from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
 from nextframe.training.encoded import encode_clips
@@ -30,7 +30,15 @@ FIELDS: dict[str, Any] = {
 
 
 def recipe(fields: dict[str, Any] | None = None, **training: Any) -> Recipe:
-    values = {"steps": 8, "batch": 4, "log_every": 1, "val_every": 8, "checkpoint_every": 1, "val_clips": 4}
+    values = {
+        "precision": "32",
+        "steps": 8,
+        "batch": 4,
+        "log_every": 1,
+        "val_every": 8,
+        "checkpoint_every": 1,
+        "val_clips": 4,
+    }
     model = ModelSection(name="latent-lstm", fields={**FIELDS, "cache_clips": 12, **(fields or {})})
     return Recipe(model=model, data=DATA, training=TrainingConfig(**{**values, **training}))
 
@@ -240,7 +248,7 @@ def test_a_temperature_is_chosen_when_futures_are_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [0, 2])
 def test_pictures_of_a_latent_space(tmp_path: Path, content: int) -> None:
-    from nextframe.data.reader import open_source
+    from nextframe.media.reader import open_source
     from nextframe.prediction.latent_pictures import draw_latents, primed_prediction
 
     torch.manual_seed(0)

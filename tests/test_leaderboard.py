@@ -17,8 +17,8 @@ from nextframe.benchmark.leaderboard import boards, short_count
 from nextframe.benchmark.row import DataFacts, Figure, TaskFacts, TrainingFacts
 from nextframe.benchmark.strip import picture_strip
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.data.writer import write_video
 from nextframe.evaluation import Example
+from nextframe.media.writer import write_video
 
 TASK = TASKS.get("gif-next")
 TRAINING = TrainingFacts(

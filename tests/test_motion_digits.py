@@ -6,7 +6,7 @@ import torch
 
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.data.motion_digits import CLASSES, motion_path
+from nextframe.data.sets.motion_digits import CLASSES, motion_path
 
 
 def opened(context=15, size=None, **options):

@@ -12,8 +12,8 @@ import torch
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.clipset import SPLITS, batch_indices
-from nextframe.data.digits import open_digits, read_idx_images
-from nextframe.data.moving_digits import SLOTS, MovingDigits, _mix, uniforms
+from nextframe.data.sets.digits import open_digits, read_idx_images
+from nextframe.data.sets.moving_digits import SLOTS, MovingDigits, _mix, uniforms
 
 
 def moving(**fields) -> MovingDigits:

@@ -8,9 +8,9 @@ import torch
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.data.digits import read_idx_images
-from nextframe.data.moving_digits import MOTIONS, SLOTS, draw, srivastava_path
-from nextframe.data.reader import open_source
+from nextframe.data.sets.digits import read_idx_images
+from nextframe.data.sets.moving_digits import MOTIONS, SLOTS, draw, srivastava_path
+from nextframe.media.reader import open_source
 
 DIGITS_OF_A = (6345, 9903)  # of MNIST's test file
 

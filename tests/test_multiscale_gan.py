@@ -14,13 +14,14 @@ from nextframe.core.clip import Clip, Task, as_float
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.core.seeding import seed_everything
 from nextframe.data import DataConfig
-from nextframe.data.moving_digits import MovingDigits
+from nextframe.data.sets.moving_digits import MovingDigits
+from nextframe.layers.scales import grow, scale_sizes, shrink
 from nextframe.models import MODELS
-from nextframe.models.base import TrainedTask
-from nextframe.models.scales import grow, scale_sizes, shrink
+from nextframe.models.contract import TrainedTask
 from nextframe.prediction import predict
 from nextframe.prediction.tiles import Tiled, stretches
-from nextframe.training import RECIPES, ModelSection, Recipe, TrainingConfig, load_recipe, read_metrics, train
+from nextframe.recipes import RECIPES, load_recipe
+from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
 from nextframe.training.checkpoints import load_state
 from nextframe.training.trainer import Trainer
 from tiny import Tiny, TinyConfig
@@ -270,7 +271,15 @@ SMALL = {"width": 2, "scales": 2, "pretrain": 0.5}
 
 
 def recipe(fields=None, **training):
-    values = {"steps": 8, "batch": 2, "log_every": 1, "val_every": 100, "checkpoint_every": 3, "val_clips": 2}
+    values = {
+        "precision": "32",
+        "steps": 8,
+        "batch": 2,
+        "log_every": 1,
+        "val_every": 100,
+        "checkpoint_every": 3,
+        "val_clips": 2,
+    }
     values |= {"schedule": "constant", "ema": 0.9}
     model = ModelSection(name="multiscale-gan", fields=SMALL | (fields or {}))
     return Recipe(model=model, data=DATA, training=TrainingConfig(**(values | training)))

@@ -6,7 +6,7 @@ import torch
 
 import nextframe
 from nextframe.core.errors import BadInputError
-from nextframe.data.limits import Limits
+from nextframe.media.limits import Limits
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from nextframe.cli import app
 from nextframe.core.errors import UserError
 from nextframe.data import DATASETS, DataConfig, open_data
-from nextframe.data.motion_digits import open_motion_digits
+from nextframe.data.sets.motion_digits import open_motion_digits
 from nextframe.transfer import ClassifierConfig, TransferConfig, transfer
 from nextframe.transfer.backbones import filter_features, gabor_bank, open_backbone
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from nextframe.checkpoint import save_model
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.data.reader import open_source, read_video
+from nextframe.media.reader import open_source, read_video
 from nextframe.models import MODELS
-from nextframe.models.base import Capabilities, TrainedTask
+from nextframe.models.contract import Capabilities, TrainedTask
 from nextframe.prediction import Prediction, predict, write_prediction
 from tiny import Tiny, TinyConfig
 

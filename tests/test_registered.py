@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from nextframe.core.errors import UserError
 from nextframe.data import DATASETS, open_data
 from nextframe.data.clipset import SPLITS, DataConfig
-from nextframe.data.registered import FACTS, RegisteredClips
+from nextframe.data.sets.local import FACTS, RegisteredClips
 
 
 @pytest.fixture(autouse=True)

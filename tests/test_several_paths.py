@@ -9,7 +9,7 @@ import pytest
 
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.data.report import describe
+from nextframe.data.inspect.report import describe
 
 
 @pytest.fixture

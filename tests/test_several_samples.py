@@ -10,7 +10,7 @@ from nextframe.data import DataConfig
 from nextframe.evaluation import evaluate
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import METRICS
-from nextframe.models.base import Capabilities
+from nextframe.models.contract import Capabilities
 from tiny import Tiny
 
 

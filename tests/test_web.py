@@ -15,8 +15,8 @@ import torch
 
 from nextframe.checkpoint import resolve_model
 from nextframe.core.errors import UserError
-from nextframe.data.reader import read_video
-from nextframe.data.writer import write_video
+from nextframe.media.reader import read_video
+from nextframe.media.writer import write_video
 from nextframe.web import page
 from nextframe.web.difference import FAINTEST, heat
 from nextframe.web.examples import write_examples

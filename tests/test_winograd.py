@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nextframe.models.winograd import TILE, Winograd, transforms
+from nextframe.layers.winograd import TILE, Winograd, transforms
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from nextframe.core.errors import UserError
-from nextframe.data.reader import open_source
-from nextframe.data.writer import write_video
+from nextframe.media.reader import open_source
+from nextframe.media.writer import write_video
 
 
 def colours(frames: int, height: int, width: int, channels: int = 3) -> torch.Tensor:

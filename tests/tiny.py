@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.models.base import Capabilities, ModelConfig, Objective, Predictor, Stage
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, Predictor, Stage
 
 
 class TinyConfig(ModelConfig):

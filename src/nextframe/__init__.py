@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nextframe.checkpoint import create_model, list_models, load
-    from nextframe.data.reader import read_video
-    from nextframe.data.writer import write_video
     from nextframe.evaluation.evaluate import evaluate
+    from nextframe.media.reader import read_video
+    from nextframe.media.writer import write_video
     from nextframe.prediction.interpolate import interpolate
     from nextframe.prediction.predict import predict
     from nextframe.training import train
@@ -42,9 +42,9 @@ _WHERE = {
     "list_models": "nextframe.checkpoint:list_models",
     "load": "nextframe.checkpoint:load",
     "predict": "nextframe.prediction:predict",
-    "read_video": "nextframe.data.reader:read_video",
+    "read_video": "nextframe.media.reader:read_video",
     "train": "nextframe.training:train",
-    "write_video": "nextframe.data.writer:write_video",
+    "write_video": "nextframe.media.writer:write_video",
 }
 
 

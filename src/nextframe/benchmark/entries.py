@@ -14,8 +14,9 @@ from nextframe.checkpoint import create_model, needs_training
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.data import ClipSet, DataConfig
 from nextframe.models import MODELS
-from nextframe.models.base import Predictor, check_request, check_task
-from nextframe.training import RECIPES, ModelSection, Recipe, load_recipe, override
+from nextframe.models.contract import Predictor, check_request, check_task
+from nextframe.recipes import RECIPES, load_recipe
+from nextframe.training import ModelSection, Recipe, override
 from nextframe.training.recipe import model_fields
 
 Budget = Mapping[str, float]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.evaluation import write_whole
+from nextframe.core.whole_file import write_whole
 
 MACS = (
     "multiply-accumulates of one predicted clip: those of convolutions and matrix products, as "

@@ -24,9 +24,9 @@ from nextframe.checkpoint import load_model, save_model
 from nextframe.core.errors import UserError
 from nextframe.data import ClipSet, open_data
 from nextframe.data.clipset import Split
-from nextframe.data.writer import write_video
 from nextframe.evaluation import Evaluation, clip_indices, evaluate, run_facts
-from nextframe.models.base import Predictor
+from nextframe.media.writer import write_video
+from nextframe.models.contract import Predictor
 from nextframe.training import Recipe, Run, read_recipe, train
 
 LOG = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from nextframe.benchmark.tasks import TASKS, BenchmarkTask
 from nextframe.checkpoint import load_model, model_name
 from nextframe.core.errors import UserError
 from nextframe.data import open_data
-from nextframe.models.base import Predictor
+from nextframe.models.contract import Predictor
 
 # Another machine adds the same 32-bit numbers in another order: each sum is off by some 1e-7 of its size, and a deep
 # network multiplies that a few dozen times. Rounding every convolution to 10 bits, far worse, moved a mean by 1.2e-4 at

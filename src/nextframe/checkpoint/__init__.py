@@ -1,6 +1,5 @@
 """A folder that rebuilds its model, and models by name."""
 
-from nextframe.checkpoint.atomic import replaced_folder, settled
 from nextframe.checkpoint.folder import load_model, model_name, save_model
 from nextframe.checkpoint.names import (
     baseline_names,
@@ -11,6 +10,7 @@ from nextframe.checkpoint.names import (
     resolve_model,
     shipped_models,
 )
+from nextframe.core.atomic import replaced_folder, settled
 
 __all__ = [
     "baseline_names",

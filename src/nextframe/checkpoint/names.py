@@ -11,7 +11,7 @@ from nextframe.checkpoint.hub import HubModel, fetch_model, parse_hub_name
 from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
 from nextframe.models import MODELS
-from nextframe.models.base import Predictor
+from nextframe.models.contract import Predictor
 
 SHIPPED = Path(__file__).parent / "shipped"  # model folders that come with the package
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nextframe.data import DataConfig
-    from nextframe.data.report import DataReport
+    from nextframe.data.inspect.report import DataReport
 
 MOST_ROWS = 60  # sources on the terminal; --json has all
 
@@ -53,9 +53,9 @@ def data(
 
     from rich.console import Console
 
-    from nextframe.data.contact_sheet import contact_sheet as draw_sheet
-    from nextframe.data.contact_sheet import save_sheet
-    from nextframe.data.report import describe
+    from nextframe.data.inspect.contact_sheet import contact_sheet as draw_sheet
+    from nextframe.data.inspect.contact_sheet import save_sheet
+    from nextframe.data.inspect.report import describe
 
     be_quiet(quiet)
     check_files(json_file, contact_sheet)
@@ -94,7 +94,7 @@ def _config(settings: dict[str, object], more: list[str]) -> DataConfig:
 
 
 def _write_json(report: DataReport, path: Path, started: float) -> None:
-    from nextframe.evaluation.result import write_whole
+    from nextframe.core.whole_file import write_whole
     from nextframe.evaluation.run_facts import run_facts
 
     whole = {**report.as_json(), "run": run_facts(None, None, started)}

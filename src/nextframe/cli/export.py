@@ -18,7 +18,7 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write a model as ONNX: the step of a recurrent one, the whole of any other; checked with onnxruntime."""
-    from nextframe.share import export as export_model
+    from nextframe.publish import export as export_model
 
     be_quiet(quiet)
     load_plugins(plugin)

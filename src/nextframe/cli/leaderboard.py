@@ -25,7 +25,7 @@ def leaderboard(
     """Make one self-contained page of rows, or check a row against its model."""
     from nextframe.benchmark import as_markdown, find_rows, verify, write_leaderboard
     from nextframe.core.errors import UserError
-    from nextframe.evaluation import write_whole
+    from nextframe.core.whole_file import write_whole
 
     be_quiet(quiet)
     load_plugins(plugin)

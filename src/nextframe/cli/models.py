@@ -24,7 +24,7 @@ def models(
     load_plugins(plugin)
     console = Console(soft_wrap=True)
     if markdown is not None:
-        from nextframe.evaluation import write_whole
+        from nextframe.core.whole_file import write_whole
 
         write_whole(markdown, as_markdown())
         typer.echo(str(markdown))
@@ -38,7 +38,7 @@ def as_markdown() -> str:
     """Return every model and recipe of the registry as a Markdown page; `make docs` writes it."""
     from nextframe.checkpoint import needs_training
     from nextframe.models import MODELS
-    from nextframe.training import RECIPES
+    from nextframe.recipes import RECIPES
 
     rows = [
         f"| `{name}` | {'trained' if needs_training(name) else 'baseline'} | {model.idea} | {model.paper} |"
@@ -68,7 +68,7 @@ def _list(console: Console) -> None:
 
     from nextframe.checkpoint import needs_training
     from nextframe.models import MODELS
-    from nextframe.training import RECIPES
+    from nextframe.recipes import RECIPES
 
     table = Table("model", "", "idea", box=None, pad_edge=False)
     for name in MODELS:

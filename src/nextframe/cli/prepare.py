@@ -64,9 +64,9 @@ def prepare(
     if percepts is not None:
         data = {"size": parse_size(size), "stride": stride, "options": _own_options(path, given, classes)}
         return _prepare_percepts(path, output, percepts, data, classes, quiet)
-    from nextframe.data.prepare import prepare as prepare_clips
-    from nextframe.data.prepare_config import PrepareConfig
-    from nextframe.data.writer import check_ending
+    from nextframe.data.prepared.config import PrepareConfig
+    from nextframe.data.prepared.prepare import prepare as prepare_clips
+    from nextframe.media.writer import check_ending
 
     if picture is not None:
         check_ending(picture)
@@ -134,7 +134,7 @@ def _prepare_percepts(
 
 def _show_clips(picture: Path, output: Path, context: int, horizon: int) -> None:
     from nextframe.data import DataConfig, open_data
-    from nextframe.data.clip_sheet import write_clip_sheet
+    from nextframe.data.inspect.clip_sheet import write_clip_sheet
 
     write_clip_sheet(picture, open_data(DataConfig(name=str(output), context=context, horizon=horizon)))
 
@@ -158,7 +158,8 @@ def _show(output: Path, manifest: Mapping[str, Any]) -> None:
 def _write_json(file: Path, output: Path, manifest: Mapping[str, Any], seed: int, started: float) -> None:
     import json
 
-    from nextframe.evaluation import run_facts, write_whole
+    from nextframe.core.whole_file import write_whole
+    from nextframe.evaluation import run_facts
 
     rows = [
         {

@@ -25,8 +25,8 @@ def push(
     quiet: Quiet = False,
 ) -> None:
     """Measure a run's model beside the baselines, write its model card, and put both on the Hugging Face Hub."""
-    from nextframe.share import push as push_run
-    from nextframe.share import write_shared
+    from nextframe.publish import push as push_run
+    from nextframe.publish import write_shared
 
     be_quiet(quiet)
     load_plugins(plugin)

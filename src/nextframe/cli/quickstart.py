@@ -23,7 +23,7 @@ def quickstart(
 ) -> None:
     """Train a small model on moving digits for 3 minutes, compare it with baselines, write a report with pictures."""
     from nextframe.evaluation import show_evaluation
-    from nextframe.training.quickstart import quickstart as run_quickstart
+    from nextframe.recipes.quickstart import quickstart as run_quickstart
 
     be_quiet(quiet)
     evaluation = run_quickstart(output, digits=digits, minutes=minutes, seed=seed, device=device, show=not quiet)

@@ -63,8 +63,9 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model or a recipe; the run folder holds all there is to know about it."""
-    from nextframe.evaluation import write_whole
-    from nextframe.training import load_recipe, override, parse_parts, parse_settings, read_metrics, read_recipe
+    from nextframe.core.whole_file import write_whole
+    from nextframe.recipes import load_recipe
+    from nextframe.training import override, parse_parts, parse_settings, read_metrics, read_recipe
     from nextframe.training import train as train_run
     from nextframe.training.report import report_validation
 

@@ -2,7 +2,7 @@
 
 from nextframe.evaluation.evaluate import DEFAULT_METRICS, clip_indices, evaluate
 from nextframe.evaluation.report import write_report
-from nextframe.evaluation.result import Evaluation, Example, Row, write_whole
+from nextframe.evaluation.result import Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.table import show_evaluation
 
@@ -16,5 +16,4 @@ __all__ = [
     "run_facts",
     "show_evaluation",
     "write_report",
-    "write_whole",
 ]

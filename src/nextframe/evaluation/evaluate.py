@@ -31,7 +31,7 @@ from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.scores import Scores, summary_rows
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
-from nextframe.models.base import Predictor, check_request, check_task
+from nextframe.models.contract import Predictor, check_request, check_task
 
 LOG = logging.getLogger(__name__)
 DEFAULT_METRICS = ("mse", "mae", "psnr", "ssim", "mse-sum", "mae-sum")

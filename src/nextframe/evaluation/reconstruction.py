@@ -14,8 +14,8 @@ from nextframe.evaluation.result import Row
 from nextframe.evaluation.scores import Scores, summary_rows
 from nextframe.evaluation.verdict import number
 from nextframe.metrics import METRICS
-from nextframe.models.base import Predictor
 from nextframe.models.composite_lstm import CompositeLSTM
+from nextframe.models.contract import Predictor
 
 MEASURED = ("cross-entropy", "mse")
 MEAN_FRAME = "mean frame of the context"

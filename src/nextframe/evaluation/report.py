@@ -9,8 +9,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nextframe.core.whole_file import write_whole
 from nextframe.evaluation.charts import COLORS, line_chart
-from nextframe.evaluation.result import ZERO, Evaluation, Example, Row, write_whole
+from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
 from nextframe.evaluation.sprites import make_sprite
 from nextframe.evaluation.table import ARROW, shown_steps
 from nextframe.evaluation.verdict import compared, findings, number, shown_unit, spread

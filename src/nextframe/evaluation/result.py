@@ -12,7 +12,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from nextframe.core.errors import UserError
-from nextframe.core.whole_file import whole_file
+from nextframe.core.whole_file import write_whole
 
 MOST_SOURCES = 200  # a generated clip is a source of its own: more than these say nothing to a reader
 ZERO = "zero"  # the all-zero prediction, which stands beside the baselines
@@ -107,16 +107,6 @@ class Evaluation:
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """Write `as_json` to `path`, whole or not at all."""
         write_whole(Path(path), json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all.
-
-    Raises:
-        BadInputError: the file cannot be written there.
-    """
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _finite(value: Any) -> Any:

@@ -1,32 +1,5 @@
-"""Every model by name. A new model is one new file and one line here; plugins.py takes those of others."""
+"""The predictors: one file each, by name in `registry`."""
 
-from __future__ import annotations
+from nextframe.models.registry import MODELS
 
-from nextframe.core.registry import Registry
-from nextframe.models.plugins import add_entry_points
-
-MODELS: Registry = Registry("model")  # type: ignore[type-arg]
-
-MODELS.add("copy-last", "nextframe.models.copy_last:CopyLast")
-MODELS.add("linear", "nextframe.models.linear:Linear")
-MODELS.add("flow", "nextframe.models.flow:FlowWarp")
-MODELS.add("mean-neighbours", "nextframe.models.mean_neighbours:MeanNeighbours")
-MODELS.add("flow-middle", "nextframe.models.flow_middle:FlowMiddle")
-MODELS.add("compact", "nextframe.models.compact:Compact")
-MODELS.add("convlstm", "nextframe.models.convlstm:ConvLSTM")
-MODELS.add("conv2d", "nextframe.models.conv2d:Conv2dModel")
-MODELS.add("catz-baseline", "nextframe.models.catz_baseline:CatzBaseline")
-MODELS.add("conv3d-residual", "nextframe.models.conv3d_residual:Conv3dResidual")
-MODELS.add("convlstm-residual", "nextframe.models.convlstm_residual:ConvLSTMResidual")
-MODELS.add("convlstm-autoencoder", "nextframe.models.convlstm_autoencoder:ConvLSTMAutoencoder")
-MODELS.add("mixture", "nextframe.models.mixture:Mixture")
-MODELS.add("multiscale-gan", "nextframe.models.multiscale_gan:MultiscaleGan")
-MODELS.add("vae", "nextframe.models.vae:VAE")
-MODELS.add("vcae", "nextframe.models.vcae:VCAE")
-MODELS.add("cae", "nextframe.models.cae:CAE")
-MODELS.add("deconv", "nextframe.models.deconv:Deconv")
-MODELS.add("vae-on-features", "nextframe.models.vae_on_features:VAEOnFeatures")
-MODELS.add("latent-lstm", "nextframe.models.latent_lstm:LatentLSTM")
-MODELS.add("composite-lstm", "nextframe.models.composite_lstm:CompositeLSTM")
-
-add_entry_points(MODELS)
+__all__ = ["MODELS"]

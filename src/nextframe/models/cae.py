@@ -11,10 +11,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
+from nextframe.layers.cae_spec import Layer, parse_spec, shapes, split_after
 from nextframe.losses.pixel import mse
-from nextframe.models.autoencoder import Autoencoder, AutoencoderConfig, glorot, some_frames
-from nextframe.models.base import ModelConfig, Objective, OptimizerDefaults, Stage
-from nextframe.models.cae_spec import Layer, parse_spec, shapes, split_after
+from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, glorot, some_frames
+from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults, Stage
 
 SHIFT = 0.5  # frames are in [-0.5, 0.5] inside, where tanh reaches
 LOG_SIGMA = math.log(0.1)  # what a latent without a spread of its own is said to have

@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from nextframe.models.base import ModelConfig
-from nextframe.models.one_step import (
+from nextframe.models.bases.one_step import (
     Head,
     OneStep,
     OneStepConfig,
@@ -17,6 +16,7 @@ from nextframe.models.one_step import (
     keras_conv,
     pad_to_multiple,
 )
+from nextframe.models.contract import ModelConfig
 
 SCALE = {"0-1": 1, "0-255": 255}
 

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.models.base import (
+from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
     Objective,

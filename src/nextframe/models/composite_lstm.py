@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
-from nextframe.models.peephole_lstm import Activation, LSTMStack, LSTMState
+from nextframe.layers.peephole_lstm import Activation, LSTMStack, LSTMState
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
 
 
 class CompositeLSTMConfig(ModelConfig):

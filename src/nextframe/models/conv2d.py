@@ -7,8 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from nextframe.models.base import ModelConfig
-from nextframe.models.one_step import Head, OneStep, OneStepConfig, finish, keras_conv
+from nextframe.models.bases.one_step import Head, OneStep, OneStepConfig, finish, keras_conv
+from nextframe.models.contract import ModelConfig
 
 
 class Conv2dConfig(OneStepConfig):

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from nextframe.models.base import Capabilities, ModelConfig
-from nextframe.models.one_step import OneStep, OneStepConfig, add_noise
+from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise
+from nextframe.models.contract import Capabilities, ModelConfig
 
 KERNEL = 3
 

@@ -11,7 +11,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.models.base import (
+from nextframe.layers.batch_norm import BatchNorm1d
+from nextframe.layers.convlstm import ConvLSTMLayer, LayerState
+from nextframe.layers.gates import Activation, Gate
+from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
     Objective,
@@ -19,8 +22,6 @@ from nextframe.models.base import (
     Stage,
     StreamingPredictor,
 )
-from nextframe.models.convlstm_cell import ConvLSTMLayer, LayerState
-from nextframe.models.lstm_gates import Activation, Gate
 
 DARKEST = 0.02  # the residual starts from the last frame's logit, which must be finite for black and white
 
@@ -76,7 +77,7 @@ class ConvLSTM(StreamingPredictor):
             for before, after, kernel in zip(widths, widths[1:], config.kernels, strict=False)
         )
         norms = config.hidden[:-1] if config.norm == "batch" else ()
-        self.norms = nn.ModuleList(nn.BatchNorm1d(n, eps=1e-3, momentum=config.norm_momentum) for n in norms)
+        self.norms = nn.ModuleList(BatchNorm1d(n, eps=1e-3, momentum=config.norm_momentum) for n in norms)
         self.head = nn.Conv3d(config.hidden[-1], config.channels, 3, padding=(0, 1, 1))
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(cast(Tensor, self.head.bias))

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from nextframe.models.base import ModelConfig
-from nextframe.models.convlstm_cell import ConvLSTMLayer
-from nextframe.models.lstm_gates import Activation, Gate
-from nextframe.models.one_step import OneStep, OneStepConfig, add_noise, keras_conv, pad_to_multiple
+from nextframe.layers.batch_norm import BatchNorm2d
+from nextframe.layers.convlstm import ConvLSTMLayer
+from nextframe.layers.gates import Activation, Gate
+from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv, pad_to_multiple
+from nextframe.models.contract import ModelConfig
 
 
 class ConvLSTMAutoencoderConfig(OneStepConfig):
@@ -80,9 +81,9 @@ class ConvLSTMAutoencoder(OneStep):
         return F.dropout(maps, self.config.dropout, self.training) if self.config.early_dropout else maps
 
 
-def _norm(width: int) -> nn.BatchNorm2d:
+def _norm(width: int) -> BatchNorm2d:
     """Keras's batch norm: momentum 0.99, which torch writes 0.01, and epsilon 1e-3."""
-    return nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
+    return BatchNorm2d(width, eps=1e-3, momentum=0.01)
 
 
 def _per_frame(layer: nn.Module, maps: Tensor) -> Tensor:

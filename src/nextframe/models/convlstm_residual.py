@@ -7,10 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from nextframe.models.base import ModelConfig
-from nextframe.models.convlstm_cell import ConvLSTMLayer
-from nextframe.models.lstm_gates import Activation, Gate
-from nextframe.models.one_step import OneStep, OneStepConfig, add_noise, keras_conv
+from nextframe.layers.convlstm import ConvLSTMLayer
+from nextframe.layers.gates import Activation, Gate
+from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv
+from nextframe.models.contract import ModelConfig
 
 
 class ConvLSTMResidualConfig(OneStepConfig):

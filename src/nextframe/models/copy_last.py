@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nextframe.models.base import Capabilities, Predictor
+from nextframe.models.contract import Capabilities, Predictor
 
 
 class CopyLast(Predictor):

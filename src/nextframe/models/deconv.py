@@ -10,11 +10,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
+from nextframe.layers.cae_spec import parse_spec, shapes, split_after
 from nextframe.losses.pixel import mse
-from nextframe.models.autoencoder import Autoencoder, AutoencoderConfig, glorot, some_frames
-from nextframe.models.base import ModelConfig, Objective, OptimizerDefaults, Stage
+from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, glorot, some_frames
 from nextframe.models.cae import CAE, FILM_SPEC, LOG_SIGMA, SHIFT, CAEConfig
-from nextframe.models.cae_spec import parse_spec, shapes, split_after
+from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults, Stage
 
 
 class DeconvConfig(AutoencoderConfig):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nextframe.flow.dis import dense_flow
 from nextframe.flow.warp import backward_warp
-from nextframe.models.base import Capabilities, ModelConfig, Predictor
+from nextframe.models.contract import Capabilities, ModelConfig, Predictor
 from nextframe.models.mean_neighbours import between_two
 
 LOOK_UPS = 3

@@ -13,8 +13,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, EncodedClip, Task
-from nextframe.models.autoencoder import Part, build_autoencoder, check_size
-from nextframe.models.base import (
+from nextframe.layers.latent_cell import CellState, PeepholeLayer
+from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
+from nextframe.models.bases.autoencoder import Part, at_least_float32, build_autoencoder, check_size
+from nextframe.models.contract import (
     Capabilities,
     Encode,
     ModelConfig,
@@ -23,8 +25,6 @@ from nextframe.models.base import (
     Stage,
     StreamingPredictor,
 )
-from nextframe.models.latent_cell import CellState, PeepholeLayer
-from nextframe.models.latent_heads import HEADS, HeadName, HeadSettings, narrow
 
 AUTOENCODER = "autoencoder"  # the submodule's name, for --stage-from
 
@@ -133,7 +133,8 @@ class LatentLSTM(StreamingPredictor):
     def _encoded(self, frames: Tensor) -> Tensor:
         self.autoencoder.eval()  # no dropout: what is predicted is what is decoded
         mean, log_sigma = self.autoencoder.encode(frames.flatten(0, 1))
-        return torch.stack([mean, log_sigma], dim=1).float().reshape(*frames.shape[:2], 2, self.autoencoder.latent)
+        points = at_least_float32(torch.stack([mean, log_sigma], dim=1))
+        return points.reshape(*frames.shape[:2], 2, self.autoencoder.latent)
 
     def decode(self, points: Tensor) -> Tensor:
         """Return the frames (B, T, C, H, W) of points (B, T, 2, D)."""

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
+from nextframe.layers.augment import augment
 from nextframe.losses.perceptual import perceptual
 from nextframe.models import MODELS
-from nextframe.models.augment import augment
-from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
 from nextframe.models.rollout import roll_out
 
 HEAD_START = 2.0  # logit of the first member before training

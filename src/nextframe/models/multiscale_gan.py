@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
+from nextframe.layers.discriminators import TABLES, DenseDiscriminator, PatchDiscriminator, Table, frozen
+from nextframe.layers.fast_conv import FastConv2d
+from nextframe.layers.scales import Resize, grow, scale_sizes, shrink
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.multiscale import FORMS, add_scales, gradient_term, pixel_term
-from nextframe.models.base import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
-from nextframe.models.discriminators import TABLES, DenseDiscriminator, PatchDiscriminator, Table, frozen
-from nextframe.models.fast_conv import FastConv2d
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
 from nextframe.models.rollout import roll_out
-from nextframe.models.scales import Resize, grow, scale_sizes, shrink
 
 SCALES = 4
 # maps in units of `width`, and kernels, coarse to fine (systems.md 4.2)

@@ -20,7 +20,7 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.registry import Registry
 
 if TYPE_CHECKING:
-    from nextframe.models.base import Predictor
+    from nextframe.models.contract import Predictor
 
 GROUP = "nextframe.models"
 LOADED: dict[str, list[str]] = {}  # the models of each file, by the name of its module
@@ -122,7 +122,7 @@ def _where(error: Exception, path: Path) -> str:
 
 
 def _check(path: Path, models: Registry[Any], added: list[str]) -> None:
-    from nextframe.models.base import Predictor
+    from nextframe.models.contract import Predictor
 
     if not added:
         raise BadInputError(path, "registers no model", 'put @register("name") above the class')

@@ -12,11 +12,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
+from nextframe.core.noise import integers
+from nextframe.layers.processes import mean_over_processes
 from nextframe.losses.latent import kl_standard_normal
 from nextframe.losses.pixel import bce_logits
-from nextframe.models.autoencoder import Autoencoder, AutoencoderConfig, sample, some_runs
-from nextframe.models.base import ModelConfig, Objective, OptimizerDefaults, Stage
-from nextframe.models.one_step import pad_to_multiple
+from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, at_least_float32, sample, some_runs
+from nextframe.models.bases.one_step import pad_to_multiple
+from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults, Stage
 
 GROUP = 8  # channels of a group, of widths that it divides
 
@@ -86,7 +88,7 @@ class VAE(Autoencoder):
         """Return mean and log deviation, (N, latent) each."""
         padded = pad_to_multiple(frames.unsqueeze(1), self.factor).squeeze(1)
         seen = torch.cat([padded - 0.5, places(padded)], dim=1).contiguous(memory_format=torch.channels_last)
-        mean, log_sigma = self.head(self.encoder(seen)).float().chunk(2, dim=1)
+        mean, log_sigma = at_least_float32(self.head(self.encoder(seen))).chunk(2, dim=1)
         return mean, log_sigma.clamp(-6, 3)  # e^-6: far below what a latent can hold, far above where exp overflows
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -103,11 +105,11 @@ class VAE(Autoencoder):
         _, height, width = self.config.shape
         maps = self.start(latents).contiguous(memory_format=torch.channels_last)
         painted: Tensor = self.paint(self.decoder(maps))
-        return painted.float()[..., :height, :width]
+        return at_least_float32(painted)[..., :height, :width]
 
     def _with_content(self, clip: Clip, owners: Tensor, *latents: Tensor) -> tuple[Tensor, ...]:
         """Return `latents` (N * length, latent) of N runs with the content of any one frame of each run's clip."""
-        times = torch.randint(clip.frames.shape[1], owners.shape, device=owners.device)
+        times = integers(clip.frames.shape[1], owners.shape, owners.device)
         found = self.encode(clip.frames[owners, times])
         length = len(latents[0]) // len(owners)
         return tuple(
@@ -129,6 +131,8 @@ class VAE(Autoencoder):
             nats = bce_logits(painted, frames, "sum") / len(frames)
         else:
             error = F.mse_loss(painted + 0.5, frames)
+            if self.training:  # the deviation is that of the whole batch, whichever process holds the frames
+                error = mean_over_processes(error, len(frames))
             nats = 0.5 * math.prod(self.config.shape) * ((error + 1e-6).log() + math.log(2 * math.pi) + 1)
         logs = {"nats": (nats + kl).detach(), "kl": kl.detach()}
         loss = nats + self.config.beta * kl

@@ -11,11 +11,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
+from nextframe.layers.cae_spec import split_after
 from nextframe.losses.latent import gaussian_nll, kl_standard_normal
-from nextframe.models.autoencoder import Autoencoder, floored, glorot, sample, some_frames
-from nextframe.models.base import ModelConfig, Objective, OptimizerDefaults, Stage
+from nextframe.models.bases.autoencoder import Autoencoder, floored, glorot, sample, some_frames
 from nextframe.models.cae import CAE
-from nextframe.models.cae_spec import split_after
+from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults, Stage
 from nextframe.models.deconv import DeconvConfig, DeconvNet, cae_config, deconv_loss, within
 
 

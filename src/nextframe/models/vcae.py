@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.losses.latent import gaussian_nll, kl_standard_normal
 from nextframe.losses.pixel import bce_logits
-from nextframe.models.autoencoder import Autoencoder, AutoencoderConfig, floored, glorot, sample, some_frames
-from nextframe.models.base import ModelConfig, Objective, OptimizerDefaults, Stage
+from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, floored, glorot, sample, some_frames
+from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults, Stage
 
 
 class VCAEConfig(AutoencoderConfig):

@@ -14,9 +14,9 @@ from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.core.whole_file import check_file
-from nextframe.data.reader import open_source
-from nextframe.data.writer import check_ending, write_video
-from nextframe.models.base import Predictor, check_request, check_task
+from nextframe.media.reader import open_source
+from nextframe.media.writer import check_ending, write_video
+from nextframe.models.contract import Predictor, check_request, check_task
 from nextframe.prediction.predict import bridge_channels
 
 

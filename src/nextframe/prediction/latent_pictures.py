@@ -14,9 +14,9 @@ from nextframe.core.errors import NotSupportedError, UserError
 from nextframe.core.seeding import torch_generator
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Split
-from nextframe.data.writer import write_video
-from nextframe.models.autoencoder import Autoencoder
-from nextframe.models.base import Predictor
+from nextframe.media.writer import write_video
+from nextframe.models.bases.autoencoder import Autoencoder
+from nextframe.models.contract import Predictor
 from nextframe.models.latent_lstm import LatentLSTM, LatentState
 from nextframe.prediction.pictures import CONTEXT, PREDICTED, TRUTH, Rgb, enlarge, framed, label, panel_size, surround
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from nextframe.core.clip import as_float, as_uint8
 from nextframe.core.errors import UserError
-from nextframe.data.flow_clips import flow_frames_picture
+from nextframe.data.flow import flow_frames_picture
 
 Rgb = tuple[int, int, int]
 BACKGROUND: Rgb = (22, 24, 29)

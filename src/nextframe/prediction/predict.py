@@ -16,11 +16,11 @@ from nextframe.core.clip import Task, as_float
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.seeding import torch_generator
-from nextframe.data.fit import fit_frame
-from nextframe.data.limits import Limits
-from nextframe.data.reader import open_source
-from nextframe.data.source import Color, Source
-from nextframe.models.base import Predictor, check_task
+from nextframe.media.fit import fit_frame
+from nextframe.media.limits import Limits
+from nextframe.media.reader import open_source
+from nextframe.media.source import Color, Source
+from nextframe.models.contract import Predictor, check_task
 from nextframe.prediction.tiles import Tiled
 
 LOG = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nextframe.checkpoint import model_name, resolve_model
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.models.base import Predictor
+from nextframe.models.contract import Predictor
 
 
 def at_temperature(model: str | Predictor, temperature: float | None) -> str | Predictor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nextframe.checkpoint import model_name
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.models.base import Capabilities, Predictor
+from nextframe.models.contract import Capabilities, Predictor
 from nextframe.models.rollout import roll_out
 
 GRID = 16  # tiles begin at multiples of it, so that a model that halves frames halves tiles the same way

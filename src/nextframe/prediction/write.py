@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nextframe.core.clip import as_uint8
 from nextframe.core.whole_file import check_file, check_folder, whole_file
-from nextframe.data.writer import check_ending, write_video
+from nextframe.media.writer import check_ending, write_video
 from nextframe.prediction.pictures import comparison_animation, comparison_strip
 from nextframe.prediction.predict import Prediction
 

@@ -4,11 +4,9 @@ from nextframe.training.evaluation_data import evaluation_data
 from nextframe.training.logs import read_metrics
 from nextframe.training.parts import parse_parts
 from nextframe.training.recipe import (
-    RECIPES,
     ModelSection,
     Recipe,
     TrainingConfig,
-    load_recipe,
     override,
     parse_settings,
     read_recipe,
@@ -16,13 +14,11 @@ from nextframe.training.recipe import (
 from nextframe.training.run import Run, train
 
 __all__ = [
-    "RECIPES",
     "ModelSection",
     "Recipe",
     "Run",
     "TrainingConfig",
     "evaluation_data",
-    "load_recipe",
     "override",
     "parse_parts",
     "parse_settings",

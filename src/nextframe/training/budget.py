@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass, replace
 
 from nextframe.core.errors import UnknownNameError, UserError
-from nextframe.models.base import Predictor, Stage
+from nextframe.models.contract import Predictor, Stage
 from nextframe.training.parts import left_to_train
 from nextframe.training.recipe import TrainingConfig
 

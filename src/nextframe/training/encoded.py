@@ -20,7 +20,7 @@ from torch import Tensor
 
 from nextframe.core.clip import Clip, EncodedClip
 from nextframe.data.clipset import ClipSet, Indices, Split
-from nextframe.models.base import Encode
+from nextframe.models.contract import Encode
 
 LOG = logging.getLogger(__name__)
 LOOK = 1024  # clips whose frames are looked up at a time

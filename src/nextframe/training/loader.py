@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader, Dataset
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.data import ClipSet
-from nextframe.data.balance import Balance, order_of
 from nextframe.data.clipset import Indices, Split, batch_indices
+from nextframe.data.order import Balance, order_of
 
 
 class Steps(Dataset[Clip]):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.errors import NextframeError
-from nextframe.training.processes import Processes
+from nextframe.training.parallel.processes import Processes
 
 
 def not_finite(name: str, step: int) -> NextframeError:

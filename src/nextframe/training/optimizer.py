@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nextframe.models.base import Objective
+from nextframe.models.contract import Objective
 from nextframe.training.clipped_sgd import ClippedSGD
 from nextframe.training.muon import MuonWithAdamW
 from nextframe.training.recipe import TrainingConfig

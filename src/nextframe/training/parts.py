@@ -8,7 +8,7 @@ from torch import nn
 
 from nextframe.checkpoint import load_model
 from nextframe.core.errors import UnknownNameError, UserError
-from nextframe.models.base import Predictor, Stage
+from nextframe.models.contract import Predictor, Stage
 
 
 def left_to_train(stages: Sequence[Stage], taken: Mapping[str, str]) -> list[Stage]:

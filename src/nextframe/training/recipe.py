@@ -11,13 +11,11 @@ from pydantic import Field, model_validator
 
 from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.core.registry import Registry
 from nextframe.data import ClipSet, DataConfig
-from nextframe.data.balance import Balance
+from nextframe.data.order import Balance
 from nextframe.models import MODELS
-from nextframe.models.base import ModelConfig
-
-RECIPES: Registry[Recipe] = Registry("recipe")
+from nextframe.models.contract import ModelConfig
+from nextframe.training.formats import RECIPE_FORMATS
 
 
 class ModelSection(Config):
@@ -75,32 +73,16 @@ class Recipe(Config):
     training: TrainingConfig
 
     def to_yaml(self) -> str:
-        """Return the recipe as YAML that `load_recipe` reads back to an equal recipe."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
-
-
-def load_recipe(spec: str) -> Recipe:
-    """Return the recipe that `spec` names: a registered recipe, a registered model, or a YAML file.
-
-    A model's name stands for its default training on moving digits.
-
-    Raises:
-        UserError: an unknown name (with the nearest known one), or a file that is no recipe.
-    """
-    if spec in RECIPES:
-        return RECIPES.get(spec)
-    if spec in MODELS:
-        return Recipe(model=ModelSection(name=spec), training=TrainingConfig(steps=2000))
-    if Path(spec).suffix in (".yaml", ".yml") or Path(spec).exists():
-        return read_recipe(Path(spec))
-    names = Registry[Any]("model or recipe")
-    for name in dict.fromkeys([*MODELS, *RECIPES]):
-        names.add(name, name)
-    return names.get(spec)  # type: ignore[no-any-return]  # always raises, with the nearest name
+        """Return the recipe as YAML that `read_recipe` reads back to an equal recipe."""
+        return yaml.safe_dump({"format": RECIPE_FORMATS.newest, **self.model_dump(mode="json")}, sort_keys=False)
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a recipe from the YAML file `path`; every mistake in it is one line that names the field."""
+    """Read a recipe of any format from the YAML file `path`, which needs no format number.
+
+    Raises:
+        UserError: no such file, a newer format, or a mistake in it; the line names the field.
+    """
     if path.is_dir():
         path = path / "recipe.yaml"
     try:
@@ -111,7 +93,7 @@ def read_recipe(path: Path) -> Recipe:
         raise BadInputError(path, f"is no readable recipe: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
         raise BadInputError(path, "is no recipe", "it needs the sections model, data and training")
-    return Recipe.parse(values, where=str(path))
+    return Recipe.parse(RECIPE_FORMATS.migrate(values, path), where=str(path))
 
 
 def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
@@ -185,33 +167,3 @@ def model_fields(section: ModelSection, clips: ClipSet) -> dict[str, Any]:
     config: type[ModelConfig] = MODELS.get(section.name).Config
     wanted = {name: value for name, value in from_data.items() if name in config.model_fields}
     return wanted | section.fields
-
-
-RECIPES.add("quickstart", "nextframe.training.recipes.quickstart:QUICKSTART")
-RECIPES.add("keras-convlstm", "nextframe.training.recipes.keras_convlstm:KERAS_CONVLSTM")
-RECIPES.add("catz-baseline", "nextframe.training.recipes.catz:CATZ_BASELINE")
-RECIPES.add("catz-baseline-fixed", "nextframe.training.recipes.catz:CATZ_BASELINE_FIXED")
-RECIPES.add("catz-conv2d", "nextframe.training.recipes.catz:CATZ_CONV2D")
-RECIPES.add("catz-conv2d-fixed", "nextframe.training.recipes.catz:CATZ_CONV2D_FIXED")
-RECIPES.add("catz-conv3d", "nextframe.training.recipes.catz:CATZ_CONV3D")
-RECIPES.add("catz-conv3d-fixed", "nextframe.training.recipes.catz:CATZ_CONV3D_FIXED")
-RECIPES.add("catz-conv3d-noise", "nextframe.training.recipes.catz:CATZ_CONV3D_NOISE")
-RECIPES.add("catz-conv3d-noise-fixed", "nextframe.training.recipes.catz:CATZ_CONV3D_NOISE_FIXED")
-RECIPES.add("catz-convlstm", "nextframe.training.recipes.catz:CATZ_CONVLSTM")
-RECIPES.add("catz-convlstm-fixed", "nextframe.training.recipes.catz:CATZ_CONVLSTM_FIXED")
-RECIPES.add("catz-autoencoder", "nextframe.training.recipes.catz:CATZ_AUTOENCODER")
-RECIPES.add("catz-autoencoder-fixed", "nextframe.training.recipes.catz:CATZ_AUTOENCODER_FIXED")
-RECIPES.add("mathieu-chainer", "nextframe.training.recipes.mathieu:MATHIEU_CHAINER")
-RECIPES.add("mathieu-tf", "nextframe.training.recipes.mathieu:MATHIEU_TF")
-RECIPES.add("mathieu-paper", "nextframe.training.recipes.mathieu:MATHIEU_PAPER")
-RECIPES.add("multiscale-gan-small", "nextframe.training.recipes.mathieu:MULTISCALE_GAN_SMALL")
-RECIPES.add("mnist-latent", "nextframe.training.recipes.latent:MNIST_LATENT")
-RECIPES.add("mnist-latent-original", "nextframe.training.recipes.latent:MNIST_LATENT_ORIGINAL")
-RECIPES.add("film-latent", "nextframe.training.recipes.latent:FILM_LATENT")
-RECIPES.add("film-latent-small", "nextframe.training.recipes.latent:FILM_LATENT_SMALL")
-RECIPES.add("film-latent-original", "nextframe.training.recipes.latent:FILM_LATENT_ORIGINAL")
-RECIPES.add("srivastava-mnist", "nextframe.training.recipes.srivastava:SRIVASTAVA_MNIST")
-RECIPES.add("srivastava-mnist-2layer", "nextframe.training.recipes.srivastava:SRIVASTAVA_MNIST_2LAYER")
-RECIPES.add("srivastava-patches", "nextframe.training.recipes.srivastava:SRIVASTAVA_PATCHES")
-RECIPES.add("srivastava-percepts", "nextframe.training.recipes.srivastava:SRIVASTAVA_PERCEPTS")
-RECIPES.add("srivastava-flow", "nextframe.training.recipes.srivastava:SRIVASTAVA_FLOW")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nextframe.data import ClipSet, open_data
 from nextframe.data.clipset import Split
-from nextframe.data.writer import write_video
 from nextframe.evaluation import Evaluation, evaluate, write_report
+from nextframe.media.writer import write_video
 from nextframe.prediction.pictures import comparison_animation
 from nextframe.training.logs import read_metrics
 from nextframe.training.recipe import read_recipe

@@ -11,17 +11,17 @@ from nextframe.checkpoint import create_model, save_model
 from nextframe.core.progress import ProgressBar
 from nextframe.core.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
-from nextframe.models.base import Predictor, TrainedTask, check_task
+from nextframe.models.contract import Predictor, TrainedTask, check_task
 from nextframe.training.checkpoints import load_state, save_state
-from nextframe.training.devices import check_devices, make_fabric
-from nextframe.training.launch import launch, started_outside
 from nextframe.training.logs import MetricsFile
+from nextframe.training.parallel.devices import check_devices, make_fabric
+from nextframe.training.parallel.launch import launch, started_outside
+from nextframe.training.parallel.sharding import gathered
 from nextframe.training.parts import take_parts, take_weights
 from nextframe.training.recipe import Recipe, model_fields
 from nextframe.training.run_folder import check_folder, claim
 from nextframe.training.samples import save_samples
 from nextframe.training.schedule import Patience
-from nextframe.training.sharding import gathered
 from nextframe.training.trainer import Trainer
 from nextframe.training.validation import averaged_weights, validate
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nextframe.data import ClipSet
-from nextframe.data.writer import write_video
-from nextframe.models.base import Predictor
+from nextframe.media.writer import write_video
+from nextframe.models.contract import Predictor
 from nextframe.prediction.pictures import comparison_strip
 
 CLIPS = 2  # how many clips one picture shows

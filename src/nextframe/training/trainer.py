@@ -15,20 +15,21 @@ from nextframe.core.clip import Clip
 from nextframe.core.noise import clip_noise
 from nextframe.core.seeding import derive_seed, seed_everything
 from nextframe.data import ClipSet
-from nextframe.models.base import Predictor, Stage, StageLoss
-from nextframe.training import sharding
+from nextframe.models.contract import Predictor, Stage, StageLoss
 from nextframe.training.budget import Span, planned_stages, spans
 from nextframe.training.encoded import encode_clips
 from nextframe.training.loader import Steps, training_batches
 from nextframe.training.logs import Window
 from nextframe.training.optimizer import Average, gradient_norm, set_rate
-from nextframe.training.processes import Processes, held_interrupts
+from nextframe.training.parallel import sharding
+from nextframe.training.parallel.processes import Processes, held_interrupts
 from nextframe.training.recipe import TrainingConfig
 from nextframe.training.schedule import SCHEDULES, Patience
 from nextframe.training.skips import Skips, step_unless
 from nextframe.training.turns import Turn, at_rest, build_turns
 
 FOREVER = 10**9  # more steps than a run by minutes will reach
+COUNTERS = ("step", "stage_step", "stage_index", "seconds", "stage_seconds", "scale")  # what a checkpoint counts
 
 
 class Trainer:
@@ -221,14 +222,7 @@ class Trainer:
             **(sharding.full(spread) if self.config.strategy == "fsdp" else spread),
             "window": self.window.state_dict(),
             "plateau": self.plateau.state_dict(),
-            "counters": [
-                self.step,
-                self.stage_step,
-                self.stage_index,
-                self.seconds,
-                self.stage_seconds,
-                self.scale,
-            ],
+            "counters": {name: getattr(self, name) for name in COUNTERS},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -240,4 +234,5 @@ class Trainer:
         self._pending = state["optimizers"]
         self.window.load_state_dict(state["window"])
         self.plateau.load_state_dict(state["plateau"])
-        self.step, self.stage_step, self.stage_index, self.seconds, self.stage_seconds, self.scale = state["counters"]
+        for name in COUNTERS:
+            setattr(self, name, state["counters"][name])

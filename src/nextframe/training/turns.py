@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nextframe.models.base import Objective, Stage, StageLoss
+from nextframe.models.contract import Objective, Stage, StageLoss
 from nextframe.training.optimizer import build_optimizer
 from nextframe.training.recipe import TrainingConfig
 

@@ -14,9 +14,9 @@ from nextframe.core.noise import clip_noise
 from nextframe.core.seeding import seed_everything
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Indices
-from nextframe.models.base import Predictor, Stage
+from nextframe.models.contract import Predictor, Stage
 from nextframe.training.optimizer import Average
-from nextframe.training.processes import Processes
+from nextframe.training.parallel.processes import Processes
 from nextframe.training.recipe import TrainingConfig
 
 

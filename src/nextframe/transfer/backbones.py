@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UnknownNameError
-from nextframe.data.source import Color
+from nextframe.media.source import Color
 from nextframe.metrics.extra import need_torchvision
 
 VGG_WEIGHTS = "vgg16-397923af.pth"  # torchvision's name of its ImageNet weights

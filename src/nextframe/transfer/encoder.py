@@ -16,7 +16,7 @@ from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
 from nextframe.core.seeding import seed_everything
 from nextframe.data import ClipSet
 from nextframe.models import MODELS
-from nextframe.models.base import Predictor
+from nextframe.models.contract import Predictor
 from nextframe.training.recipe import ModelSection, model_fields, read_recipe
 
 

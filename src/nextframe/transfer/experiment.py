@@ -21,8 +21,8 @@ from nextframe.core.progress import ProgressBar
 from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.data.clipset import Indices
 from nextframe.evaluation.run_facts import run_facts
-from nextframe.models.base import Predictor
-from nextframe.training.devices import native_bf16
+from nextframe.models.contract import Predictor
+from nextframe.training.parallel.devices import native_bf16
 from nextframe.transfer.classifier import ClassifierConfig, Fitting, Probabilities, fit, predict
 from nextframe.transfer.encoder import Encoder, like, open_encoder, training_facts
 from nextframe.transfer.probes import mean_features, probe, single_frame
@@ -93,7 +93,8 @@ def transfer(
 
 def open_windows(data: DataConfig, config: TransferConfig) -> ClipSet:
     """Return the windows of the labelled videos that `data` names; a path stands for the data set `labelled`."""
-    from nextframe.data import DATASETS, is_path
+    from nextframe.data import DATASETS
+    from nextframe.data.open import is_path
 
     options = {"clip_step": config.stride * data.stride, "eval_step": config.stride * data.stride, **data.options}
     changed = {"context": config.window - 1, "horizon": 1, "gap": None}

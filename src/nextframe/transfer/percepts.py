@@ -18,7 +18,7 @@ from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.core.progress import ProgressBar
 from nextframe.data import DATASETS, ClipSet, DataConfig, open_data
 from nextframe.data.clipset import SPLITS, Indices, Split
-from nextframe.data.percepts import CLASSES, PerceptConfig
+from nextframe.data.sets.percepts import CLASSES, PerceptConfig
 from nextframe.transfer.backbones import Backbone, open_backbone
 
 DATASET = PerceptConfig().dataset

@@ -14,7 +14,7 @@ FRAMES, SIDE = 30, 128
 
 def write_examples(folder: Path) -> dict[str, Path]:
     """Write every example to `folder` as a GIF and return the files by name."""
-    from nextframe.data.writer import write_video
+    from nextframe.media.writer import write_video
 
     drawn: dict[str, Callable[[], Tensor]] = {
         "bouncing balls": bouncing_balls,

@@ -17,8 +17,8 @@ from nextframe.core.errors import BadInputError, NextframeError, UserError
 from nextframe.web.limits import WebLimits
 
 if TYPE_CHECKING:
-    from nextframe.data.source import Source
-    from nextframe.models.base import Predictor
+    from nextframe.media.source import Source
+    from nextframe.models.contract import Predictor
     from nextframe.prediction import Prediction
 
 Tell = Callable[[str], None]
@@ -58,7 +58,7 @@ def run_job(job: Job, net: Predictor, tell: Tell) -> dict[str, Any]:
 
 
 def _run(job: Job, net: Predictor, tell: Tell, notes: list[str]) -> dict[str, Any]:
-    from nextframe.data.reader import open_source
+    from nextframe.media.reader import open_source
     from nextframe.prediction import predict
 
     tell("reading")
@@ -132,7 +132,7 @@ def _command(job: Job, plan: Plan) -> str:
 
 def _draw(prediction: Prediction, job: Job) -> dict[str, Any]:
     """Write the pictures; return their names, and the error of each step where the truth is known."""
-    from nextframe.data.writer import write_video
+    from nextframe.media.writer import write_video
     from nextframe.prediction import write_prediction
     from nextframe.prediction.pictures import comparison_animation, comparison_strip
     from nextframe.web.difference import difference_animation, step_errors

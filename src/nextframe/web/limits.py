@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from nextframe.core.config import Config
-from nextframe.data.limits import Limits
+from nextframe.media.limits import Limits
 
 MIB = 1 << 20
 ARRAY_BYTES = 512 * MIB  # of frames in memory at once, and of what an archive may unpack to

@@ -17,7 +17,7 @@ from nextframe.checkpoint import baseline_names, resolve_model, shipped_models
 from nextframe.checkpoint.hub import fetch_model, parse_hub_name
 from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.models.base import check_task
+from nextframe.models.contract import check_task
 from nextframe.web.app import Backend, build_app, stay_local
 from nextframe.web.examples import write_examples
 from nextframe.web.gate import HEADER_BYTES, Gate

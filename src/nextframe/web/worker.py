@@ -19,7 +19,7 @@ from nextframe.core.errors import NextframeError, UserError
 from nextframe.web.job import Job, run_job
 
 if TYPE_CHECKING:
-    from nextframe.models.base import Predictor
+    from nextframe.models.contract import Predictor
 
 LOG = logging.getLogger(__name__)
 JOBS = 64  # after which a worker is replaced by a fresh one, so that no leak adds up

@@ -1,0 +1,1 @@
+"""Clips from a user's own files and folders."""

@@ -1,0 +1,198 @@
+"""Which sources a file or folder holds, and to which split folders assign them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nextframe.core.errors import BadInputError
+from nextframe.data.clipset import Split
+from nextframe.media.images import IMAGE_ENDINGS, natural_key
+from nextframe.media.reader import sniff
+
+VIDEO_ENDINGS = [
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mpg",
+    ".mpeg",
+    ".mp2",
+    ".m2v",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".flv",
+    ".wmv",
+    ".asf",
+    ".ogv",
+    ".ogg",
+    ".3gp",
+    ".3g2",
+    ".vob",
+    ".mxf",
+    ".h264",
+    ".264",
+    ".hevc",
+    ".h265",
+    ".265",
+    ".av1",
+    ".ivf",
+    ".obu",
+    ".y4m",
+    ".mjpeg",
+    ".mjpg",
+    ".dv",
+    ".rm",
+    ".rmvb",
+    ".nut",
+    ".qt",
+    ".f4v",
+    ".divx",
+    ".m1v",
+]
+OTHER_ENDINGS = (".gif", ".apng", ".npy", ".npz")
+ANIMATED = ("gif", "apng", "webp", "avif")
+SPLIT_FOLDERS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file or frame folder that should be a source: `name` is its path below the data set, `split` a folder's."""
+
+    path: Path
+    name: str
+    split: Split | None = None
+
+
+@dataclass
+class Listing:
+    """What a path holds: sources, files that were refused at sight with the reason, and counts of other endings."""
+
+    found: list[Found] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    has_splits: bool = False
+    rule: str = ""  # how the splits were chosen, where that is done and nothing is to be added
+
+
+def paths_of(name: str) -> list[Path]:
+    """Return the path that `name` is, or the several that it names with commas between them."""
+    if Path(name).exists() or "," not in name:
+        return [Path(name)]
+    return [Path(part.strip()) for part in name.split(",") if part.strip()]
+
+
+def list_all(paths: Sequence[Path]) -> Listing:
+    """Return the sources of all `paths`; of several, each name begins with its path's own, as below one parent.
+
+    Raises:
+        BadInputError: a missing path, two of one name, or one with a train folder beside one without.
+    """
+    if len(paths) == 1:
+        return list_sources(paths[0])
+    whole, parts = Listing(), [list_sources(path) for path in paths]
+    for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
+        if not path.exists():
+            raise BadInputError(path, "no such file or folder")
+        if path.absolute().name in {other.absolute().name for other in paths[:number]}:
+            raise BadInputError(path, "has the name of another of the paths", "give the folder above them")
+        if part.has_splits != parts[0].has_splits:
+            raise BadInputError(path, "some of the paths have a train folder and some have none", "give one path")
+        top = path.absolute().name
+        for found in part.found:
+            name = found.name if path.is_file() else f"{top}/{found.name}"
+            whole.found.append(replace(found, name=name))
+        whole.skipped += [(f"{top}/{name}", why) for name, why in part.skipped]
+        whole.others.update(part.others)
+    whole.has_splits = parts[0].has_splits
+    return whole
+
+
+def list_sources(path: Path) -> Listing:
+    """Return the sources at `path`: a file itself, or all below a folder, in natural order of their names.
+
+    A folder with still images is one source, its frames; videos, animations and array files are each one. Directly
+    below `path`, folders called train, val and test (or training, valid, validation, testing) decide the split, and
+    what is beside them is left out.
+    """
+    listing = Listing()
+    if not path.is_dir():
+        listing.found.append(Found(path, name_of(path, path)))
+        return listing
+    splits = {
+        f: SPLIT_FOLDERS[f.name.lower()] for f in path.iterdir() if f.is_dir() and f.name.lower() in SPLIT_FOLDERS
+    }
+    listing.has_splits = "train" in splits.values()
+    for folder, split in splits.items() if listing.has_splits else [(path, None)]:
+        _walk(folder, path, split, listing)
+    if listing.has_splits:
+        beside = [f for f in path.iterdir() if f not in splits and not f.name.startswith(".")]
+        listing.skipped += [(f.name, "it lies beside the train, val and test folders") for f in beside if f.is_dir()]
+        listing.others.update(f.suffix.lower() or f.name for f in beside if f.is_file())
+    listing.found.sort(key=lambda found: natural_key(found.name))
+    return listing
+
+
+def name_of(path: Path, root: Path) -> str:
+    """Return the name of a source: its path below `root` (a root's own name), with bytes that are no UTF-8 as \\xNN."""
+    name = path.relative_to(root).as_posix() if path != root else root.name
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _walk(top: Path, root: Path, split: Split | None, listing: Listing) -> None:
+    seen = set()
+    for name, folders, files in os.walk(top, followlinks=True):
+        real = os.path.realpath(name)
+        folders[:] = [] if real in seen else [f for f in folders if not f.startswith(".")]
+        if real not in seen:
+            _look_into(Path(name), [f for f in files if not f.startswith(".")], root, split, listing)
+        seen.add(real)
+
+
+def _look_into(folder: Path, files: list[str], root: Path, split: Split | None, listing: Listing) -> None:
+    def add(path: Path) -> None:
+        listing.found.append(Found(path, name_of(path, root), split))
+
+    stills, animations = [], 0
+    for file in sorted(files):
+        path, ending = folder / file, Path(file).suffix.lower()
+        kind = _kind(path, ending)
+        if kind == "still":
+            stills.append(path)
+        elif kind == "other":
+            listing.others[ending or file] += 1
+        else:
+            animations += ending in IMAGE_ENDINGS
+            add(path)
+    if stills and not animations:
+        add(folder)
+    listing.skipped += [
+        (p.relative_to(root).as_posix(), "a still image beside animations") for p in stills if animations
+    ]
+
+
+def _kind(path: Path, ending: str) -> str:
+    """Return "source", "still" (a frame of its folder) or "other"; the content counts where endings say nothing."""
+    if ending in VIDEO_ENDINGS or ending in OTHER_ENDINGS:
+        return "source"
+    try:
+        kind = sniff(path) if ending in (".png", ".webp", ".avif") or ending not in IMAGE_ENDINGS else "image"
+    except BadInputError:
+        kind = "image"
+    if kind in ANIMATED:
+        return "source"
+    return "still" if ending in IMAGE_ENDINGS else "other"

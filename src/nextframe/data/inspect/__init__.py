@@ -1,0 +1,1 @@
+"""What nextframe sees in a data set: a report and sheets of images."""

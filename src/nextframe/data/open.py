@@ -1,0 +1,40 @@
+"""From a name or a path to clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nextframe.core.errors import UnknownNameError
+from nextframe.data.clipset import ClipSet, DataConfig
+from nextframe.data.sets import DATASETS
+
+
+def is_path(name: str) -> bool:
+    """Whether `name` is an existing path, or several with commas between them of which one exists."""
+    from nextframe.data.folder.listing import paths_of
+
+    return any(path.exists() for path in paths_of(name))
+
+
+def open_data(config: DataConfig) -> ClipSet:
+    """Return the clips that `config` names: a registered data set, prepared clips, another path or several.
+
+    Raises:
+        UserError: neither a registered name nor an existing path, or fields that do not fit the data.
+    """
+    if config.name not in DATASETS and (Path(config.name) / "prepared.json").is_file():
+        from nextframe.data.prepared.clips import open_prepared
+
+        return open_prepared(config)
+    if config.kind == "flow":
+        from nextframe.data.flow import FlowClips, frames_for_flow
+
+        return FlowClips(open_data(frames_for_flow(config)), config)
+    if config.name in DATASETS:
+        opened: ClipSet = DATASETS.get(config.name)(config)
+        return opened
+    if is_path(config.name):
+        from nextframe.data.folder.clips import open_path
+
+        return open_path(config)
+    raise UnknownNameError("data set or path", config.name, DATASETS)

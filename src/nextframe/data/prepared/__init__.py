@@ -1,0 +1,1 @@
+"""Clips that are cut once and kept in shards."""

@@ -1,0 +1,64 @@
+"""What `nextframe prepare` is asked for; the defaults are system 3's."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from nextframe.core.config import Config
+from nextframe.data.clipset import Split
+from nextframe.data.prepared.crops import MotionRule
+
+
+class PrepareConfig(Config):
+    """Which clips are prepared: everything that decides their bytes, beside the sources."""
+
+    size: tuple[int, int] = (32, 32)  # (height, width) of the crops
+    context: int = Field(4, ge=1)
+    horizon: int = Field(1, ge=1)
+    stride: int = Field(1, ge=1)
+    threshold: float = Field(100.0, ge=0)  # sum of squared differences of consecutive frames in [-1, 1]
+    keep: float = Field(0.05, ge=0, le=1)  # the chance that the first crop is kept whatever it shows
+    tries: int = Field(100, ge=1)  # crops at most; the last one is kept
+    clips: int = Field(20_000, ge=1)  # of train
+    held_out: int | None = Field(None, ge=0)  # of val and of test each; None: a tenth of `clips`
+    seed: int = Field(0, ge=0)
+    color: Literal["grey", "rgb"] | None = None  # None: grey where all sources are
+    kind: Literal["frames", "flow"] = "frames"
+    max_flow: float = Field(16.0, gt=0)  # pixels a step: where the scale of stored flows ends
+    across_cuts: bool = False
+    val_share: float = Field(0.1, ge=0, lt=1)  # of the sources
+    test_share: float = Field(0.1, ge=0, lt=1)
+    shard: int = Field(1000, ge=1)  # clips in a file
+
+    @field_validator("size")
+    @classmethod
+    def _some_pixels(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if min(size) < 1:
+            raise ValueError("height and width must be at least 1")
+        return size
+
+    @property
+    def offsets(self) -> list[int]:
+        """Frames of a span that are used; flows need one more than they are."""
+        frames = self.context + self.horizon + (self.kind == "flow")
+        return [t * self.stride for t in range(frames)]
+
+    @property
+    def span(self) -> int:
+        """Frames of a source from the first to the last of a clip."""
+        return self.offsets[-1] + 1
+
+    @property
+    def rule(self) -> MotionRule:
+        """When a crop is kept."""
+        return MotionRule(self.size, self.threshold, self.keep, self.tries)
+
+    def count(self, split: Split) -> int:
+        """Return how many clips `split` gets."""
+        return self.clips if split == "train" else self.clips // 10 if self.held_out is None else self.held_out
+
+    def shape(self, channels: int) -> tuple[int, int, int, int]:
+        """Return a clip's (T, C, H, W) for sources of so many channels."""
+        return (self.context + self.horizon, 2 if self.kind == "flow" else channels, *self.size)

@@ -1,0 +1,59 @@
+"""Where spans may begin: in which sources of a split, and at which of their frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nextframe.data.clipset import SPLITS, Split
+from nextframe.data.folder.clips import Contents
+from nextframe.data.folder.plan import Stretch, without_cuts
+from nextframe.data.folder.splits import split_by_time
+from nextframe.data.prepared.config import PrepareConfig
+from nextframe.data.prepared.crops import pick
+from nextframe.data.prepared.motion import Ints
+from nextframe.data.sets.moving_digits import Floats
+
+
+class SpanPlaces:
+    """The spans of one split: each source is as likely as the other, then each of its spans."""
+
+    def __init__(self, stretches: Sequence[Stretch], span: int) -> None:
+        fitting = sorted((s for s in stretches if s.stop - s.first >= span), key=lambda s: (s.member, s.first))
+        counts = np.array([s.stop - s.first - span + 1 for s in fitting], np.int64)
+        owners = np.array([s.member for s in fitting], np.int64)
+        self.members: Ints = np.unique(owners)
+        self.counts: Ints = np.array([counts[owners == m].sum() for m in self.members], np.int64)
+        self._firsts = np.array([s.first for s in fitting], np.int64)
+        self._ends = np.cumsum(counts)
+        self._begins = self._ends - counts
+        self._member_begins = np.cumsum(self.counts) - self.counts
+
+    def count(self, member: int) -> int:
+        """Return how many spans of a member there are."""
+        return int(self.counts[self.members == member].sum())
+
+    def place(self, source: Floats, start: Floats) -> tuple[Ints, Ints]:
+        """Return (member, first frame), each (N,), for uniform numbers (N,) in [0, 1)."""
+        which = pick(source, len(self.members))
+        number = self._member_begins[which] + pick(start, self.counts[which])  # among all spans of the split
+        stretch = np.searchsorted(self._ends, number, side="right")
+        return self.members[which], self._firsts[stretch] + number - self._begins[stretch]
+
+
+def span_places(contents: Contents, usable: Sequence[bool], config: PrepareConfig) -> dict[Split, SpanPlaces]:
+    """Return where spans may begin in each split; `usable` says it of each member.
+
+    Sources without a split of their own are divided by time; spans cross a scene cut only with `across_cuts`.
+    """
+    found: dict[Split, list[Stretch]] = {split: [] for split in SPLITS}
+    for number, (member, own) in enumerate(zip(contents.members, contents.splits, strict=True)):
+        if not usable[number]:
+            continue
+        frames, shares = member.index.frames, (config.val_share, config.test_share)
+        parts = {own: (0, frames)} if own else split_by_time(frames, config.span, *shares)
+        for split, (first, stop) in parts.items():
+            stretch = Stretch(number, first, stop)
+            found[split] += [stretch] if config.across_cuts else without_cuts(stretch, member.index.cuts)
+    return {split: SpanPlaces(stretches, config.span) for split, stretches in found.items()}

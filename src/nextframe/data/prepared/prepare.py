@@ -1,0 +1,230 @@
+"""Clips cut once and kept: crops in which something moves, in shards that training reads many times faster.
+
+Clip i of a split is a pure function of (seed, i, sources), and a shard is a pure function of its clips. So the number
+of workers cannot be seen in the output, and after a kill only the shards that are not there yet are made.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nextframe.core.errors import UserError
+from nextframe.core.progress import ProgressBar
+from nextframe.data.clipset import SPLITS, DataConfig, Split
+from nextframe.data.folder.clips import Contents, FolderConfig, look
+from nextframe.data.prepared.config import PrepareConfig
+from nextframe.data.prepared.crops import Choice, draw_clips
+from nextframe.data.prepared.manifest import FORMAT, VERSION, begin, checksum, layout_of, shard_files, write_manifest
+from nextframe.data.prepared.places import span_places
+from nextframe.data.prepared.shards import Layout, Note, padded, write_shard
+from nextframe.data.prepared.spans import Footage, Memory
+from nextframe.data.prepared.statistics import measure, write_histogram
+from nextframe.media.video.index import SourceIndex
+
+LOG = logging.getLogger(__name__)
+GIB = 2**30
+NOTE_BYTES = 256  # of a note without the name of its source: the numbers at their longest
+
+
+@dataclass(frozen=True)
+class Group:
+    """Shards that are made together, so that a long film is read once for all of them."""
+
+    split: Split
+    shards: Sequence[tuple[Path, range]]
+
+    @property
+    def clips(self) -> int:
+        """How many clips they hold."""
+        return sum(len(clips) for _, clips in self.shards)
+
+
+def prepare(
+    path: str | Path,
+    output: str | Path,
+    config: PrepareConfig | None = None,
+    *,
+    workers: int | None = None,
+    memory: float = 2.0,
+    show: bool = True,
+) -> dict[str, Any]:
+    """Cut clips from the sources at `path` into shards in `output`; what is there already is kept.
+
+    Args:
+        path: a file or folder of sources; train, val and test folders are honoured, else names decide the split.
+        output: the folder of the clips, new or begun before with the same settings and sources.
+        config: which clips; None: system 3's 20,000.
+        workers: threads; None: one for each core, 4 at most. The clips are the same.
+        memory: GiB of decoded frames to hold at most; sources beyond it are read from their files in order.
+        show: whether progress is shown.
+
+    Returns:
+        The manifest, with the statistics.
+
+    Raises:
+        UserError: no usable source, or `output` holds something else.
+    """
+    config = config or PrepareConfig()
+    output = Path(output)
+    contents = look(
+        DataConfig(name=str(path), color=config.color),
+        FolderConfig(val_share=config.val_share, test_share=config.test_share),
+    )
+    work = Preparation(output, config, contents, round(memory * GIB))
+    manifest = begin(output, work.plan)
+    if manifest["complete"] and not work.missing(manifest):
+        LOG.info("%s: is complete", output)
+        return manifest
+    work.run(manifest, workers or min(4, os.cpu_count() or 1), show)
+    manifest["statistics"] = measure(output, manifest)
+    write_histogram(output / "motion.png", manifest["statistics"], config.threshold)
+    manifest["complete"] = True
+    write_manifest(output, manifest)
+    return manifest
+
+
+class Preparation:
+    """The clips that are to be made from `contents`, and what it takes to make them."""
+
+    def __init__(self, output: Path, config: PrepareConfig, contents: Contents, memory: int) -> None:
+        self.output, self.config, self.contents, self.memory = output, config, contents, memory
+        members = contents.members
+        grey = config.color == "grey" or (config.color is None and all(m.index.channels == 1 for m in members))
+        self.channels = 1 if grey else 3
+        refusals = [_refusal(m.index, config) for m in members]
+        self.skipped = [(m.name, why) for m, why in zip(members, refusals, strict=True) if why]
+        self.places = span_places(contents, [not why for why in refusals], config)
+        if not any(len(places.members) for places in self.places.values()):
+            name, why = [*self.skipped, (str(contents.root), "every span crosses a scene cut")][0]
+            raise UserError(f"{contents.root}: no clip can be cut from its sources; {name}: {why}")
+        held, flow = Memory(memory), config.max_flow if config.kind == "flow" else None
+        self.footage = [Footage(member, self.channels, config.color, held, flow) for member in members]
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The manifest as it is before the work: all that decides the clips."""
+        sums = {path: checksum(path) for path in {m.path for m in self.contents.members}}
+        sources = [
+            {
+                "name": member.name,
+                "frames": member.index.frames,
+                "height": member.index.height,
+                "width": member.index.width,
+                "sha256": sums[member.path],
+                "spans": {s: p.count(number) for s, p in self.places.items() if p.count(number)},
+            }
+            for number, member in enumerate(self.contents.members)
+        ]
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "settings": self.config.model_dump(mode="json"),
+            "record": asdict(self._layout),
+            "fps": statistics.median(m.index.fps for m in self.contents.members) / self.config.stride,
+            "splits": {s: self.config.count(s) for s, p in self.places.items() if len(p.members)},
+            "split_rule": self.contents.rule,
+            "sources": sources,
+            "skipped": [list(skipped) for skipped in (*self.contents.skipped, *self.skipped)],
+        }
+
+    @property
+    def _layout(self) -> Layout:
+        longest = max((m.name for m in self.contents.members), key=lambda name: len(json.dumps(name)))
+        return Layout(self.config.shape(self.channels), padded(len(json.dumps(longest)) + NOTE_BYTES))
+
+    def missing(self, manifest: dict[str, Any]) -> list[Group]:
+        """Return the shards that are not there in full, in groups that are made together."""
+        layout, groups = layout_of(manifest), []
+        for split in SPLITS:
+            shards = [
+                (path, clips)
+                for path, clips in shard_files(self.output, manifest, split)
+                if not path.exists() or path.stat().st_size != layout.shard_bytes(len(clips))
+            ]
+            size = self._group_size(split, layout)
+            groups += [Group(split, shards[first : first + size]) for first in range(0, len(shards), size)]
+        return groups
+
+    def _group_size(self, split: Split, layout: Layout) -> int:
+        """Return how many shards to make together: one, or where films are read from files as many as fit."""
+        footage = [self.footage[m] for m in self.places[split].members]
+        if sum(f.frame_bytes * f.member.index.frames for f in self.footage) <= self.memory or not footage:
+            return 1
+        return max(1, self.memory // 4 // (self.config.shard * layout.clip_bytes))
+
+    def run(self, manifest: dict[str, Any], workers: int, show: bool) -> None:
+        """Make what is missing, `workers` groups at a time."""
+        groups, layout = self.missing(manifest), layout_of(manifest)
+        for left_over in self.output.glob(".*.tmp"):
+            left_over.unlink(missing_ok=True)  # of a process that was killed
+        total = sum(manifest["splits"].values())
+        done = total - sum(group.clips for group in groups)
+        began, first = time.monotonic(), done
+        pool = ThreadPoolExecutor(workers)
+        with ProgressBar("prepare", show=show, unit="clip") as bar:
+            try:
+                running: set[Future[int]] = {pool.submit(self._make, group, layout) for group in groups}
+                while running:
+                    finished, running = wait(running, return_when=FIRST_COMPLETED)
+                    done += sum(future.result() for future in finished)
+                    speed = (done - first) / (time.monotonic() - began)
+                    bar.say(done, done / total, f"of {total}  {speed:,.0f} clips/s")
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _make(self, group: Group, layout: Layout) -> int:
+        """Make the shards of a group; return how many clips that is."""
+        indices = np.concatenate([np.arange(c.start, c.stop, dtype=np.int64) for _, c in group.shards])
+        draws = draw_clips(self.config.seed, group.split, indices, self.config.tries)
+        members, firsts = self.places[group.split].place(draws.source, draws.start)
+        clips = np.empty((len(indices), *layout.shape), np.uint8)
+        notes: list[Note] = [{}] * len(indices)
+        turn = int(indices[0]) // self.config.shard  # so that workers decode different sources first
+        for member in np.roll(np.unique(members), turn):
+            rows = np.flatnonzero(members == member)
+            rows = rows[np.argsort(firsts[rows], kind="stable")]
+            spans = self.footage[member].spans(firsts[rows].tolist(), self.config.offsets)
+            for row, span in zip(rows, spans, strict=True):
+                choice = draws.choose(int(row), span.frames, self.config.rule)
+                clips[row] = span.cut(choice.top, choice.left, self.config.size)
+                notes[row] = _note(self.contents.members[member].name, int(firsts[row]), choice)
+        for path, part in group.shards:
+            at = part.start - int(indices[0])
+            keys = [f"{group.split}-{index:08d}" for index in part]
+            write_shard(path, keys, clips[at : at + len(part)], notes[at : at + len(part)], layout)
+        return len(indices)
+
+
+def _note(source: str, start: int, choice: Choice) -> Note:
+    """Return what stands beside a clip: where it is cut from, and why it was kept."""
+    return {
+        "source": source,
+        "start": start,
+        "top": choice.top,
+        "left": choice.left,
+        "rule": choice.rule,
+        "tries": choice.tried,
+        "motion": round(choice.motion, 4),
+        "first_motion": round(choice.first_motion, 4),
+    }
+
+
+def _refusal(index: SourceIndex, config: PrepareConfig) -> str:
+    """Return why no clip can be cut from a source; empty where one can."""
+    if index.frames < config.span:
+        return f"it has {index.frames} frames, a clip needs {config.span}"
+    if index.height < config.size[0] or index.width < config.size[1]:
+        size = f"{config.size[0]}x{config.size[1]}"
+        return f"it is {index.height}x{index.width}, smaller than the crops of {size}"
+    return ""

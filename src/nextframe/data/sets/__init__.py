@@ -1,0 +1,20 @@
+"""Data sets by name: one file each, and one line each here."""
+
+from __future__ import annotations
+
+from nextframe.core.registry import Registry
+
+DATASETS: Registry = Registry("data set")  # type: ignore[type-arg]
+
+DATASETS.add("moving-digits", "nextframe.data.sets.moving_digits:open_moving_digits")
+DATASETS.add("motion-digits", "nextframe.data.sets.motion_digits:open_motion_digits")
+DATASETS.add("moving-mnist", "nextframe.data.sets.moving_mnist:open_moving_mnist")
+DATASETS.add("fashion", "nextframe.data.sets.moving_mnist:open_fashion")
+DATASETS.add("catz", "nextframe.data.sets.local:open_catz")
+DATASETS.add("mspacman", "nextframe.data.sets.local:open_mspacman")
+DATASETS.add("kth", "nextframe.data.sets.local:open_kth")
+DATASETS.add("ucf101", "nextframe.data.sets.local:open_ucf101")
+DATASETS.add("hmdb51", "nextframe.data.sets.local:open_hmdb51")
+DATASETS.add("bair", "nextframe.data.sets.local:open_bair")
+DATASETS.add("labelled", "nextframe.data.sets.labelled:open_labelled")
+DATASETS.add("percepts", "nextframe.data.sets.percepts:open_percepts")

@@ -1,0 +1,131 @@
+"""Videos of one's own with classes: a folder with a sub-folder for each class, or a text file that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.data.clipset import DataConfig, Split
+from nextframe.data.folder.clips import look_at
+from nextframe.data.folder.listing import SPLIT_FOLDERS, Found, Listing, list_sources, name_of
+from nextframe.data.folder.splits import split_by_name
+from nextframe.data.sets.lists import Labelled
+from nextframe.data.sets.local import LocalConfig, RegisteredClips
+from nextframe.media.video.index import index_source
+
+LAYOUT = "ROOT/CLASS/VIDEO or ROOT/train/CLASS/VIDEO, or a text file with PATH CLASS [train|val|test] on each line"
+FEW = 3  # sources of a class below which they are divided by time
+
+
+def open_labelled(config: DataConfig) -> RegisteredClips:
+    """Return the clips of videos with classes; `config.options` are those of `LocalConfig`.
+
+    Where neither folders nor the file say the splits, each class is divided by itself: by a hash of the source's
+    name, or, with fewer than three sources, every source by time (train, then val, then test).
+
+    Raises:
+        BadInputError: a file or folder that is not there or has another layout, or fewer than two classes.
+    """
+    options = LocalConfig.parse(config.options, f"options of {config.name}")
+    if not options.root:
+        raise UserError(f"data set 'labelled' needs --root PATH: {LAYOUT}")
+    root = Path(options.root).expanduser()
+    labelled = list_file(root) if root.is_file() else list_classes(root)
+    if len(labelled.classes) < 2:
+        raise BadInputError(root, f"{len(labelled.classes)} class found, two are needed", f"expected {LAYOUT}")
+    if not labelled.listing.has_splits:
+        _divide(labelled, options, config)
+    return RegisteredClips(config, options, look_at(root, labelled.listing, config, options), labelled)
+
+
+def list_classes(root: Path) -> Labelled:
+    """Return the sources below `root`, the class of each the folder below `root`, or below train, val and test."""
+    if not root.is_dir():
+        raise BadInputError(root, "there is no such file or folder", f"expected {LAYOUT}")
+    listing = list_sources(root)
+    names: dict[str, str] = {}
+    for found in listing.found:
+        parts = Path(found.name).parts
+        if listing.has_splits and parts[0].lower() in SPLIT_FOLDERS:
+            parts = parts[1:]
+        if found.path.is_file() and len(parts) < 2:
+            raise BadInputError(root / found.name, "lies in no class folder", f"expected {LAYOUT}")
+        names[found.name] = parts[0]
+    return _numbered(listing, names)
+
+
+def list_file(path: Path) -> Labelled:
+    """Return the sources of a text file: PATH CLASS [SPLIT] a line, paths relative to the file's folder.
+
+    Empty lines and those that begin with # are left out. Fields are split at tabs or, where there is none, at spaces.
+    """
+    listing, names = Listing(), dict[str, str]()
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.split())]
+        if not fields or fields[0].startswith("#"):
+            continue
+        found, action = _row(path, number, fields)
+        if found.name in names:
+            raise BadInputError(path, f"line {number}: {found.name} is listed twice")
+        listing.found.append(found)
+        names[found.name] = action
+    splits = [found.split is not None for found in listing.found]
+    if any(splits) and not all(splits):
+        raise BadInputError(path, "some lines say a split and some do not", "give it on every line or on none")
+    listing.has_splits = any(splits)
+    listing.rule = "as the file says" if listing.has_splits else ""
+    return _numbered(listing, names)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise BadInputError(path, "is no readable text file", f"expected {LAYOUT}") from None
+
+
+def _row(path: Path, number: int, fields: list[str]) -> tuple[Found, str]:
+    if len(fields) not in (2, 3):
+        raise BadInputError(path, f"line {number} has {len(fields)} fields", "expected PATH CLASS [SPLIT]")
+    split = SPLIT_FOLDERS.get(fields[2].lower()) if len(fields) == 3 else None
+    if len(fields) == 3 and split is None:
+        raise BadInputError(path, f"line {number}: '{fields[2]}' is no split", "train, val or test")
+    source = path.parent / fields[0]
+    if not source.exists():
+        raise BadInputError(path, f"line {number}: there is no {fields[0]}", "paths begin at the file's own folder")
+    return Found(source, name_of(Path(fields[0]), Path()), split), fields[1]
+
+
+def _numbered(listing: Listing, names: Mapping[str, str]) -> Labelled:
+    classes = tuple(sorted(set(names.values())))
+    return Labelled(listing, {name: classes.index(action) for name, action in names.items()}, classes)
+
+
+def _divide(labelled: Labelled, options: LocalConfig, config: DataConfig) -> None:
+    """Give each source its split, class by class, so that no class is missing from one; say by which rule."""
+    listing, few = labelled.listing, []
+    splits: dict[str, Split] = {}
+    for number, name in enumerate(labelled.classes):
+        own = [found for found in listing.found if labelled.labels[found.name] == number]
+        lengths = {found.name: _length(found, config) for found in own}
+        lengths = {source: frames for source, frames in lengths.items() if frames}
+        if len(lengths) < FEW:
+            few.append(name)
+        else:
+            splits |= split_by_name(lengths, options.val_share, options.test_share)
+    listing.found = [replace(found, split=splits.get(found.name)) for found in listing.found]
+    shares = f"{options.val_share:.0%} val, {options.test_share:.0%} test"
+    listing.rule = f"each class by a hash of the source's name ({shares})"
+    if few:
+        listing.rule += f"; with fewer than {FEW} sources each by time: {', '.join(few)}"
+    listing.has_splits = not few
+
+
+def _length(found: Found, config: DataConfig) -> int:
+    """Return the frames of a source; 0 where it cannot be read (it is skipped, with the reason, later)."""
+    try:
+        return index_source(found.path, config.color).frames
+    except BadInputError:
+        return 0

@@ -1,0 +1,222 @@
+"""Moving digits: clips that are a pure, vectorised function of (seed, index), so nothing is stored or repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from nextframe.core.clip import Clip
+from nextframe.core.config import Config
+from nextframe.core.errors import UserError
+from nextframe.core.seeding import derive_seed
+from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split
+from nextframe.data.sets.digits import DigitSplits, Images, open_digits
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+CHUNK_BYTES = 3 << 19  # of frames drawn at once: what fits a core's caches beside its digits
+SLOTS = 6  # random numbers of a digit: which, start y and x, direction, speed, one spare
+
+
+class MovingDigitsConfig(Config):
+    """Options of the data set `moving-digits`."""
+
+    digits: str = "embedded"  # embedded, mnist, fashion, or a path to idx files
+    count: int = Field(2, ge=1, le=64)  # digits in a clip
+    motion: Literal["srivastava", "additive"] = "srivastava"
+    val_clips: int = Field(1_000, ge=1)
+    test_clips: int = Field(1_000, ge=1)
+    seed: int = Field(0, ge=0)  # which endless stream train is; val and test are the same for every seed
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How digits move and meet.
+
+    `path(random, free, frames)` takes uniform numbers (N, D, SLOTS) and the free pixels (height, width) beside a
+    digit; it returns where digits are drawn, (N, frames, D, 2) as (y, x). `merge(frames, more, out)` puts frames of
+    two digits together in `out`, which may be `frames`. No digit is drawn more than `margin` pixels outside.
+    """
+
+    path: Callable[[Floats, tuple[int, int], int], Integers]
+    merge: Callable[[Images, Images, Images], None]
+    margin: int
+
+
+def open_moving_digits(config: DataConfig) -> MovingDigits:
+    """Return the generated clips that `config` asks for; its `options` are those of `MovingDigitsConfig`."""
+    return MovingDigits(config, MovingDigitsConfig.parse(config.options, "options of moving-digits"))
+
+
+class MovingDigits(ClipSet):
+    """Digits that move over black and bounce off the frame's edges; train is endless, val and test are fixed."""
+
+    name = "moving-digits"
+
+    def __init__(self, config: DataConfig, options: MovingDigitsConfig, digits: DigitSplits | None = None) -> None:
+        self.options = options
+        self.digits = digits or open_digits(options.digits)
+        height, width = config.size or (64, 64)
+        digit = self.digits.train.shape[1:]
+        if height < digit[0] or width < digit[1]:
+            fits = f"{digit[0]}x{digit[1]}"
+            raise UserError(f"size {height}x{width} is smaller than a digit; give at least {fits}")
+        self.task = config.task
+        self.stride = config.stride
+        self.frame_shape = (3 if config.color == "rgb" else 1, height, width)
+
+    def count(self, split: Split) -> int | None:
+        """Return None for train, which is endless, else the number of fixed clips."""
+        return {"train": None, "val": self.options.val_clips, "test": self.options.test_clips}[split]
+
+    def read(self, split: Split, indices: Indices) -> Clip:
+        """Return clips `indices` as one uint8 batch; the same index always gives the same clip."""
+        count = self.count(split)
+        if len(indices) and (indices.min() < 0 or (count is not None and indices.max() >= count)):
+            raise IndexError(f"{split} has clips 0 to {count}, asked for {indices.min()} to {indices.max()}")
+        seed = self.options.seed if split == "train" else 0
+        random = uniforms(derive_seed("moving-digits", split, seed), indices, self.options.count * SLOTS)
+        which, positions = self._plan(split, random.reshape(len(indices), self.options.count, SLOTS))
+        frames = draw(self.digits.of(split), which, positions, self.frame_shape[1:], self._motion)
+        return self._clip(torch.from_numpy(frames).unsqueeze(2))
+
+    def _clip(self, clips: Tensor) -> Clip:
+        """Cut grey sequences (B, T, 1, H, W) into context and target, in the colours that were asked for."""
+        if self.frame_shape[0] == 3:
+            clips = clips.expand(-1, -1, 3, -1, -1).contiguous()
+        return self.task.split(clips)
+
+    @property
+    def _motion(self) -> Motion:
+        return MOTIONS[self.options.motion]
+
+    def _plan(self, split: Split, random: Floats) -> tuple[Integers, Integers]:
+        """Return which digits (B, D) and where they are drawn (B, T, D, 2)."""
+        images = self.digits.of(split)
+        free = (self.frame_shape[1] - images.shape[1], self.frame_shape[2] - images.shape[2])
+        steps = (self.task.length - 1) * self.stride + 1
+        which = (random[..., 0] * len(images)).astype(np.int64)
+        return which, self._motion.path(random, free, steps)[:, :: self.stride]
+
+
+def uniforms(key: int, indices: Indices, slots: int) -> Floats:
+    """Return numbers (N, slots), uniform in [0, 1), that depend on (key, index, slot) alone.
+
+    A counter-based generator (SplitMix64, Steele et al. 2014): one pass over the batch instead of one generator
+    per clip, and index i costs the same at any i.
+    """
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    start = _mix(indices.astype(np.uint64) * golden + np.uint64(key))  # (N,)
+    counter = np.arange(1, slots + 1, dtype=np.uint64) * golden  # wraps at 2**64, as intended
+    bits = _mix(start[:, None] + counter)  # (N, slots)
+    return np.asarray((bits >> np.uint64(11)) * 2.0**-53)
+
+
+def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def srivastava_path(random: Floats, free: tuple[int, int], frames: int) -> Integers:
+    """Move in the unit box by 0.1 a frame in a random direction; clamp at its walls and turn back.
+
+    Srivastava et al. 2015 (the standard Moving MNIST): a digit moves before it is first drawn, and pixels are
+    truncated. Digits here are drawn with replacement, so that a clip depends on its index alone.
+    """
+    theta = 2 * np.pi * random[..., 3]
+    velocity = 0.1 * np.stack([np.sin(theta), np.cos(theta)], axis=-1)  # (N, D, 2) as (y, x)
+    place = random[..., 1:3].copy()
+    path = np.empty((frames, *place.shape))
+    for now in path:
+        place += velocity
+        velocity = np.where((place <= 0) | (place >= 1), -velocity, velocity)
+        np.clip(place, 0, 1, out=place)
+        now[:] = place
+    return (path * free).astype(np.int64).transpose(1, 0, 2, 3)
+
+
+def additive_path(random: Floats, free: tuple[int, int], frames: int) -> Integers:
+    """Move by 2 to 6 whole pixels a frame and turn back 2 pixels outside the frame.
+
+    tencia/video_predict: theta = pi * U(-1, 1), start uniform in the free area, drawn at the nearest pixel. A
+    component of the velocity flips where the next place would be outside by more than 2.
+    """
+    theta = np.pi * (2 * random[..., 3] - 1)
+    speed = 2 + np.floor(random[..., 4] * 5)
+    velocity = speed[..., None] * np.stack([np.sin(theta), np.cos(theta)], axis=-1)  # (N, D, 2) as (y, x)
+    limit = np.array(free, dtype=np.float64)
+    place = random[..., 1:3] * limit
+    path = np.empty((frames, *place.shape))
+    for now in path:
+        now[:] = place
+        ahead = place + velocity
+        velocity = np.where((ahead < -2) | (ahead > limit + 2), -velocity, velocity)
+        place = place + velocity
+    return np.rint(path).astype(np.int64).transpose(1, 0, 2, 3)
+
+
+def merge_max(frames: Images, more: Images, out: Images) -> None:
+    """Write the brighter of two pixels to `out`."""
+    np.maximum(frames, more, out=out)
+
+
+def merge_add(frames: Images, more: Images, out: Images) -> None:
+    """Write the sum, clipped to 255, to `out` (the public code wraps modulo 256 there, against its own intent)."""
+    np.minimum(more, ~frames, out=more)  # ~frames is 255 - frames: what still fits
+    np.add(frames, more, out=out)
+
+
+MOTIONS = {
+    "srivastava": Motion(srivastava_path, merge_max, margin=0),
+    "additive": Motion(additive_path, merge_add, margin=8),  # 2 outside, then at most one step of 6
+}
+
+
+def draw(digits: Images, which: Integers, places: Integers, size: tuple[int, ...], motion: Motion) -> Images:
+    """Return frames (N, T, H, W) uint8 with digit `which` (N, D) drawn at `places` (N, T, D, 2).
+
+    A frame with one digit is a window of a black canvas with the digit in its middle, so drawing is copying windows
+    (64 rows of 64 bytes each), which runs at the speed of memory.
+    """
+    height, width = size
+    frames = np.empty((*places.shape[:2], height, width), np.uint8)
+    chunk = max(1, CHUNK_BYTES // max(1, frames[:1].size))
+    for first in range(0, len(frames), chunk):
+        part = slice(first, first + chunk)
+        _draw_chunk(digits, which[part], places[part], frames[part], motion)
+    return frames
+
+
+def _draw_chunk(digits: Images, which: Integers, places: Integers, frames: Images, motion: Motion) -> None:
+    edge, size = np.array(digits.shape[1:]), np.array(frames.shape[2:])
+    reach = size - edge + motion.margin  # how far a digit is from the canvas's edge
+    canvas = np.zeros((*which.shape, *(edge + 2 * reach)), np.uint8)  # (n, D, rows, columns)
+    canvas[:, :, reach[0] : reach[0] + edge[0], reach[1] : reach[1] + edge[1]] = digits[which]
+    rows, columns = canvas.shape[2:]
+    corner = (reach - places) @ (columns, 1)  # (n, T, D): where a window begins within its canvas
+    corner += (np.arange(which.size) * rows * columns).reshape(len(which), 1, -1)
+    last = canvas.size - (size[0] - 1) * columns - size[1]
+    # A row of a window is one item of its width in bytes, so that it is copied in one go and not byte by byte.
+    row = canvas.reshape(-1)[: size[1]].view(f"V{size[1]}")
+    windows = as_strided(row, (last + 1, size[0]), (1, columns), writeable=False)
+
+    def layer(digit: int) -> Images:
+        copied: Images = windows[corner[..., digit]].view(np.uint8)
+        return copied.reshape(frames.shape)
+
+    if which.shape[1] == 1:
+        frames[:] = layer(0)
+        return
+    motion.merge(layer(0), layer(1), frames)
+    for digit in range(2, which.shape[1]):
+        motion.merge(frames, layer(digit), frames)

@@ -1,0 +1,30 @@
+"""Clips turned into other clips that could as well have been filmed, for models that learn from few sources."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from nextframe.core.clip import Clip
+from nextframe.core.noise import uniform
+
+
+def augment(clip: Clip) -> Clip:
+    """Return `clip` with every item mirrored left to right or not, and upside down or not.
+
+    Colours are left alone: what blinks or cycles through a palette does so in an order that can be learned.
+
+    Context and target are changed alike. Drawn clip by clip inside a scope of `clip_noise`.
+    """
+    mirrored, turned = (uniform((len(clip), 2), clip.context.device) < 0.5).unbind(1)
+
+    def change(frames: Tensor) -> Tensor:
+        return _flip(_flip(frames, mirrored, -1), turned, -2)
+
+    return replace(clip, context=change(clip.context), target=change(clip.target))
+
+
+def _flip(frames: Tensor, which: Tensor, axis: int) -> Tensor:
+    return torch.where(which.view(-1, 1, 1, 1, 1), frames.flip(axis), frames)

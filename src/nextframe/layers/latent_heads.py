@@ -1,0 +1,207 @@
+"""What a latent predictor says of the next latent, and how that is trained and drawn: a head for each loss.
+
+A point is a latent with its spread, (..., 2, D): mean and log deviation. Heads read points, turn hidden states into
+numbers, score those against the true next points, and draw the point that is fed back.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from nextframe.core.noise import categorical, normal_like
+from nextframe.losses.latent import diagonal_mixture_nll, kl_normal, mixture_nll
+
+HeadName = Literal["mse", "kl", "differences", "mixture"]
+NARROW = math.log(0.05)  # log deviation of a point that a head gives without one
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """What heads need to know; each uses what concerns it."""
+
+    latent: int
+    hidden: int
+    components: int = 5
+    per_dimension: bool = False
+    sigma_floor: float = 0.05
+    drift: float = 1.0
+    anchored: bool = True
+
+
+class Head(nn.Module):
+    """One linear layer on the hidden state, and what its numbers mean."""
+
+    reads: int  # numbers that the LSTM is given for a point
+    stochastic = False
+
+    def __init__(self, settings: HeadSettings, outputs: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.reads = settings.latent
+        self.out = nn.Linear(settings.hidden, outputs)
+        nn.init.xavier_uniform_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def read(self, points: Tensor, before: Tensor | None) -> Tensor:
+        """Return what the LSTM is given, (B, T, reads), of points (B, T, 2, D) after `before` (B, 1, 2, D)."""
+        return points[:, :, 0]
+
+    @abstractmethod
+    def loss(self, hidden: Tensor, points: Tensor, targets: Tensor, truth: Tensor) -> Tensor:
+        """Return the losses (B, T) of hidden states (B, T, hidden).
+
+        Args:
+            hidden: the top layer's, after reading `points`.
+            points: (B, T, 2, D), those the LSTM was given: true ones, or its own where it ran free.
+            targets: (B, T, 2, D), the true next points.
+            truth: (B, T, 2, D), the true points at the times of `points`.
+        """
+
+    @abstractmethod
+    def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+        """Return the next point (B, 1, 2, D) after `point`; temperature 0 takes the likeliest, 1 draws as learned."""
+
+
+class MSEHead(Head):
+    """The next mean itself, by squared error."""
+
+    def __init__(self, settings: HeadSettings) -> None:
+        super().__init__(settings, settings.latent)
+
+    def loss(self, hidden: Tensor, points: Tensor, targets: Tensor, truth: Tensor) -> Tensor:
+        """Return the squared error of the mean."""
+        error: Tensor = self.out(hidden) - targets[:, :, 0]
+        return error.square().mean(-1)
+
+    def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+        """Return the predicted mean."""
+        return narrow(self.out(hidden))
+
+
+class KLHead(Head):
+    """Mean and deviation of the next latent, by KL(encoder's || predicted), as in the public code."""
+
+    stochastic = True
+
+    def __init__(self, settings: HeadSettings) -> None:
+        super().__init__(settings, 2 * settings.latent)
+        self.reads = 2 * settings.latent
+
+    def read(self, points: Tensor, before: Tensor | None) -> Tensor:
+        """Return mean and log deviation side by side."""
+        return points.flatten(2)
+
+    def loss(self, hidden: Tensor, points: Tensor, targets: Tensor, truth: Tensor) -> Tensor:
+        """Return the divergence in nats, summed over the latent."""
+        guess = self._guess(hidden)
+        parts = (targets[:, :, 0], targets[:, :, 1], guess[:, :, 0], guess[:, :, 1])
+        return kl_normal(*parts, reduction="none")
+
+    def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+        """Return the predicted mean and deviation; above temperature 0 the mean is a draw from them."""
+        guess = self._guess(hidden)
+        if temperature == 0:
+            return guess
+        noise = normal_like(guess[:, :, 0], generator) * guess[:, :, 1].exp() * math.sqrt(temperature)
+        return torch.stack([guess[:, :, 0] + noise, guess[:, :, 1]], dim=2)
+
+    def _guess(self, hidden: Tensor) -> Tensor:
+        guess = cast(Tensor, self.out(hidden)).reshape(*hidden.shape[:-1], 2, self.settings.latent)
+        return torch.cat([guess[:, :, :1], guess[:, :, 1:].clamp(-8, 4)], dim=2)
+
+
+class DifferencesHead(Head):
+    """The step to the next mean, added to the present one before decoding.
+
+    Anchored, the LSTM is given where the latent is beside the step that led there; else the steps alone, as in the
+    public code, which never added them up.
+    """
+
+    def __init__(self, settings: HeadSettings) -> None:
+        super().__init__(settings, settings.latent)
+        self.reads = settings.latent * (2 if settings.anchored else 1)
+        nn.init.zeros_(self.out.weight)  # starts as "nothing changes"
+
+    def read(self, points: Tensor, before: Tensor | None) -> Tensor:
+        """Return the steps that led to `points`, 0 for the first of all, and where they led."""
+        means = points[:, :, 0]
+        first = means[:, :1] if before is None else before[:, :, 0]
+        steps = means.diff(dim=1, prepend=first)
+        return torch.cat([means, steps], dim=-1) if self.settings.anchored else steps
+
+    def loss(self, hidden: Tensor, points: Tensor, targets: Tensor, truth: Tensor) -> Tensor:
+        """Return the squared error of the step, and `drift` times that of where it leads from the own point."""
+        step: Tensor = self.out(hidden)
+        of_step = (step - (targets - truth)[:, :, 0]).square()
+        of_place = (points[:, :, 0] + step - targets[:, :, 0]).square()
+        return (of_step + self.settings.drift * of_place).mean(-1)
+
+    def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+        """Return the point that the step leads to."""
+        return narrow(point[:, :, 0] + self.out(hidden))
+
+
+class MixtureHead(Head):
+    """A mixture of Gaussians over the next latent (Graves 2013; Ha & Schmidhuber 2018), by its likelihood.
+
+    K diagonal Gaussians over the whole latent, so that a draw is one future and not a blend; or, `per_dimension`, a
+    mixture for each number of it.
+    """
+
+    stochastic = True
+
+    def __init__(self, settings: HeadSettings) -> None:
+        self.weights = settings.components * (settings.latent if settings.per_dimension else 1)
+        super().__init__(settings, self.weights + 2 * settings.components * settings.latent)
+
+    def loss(self, hidden: Tensor, points: Tensor, targets: Tensor, truth: Tensor) -> Tensor:
+        """Return the negative log likelihood in nats, summed over the latent."""
+        nll = mixture_nll if self.settings.per_dimension else diagonal_mixture_nll
+        return nll(*self._parts(hidden), targets[:, :, 0], self.settings.sigma_floor, "none")
+
+    def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+        """Draw a component by its weight, then the latent from it; temperature 0 takes the likeliest one's mean."""
+        logits, mean, log_sigma = self._parts(hidden)
+        if temperature == 0:
+            chosen = logits.argmax(-1, keepdim=True)
+        else:
+            weights = (logits / temperature).softmax(-1)
+            chosen = categorical(weights.flatten(0, -2), generator).view(*logits.shape[:-1], 1)
+        if not self.settings.per_dimension:  # one component for all of the latent
+            chosen = chosen.unsqueeze(-1).expand(*mean.shape[:-2], 1, mean.shape[-1])
+        axis = -1 if self.settings.per_dimension else -2
+        picked, spread = (part.gather(axis, chosen).squeeze(axis) for part in (mean, log_sigma))
+        if temperature > 0:
+            spread = spread.clamp_min(math.log(self.settings.sigma_floor)).exp() * math.sqrt(temperature)
+            picked = picked + spread * normal_like(picked, generator)
+        return narrow(picked)
+
+    def _parts(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits, means and log deviations: (..., K), (..., K, D) twice; or (..., D, K) each."""
+        count, latent = self.settings.components, self.settings.latent
+        shape = (latent, count) if self.settings.per_dimension else (count, latent)
+        out = cast(Tensor, self.out(hidden))
+        logits, mean, log_sigma = torch.tensor_split(out, (self.weights, self.weights + count * latent), -1)
+        if self.settings.per_dimension:
+            logits = logits.reshape(*out.shape[:-1], *shape)
+        return logits, mean.reshape(*out.shape[:-1], *shape), log_sigma.reshape(*out.shape[:-1], *shape)
+
+
+HEADS: dict[HeadName, Callable[[HeadSettings], Head]] = {
+    "mse": MSEHead,
+    "kl": KLHead,
+    "differences": DifferencesHead,
+    "mixture": MixtureHead,
+}
+
+
+def narrow(means: Tensor) -> Tensor:
+    """Return means (..., D) as points (..., 2, D) of a small spread."""
+    return torch.stack([means, torch.full_like(means, NARROW)], dim=-2)

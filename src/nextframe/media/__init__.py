@@ -1,0 +1,1 @@
+"""One thing that has frames, read and written: videos, animations, images, arrays."""

@@ -1,0 +1,98 @@
+"""Animated GIF, WebP, PNG and AVIF, and TIFF of many pages, read with Pillow, which applies disposal and blending."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator
+from pathlib import Path
+
+from PIL import ExifTags, ImageOps, UnidentifiedImageError
+from PIL import Image as Pillow
+
+from nextframe.core.errors import BadInputError
+from nextframe.media.images import PILLOW_ERRORS, is_grey, one_line, open_image, pixels
+from nextframe.media.limits import Limits
+from nextframe.media.source import Color, Image, Source
+from nextframe.media.timing import Timing, read_timing
+
+
+class Animation(Source):
+    """An animated image. Each stored frame is one frame, however long it is shown; fps is frames / duration."""
+
+    def __init__(self, path: Path, kind: str, stride: int, color: Color | None, limits: Limits) -> None:
+        super().__init__(path, stride, color, limits)
+        self.kind = kind
+        self._first = 0  # where the animation begins: after the still that a PNG may hold for old viewers
+        timing = read_timing(path, kind)
+        self._look(timing)
+        if timing and timing.variable:
+            self.notes.append("frames are shown for different times; each counts once")
+        if timing and not timing.complete and kind == "gif":
+            self.notes.append("the file ends without its end mark, so it may have been cut short")
+
+    def _look(self, timing: Timing | None) -> None:
+        """Read the facts from the first frame and the blocks."""
+        with self._open() as opened:
+            self.native_count = self._count(opened, timing)
+            if opened.info.get("default_image") and self.native_count > 1:
+                self._first = 1
+                self.native_count -= 1
+            grey = timing.grey if timing and self.kind == "gif" else is_grey(opened)
+            self.native_channels = 1 if grey else 3
+            self.check_count(self.native_count - 1)
+            self._stored_size = opened.size
+            self.height, self.width = self._image(opened, 0).shape[:2]
+            if timing:
+                self.native_fps = timing.fps
+            elif opened.info.get("duration"):
+                self.native_fps = 1000 / float(opened.info["duration"])
+
+    def _count(self, opened: Pillow.Image, timing: Timing | None) -> int:
+        """Return how many frames must come; a GIF's blocks say it also where Pillow stops early."""
+        if self.kind == "gif":
+            if timing is None:
+                raise self.damage(0, "there is none in the file")
+            return len(timing.delays)
+        try:
+            return int(getattr(opened, "n_frames", 1))
+        except PILLOW_ERRORS as error:
+            raise BadInputError(self.path, f"its frames cannot be counted ({one_line(error)})") from None
+
+    def _open(self) -> Pillow.Image:
+        try:
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always")
+                opened = open_image(self.path)
+            said = {f"Pillow says: {one_line(w.message)}" for w in heard if isinstance(w.message, UserWarning)}
+            self.notes += sorted(said - set(self.notes))
+            self.limits.check_size(self.path, opened.height, opened.width)
+            return opened
+        except UnidentifiedImageError:
+            raise BadInputError(self.path, f"the {self.kind} header is damaged") from None
+        except BadInputError:
+            raise
+        except PILLOW_ERRORS as error:
+            raise BadInputError(self.path, f"cannot be opened ({one_line(error)})") from None
+
+    def _image(self, opened: Pillow.Image, number: int) -> Image:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # said once, in the notes
+                opened.seek(self._first + number)
+            if opened.size != self._stored_size:
+                sizes = "{}x{}, the first frame's is {}x{}".format(*opened.size, *self._stored_size)
+                raise ValueError(f"its size is {sizes}")
+            opened.load()  # before the orientation is looked at: a TIFF turns itself here
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            return pixels(ImageOps.exif_transpose(opened) if turned else opened, self.native_channels == 1)
+        except EOFError:
+            raise self.damage(number, "the file ends before it") from None
+        except PILLOW_ERRORS as error:
+            raise self.damage(number, one_line(error)) from None
+
+    def decode(self, start: int = 0) -> Generator[Image, None, None]:
+        """Yield every frame from number `start`, composed as a viewer shows it, as uint8 (H, W, C)."""
+        assert self.native_count is not None
+        with self._open() as opened:
+            for number in range(start, self.native_count):
+                yield self._image(opened, number)

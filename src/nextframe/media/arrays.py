@@ -1,0 +1,142 @@
+"""Frames in NumPy files: one video, or the many sequences of a benchmark such as Moving MNIST."""
+
+from __future__ import annotations
+
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.media.images import one_line
+from nextframe.media.limits import Limits
+from nextframe.media.source import Color, Image, Source, over_black
+
+LAYOUTS = ("THW", "THWC", "TCHW", "NTHW", "TNHW", "NTHWC", "NTCHW", "TNHWC")
+NUMPY_ERRORS = (
+    OSError, ValueError, EOFError, KeyError, TypeError, OverflowError, MemoryError, SyntaxError, RuntimeError,
+    IndexError, AttributeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
+CHANNELS = (1, 3, 4)
+FORMS = "(T,H,W[,C]), (T,C,H,W), (N,T,H,W[,C]), (N,T,C,H,W) or (20,N,H,W)"
+
+
+def guess_layout(shape: tuple[int, ...]) -> str | None:
+    """Return which axis is which, by the first rule that fits; None where none does.
+
+    3 axes: THW. 4 axes: the last is 1, 3 or 4 -> THWC; the second is 1, 3 or 4 -> TCHW; the first is 20 -> TNHW,
+    the time-first layout of the standard Moving MNIST test file; else NTHW. 5 axes: the last is 1, 3 or 4 -> NTHWC;
+    the third is 1, 3 or 4 -> NTCHW.
+    """
+    if len(shape) == 3:
+        return "THW"
+    if len(shape) == 4:
+        if shape[3] in CHANNELS:
+            return "THWC"
+        if shape[1] in CHANNELS:
+            return "TCHW"
+        return "TNHW" if shape[0] == 20 else "NTHW"
+    if len(shape) == 5:
+        return "NTHWC" if shape[4] in CHANNELS else "NTCHW" if shape[2] in CHANNELS else None
+    return None
+
+
+class ArraySource(Source):
+    """One sequence of a .npy (memory-mapped) or .npz file.
+
+    Integers must be in 0..255 and floats in [0, 1] (checked frame by frame); booleans are black and white.
+    """
+
+    kind = "array"
+
+    def __init__(
+        self, path: Path, stride: int, color: Color | None, limits: Limits, sequence: int, layout: str | None
+    ) -> None:
+        super().__init__(path, stride, color, limits)
+        array = _load(path, limits)
+        self.layout = _checked_layout(path, array, layout)
+        self._array = _sequences(array, self.layout)  # (N, T, H, W, C)
+        self.sequences, count, self.height, self.width, depth = self._array.shape
+        self.native_count, self.native_channels = count, 1 if depth == 1 else 3
+        limits.check_size(path, self.height, self.width)
+        self.check_count(count - 1)
+        if not 0 <= sequence < self.sequences:
+            raise UserError(f"{path}: sequence {sequence} is not among its {self.sequences}")
+        self.sequence = sequence
+        self.notes.append("arrays carry no frame rate: 10 frames/s is assumed")
+        if self.sequences > 1:
+            self.name = f"{path.name}[{sequence}]"
+            self.notes.append(f"read as {self.sequences} sequences of {count} frames (layout {self.layout})")
+
+    def decode(self, start: int = 0) -> Generator[Image, None, None]:
+        """Yield every frame from number `start` as uint8 (H, W, C); refuses values out of range."""
+        for number in range(start, int(self._array.shape[1])):
+            image = self._as_uint8(np.asarray(self._array[self.sequence, number]), number)
+            yield over_black(image) if image.shape[2] == 4 else image
+
+    def _as_uint8(self, frame: NDArray[Any], number: int) -> Image:
+        if frame.dtype == np.uint8:
+            return frame
+        if frame.dtype == np.bool_:
+            return frame.astype(np.uint8) * np.uint8(255)
+        low, high = float(frame.min()), float(frame.max())
+        top = 1.0 if frame.dtype.kind == "f" else 255
+        if not (low >= 0 and high <= top):  # also true for NaN
+            what = f"frame {number} has values from {low:g} to {high:g}; {frame.dtype} must be in 0..{top:g}"
+            raise BadInputError(self.path, what, "scale the array, or save it as uint8")
+        return np.rint(frame.astype(np.float64) * (255 / top)).astype(np.uint8)
+
+
+def _checked_layout(path: Path, array: NDArray[Any], layout: str | None) -> str:
+    layout = layout or guess_layout(array.shape)
+    if layout is None or len(layout) != array.ndim or 0 in array.shape:
+        raise BadInputError(path, f"an array of shape {array.shape} is not a video", f"expected {FORMS}")
+    if layout not in LAYOUTS:
+        raise UserError(f"layout '{layout}' is unknown (one of: {', '.join(LAYOUTS)})")
+    if array.dtype.kind not in "buif":
+        raise BadInputError(path, f"an array of {array.dtype} is not a video", "save it as uint8")
+    if "C" in layout and array.shape[layout.index("C")] not in CHANNELS:
+        raise BadInputError(path, f"{array.shape[layout.index('C')]} channels in layout {layout}", "have 1, 3 or 4")
+    return layout
+
+
+def _sequences(array: NDArray[Any], layout: str) -> NDArray[Any]:
+    """Return a view (N, T, H, W, C)."""
+    for axis in "NC":
+        if axis not in layout:
+            array, layout = array[..., None], layout + axis
+    return array.transpose([layout.index(axis) for axis in "NTHWC"])
+
+
+def _load(path: Path, limits: Limits) -> NDArray[Any]:
+    try:
+        if zipfile.is_zipfile(path):
+            return _load_npz(path, limits)
+        mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return mapped
+    except BadInputError:
+        raise
+    except NUMPY_ERRORS as error:
+        what = "it holds Python objects, not numbers" if "bject" in str(error) else one_line(error)
+        raise BadInputError(path, f"the array cannot be read ({what})", "save it with numpy.save") from None
+
+
+def _load_npz(path: Path, limits: Limits) -> NDArray[Any]:
+    """Return the one array in the archive that has the shape of frames."""
+    with zipfile.ZipFile(path) as archive:
+        for item in archive.infolist():
+            limits.check_bytes(path, item.file_size)
+        inside = [item.filename for item in archive.infolist() if item.filename.endswith(".npy")]
+    with np.load(path, allow_pickle=False) as arrays:
+        found = {name.removesuffix(".npy"): arrays[name] for name in inside}
+    videos = {n: a for n, a in found.items() if a.dtype.kind in "buif" and a.ndim >= 3 and guess_layout(a.shape)}
+    if len(videos) != 1:
+        names = ", ".join(f"{n} {a.shape}" for n, a in found.items()) or "nothing"
+        raise BadInputError(path, f"expected one array of frames among: {names}", "save that one as .npy")
+    return next(iter(videos.values()))

@@ -1,0 +1,227 @@
+"""Video files of any container and codec that FFmpeg knows, read with PyAV."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from nextframe.core.errors import BadInputError
+from nextframe.media.images import one_line
+from nextframe.media.limits import Limits
+from nextframe.media.source import Color, Image, Source, over_black
+
+# Only containers of media: playlists and the like, which make FFmpeg open other files or addresses, are left out.
+CONTAINERS = (
+    "mov,matroska,webm,avi,flv,mpegts,mpegtsraw,mpeg,mpegvideo,h264,hevc,av1,obu,m4v,vc1,ivf,asf,ogg,nut,mxf,"
+    "yuv4mpegpipe,mjpeg,dv,rm,wtv,h263,h261,swf,gxf,mp3,wav,flac,aac,ac3,aiff,amr,caf,ape,apng,gif,dirac,bink,smk"
+)
+OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+PYAV_ERRORS = (av.FFmpegError, OSError, ValueError, EOFError, OverflowError, MemoryError, RuntimeError, TypeError)
+DEFAULT_FPS = 25.0
+DELAY = 64  # packets that a decoder may take before its first frame (reordering, one per thread)
+# What goes wrong is said once, by our own errors. PyAV's own log callback needs the GIL, which a closing decoder
+# holds while it waits for its threads: with that callback in place, damaged files deadlock.
+av.logging.restore_default_callback()
+av.logging.set_libav_level(av.logging.PANIC)
+
+
+class Video(Source):
+    """The first video stream of a file that is not a cover picture.
+
+    10 bits and more are scaled to 8; colours follow the matrix and range that the stream states (BT.601 limited
+    where it states none, as players do); rotation and mirroring are applied; frames with a variable rate count once
+    each and `fps` is the average. Damage is an error, never concealed.
+    """
+
+    kind = "video"
+
+    def __init__(self, path: Path, stride: int, color: Color | None, limits: Limits) -> None:
+        super().__init__(path, stride, color, limits)
+        self._turns: tuple[bool, bool, bool] = (False, False, False)  # transpose, then flip rows, flip columns
+        with self.open() as container:
+            stream = self.stream(container)
+            with closing(self.pictures(container, stream)) as pictures:
+                first = next(pictures, None)
+            if first is None:
+                raise self._refusal(0, "the decoder gives none", stream)
+            try:
+                self._turns = self._orientation(first)
+                self._read_facts(container, stream, first)
+            except PYAV_ERRORS as error:
+                raise self.damage(0, _reason(error)) from None
+
+    def _read_facts(self, container: Any, stream: Any, first: Any) -> None:
+        self.codec = stream.codec_context.name
+        grey = first.format.name.startswith(("gray", "ya8", "ya16", "mono"))
+        self.native_channels = 1 if grey else 3
+        self.height, self.width = self.picture_to_image(first).shape[:2]
+        self.native_fps = self._rate(stream)
+        ratio = stream.sample_aspect_ratio
+        if ratio and ratio != 1:
+            self.notes.append(f"pixels are not square (sample aspect ratio {ratio}); they are kept as stored")
+        self.duration = container.duration / 1e6 if container.duration else None
+
+    def _rate(self, stream: Any) -> float:
+        for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+            if rate and 0.01 <= rate < 1000:  # 1000 is Matroska's clock, not a rate
+                return float(rate)
+        self.notes.append(f"the file states no frame rate: {DEFAULT_FPS:g} frames/s is assumed")
+        return DEFAULT_FPS
+
+    def open(self) -> Any:
+        """Return an open PyAV container; BadInputError where FFmpeg finds no media in the file."""
+        try:
+            wait = (self.limits.seconds, self.limits.seconds)
+            name = f"file:{self.path.absolute()}"  # a plain name could look like an option or an address
+            return av.open(name, options=OPTIONS, metadata_errors="replace", timeout=wait)
+        except MemoryError:
+            raise BadInputError(self.path, "opening it takes more memory than there is") from None
+        except PYAV_ERRORS as error:
+            raise BadInputError(self.path, f"not a video that can be opened ({_reason(error)})") from None
+
+    def stream(self, container: Any) -> Any:
+        """Return the stream whose frames are read, set to report damage instead of hiding it."""
+        covers = av.stream.Disposition.attached_pic
+        videos = [s for s in container.streams.video if not s.disposition & covers]
+        if not videos:
+            sound = " (it has sound only)" if container.streams.audio else ""
+            raise BadInputError(self.path, f"there is no video stream in it{sound}")
+        stream = videos[0]
+        context = stream.codec_context
+        if context is None:
+            raise BadInputError(self.path, "its codec is unknown to the decoder")
+        self.limits.check_size(self.path, context.height or 1, context.width or 1)
+        context.options = {"err_detect": "explode", "max_pixels": str(self.limits.pixels)}
+        big = context.height * context.width > 2**22
+        stream.thread_type, context.thread_count = "AUTO", 1 if big else 2
+        return stream
+
+    def pictures(self, container: Any, stream: Any) -> Generator[Any, None, None]:
+        """Yield decoded PyAV frames from where the container stands; damage and stalls are BadInputErrors."""
+        number, packets, clock = 0, 0, time.monotonic()
+        try:
+            for packet in container.demux(stream):
+                for picture in packet.decode():
+                    if picture.is_corrupt:
+                        raise ValueError("the decoder marks it as corrupt")
+                    self.limits.check_size(self.path, picture.height, picture.width)
+                    yield picture
+                    number, packets, clock = number + 1, 0, time.monotonic()
+                packets += 1
+                slow = time.monotonic() - clock > self.limits.seconds
+                if packets > self.limits.packets or (slow and packets > DELAY):
+                    raise ValueError(f"no frame within {packets} packets")
+        except BadInputError:
+            raise
+        except PYAV_ERRORS as error:
+            raise self._refusal(number, _reason(error), stream) from None
+
+    def decode(self, start: int = 0) -> Generator[Image, None, None]:
+        """Yield every frame from number `start` as uint8 (H, W, C), upright; earlier ones are decoded and dropped."""
+        number = -1
+        with self.open() as container, closing(self.pictures(container, self.stream(container))) as pictures:
+            for number, picture in enumerate(pictures):
+                self.check_count(number)
+                if number >= start:
+                    yield self.image(picture, number)
+        self.native_count = number + 1
+
+    def image(self, picture: Any, number: int) -> Image:
+        """Return frame `number` as uint8 (H, W, C), upright; BadInputError where its size is not the first's."""
+        self.check_same(picture, number)
+        try:
+            return self.picture_to_image(picture)
+        except PYAV_ERRORS as error:
+            raise self.damage(number, _reason(error)) from None
+
+    def picture_to_image(self, picture: Any) -> Image:
+        """Return a PyAV frame as uint8 (H, W, C), upright, alpha over black."""
+        grey = self.native_channels == 1
+        if any(part.is_alpha for part in picture.format.components):
+            image = over_black(picture.to_ndarray(format="rgba"))
+            image = image[..., :1] if grey else image
+        else:
+            image = picture.to_ndarray(format="gray" if grey else "rgb24")
+        return self._upright(image.reshape(picture.height, picture.width, -1))
+
+    def _upright(self, image: Image) -> Image:
+        transpose, rows, columns = self._turns
+        image = image.transpose(1, 0, 2) if transpose else image
+        image = image[::-1] if rows else image
+        image = image[:, ::-1] if columns else image
+        return np.ascontiguousarray(image) if any(self._turns) else image
+
+    def _orientation(self, picture: Any) -> tuple[bool, bool, bool]:
+        """Return how frames are turned, from the display matrix: x' = a x + c y, y' = b x + d y (16.16)."""
+        a, b, c, d = _display_matrix(picture)
+        unit = 2**16
+        if b == c == 0 and abs(a) == abs(d) == unit:
+            return False, bool(d < 0), bool(a < 0)
+        if a == d == 0 and abs(b) == abs(c) == unit:
+            return True, bool(b < 0), bool(c < 0)
+        self.notes.append("its rotation is not a multiple of 90 degrees: frames are kept as stored")
+        return False, False, False
+
+    def tail(self, n: int) -> Iterator[Image]:
+        """Yield at least the last `n` frames; long films are entered near the end, with 10 s to spare."""
+        seconds = n / self.native_fps + 10
+        number, kept = -1, deque[Any](maxlen=n)  # turned into images only once it is known which are the last
+        with self.open() as container:
+            stream = self.stream(container)
+            if self.duration is not None and self.duration > 2 * seconds:
+                container.seek(int((self.duration - seconds) * 1e6) + (container.start_time or 0))
+            with closing(self.pictures(container, stream)) as pictures:
+                for number, picture in enumerate(pictures):
+                    self.check_count(number)
+                    self.check_same(picture, number)
+                    kept.append(picture)
+            while kept:
+                yield self.image(kept.popleft(), number - len(kept))
+
+    def check_same(self, picture: Any, number: int) -> None:
+        """Refuse frame `number` when its size is not the first's."""
+        upright = (picture.width, picture.height) if self._turns[0] else (picture.height, picture.width)
+        if upright != (self.height, self.width):
+            size = f"{upright[1]}x{upright[0]}"
+            raise self.damage(number, f"the size changes from {self.width}x{self.height} to {size}")
+
+    def _refusal(self, number: int, what: str, stream: Any) -> BadInputError:
+        if self._is_encrypted(stream):
+            return BadInputError(self.path, "the video is encrypted", "decrypt it first")
+        return self.damage(number, what)
+
+    def _is_encrypted(self, stream: Any) -> bool:
+        """Say whether the file marks its video as encrypted (ISO 23001-7: sample entry `encv`)."""
+        if stream.codec_context.codec_tag == "encv":
+            return True
+        with self.path.open("rb") as file:
+            head = file.read(2**20)
+        return b"encv" in head and b"schm" in head
+
+
+def _display_matrix(picture: Any) -> tuple[int, int, int, int]:
+    """Return a, b, c, d of a PyAV frame's display matrix in 16.16; the identity where it has none."""
+    try:
+        found = [bytes(d) for d in picture.side_data if d.type.name == "DISPLAYMATRIX"]
+    except ValueError:  # side data of a kind that PyAV has no name for (EXIF): the angle is all that can be had
+        turn = math.radians(picture.rotation)
+        cosine, sine = round(2**16 * math.cos(turn)), round(2**16 * math.sin(turn))
+        return cosine, -sine, sine, cosine
+    if not found:
+        return 2**16, 0, 0, 2**16
+    a, b, _, c, d = np.frombuffer(found[0], np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, av.FFmpegError) and error.strerror:
+        return str(error.strerror).lower()
+    return one_line(error)

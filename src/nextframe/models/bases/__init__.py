@@ -1,0 +1,1 @@
+"""What several models share: autoencoders of frames, and models of one next frame."""

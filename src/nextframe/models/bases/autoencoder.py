@@ -1,0 +1,158 @@
+"""What autoencoders of frames share: latents with a spread, pictures of them, and how a predictor names one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from nextframe.core.clip import Clip, Task
+from nextframe.core.config import Config
+from nextframe.core.errors import UserError
+from nextframe.core.noise import global_batch, normal_like, uniform
+from nextframe.models import MODELS
+from nextframe.models.contract import Capabilities, ModelConfig, Predictor
+
+
+class AutoencoderConfig(ModelConfig):
+    """Fields that every autoencoder has."""
+
+    channels: int = Field(1, ge=1)
+    frame_height: int = Field(64, ge=1)
+    frame_width: int = Field(64, ge=1)
+    frames: int = Field(128, ge=1)  # a step of training takes so many at random, as many of each clip: at least one
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of a frame."""
+        return self.channels, self.frame_height, self.frame_width
+
+
+class Autoencoder(Predictor):
+    """Frames to latents and back. As a predictor it repeats its picture of the last frame: what the latents keep.
+
+    Subclasses set `latent`, the numbers of a latent, and implement `encode`, `decode` and `stages`. The first `content`
+    of those numbers, if any, say what is in a clip and not where: any frame's serve for any other of the same clip.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = AutoencoderConfig
+    config: AutoencoderConfig
+    latent: int
+    content: int = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """One frame size; of the context only the last frame counts."""
+        return Capabilities(any_size=False, channels=self.config.channels, reads=1)
+
+    def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
+        """Refuse frames of another size."""
+        check_size(frame_shape, self.config)
+
+    def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log deviation, (N, latent) each, of the latents of `frames` (N, C, H, W) in [0, 1]."""
+        raise NotImplementedError
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return frames (N, C, H, W) in [0, 1], but for what a linear last layer oversteps, of (N, latent)."""
+        raise NotImplementedError
+
+    def reconstruct(self, frames: Tensor) -> Tensor:
+        """Return the pictures (N, C, H, W) in [0, 1] that the mean latents of `frames` (N, C, H, W) decode to."""
+        return self.decode(self.encode(frames)[0]).clamp(0, 1)
+
+    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+        """Repeat the reconstruction of the last frame."""
+        check_size(context.shape, self.config)
+        return self.reconstruct(context[:, -1]).unsqueeze(1).expand(-1, horizon, -1, -1, -1)
+
+    def features(self, clip: Clip) -> Tensor:
+        """Return (B, latent): the mean latent of the context's frames."""
+        check_size(clip.context.shape, self.config)
+        mean, _ = self.encode(clip.context.flatten(0, 1))
+        return mean.reshape(*clip.context.shape[:2], self.latent).mean(1)
+
+
+class Part(Config):
+    """A registered model inside another, and the fields of its config that differ from its defaults."""
+
+    name: str
+    fields: dict[str, Any] = Field(default_factory=dict)
+
+
+def build_autoencoder(part: Part, given: Mapping[str, Any]) -> Autoencoder:
+    """Return the untrained autoencoder that `part` names; `given` are fields that the model around it decides.
+
+    Raises:
+        UserError: an unknown name or field, or a model that is no autoencoder.
+    """
+    kind: type[Predictor] = MODELS.get(part.name)
+    if part.name == "cae":  # what is predicted has no maxima whose places are known
+        given = {**given, "unpool": "nearest"}
+    if not issubclass(kind, Autoencoder):
+        known = [name for name in ("vae", "vcae", "cae", "vae-on-features", "deconv") if name in MODELS]
+        raise UserError(f"'{part.name}' is no autoencoder (one of: {', '.join(known)})")
+    return kind(kind.Config.parse({**given, **part.fields}, where=f"autoencoder '{part.name}'"))
+
+
+def some_frames(clip: Clip, count: int) -> Tensor:
+    """Return about `count` frames (N, C, H, W) of the global batch, chosen at random from context and target alike.
+
+    Every clip gives as many, at least one, and they stand clip by clip. So each process has its share of the frames,
+    and the mean over all processes is that of one which holds all clips.
+    """
+    return some_runs(clip, count, 1)[0].flatten(0, 1)
+
+
+def some_runs(clip: Clip, count: int, length: int) -> tuple[Tensor, Tensor]:
+    """Return about `count` frames of the global batch as runs (N, length, C, H, W), chosen at random.
+
+    The frames of a run follow one another; clips that are shorter than `length` give runs of their own length. Every
+    clip gives as many runs, at least one, clip by clip. The second is (N,): which clip each run is of.
+    """
+    frames = clip.frames
+    length = min(length, frames.shape[1])
+    runs = frames.unfold(1, length, 1).movedim(-1, 2)  # (B, starts, length, C, H, W)
+    starts = runs.shape[1]
+    each = min(starts, max(1, count // length // global_batch(len(clip))))
+    owners = torch.arange(len(clip), device=frames.device).repeat_interleave(each)
+    if each == starts:
+        return runs.flatten(0, 1), owners
+    order = uniform((len(clip), starts), frames.device).argsort(dim=1, stable=True)
+    return runs[owners, order[:, :each].flatten()], owners
+
+
+def check_size(shape: Sequence[int], config: AutoencoderConfig) -> None:
+    """Refuse frames of a shape (..., H, W) of another size than the autoencoder's."""
+    height, width = shape[-2:]
+    if (height, width) != (config.frame_height, config.frame_width):
+        made_for = f"{config.frame_height}x{config.frame_width}"
+        raise UserError(f"the model takes frames of {made_for}, not {height}x{width}; --size {made_for} gives them")
+
+
+def sample(mean: Tensor, log_sigma: Tensor, count: int = 1) -> Tensor:
+    """Return `count` draws (count * N, D) from the Gaussians (N, D), differentiable (Kingma & Welling 2014)."""
+    noise = normal_like(mean.unsqueeze(1).expand(-1, count, -1)).transpose(0, 1)  # drawn latent by latent, for clips
+    return (mean + log_sigma.exp() * noise).flatten(0, 1)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return `x`, in float32 where it came narrower (autocast); float64 stays what it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def glorot(module: nn.Module) -> None:
+    """Start every layer of `module` as Lasagne does: Glorot uniform weights, zero biases."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def floored(log_sigma: Tensor, floor: float = -10.0) -> Tensor:
+    """Return log deviations that are never below `floor`: relu(a + 10) - 10."""
+    return (log_sigma - floor).relu() + floor

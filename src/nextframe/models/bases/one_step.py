@@ -1,0 +1,86 @@
+"""What the models of one next frame share: exact context, roll-out, and one loss by Adam."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from nextframe.core.clip import Clip
+from nextframe.core.noise import normal_like
+from nextframe.losses.perceptual import perceptual
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
+from nextframe.models.rollout import roll_out
+
+Loss = Literal["mse", "perceptual"]
+Head = Literal["relu", "linear", "residual"]
+
+
+class OneStepConfig(ModelConfig):
+    """Fields that every such model has."""
+
+    context: int = Field(5, ge=1)  # frames given, exactly
+    channels: int = Field(3, ge=1)  # 1 grey, 3 RGB
+    loss: Loss = "perceptual"  # the metric by which the catz models are ranked; they were trained by "mse"
+
+
+class OneStep(Predictor):
+    """A model whose `forward` maps (B, T, C, H, W) to the one asked frame (B, 1, C, H, W), not clamped.
+
+    That is the next frame, or, of a model that was trained on middle frames, the one in the middle.
+    """
+
+    config: OneStepConfig
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Exactly the configured context and channels; any size, any horizon by roll-out."""
+        frames = self.config.context
+        return Capabilities(
+            min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
+        )
+
+    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+        """Roll the one-step prediction out."""
+        return roll_out(self, context, horizon)
+
+    def stages(self) -> list[Stage]:
+        """One stage, one objective; Adam at 1e-3, Keras's default, as in all catz models."""
+        adam = OptimizerDefaults("adam", lr=1e-3)
+        return [Stage("train", [Objective("frame", list(self.parameters()), self._loss, adam)])]
+
+    def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        frame, target = self(clip.context), clip.target[:, :1]
+        loss = F.mse_loss(frame, target) if self.config.loss == "mse" else perceptual(frame, target)
+        return loss, {self.config.loss: loss.detach()}
+
+
+def keras_conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    """Return a "same" convolution that starts as Keras's do: Glorot uniform weights, zero bias."""
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    nn.init.xavier_uniform_(conv.weight)
+    nn.init.zeros_(cast(Tensor, conv.bias))
+    return conv
+
+
+def add_noise(frames: Tensor, sigma: float, training: bool) -> Tensor:
+    """Return frames with Gaussian noise while training, and as they are otherwise (Keras's GaussianNoise)."""
+    return frames + sigma * normal_like(frames) if training and sigma else frames
+
+
+def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column of (B, T, C, H, W) until H and W are multiples of `multiple`."""
+    rows, columns = -frames.shape[3] % multiple, -frames.shape[4] % multiple
+    flat = F.pad(frames.flatten(1, 2), (0, columns, 0, rows), mode="replicate")
+    return flat.reshape(*frames.shape[:3], *flat.shape[2:])
+
+
+def finish(out: Tensor, context: Tensor, head: Head) -> Tensor:
+    """Turn the last convolution's output (B, C, H, W) into the frame (B, 1, C, H, W)."""
+    out = out.unsqueeze(1)
+    if head == "relu":
+        return out.relu()
+    return out + context[:, -1:] if head == "residual" else out

@@ -1,0 +1,168 @@
+"""What goes to the Hub: the model folder, its recipe, its results, pictures, and a card that says it all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from nextframe import __version__
+from nextframe.checkpoint import load_model, model_name
+from nextframe.checkpoint.folder import CONFIG, WEIGHTS, find_model_folder, read_config
+from nextframe.core.errors import BadInputError
+from nextframe.core.whole_file import sha256_of, write_whole
+from nextframe.data import DATASETS
+from nextframe.evaluation import Evaluation, evaluate
+from nextframe.evaluation.result import ZERO
+from nextframe.evaluation.table import ARROW
+from nextframe.evaluation.verdict import findings, headline, number, spread
+from nextframe.media.writer import write_video
+from nextframe.models.contract import Predictor
+from nextframe.prediction.pictures import comparison_animation
+from nextframe.training import Recipe, read_metrics, read_recipe
+
+TEMPLATE = "card.md.j2"
+PICTURES = 3
+SLOWEST, FASTEST = 3.0, 12.0  # frames per second of the pictures: a glance must be able to follow
+
+
+def write_shared(
+    run: str | os.PathLike[str],
+    folder: Path,
+    name: str,
+    *,
+    licence: str = "apache-2.0",
+    clips: int | None = None,
+    device: str = "auto",
+) -> Path:
+    """Write what the Hub gets of a run to the new `folder`: the model, README.md and what that shows.
+
+    The model is measured on the test split of its own data, beside the baselines. Where data lies on this machine is
+    not told: of a path only the last name is kept.
+
+    Args:
+        run: a run folder.
+        folder: empty or not there yet.
+        name: user/name, for the card's example.
+        licence: an identifier of the Hub, such as apache-2.0 or cc-by-4.0.
+        clips: measure this many clips only; None: the whole split.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        BadInputError: no run folder, or a `folder` that is not empty.
+    """
+    run = Path(run)
+    if not (run / "recipe.yaml").is_file():
+        raise BadInputError(run, "has no recipe.yaml, and a card tells how a model was trained", "give a run folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise BadInputError(folder, "is not empty", "give a new folder")
+    recipe, model = read_recipe(run), load_model(run)
+    command = f"nextframe push {run.name} {name}" + (f" --clips {clips}" if clips else "")
+    evaluation = evaluate(
+        model, recipe.data, "test", clips=clips, device=device, seed=recipe.training.seed, examples=PICTURES,
+        command=command,
+    )  # fmt: skip
+    evaluation = replace(evaluation, rows=[replace(row, data=told(row.data)) for row in evaluation.rows])
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_model(run, folder)
+    write_whole(folder / "recipe.yaml", _told_recipe(recipe).to_yaml())
+    evaluation.write_json(folder / "results.json")
+    pictures = _write_pictures(evaluation, folder)
+    write_whole(folder / "README.md", _card(run, name, licence, recipe, model, evaluation, pictures))
+    return folder
+
+
+def told(data: str) -> str:
+    """Return the name of a data set as others may see it: of paths, the last part of each."""
+    return data if data in DATASETS else ", ".join(Path(part.strip()).name for part in data.split(","))
+
+
+def _told_recipe(recipe: Recipe) -> Recipe:
+    options = {key: value for key, value in recipe.data.options.items() if key != "root"}
+    data = recipe.data.model_copy(update={"name": told(recipe.data.name), "options": options})
+    return recipe.model_copy(update={"data": data})
+
+
+def _write_model(run: Path, folder: Path) -> None:
+    """Copy the model's two files, without the place of its data on this machine."""
+    source = find_model_folder(run)
+    facts = read_config(source)
+    if facts.get("task"):
+        facts["task"]["data"] = told(facts["task"].get("data") or "")
+    facts["weights_sha256"] = facts["weights_sha256"] or sha256_of(source / WEIGHTS)  # format 1 had none
+    write_whole(folder / CONFIG, json.dumps(facts, indent=2) + "\n")
+    shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
+
+
+def _write_pictures(evaluation: Evaluation, folder: Path) -> list[str]:
+    """Write each example as a clip, the truth left, the model's and the best baseline's prediction right of it."""
+    ranked = [row.model for row in evaluation.ranked(evaluation.metrics[0])]
+    beside = [name for name in ranked if name not in (evaluation.model, ZERO)][:1]
+    names = []
+    for index, example in enumerate(evaluation.examples, 1):
+        shown = {name: example.predictions[name] for name in (evaluation.model, *beside)}
+        clip = comparison_animation(example.context, example.truth, shown)
+        names.append(f"prediction-{index}.gif")
+        write_video(folder / names[-1], clip, min(FASTEST, max(SLOWEST, evaluation.fps / 2)))
+    return names
+
+
+def _card(
+    run: Path, name: str, licence: str, recipe: Recipe, model: Predictor, evaluation: Evaluation, pictures: list[str]
+) -> str:
+    environment = Environment(loader=PackageLoader("nextframe", "publish"), undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {"number": number, "spread": spread}
+    return environment.get_template(TEMPLATE).render(
+        front=_front_matter(name, licence, recipe, evaluation),
+        name=name,
+        title=name.split("/")[-1],
+        licence=licence,
+        kind=model_name(model),
+        model=model,
+        parameters=sum(p.numel() for p in model.parameters()),
+        task=model.trained,
+        recipe=recipe,
+        data=told(recipe.data.name),
+        trained=_trained(run),
+        evaluation=evaluation,
+        headline=headline(evaluation),
+        findings=findings(evaluation),
+        metrics=evaluation.distinct_metrics,
+        arrow=ARROW,
+        pictures=pictures,
+        version=__version__,
+    )
+
+
+def _front_matter(name: str, licence: str, recipe: Recipe, evaluation: Evaluation) -> str:
+    """Return the card's metadata as YAML, the results as the Hub's model index has them."""
+    rows = [evaluation.row(evaluation.model, metric) for metric in evaluation.distinct_metrics]
+    metrics = [{"type": row.metric, "name": row.metric, "value": row.mean} for row in rows]
+    data = {"name": f"{rows[0].data} ({rows[0].split} split)", "type": rows[0].data.split(",")[0] or "video"}
+    values = {
+        "license": licence,
+        "library_name": "nextframe",
+        "tags": ["nextframe", "video-prediction", recipe.model.name],
+        "metrics": [row.metric for row in rows],
+        "model-index": [
+            {
+                "name": name.split("/")[-1],
+                "results": [{"task": {"type": "video-prediction"}, "dataset": data, "metrics": metrics}],
+            }
+        ],
+    }
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _trained(run: Path) -> dict[str, Any]:
+    """Return the last step and seconds that a run's log tells."""
+    lines = [line for line in read_metrics(run) if "seconds" in line]
+    if not lines:
+        return {"steps": 0, "seconds": 0.0}
+    return {"steps": int(lines[-1]["step"]), "seconds": float(lines[-1]["seconds"])}

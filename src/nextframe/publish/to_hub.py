@@ -1,0 +1,75 @@
+"""A run to the Hugging Face Hub: its model, and a card that says what it can do."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+from nextframe.checkpoint.hub import bars_on_terminals_only, endpoint, parse_hub_name
+from nextframe.core.errors import NextframeError, UserError
+from nextframe.publish.card import write_shared
+
+
+def push(
+    run: str | os.PathLike[str],
+    name: str,
+    *,
+    revision: str | None = None,
+    private: bool = False,
+    licence: str = "apache-2.0",
+    clips: int | None = None,
+    device: str = "auto",
+) -> str:
+    """Measure the model of a run, write its card, and put both on the Hub; returns the address.
+
+    The repository is made if it is not there. Who you are is what `hf auth login` or HF_TOKEN says.
+
+    Args:
+        run: a run folder.
+        name: user/name.
+        revision: a branch to write to, made if it is not there; None: the main one.
+        private: make a new repository private.
+        licence: an identifier of the Hub.
+        clips: measure this many clips of the test split only.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: no run folder, a name that is none, or the Hub refuses; the line says why.
+    """
+    found = parse_hub_name(name)
+    if found is None:
+        raise UserError(f"'{name}' is no name of the Hub: write user/name")
+    branch = revision or found.revision
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = write_shared(run, Path(temporary) / "model", found.name, licence=licence, clips=clips, device=device)
+        upload(folder, found.name, branch, private)
+    return f"{endpoint()}/{found.name}" + (f"/tree/{branch}" if branch else "")
+
+
+def upload(folder: Path, name: str, branch: str | None, private: bool) -> None:
+    """Put the files of `folder` on the Hub as one commit."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    bars_on_terminals_only()
+    hub = HfApi(endpoint=endpoint(), library_name="nextframe")
+    try:
+        hub.create_repo(name, private=private, exist_ok=True)
+        if branch is not None:
+            hub.create_branch(name, branch=branch, exist_ok=True)
+        hub.upload_folder(repo_id=name, folder_path=folder, revision=branch, commit_message=f"Push {name}")
+    except LocalTokenNotFoundError:
+        raise UserError("the Hub does not know you: hf auth login, or set HF_TOKEN") from None
+    except HfHubHTTPError as error:
+        _refused(name, error)
+    except OSError as error:
+        raise NextframeError(f"{endpoint()} cannot be reached ({error})") from None
+
+
+def _refused(name: str, error: Exception) -> NoReturn:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403):
+        raise UserError(f"{name}: the Hub does not let you write there; hf auth login, or set HF_TOKEN") from None
+    raise NextframeError(f"{name}: the Hub refuses it ({str(error).splitlines()[0]})") from None

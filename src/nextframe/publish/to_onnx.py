@@ -1,0 +1,224 @@
+"""A model as ONNX, checked on the spot: what the file predicts is what the model predicts, or there is no file."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nextframe import __version__
+from nextframe.checkpoint import model_name, resolve_model
+from nextframe.core.errors import NextframeError, NotSupportedError, UserError
+from nextframe.core.seeding import torch_generator
+from nextframe.core.whole_file import whole_file
+from nextframe.models.contract import Predictor, StreamingPredictor, TrainedTask
+from nextframe.publish.state import flatten, rebuild
+
+TOLERANCE = 1e-3  # of a grey level from 0 to 1: far less than one of 255 steps
+BATCH = 2  # clips of the check
+STEPS = 3  # predicted frames of a recurrent model's check
+USUAL = TrainedTask(context=10, horizon=10, size=(64, 64), channels=1)
+Inputs = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and the largest difference to the model's own prediction."""
+
+    path: Path
+    kind: str  # "step" or "direct"
+    difference: float
+    inputs: dict[str, list[int]]
+    outputs: dict[str, list[int]]
+
+
+def export(
+    model: str | os.PathLike[str] | Predictor, path: str | os.PathLike[str], *, size: tuple[int, int] | None = None
+) -> Exported:
+    """Write a model as ONNX and hold it against the model with onnxruntime.
+
+    A recurrent model is written as its step: a frame (B, C, H, W) and the state in, the next frame and the new state
+    out; the state before the first frame is zeros, predicted frames are fed back by the caller. Any other model is
+    written whole: a context (B, T, C, H, W) in, all frames of its horizon (B, T', C, H, W) out. B is free.
+
+    Args:
+        model: a run or model folder, a name, or a model.
+        path: the .onnx file.
+        size: (height, width) of the frames; None: what the model was trained on.
+
+    Raises:
+        NotSupportedError: a model that draws at random or runs code that ONNX does not have, or the extra is missing.
+        NextframeError: the file predicts something else than the model; it is not kept.
+    """
+    path = Path(path)
+    if path.suffix != ".onnx":
+        raise UserError(f"{path}: an exported model ends in .onnx")
+    if not all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
+        raise NotSupportedError("export needs the extra [export]: pip install 'nextframe[export]'")
+    net = resolve_model(model)
+    name = model_name(net)
+    if net.capabilities.stochastic:
+        raise NotSupportedError(f"{name} cannot be exported: it draws at random, and a check could not repeat it")
+    task = _task(net, size)
+    module, inputs = _step(net, task) or _direct(net, task)
+    with whole_file(path) as temporary:
+        _write(module, inputs, temporary, name, task)
+        return _check(net, module, temporary, path, task)
+
+
+def _task(net: Predictor, size: tuple[int, int] | None) -> TrainedTask:
+    """Return the context, horizon, size and channels to export for: those of the training, or usual ones."""
+    task, can = net.trained or USUAL, net.capabilities
+    frames = min(max(task.context, can.min_context), can.max_context or task.context)
+    return task.model_copy(
+        update={
+            "context": max(frames, can.min_context),
+            "size": size or task.size or USUAL.size,
+            "channels": can.channels or task.channels or 1,
+        }
+    )
+
+
+class Step(nn.Module):
+    """One step of a recurrent model, its state as a list of tensors."""
+
+    kind = "step"
+
+    def __init__(self, net: StreamingPredictor, state: Any) -> None:
+        super().__init__()
+        self.net, self.template = net, state
+
+    def forward(self, frame: Tensor, state: list[Tensor]) -> tuple[Tensor, ...]:
+        """Read `frame` (B, C, H, W); return the next one and the new state."""
+        future, after = self.net.step(rebuild(self.template, iter(state)), frame)
+        return future.clamp(0, 1), *flatten(after)
+
+
+class Direct(nn.Module):
+    """A model whole: the context in, its horizon out."""
+
+    kind = "direct"
+
+    def __init__(self, net: Predictor, horizon: int) -> None:
+        super().__init__()
+        self.net, self.horizon = net, horizon
+
+    def forward(self, context: Tensor) -> Tensor:
+        """Predict (B, horizon, C, H, W) after (B, T, C, H, W)."""
+        return self.net.forecast(context, self.horizon, None).clamp(0, 1)
+
+
+def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
+    """Return the step and example inputs; None where predicting is more than steps, or starts from no plain state."""
+    if not isinstance(net, StreamingPredictor) or type(net).forecast is not StreamingPredictor.forecast:
+        return None
+    assert task.size is not None
+    with torch.no_grad():
+        frame = torch.zeros(BATCH, task.channels or 1, *task.size)
+        state = net.prime(frame[:, None][:, :0])
+    try:
+        tensors = [tensor.clone() for tensor in flatten(state)]  # one tensor given twice would be traced as one input
+    except TypeError:
+        return None
+    return (Step(net, state), (frame, tensors)) if not any(tensor.any() for tensor in tensors) else None
+
+
+def _direct(net: Predictor, task: TrainedTask) -> tuple[Direct, Inputs]:
+    assert task.size is not None
+    return Direct(net, task.horizon), (torch.zeros(BATCH, task.context, task.channels or 1, *task.size),)
+
+
+def _write(module: Step | Direct, inputs: Inputs, path: Path, name: str, task: TrainedTask) -> None:
+    states = [f"state_{index}" for index in range(len(inputs[1]))] if len(inputs) > 1 else []
+    first, out = ("frame", "next_frame") if states else ("context", "frames")
+    free = {0: torch.export.Dim("batch", min=1)}
+    shapes = (free, [free] * len(states)) if states else (free,)
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                module.eval(),
+                inputs,
+                dynamo=True,
+                dynamic_shapes=shapes,
+                input_names=[first, *states],
+                output_names=[out, *(f"{state}_after" for state in states)],
+                verbose=False,
+            )
+    except (torch.onnx.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
+        raise NotSupportedError(f"{name} cannot be exported: {_reason(error)}") from None
+    assert program is not None
+    facts = {"kind": module.kind, "model": name, "task": json.dumps(task.model_dump(mode="json"))}
+    program.model.metadata_props.update({f"nextframe.{key}": value for key, value in facts.items()})
+    program.model.metadata_props["nextframe.version"] = __version__
+    program.save(path, external_data=False)
+
+
+def _reason(error: BaseException) -> str:
+    """Return why an export failed as one short line: the cause under torch's wrapping."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    line = lines[0] if lines else type(error).__name__
+    return line if len(line) <= 160 else line[:157] + "..."
+
+
+def _check(net: Predictor, module: Step | Direct, file: Path, path: Path, task: TrainedTask) -> Exported:
+    """Predict the same random clips with the file and with the model, and compare."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    assert task.size is not None
+    shape = (BATCH + 1, task.context, task.channels or 1, *task.size)  # another batch than the one it was traced with
+    context = torch.rand(shape, generator=torch_generator(0, "export"))
+    steps = STEPS if isinstance(module, Step) else task.horizon
+    expected = net.predict(context, steps).numpy()
+    found = _stream(session, context.numpy(), steps) if isinstance(module, Step) else _run(session, context.numpy())
+    difference = float(np.abs(found - expected).max())
+    if not difference <= TOLERANCE:
+        what = f"the exported file differs from the model by up to {difference:.3g} (at most {TOLERANCE:g} is right)"
+        raise NextframeError(f"{path}: {what}, so it is not kept")
+    ports = [{port.name: list(port.shape) for port in side} for side in (session.get_inputs(), session.get_outputs())]
+    return Exported(path, module.kind, difference, *ports)
+
+
+def _run(session: Any, context: Any) -> Any:
+    return session.run(None, {"context": context})[0]
+
+
+def _stream(session: Any, context: Any, steps: int) -> Any:
+    """Feed the context frame by frame, then each prediction back; return the predicted frames (B, steps, C, H, W)."""
+    states = [port for port in session.get_inputs() if port.name != "frame"]
+    state = [np.zeros([len(context), *port.shape[1:]], np.float32) for port in states]
+    future: list[Any] = []
+    for t in range(context.shape[1] + steps - 1):
+        frame = context[:, t] if t < context.shape[1] else future[-1]
+        given = {port.name: value for port, value in zip(states, state, strict=True)}
+        answer, *state = session.run(None, {"frame": frame, **given})
+        if t >= context.shape[1] - 1:
+            future.append(answer)
+    return np.stack(future, axis=1)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's own talk about optional libraries off the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

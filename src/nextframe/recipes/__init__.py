@@ -1,0 +1,6 @@
+"""The experiments of the original systems, and our own: one typed file each."""
+
+from nextframe.recipes.load import load_recipe
+from nextframe.recipes.registry import RECIPES
+
+__all__ = ["RECIPES", "load_recipe"]

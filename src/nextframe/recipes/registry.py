@@ -1,0 +1,37 @@
+"""Every recipe by name. A new recipe is one typed object in a file of this room, and one line here."""
+
+from __future__ import annotations
+
+from nextframe.core.registry import Registry
+from nextframe.training.recipe import Recipe
+
+RECIPES: Registry[Recipe] = Registry("recipe")
+
+RECIPES.add("quickstart", "nextframe.recipes.quickstart:QUICKSTART")
+RECIPES.add("keras-convlstm", "nextframe.recipes.keras_convlstm:KERAS_CONVLSTM")
+RECIPES.add("catz-baseline", "nextframe.recipes.catz:CATZ_BASELINE")
+RECIPES.add("catz-baseline-fixed", "nextframe.recipes.catz:CATZ_BASELINE_FIXED")
+RECIPES.add("catz-conv2d", "nextframe.recipes.catz:CATZ_CONV2D")
+RECIPES.add("catz-conv2d-fixed", "nextframe.recipes.catz:CATZ_CONV2D_FIXED")
+RECIPES.add("catz-conv3d", "nextframe.recipes.catz:CATZ_CONV3D")
+RECIPES.add("catz-conv3d-fixed", "nextframe.recipes.catz:CATZ_CONV3D_FIXED")
+RECIPES.add("catz-conv3d-noise", "nextframe.recipes.catz:CATZ_CONV3D_NOISE")
+RECIPES.add("catz-conv3d-noise-fixed", "nextframe.recipes.catz:CATZ_CONV3D_NOISE_FIXED")
+RECIPES.add("catz-convlstm", "nextframe.recipes.catz:CATZ_CONVLSTM")
+RECIPES.add("catz-convlstm-fixed", "nextframe.recipes.catz:CATZ_CONVLSTM_FIXED")
+RECIPES.add("catz-autoencoder", "nextframe.recipes.catz:CATZ_AUTOENCODER")
+RECIPES.add("catz-autoencoder-fixed", "nextframe.recipes.catz:CATZ_AUTOENCODER_FIXED")
+RECIPES.add("mathieu-chainer", "nextframe.recipes.mathieu:MATHIEU_CHAINER")
+RECIPES.add("mathieu-tf", "nextframe.recipes.mathieu:MATHIEU_TF")
+RECIPES.add("mathieu-paper", "nextframe.recipes.mathieu:MATHIEU_PAPER")
+RECIPES.add("multiscale-gan-small", "nextframe.recipes.mathieu:MULTISCALE_GAN_SMALL")
+RECIPES.add("mnist-latent", "nextframe.recipes.latent:MNIST_LATENT")
+RECIPES.add("mnist-latent-original", "nextframe.recipes.latent:MNIST_LATENT_ORIGINAL")
+RECIPES.add("film-latent", "nextframe.recipes.latent:FILM_LATENT")
+RECIPES.add("film-latent-small", "nextframe.recipes.latent:FILM_LATENT_SMALL")
+RECIPES.add("film-latent-original", "nextframe.recipes.latent:FILM_LATENT_ORIGINAL")
+RECIPES.add("srivastava-mnist", "nextframe.recipes.srivastava:SRIVASTAVA_MNIST")
+RECIPES.add("srivastava-mnist-2layer", "nextframe.recipes.srivastava:SRIVASTAVA_MNIST_2LAYER")
+RECIPES.add("srivastava-patches", "nextframe.recipes.srivastava:SRIVASTAVA_PATCHES")
+RECIPES.add("srivastava-percepts", "nextframe.recipes.srivastava:SRIVASTAVA_PERCEPTS")
+RECIPES.add("srivastava-flow", "nextframe.recipes.srivastava:SRIVASTAVA_FLOW")
