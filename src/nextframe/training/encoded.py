@@ -55,7 +55,7 @@ class EncodedClips(ClipSet):
         if split != "train":
             raise ValueError("latents of train only are kept on disk")
         rows = self._rows[self.clips.frame_ids("train", indices)]  # (B, T, 2, D)
-        latents = torch.from_numpy(np.ascontiguousarray(rows)).unsqueeze(3)
+        latents = torch.from_numpy(np.ascontiguousarray(rows)).to(torch.get_default_dtype()).unsqueeze(3)
         return EncodedClip(latents[:, list(self.task.given)], latents[:, list(self.task.asked)])
 
     def __getstate__(self) -> dict[str, Any]:

@@ -7,7 +7,10 @@ from pathlib import Path
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.training.recipe import Recipe, read_recipe
 
-MAY_CHANGE = {"steps", "minutes", "workers", "device", "log_every", "val_every", "checkpoint_every"}
+MAY_CHANGE = {
+    *("steps", "minutes", "log_every", "val_every", "checkpoint_every"),
+    *("workers", "device", "strategy", "compile"),
+}
 
 
 def check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
