@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nextframe.core.noise import keep_out_of_graphs
 from nextframe.models.contract import Objective, Stage, StageLoss
 from nextframe.training.optimizer import build_optimizer
 from nextframe.training.recipe import TrainingConfig
@@ -51,7 +52,8 @@ def _turn(loss: StageLoss, number: int, objective: Objective, config: TrainingCo
         with at_rest(others):  # the strategy averages the parameters that have a gradient when it wraps
             wrapped = fabric.strategy.setup_module(loss)
     if config.compile:
-        wrapped = torch.compile(wrapped)  # type: ignore[assignment]  # a module gives a module
+        keep_out_of_graphs()
+        wrapped = torch.compile(wrapped, dynamic=False)  # type: ignore[assignment]  # batches are alike in shape
     return Turn(number, objective, wrapped, build_optimizer(objective, config), others)
 
 

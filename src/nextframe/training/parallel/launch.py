@@ -132,7 +132,9 @@ def _failure(workers: Sequence[_Worker], advice: str) -> BaseException:
         if code:
             return UserError(text) if code == UserError.exit_code else NextframeError(text)
     for worker, (text, _) in reports:
-        return RuntimeError(f"{worker.name}: {text}")
+        error = RuntimeError(f"{worker.name}: {text.splitlines()[-1]}")
+        error.add_note(text)
+        return error
     ended = next(worker for worker in workers if worker.process.exitcode)
     return NextframeError(f"{ended.name} ended without a word (exit code {ended.process.exitcode}); {LOST}")
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from nextframe.core.errors import UserError
@@ -31,9 +32,13 @@ def shard(loss: StageLoss, stages: list[Stage], config: TrainingConfig) -> None:
             raise UserError(
                 f"training.strategy=fsdp does not go with the optimizer {name}: set training.optimizer=adamw"
             )
-    from torch.distributed.fsdp import fully_shard  # half a second, for those who need it
+    from torch.distributed.device_mesh import init_device_mesh  # half a second, for those who need it
+    from torch.distributed.fsdp import fully_shard
 
-    fully_shard(loss)
+    for parameter in loss.parameters():
+        parameter.data = parameter.data.contiguous()  # rows are what is shared out
+    device = next(loss.parameters()).device.type
+    fully_shard(loss, mesh=init_device_mesh(device, (dist.get_world_size(),)))
 
 
 @contextmanager
