@@ -67,7 +67,8 @@ class Pushed(Predictor):
     def loss(self, clip):
         return F.mse_loss(self(clip.context, clip.horizon, clip.conditions), clip.target), {}
     def stages(self):
-        return [Stage("train", [Objective("mse", list(self.parameters()), self.loss, OptimizerDefaults("adam", lr=1e-2))])]
+        adam = OptimizerDefaults("adam", lr=1e-2)
+        return [Stage("train", [Objective("mse", list(self.parameters()), self.loss, adam)])]
 '''
 
 

@@ -131,8 +131,6 @@ from nextframe.models.contract import Predictor
 from nextframe.models.mean_neighbours import between_two
 from nextframe.models.plugins import register
 
-pytestmark = pytest.mark.numeric
-
 
 @register("my-brightest")
 class Brightest(Predictor):
