@@ -79,7 +79,7 @@ def warm(name: str) -> Predictor:
 
 
 def train_on(model: Predictor, clip: Clip, steps: int) -> dict[str, list[float]]:
-    """Train every stage on one repeated batch; return the losses of each "stage/objective"."""
+    """Train every stage on one repeated batch, its noise included; return the losses of each "stage/objective"."""
     losses: dict[str, list[float]] = {}
     config = TrainingConfig(steps=steps)
     for stage in model.stages():
@@ -89,7 +89,7 @@ def train_on(model: Predictor, clip: Clip, steps: int) -> dict[str, list[float]]
             for objective, optimizer in zip(stage.objectives, optimizers, strict=True):
                 seed_everything(0, "step", step)  # dropout
                 optimizer.zero_grad(set_to_none=True)
-                with clip_noise(0, "step", step, objective.name, index=torch.arange(len(clip))):
+                with clip_noise(0, objective.name, index=torch.arange(len(clip))):
                     loss, _ = objective.loss(clip)
                 loss.backward()
                 optimizer.step()
