@@ -19,6 +19,8 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.models import MODELS
 from nextframe.models.plugins import add_entry_points, load_plugin
 
+pytestmark = pytest.mark.numeric
+
 EXAMPLE = re.findall(
     r"```python\n(.*?)```", (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL
 )[0]
