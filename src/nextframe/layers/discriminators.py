@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from nextframe.core.errors import UserError
-from nextframe.layers.fast_conv import FastConv2d
+from nextframe.layers.winograd import FastConv2d
 
 Table = Literal["light", "ports", "authors"]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.layers.convlstm import ConvLSTMLayer, LayerState
-from nextframe.layers.gates import Activation, Gate
+from nextframe.layers.lstm import Activation, Gate
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
 from nextframe.layers.discriminators import TABLES, DenseDiscriminator, PatchDiscriminator, Table, frozen
-from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.scales import Resize, grow, scale_sizes, shrink
+from nextframe.layers.winograd import FastConv2d
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.multiscale import FORMS, add_scales, gradient_term, pixel_term
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
