@@ -70,13 +70,6 @@ def add_noise(frames: Tensor, sigma: float, training: bool) -> Tensor:
     return frames + sigma * torch.randn_like(frames) if training and sigma else frames
 
 
-def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column of (B, T, C, H, W) until H and W are multiples of `multiple`."""
-    rows, columns = -frames.shape[3] % multiple, -frames.shape[4] % multiple
-    flat = F.pad(frames.flatten(1, 2), (0, columns, 0, rows), mode="replicate")
-    return flat.reshape(*frames.shape[:3], *flat.shape[2:])
-
-
 def finish(out: Tensor, context: Tensor, head: Head) -> Tensor:
     """Turn the last convolution's output (B, C, H, W) into the frame (B, 1, C, H, W)."""
     out = out.unsqueeze(1)
