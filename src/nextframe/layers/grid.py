@@ -18,7 +18,7 @@ def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
 
 
 def places(frames: Tensor) -> Tensor:
-    """Return each place's row and column from -1 to 1, (N, 2, H, W) for (N, C, H, W): the walls are known everywhere."""
+    """Return (N, 2, H, W), each place's row and column from -1 to 1, for (N, C, H, W): where the walls are is known."""
     rows = torch.linspace(-1, 1, frames.shape[2], device=frames.device, dtype=frames.dtype)
     columns = torch.linspace(-1, 1, frames.shape[3], device=frames.device, dtype=frames.dtype)
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(frames), -1, -1, -1)

@@ -11,14 +11,7 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.layers.grid import pad_to_multiple, places
-from nextframe.models.contract import (
-    Capabilities,
-    ModelConfig,
-    Objective,
-    OptimizerDefaults,
-    Predictor,
-    Stage,
-)
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
 
@@ -110,11 +103,11 @@ class Compact(Predictor):
             min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
         )
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Predict in passes of `config.horizon` frames, each on the frames before it."""
-        return roll_out(self, context, horizon)
+        return roll_out(self.next_frames, request.context, request.horizon)
 
-    def forward(self, context: Tensor) -> Tensor:
+    def next_frames(self, context: Tensor) -> Tensor:
         """Return the next `config.horizon` frames (B, horizon, C, H, W), not clamped, of a (B, T, C, H, W) context."""
         height, width = context.shape[3:]
         frames = pad_to_multiple(context, self.config.patch)
@@ -132,7 +125,7 @@ class Compact(Predictor):
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         frames = min(clip.horizon, self.config.horizon)
-        future = self(clip.context)[:, :frames]
+        future = self.next_frames(clip.context)[:, :frames]
         loss = F.mse_loss(future, clip.target[:, :frames])
         return loss, {"loss": loss.detach()}
 
