@@ -63,9 +63,10 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model or a recipe; the run folder holds all there is to know about it."""
+    from nextframe.core.settings import parse_settings
     from nextframe.core.whole_file import write_whole
     from nextframe.recipes import load_recipe
-    from nextframe.training import override, parse_parts, parse_settings, read_metrics, read_recipe
+    from nextframe.training import override, parse_parts, read_metrics, read_recipe
     from nextframe.training import train as train_run
     from nextframe.training.report import report_validation
 
