@@ -27,9 +27,7 @@ def test_values_are_yaml_with_numbers_as_people_write_them(text, value):
     assert type(found["data.name"]) is type(value)
 
 
-@pytest.mark.parametrize(
-    ("word", "message"), [("data.x", "SECTION.FIELD=VALUE"), ("data.x=[1", "cannot be read")]
-)
+@pytest.mark.parametrize(("word", "message"), [("data.x", "SECTION.FIELD=VALUE"), ("data.x=[1", "cannot be read")])
 def test_a_word_that_cannot_be_read_is_one_line(word, message):
     with pytest.raises(UserError, match=message) as caught:
         parse_settings([word])
