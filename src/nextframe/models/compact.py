@@ -98,10 +98,7 @@ class Compact(Predictor):
     @property
     def capabilities(self) -> Capabilities:
         """Exactly the configured context and channels; any size, any horizon."""
-        frames = self.config.context
-        return Capabilities(
-            min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
-        )
+        return Capabilities.exactly(self.config.context, self.config.channels)
 
     def forecast(self, request: Request) -> Tensor:
         """Predict in passes of `config.horizon` frames, each on the frames before it."""

@@ -37,10 +37,7 @@ class OneStep(Predictor):
     @property
     def capabilities(self) -> Capabilities:
         """Exactly the configured context and channels; any size, any horizon by roll-out."""
-        frames = self.config.context
-        return Capabilities(
-            min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
-        )
+        return Capabilities.exactly(self.config.context, self.config.channels)
 
     def forecast(self, request: Request) -> Tensor:
         """Roll the one-step prediction out."""
