@@ -82,6 +82,13 @@ class ClipSet(ABC):
         return numpy_generator(seed, "order", epoch).permutation(count)
 
 
+def check_indices(clips: ClipSet, split: Split, indices: Indices) -> None:
+    """Raise IndexError for an index that `split` does not have."""
+    count = clips.count(split)
+    if len(indices) and (indices.min() < 0 or (count is not None and indices.max() >= count)):
+        raise IndexError(f"{split} has clips 0 to {count}, asked for {indices.min()} to {indices.max()}")
+
+
 def batch_indices(clips: ClipSet, split: Split, seed: int, step: int, size: int) -> Indices:
     """Return the `size` clip indices of training step `step`: a pure function of (seed, step).
 
