@@ -382,7 +382,7 @@ def test_content_must_leave_something_to_predict() -> None:
 def test_wrong_sizes_and_parts_are_refused() -> None:
     with pytest.raises(UserError, match="--size 32x32"):
         small().predict(torch.rand(1, 2, 1, 40, 32), 1)
-    with pytest.raises(UserError, match="no autoencoder"):
+    with pytest.raises(UserError, match="not an autoencoder"):
         small(autoencoder={"name": "compact"})
 
 
