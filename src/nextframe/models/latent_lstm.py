@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
 from nextframe.data.encoded import LatentClip, LatentClips, encode_clips
-from nextframe.layers.latent_cell import CellState, PeepholeLayer
 from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
+from nextframe.layers.lstm import LasagneLSTM, LSTMState
 from nextframe.models.bases.autoencoder import Autoencoder, Part, at_least_float32, build_autoencoder, check_size
 from nextframe.models.contract import (
     Capabilities,
@@ -72,7 +72,7 @@ class LatentState:
     `content` (B, 1, C) is the mean of the `read` points so far.
     """
 
-    layers: tuple[CellState, ...] | None = None
+    layers: tuple[LSTMState, ...] | None = None
     point: Tensor | None = None
     content: Tensor | None = None
     read: int = 0
@@ -111,7 +111,7 @@ class LatentLSTM(StreamingPredictor):
         self.head = HEADS[config.head](settings)
         widths = (self.head.reads + self.content, *config.hidden)
         self.layers = nn.ModuleList(
-            PeepholeLayer(before, after, config.weight_std, config.forget_bias, config.gate_clip)
+            LasagneLSTM(before, after, config.weight_std, config.forget_bias, config.gate_clip)
             for before, after in pairwise(widths)
         )
 
