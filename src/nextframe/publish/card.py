@@ -84,9 +84,14 @@ def told(data: str) -> str:
 
 
 def _told_recipe(recipe: Recipe) -> Recipe:
-    options = {key: value for key, value in recipe.data.options.items() if key != "root"}
-    data = recipe.data.model_copy(update={"name": told(recipe.data.name), "options": options})
+    mix = tuple(part.model_copy(update=_told_place(part)) for part in recipe.data.mix)
+    data = recipe.data.model_copy(update={**_told_place(recipe.data), "mix": mix})
     return recipe.model_copy(update={"data": data})
+
+
+def _told_place(data: DataConfig | MixPart) -> dict[str, Any]:
+    options = {key: value for key, value in data.options.items() if key != "root"}
+    return {"name": told(data.name), "options": options}
 
 
 def _write_model(run: Path, folder: Path) -> None:
