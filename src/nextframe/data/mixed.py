@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
@@ -27,7 +28,7 @@ class MixedClips(ClipSet):
     epochs, each in the set's own order. Val and test are those of all sets, one set after another: what one set holds
     out is never trained on, and their clips count as they are, not by shares.
 
-    Classes are kept where all sets have the same ones.
+    Conditions and extras are kept where all sets have the same ones; of the others a line says which differ.
     """
 
     def __init__(self, parts: Sequence[ClipSet], shares: Sequence[float], names: Sequence[str] = ()) -> None:
@@ -56,7 +57,7 @@ class MixedClips(ClipSet):
         self._check()
 
     def _check(self) -> None:
-        """Refuse sets that do not go together; give up classes that not all of them have, with a line."""
+        """Refuse sets whose frames do not go together; find what else their clips have in common."""
         for name, part in zip(self.names, self.parts, strict=True):
             if part.task != self.task:
                 raise UserError(f"{self.name}: {name} asks {part.task}, {self.names[0]} {self.task}: give one task")
@@ -67,12 +68,13 @@ class MixedClips(ClipSet):
         types = {sample.context.dtype for sample in samples}
         if len(types) > 1:
             raise UserError(f"{self.name}: frames of {' and '.join(sorted(map(str, types)))} cannot be mixed")
-        kinds = [(sample.label is not None, part.classes) for sample, part in zip(samples, self.parts, strict=True)]
-        self._labelled = kinds[0][0] and len(set(kinds)) == 1
-        self.classes = self.parts[0].classes if self._labelled else ()
-        if len(set(kinds)) > 1:
-            of = (f"{name} has {_classes(*kind)}" for name, kind in zip(self.names, kinds, strict=True))
-            LOG.warning("%s: clips come without their classes, which differ: %s", self.name, ", ".join(of))
+        carried = [_carried(part, sample) for part, sample in zip(self.parts, samples, strict=True)]
+        names = dict.fromkeys(name for each in carried for name in each)
+        self._kept = [name for name in names if all(each.get(name) == carried[0].get(name) for each in carried)]
+        self.classes = self.parts[0].classes if "label" in self._kept else ()
+        for name in names.keys() - set(self._kept):
+            of = (f"{n} has {each.get(name, ('none',))[0]}" for n, each in zip(self.names, carried, strict=True))
+            LOG.warning("%s: clips come without '%s', which differs: %s", self.name, name, ", ".join(of))
 
     def count(self, split: Split) -> int | None:
         """Return None for train, which never ends, else the clips of all sets together."""
@@ -119,7 +121,12 @@ class MixedClips(ClipSet):
         rows = [np.flatnonzero(parts == part) for part in range(len(self.parts))]
         clips = [p.read(split, own[mine]) for p, mine in zip(self.parts, rows, strict=True) if len(mine)]
         order = torch.from_numpy(np.argsort(np.concatenate(rows)))
-        return _joined(clips if self._labelled else [replace(clip, label=None) for clip in clips], order)
+        return Clip.join([self._alike(clip) for clip in clips])[order]
+
+    def _alike(self, clip: Clip) -> Clip:
+        """Return the clip with what all sets have."""
+        extras = {name: value for name, value in clip.extras.items() if name in self._kept}
+        return replace(clip, conditions=clip.conditions.only(self._kept), extras=extras)
 
     def source(self, split: Split, index: int) -> str:
         """Return the source of clip `index`, after the name of its set."""
@@ -129,7 +136,7 @@ class MixedClips(ClipSet):
     def label(self, split: Split, index: int) -> int | None:
         """Return the class of clip `index`, where all sets have the same classes."""
         part, own = self._place_of(split, index)
-        return self.parts[part].label(split, own) if self._labelled else None
+        return self.parts[part].label(split, own) if "label" in self._kept else None
 
     def frame_ids(self, split: Split, indices: Indices) -> Indices:
         """Return a number for each frame, (N, task.length); those of different sets never meet."""
@@ -191,11 +198,16 @@ def _total(counts: Sequence[int | None]) -> int | None:
     return None if None in counts else sum(count or 0 for count in counts)
 
 
-def _joined(clips: Sequence[Clip], order: torch.Tensor) -> Clip:
-    """Return the clips of several sets as one batch, its rows in `order`."""
-    labels = [clip.label for clip in clips if clip.label is not None]
-    context, target = (torch.cat([getattr(clip, name) for clip in clips])[order] for name in ("context", "target"))
-    return Clip(context, target, torch.cat(labels)[order] if labels else None)
+def _carried(part: ClipSet, clip: Clip) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return what the clips of a set have beside frames: by name, its kind in words, and its classes."""
+    known = {name: (_words(value), ()) for name, value in [*clip.conditions.items(), *clip.extras.items()]}
+    timed = {name: (f"{known[name][0]} with a time axis", ()) for name in clip.conditions.timed}
+    count = f"{len(part.classes)} classes ({', '.join(part.classes[:3])}...)" if part.classes else "unnamed classes"
+    return known | timed | ({"label": (count, part.classes)} if "label" in known else {})
+
+
+def _words(value: Tensor) -> str:
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape[1:])}"
 
 
 def _sample(part: ClipSet) -> Clip:
@@ -207,7 +219,3 @@ def _sample(part: ClipSet) -> Clip:
 
 def _shape(shape: tuple[int, int, int]) -> str:
     return f"{shape[1]}x{shape[2]} with {shape[0]} channel{'s' if shape[0] > 1 else ''}"
-
-
-def _classes(labelled: bool, classes: Sequence[str]) -> str:
-    return f"{len(classes) or 'unnamed'} classes" if labelled else "none"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +13,12 @@ from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.core.registry import Registry
 from nextframe.data import ClipSet, DataConfig
+from nextframe.data.clipset import batch_indices
 from nextframe.data.order import Balance
 from nextframe.models import MODELS
-from nextframe.models.contract import ModelConfig
+from nextframe.models.contract import ModelConfig, Predictor
+from nextframe.models.request import check_conditions
+from nextframe.training.formats import RECIPE_FORMATS
 from nextframe.training.optimizer import OPTIMIZERS
 from nextframe.training.schedule import SCHEDULES
 
@@ -82,11 +85,15 @@ class Recipe(Config):
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML that `read_recipe` reads back to an equal recipe."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        return yaml.safe_dump({"format": RECIPE_FORMATS.newest, **self.model_dump(mode="json")}, sort_keys=False)
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a recipe from the YAML file `path`; every mistake in it is one line that names the field."""
+    """Read a recipe of any format from the YAML file `path`, which needs no format number.
+
+    Raises:
+        UserError: no such file, a newer format, or a mistake in it; the line names the field.
+    """
     if path.is_dir():
         path = path / "recipe.yaml"
     try:
@@ -97,7 +104,7 @@ def read_recipe(path: Path) -> Recipe:
         raise BadInputError(path, f"is no readable recipe: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
         raise BadInputError(path, "is no recipe", "it needs the sections model, data and training")
-    return Recipe.parse(values, where=str(path))
+    return Recipe.parse(RECIPE_FORMATS.migrate(values, path), where=str(path))
 
 
 def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
@@ -106,6 +113,7 @@ def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     Fields of the model are written `model.FIELD`. Setting steps drops minutes, and the other way round.
     """
     values = recipe.model_dump()
+    choose_data(values["data"], settings)
     for key, value in settings.items():
         section, _, name = key.partition(".")
         if section not in values or not name:
@@ -122,11 +130,22 @@ def _set(values: dict[str, Any], section: str, name: str, value: Any) -> None:
     set_dotted(values, name, value)
 
 
+def choose_data(values: dict[str, Any], settings: Collection[str]) -> None:
+    """Make room in the values of a DataConfig for dotted `settings`: a name and a mix exclude one another."""
+    if "data.name" in settings:
+        values.pop("mix", None)
+    if "data.mix" in settings:
+        values.pop("name", None)
+        values.pop("options", None)
+
+
 def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
     """Set `name`, dotted for a field inside a field, in nested mappings."""
     *parents, last = name.split(".")
     for parent in parents:
         values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise UserError(f"setting '{name}': {parent} has no fields with names; give all of it")
     values[last] = value
 
 
@@ -152,6 +171,17 @@ def _number(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def check_known(model: Predictor, clips: ClipSet, name: str) -> None:
+    """Refuse clips without a condition that the model needs; one clip is read if it needs any.
+
+    Raises:
+        UserError: which condition is missing.
+    """
+    if model.capabilities.needs:
+        clip = clips.read("train", batch_indices(clips, "train", 0, 0, 1))
+        check_conditions(model.capabilities, model.wanted(clip.conditions), name)
 
 
 def model_fields(section: ModelSection, clips: ClipSet) -> dict[str, Any]:
