@@ -15,8 +15,6 @@ from nextframe.data.clipset import SPLITS
 from nextframe.evaluation import evaluate
 from nextframe.training.loader import Steps, training_batches
 
-pytestmark = pytest.mark.numeric
-
 
 def videos(count: int, length: int, size: int = 4) -> torch.Tensor:
     """Every pixel of frame t of video i is 10 i + t."""

@@ -27,8 +27,6 @@ from nextframe.training import ModelSection, Recipe, TrainingConfig, override, r
 from nextframe.training.evaluation_data import evaluation_data
 from nextframe.training.loader import Steps, training_batches
 
-pytestmark = pytest.mark.numeric
-
 
 class Numbered(ClipSet):
     """Clip i of a set: every pixel of the context is the set's number, of the target i."""

@@ -23,8 +23,6 @@ from nextframe.core.registry import Registry, takes
 from nextframe.core.seeding import seed_everything
 from nextframe.training import TrainingConfig, read_metrics
 
-pytestmark = pytest.mark.numeric
-
 METRIC = """
 from nextframe.core.plugins import register
 from nextframe.metrics import Metric
