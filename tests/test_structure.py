@@ -6,6 +6,8 @@ from statistics import median
 
 import pytest
 
+from nextframe.models import MODELS
+
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "src").rglob("*.py"))
 
@@ -33,6 +35,18 @@ def test_functions_are_short():
     assert median(lengths) < 12
     assert sum(length <= 35 for length in lengths) / len(lengths) > 0.95
     assert max(lengths) <= 80  # long ones are signatures of the command line, with their help
+
+
+def test_shared_rooms_know_no_model_by_name():
+    """What goes around models asks what a model can do (`models/protocols.py`, capabilities), never which it is."""
+    modules = {MODELS.get(name).__module__ for name in MODELS}
+    for room in ("evaluation", "prediction", "transfer", "benchmark", "web", "publish"):
+        for path in sorted((ROOT / "src" / "nextframe" / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom):
+                    assert node.module not in modules, f"{path}, line {node.lineno}"
+                if isinstance(node, ast.Constant):
+                    assert node.value not in MODELS.names(), f"{path}, line {node.lineno}: {node.value}"
 
 
 def test_the_repository_names_no_place_of_one_machine():

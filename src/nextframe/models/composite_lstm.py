@@ -138,6 +138,11 @@ class CompositeLSTM(Predictor):
             return last.expand(-1, horizon, -1, -1, -1)
         return self._frames(self.future_decoder.generate(states, horizon))
 
+    @property
+    def reconstructs(self) -> bool:
+        """Whether there is a decoder for what was read."""
+        return self.backward_decoder is not None
+
     @torch.no_grad()
     def reconstruct(self, context: Tensor, *, leak: bool = False) -> Tensor:
         """Return the context (B, T, C, H, W) as the state has kept it, in [0, 1] and in its own order.

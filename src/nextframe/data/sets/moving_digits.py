@@ -17,7 +17,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.seeding import derive_seed
-from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split
+from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.digits import DigitSplits, Images, open_digits
 
 Floats = NDArray[np.float64]
@@ -80,9 +80,7 @@ class MovingDigits(ClipSet):
 
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices` as one uint8 batch; the same index always gives the same clip."""
-        count = self.count(split)
-        if len(indices) and (indices.min() < 0 or (count is not None and indices.max() >= count)):
-            raise IndexError(f"{split} has clips 0 to {count}, asked for {indices.min()} to {indices.max()}")
+        check_indices(self, split, indices)
         seed = self.options.seed if split == "train" else 0
         random = uniforms(derive_seed("moving-digits", split, seed), indices, self.options.count * SLOTS)
         which, positions = self._plan(split, random.reshape(len(indices), self.options.count, SLOTS))
