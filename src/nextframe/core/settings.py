@@ -29,10 +29,16 @@ def parse_settings(words: Sequence[str]) -> dict[str, Any]:
 
 
 def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
-    """Set `name`, dotted for a field inside a field, in nested mappings."""
+    """Set `name`, dotted for a field inside a field, in nested mappings.
+
+    Raises:
+        UserError: a field on the way is not a mapping.
+    """
     *parents, last = name.split(".")
     for parent in parents:
         values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise UserError(f"setting '{name}': {parent} has no fields with names; give all of it")
     values[last] = value
 
 
