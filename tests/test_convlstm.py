@@ -10,7 +10,7 @@ from torch import Tensor
 from nextframe.core.clip import Task
 from nextframe.core.errors import UserError
 from nextframe.layers.convlstm import ConvLSTMLayer, cache_pays
-from nextframe.layers.gates import Activation, Gate
+from nextframe.layers.lstm import Activation, Gate
 from nextframe.models.convlstm import ConvLSTM, ConvLSTMConfig
 
 
@@ -38,7 +38,7 @@ def small(**settings: object) -> ConvLSTM:
     """A seeded small model in eval mode whose batch norms have seen something."""
     torch.manual_seed(0)
     model = ConvLSTM(ConvLSTMConfig.parse({"hidden": (6, 5, 4), "norm_momentum": 0.5} | settings))
-    model(torch.rand(2, 4, model.config.channels, 12, 12))
+    model.logits(torch.rand(2, 4, model.config.channels, 12, 12))
     return model.eval()
 
 
@@ -155,10 +155,10 @@ def test_default_is_causal_and_the_keras_head_leaks():
     causal, leaky = small(), small(head="same")
     assert causal.capabilities.causal
     assert not leaky.capabilities.causal
-    assert torch.equal(causal(frames)[:, :4], causal(changed)[:, :4])
-    assert not torch.equal(causal(frames)[:, 4], causal(changed)[:, 4])
-    assert torch.equal(leaky(frames)[:, :3], leaky(changed)[:, :3])
-    assert not torch.allclose(leaky(frames)[:, 3], leaky(changed)[:, 3])
+    assert torch.equal(causal.logits(frames)[:, :4], causal.logits(changed)[:, :4])
+    assert not torch.equal(causal.logits(frames)[:, 4], causal.logits(changed)[:, 4])
+    assert torch.equal(leaky.logits(frames)[:, :3], leaky.logits(changed)[:, :3])
+    assert not torch.allclose(leaky.logits(frames)[:, 3], leaky.logits(changed)[:, 3])
 
 
 @pytest.mark.parametrize("settings", [{}, {"head": "same"}, {"residual": True, "norm": "none", "activation": "tanh"}])
@@ -169,7 +169,7 @@ def test_streaming_equals_predicting_on_the_growing_sequence(settings, context):
     grown = frames
     with torch.no_grad():
         for _ in range(3):
-            grown = torch.cat([grown, model(grown)[:, -1:].sigmoid()], dim=1)
+            grown = torch.cat([grown, model.logits(grown)[:, -1:].sigmoid()], dim=1)
     future = model.predict(frames, 3)
     torch.testing.assert_close(future, grown[:, context:], rtol=1e-4, atol=1e-5)
 
@@ -195,7 +195,7 @@ def test_loss_scores_every_next_frame(loss):
     model = small(loss=loss)
     clip = Task.forecast(3, 2).split(torch.rand(2, 5, 1, 8, 8))
     value, logs = model.loss(clip)
-    guess, truth = model(clip.frames[:, :4]).sigmoid().clamp(1e-7, 1 - 1e-7), clip.frames[:, 1:]
+    guess, truth = model.logits(clip.frames[:, :4]).sigmoid().clamp(1e-7, 1 - 1e-7), clip.frames[:, 1:]
     by_hand = {
         "bce": -(truth * guess.log() + (1 - truth) * (1 - guess).log()).mean(),
         "mse": ((guess - truth) ** 2).mean(),

@@ -233,7 +233,7 @@ def endless(folder: Path) -> Recipe:
     """Write a recipe that takes hours, and the plugin file that its model is in; return the recipe."""
     (folder / "plugin.py").write_text(
         f"import sys\nsys.path.append({str(HERE)!r})\n"
-        "from nextframe.models.plugins import register\nfrom tiny import Tiny\n\n\n"
+        "from nextframe.core.plugins import register\nfrom tiny import Tiny\n\n\n"
         '@register("mine")\nclass Mine(Tiny):\n    """A model in a file of the user\'s."""\n'
     )
     settings = {"steps": 10**6, "log_every": 1, "val_every": 10**6, "schedule": "constant"}

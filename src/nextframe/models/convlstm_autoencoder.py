@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from nextframe.layers.batch_norm import BatchNorm2d
 from nextframe.layers.convlstm import ConvLSTMLayer
-from nextframe.layers.gates import Activation, Gate
-from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv, pad_to_multiple
+from nextframe.layers.grid import pad_to_multiple
+from nextframe.layers.lstm import Activation, Gate
+from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv
 from nextframe.models.contract import ModelConfig
 
 
@@ -54,7 +55,7 @@ class ConvLSTMAutoencoder(OneStep):
         self.up3, self.norm5 = layer(2 * n, n), _norm(n)
         self.head = keras_conv(config.channels + n, config.channels, 1)
 
-    def forward(self, context: Tensor) -> Tensor:
+    def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W); sizes that 4 does not divide are padded inside."""
         seen = add_noise(context, self.config.noise, self.training)
         maps = self._decode(*self._encode(pad_to_multiple(seen, 4)))[..., : context.shape[-2], : context.shape[-1]]

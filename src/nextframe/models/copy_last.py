@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from nextframe.models.contract import Capabilities, Predictor
+from nextframe.models.contract import Capabilities, Predictor, Request
 
 
 class CopyLast(Predictor):
     """Every predicted frame is the last context frame."""
 
+    reference = "the last frame"
     idea = "Repeats the last frame: what any model must beat."
 
     @property
@@ -18,6 +18,6 @@ class CopyLast(Predictor):
         """Any size, any horizon, one frame of context; nothing to train."""
         return Capabilities(trainable=False, reads=1)
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Return the last frame `horizon` times, (B, horizon, C, H, W)."""
-        return context[:, -1:].repeat(1, horizon, 1, 1, 1)
+        return request.context[:, -1:].repeat(1, request.horizon, 1, 1, 1)

@@ -13,15 +13,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, EncodedClip, Task
-from nextframe.layers.latent_cell import CellState, PeepholeLayer
 from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
-from nextframe.models.bases.autoencoder import Part, at_least_float32, build_autoencoder, check_size
+from nextframe.layers.lstm import LasagneLSTM, LSTMState
+from nextframe.models.bases.autoencoder import Autoencoder, Part, at_least_float32, build_autoencoder, check_size
 from nextframe.models.contract import (
     Capabilities,
     Encode,
     ModelConfig,
+    ModelOptions,
     Objective,
     OptimizerDefaults,
+    Request,
     Stage,
     StreamingPredictor,
 )
@@ -56,6 +58,12 @@ class LatentLSTMConfig(ModelConfig):
     lr: float = Field(0.02, gt=0)
 
 
+class LatentLSTMOptions(ModelOptions):
+    """What may be chosen when futures are drawn."""
+
+    temperature: float | None = Field(None, ge=0)  # 0 the likeliest, 1 as learned; None: the config's
+
+
 @dataclass(frozen=True)
 class LatentState:
     """What streaming carries: each layer's hidden and cell state, the latest point (B, 1, 2, D), and the content.
@@ -63,7 +71,7 @@ class LatentState:
     `content` (B, 1, C) is the mean of the `read` points so far.
     """
 
-    layers: tuple[CellState, ...] | None = None
+    layers: tuple[LSTMState, ...] | None = None
     point: Tensor | None = None
     content: Tensor | None = None
     read: int = 0
@@ -80,6 +88,7 @@ class LatentLSTM(StreamingPredictor):
     """
 
     Config: ClassVar[type[ModelConfig]] = LatentLSTMConfig
+    Options: ClassVar[type[ModelOptions]] = LatentLSTMOptions
     idea: ClassVar[str] = "Encodes each frame into a few numbers, predicts those with an LSTM, and decodes."
     paper: ClassVar[str] = "After tencia/video_predict (2016); mixtures: Graves 2013, Ha & Schmidhuber 2018"
     config: LatentLSTMConfig
@@ -101,7 +110,7 @@ class LatentLSTM(StreamingPredictor):
         self.head = HEADS[config.head](settings)
         widths = (self.head.reads + self.content, *config.hidden)
         self.layers = nn.ModuleList(
-            PeepholeLayer(before, after, config.weight_std, config.forget_bias, config.gate_clip)
+            LasagneLSTM(before, after, config.weight_std, config.forget_bias, config.gate_clip)
             for before, after in pairwise(widths)
         )
 
@@ -110,6 +119,14 @@ class LatentLSTM(StreamingPredictor):
         """How much randomness sampling has: 0 none, 1 as learned."""
         usual = 1.0 if self.config.head == "mixture" else 0.0
         return usual if self.config.temperature is None else self.config.temperature
+
+    def draws(self, options: ModelOptions) -> bool:
+        """Whether futures differ: at a temperature above 0, of a head that can draw."""
+        return self.head.stochastic and self._temperature(options) > 0
+
+    def _temperature(self, options: ModelOptions) -> float:
+        assert isinstance(options, LatentLSTMOptions)
+        return self.temperature if options.temperature is None else options.temperature
 
     @property
     def capabilities(self) -> Capabilities:
@@ -185,32 +202,59 @@ class LatentLSTM(StreamingPredictor):
     def prime(self, context: Tensor) -> LatentState:
         """Read the context (B, T, C, H, W), T may be 0."""
         check_size(context.shape, self.autoencoder.config)
-        return self.advance(self.points(context), LatentState())[1] if context.shape[1] else LatentState()
+        return self.advance(self._encoded(context), LatentState())[1] if context.shape[1] else LatentState()
 
     def step(self, state: LatentState, frame: Tensor) -> tuple[Tensor, LatentState]:
         """Read a frame (B, C, H, W); return the one predicted after it and the new state."""
-        point = self.points(frame.unsqueeze(1))
+        point = self._encoded(frame.unsqueeze(1))
         hidden, state = self.advance(point, state)
         return self.decode(self.following(hidden, point, state)).squeeze(1), state
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Read the context, then feed latents back; no predicted frame is encoded again."""
-        state = self.prime(context[:, :-1])
-        start = self.points(context[:, -1:])
-        return self.decode(self.imagine(state, start, horizon, generator))
+        state = self.prime(request.context[:, :-1])
+        start = self._encoded(request.context[:, -1:])
+        temperature = self._temperature(request.options)
+        return self.decode(self.imagine(state, start, request.horizon, request.generator, temperature))
 
     def imagine(
-        self, state: LatentState, point: Tensor, horizon: int, generator: torch.Generator | None = None
+        self,
+        state: LatentState,
+        point: Tensor,
+        horizon: int,
+        generator: torch.Generator | None = None,
+        temperature: float | None = None,
     ) -> Tensor:
         """Return the `horizon` points (B, horizon, 2, D) that follow `point` (B, 1, 2, D), each fed back."""
         found = []
         for _ in range(horizon):
             hidden, state = self.advance(point, state)
-            point = self.following(hidden, point, state, generator)
+            point = self.following(hidden, point, state, generator, temperature)
             found.append(point)
             if self.config.sampler == "restarted":
                 state = LatentState()
         return torch.cat(found, dim=1)
+
+    @property
+    def reconstructor(self) -> Autoencoder:
+        """What turns frames into latents and back."""
+        return self.autoencoder
+
+    @torch.no_grad()
+    def primed(self, clip: Clip, generator: torch.Generator | None = None) -> Tensor:
+        """Return (B, T + H, C, H, W) in [0, 1]: one-step predictions in the context, then free ones.
+
+        The first frame is its own reconstruction, because nothing comes before it; frame t of the context is predicted
+        from those before t, as in the public code.
+        """
+        points = self.points(clip.context)
+        *before, last = torch.split(points, 1, dim=1)
+        state, parts = LatentState(), [points[:, :1]]
+        for point in before:
+            hidden, state = self.advance(point, state)
+            parts.append(self.following(hidden, point, state, temperature=0.0))
+        parts.append(self.imagine(state, last, clip.horizon, generator))
+        return self.decode(torch.cat(parts, dim=1)).clamp(0, 1)
 
     def features(self, clip: Clip) -> Tensor:
         """Return (B, hidden[-1]): the top layer's state after the context; gradients reach the autoencoder too."""

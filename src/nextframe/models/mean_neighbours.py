@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from nextframe.models.contract import Capabilities, Predictor
+from nextframe.models.contract import Capabilities, Predictor, Request
 
 
 class MeanNeighbours(Predictor):
     """The frame in the middle is the mean of the frame before and the frame after."""
 
+    reference = "the mean of both neighbours"
     idea = "The mean of the frame before and the frame after: what any interpolation must beat."
 
     @property
@@ -18,9 +18,9 @@ class MeanNeighbours(Predictor):
         """Two frames, the one between them; any size; nothing to train."""
         return between_two()
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Return the middle frame (B, 1, C, H, W) of context (B, 2, C, H, W)."""
-        return context.mean(1, keepdim=True)
+        return request.context.mean(1, keepdim=True)
 
 
 def between_two() -> Capabilities:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nextframe.core.config import Config
-from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.errors import BadInputError, UnknownNameError, UserError
+from nextframe.core.registry import Registry
+from nextframe.core.settings import set_dotted
 from nextframe.data import ClipSet, DataConfig
+from nextframe.data.clipset import batch_indices
 from nextframe.data.order import Balance
 from nextframe.models import MODELS
-from nextframe.models.contract import ModelConfig
+from nextframe.models.contract import ModelConfig, Predictor
+from nextframe.models.request import check_conditions
 from nextframe.training.formats import RECIPE_FORMATS
+from nextframe.training.optimizer import OPTIMIZERS
+from nextframe.training.schedule import SCHEDULES
 
 
 class ModelSection(Config):
@@ -33,10 +39,10 @@ class TrainingConfig(Config):
     batch: int = Field(16, ge=1)
     balance: Balance = "clips"
     seed: int = 0
-    optimizer: Literal["adamw", "adam", "sgd", "muon", "clipped-sgd"] | None = None
+    optimizer: str | None = None  # a name of OPTIMIZERS
     lr: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
-    schedule: Literal["onecycle", "cosine", "plateau", "constant"] = "onecycle"
+    schedule: str = "onecycle"  # a name of SCHEDULES
     warmup: float = Field(0.1, ge=0, lt=1)  # the part of the budget in which the rate rises
     plateau_patience: int = Field(5, ge=0)  # validations without improvement before the rate is cut
     plateau_factor: float = Field(0.1, gt=0, lt=1)
@@ -57,6 +63,14 @@ class TrainingConfig(Config):
     shares: dict[str, float] = Field(default_factory=dict)  # of the steps, by stage; None named: what the model says
     stage_from: dict[str, str] = Field(default_factory=dict)  # {part: run folder}: not trained, taken from there
     start_from: str | None = None  # a run folder with the same model: training starts from its weights
+
+    @field_validator("optimizer", "schedule")
+    @classmethod
+    def _registered(cls, name: str | None, field: ValidationInfo) -> str | None:
+        registry: Registry[Any] = OPTIMIZERS if field.field_name == "optimizer" else SCHEDULES
+        if name is not None and name not in registry:
+            raise ValueError(str(UnknownNameError(registry.kind, name, registry)))
+        return name
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainingConfig:
@@ -102,6 +116,7 @@ def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     Fields of the model are written `model.FIELD`. Setting steps drops minutes, and the other way round.
     """
     values = recipe.model_dump()
+    choose_data(values["data"], settings)
     for key, value in settings.items():
         section, _, name = key.partition(".")
         if section not in values or not name:
@@ -118,36 +133,24 @@ def _set(values: dict[str, Any], section: str, name: str, value: Any) -> None:
     set_dotted(values, name, value)
 
 
-def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
-    """Set `name`, dotted for a field inside a field, in nested mappings."""
-    *parents, last = name.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-    values[last] = value
+def choose_data(values: dict[str, Any], settings: Collection[str]) -> None:
+    """Make room in the values of a DataConfig for dotted `settings`: a name and a mix exclude one another."""
+    if "data.name" in settings:
+        values.pop("mix", None)
+    if "data.mix" in settings:
+        values.pop("name", None)
+        values.pop("options", None)
 
 
-def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """Turn ["model.hidden=64", ...] into a mapping; values are read as YAML."""
-    parsed: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise UserError(f"setting '{setting}': write SECTION.FIELD=VALUE")
-        try:
-            parsed[key.strip()] = _number(yaml.safe_load(value))
-        except yaml.YAMLError:
-            raise UserError(f"setting '{setting}': the value cannot be read") from None
-    return parsed
+def check_known(model: Predictor, clips: ClipSet, name: str) -> None:
+    """Refuse clips without a condition that the model needs; one clip is read if it needs any.
 
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as text; people mean the number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    Raises:
+        UserError: which condition is missing.
+    """
+    if model.capabilities.needs:
+        clip = clips.read("train", batch_indices(clips, "train", 0, 0, 1))
+        check_conditions(model.capabilities, model.wanted(clip.conditions), name)
 
 
 def model_fields(section: ModelSection, clips: ClipSet) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from nextframe.training.parallel.devices import check_devices, make_fabric
 from nextframe.training.parallel.launch import launch, started_outside
 from nextframe.training.parallel.sharding import gathered
 from nextframe.training.parts import take_parts, take_weights
-from nextframe.training.recipe import Recipe, model_fields
+from nextframe.training.recipe import Recipe, check_known, model_fields
 from nextframe.training.run_folder import check_folder, claim
 from nextframe.training.samples import save_samples
 from nextframe.training.schedule import Patience
@@ -76,6 +76,7 @@ def _build(recipe: Recipe, folder: Path, fabric: Any, show: bool) -> Run:
     model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
     check_task(model, clips.task, recipe.model.name)
     model.check_data(clips.task, clips.frame_shape)
+    check_known(model, clips, recipe.model.name)
     take_parts(model, recipe.training.stage_from)
     take_weights(model, recipe.training.start_from)
     model.to(fabric.device)

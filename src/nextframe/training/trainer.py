@@ -152,7 +152,7 @@ class Trainer:
         self.between_steps = False
         self._seed()
         progress = span.progress(self.stage_step, self.stage_seconds)
-        factor = SCHEDULES[self.config.schedule](progress, self.config.warmup) * self.scale
+        factor = SCHEDULES.get(self.config.schedule)(progress, self.config.warmup) * self.scale
         shared, *others = (next(feed) for feed in feeds)
         own = iter(others)
         total = torch.zeros((), device=self.fabric.device)

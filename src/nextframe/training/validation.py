@@ -52,7 +52,7 @@ def validate(
         clip = clips.on_device("val", clips.read("val", indices), fabric.device)
         with clip_noise(0, "validation", int(indices[0]), index=torch.arange(len(clip))), fabric.autocast():
             loss = sum(float(objective.loss(clip)[0]) for objective in stage.objectives)
-            future = model.predict(clip.context, clip.horizon).float()
+            future = model.predict(clip.context, clip.horizon, conditions=model.wanted(clip.conditions)).float()
         sums["val/loss"] += loss * len(clip)
         sums["val/mse"] += float((future - clip.target).square().mean()) * len(clip)
         sums["seen"] += len(clip)

@@ -15,9 +15,11 @@ import torch
 from pydantic import Field, field_validator, model_validator
 
 from nextframe.core.clip import Clip
+from nextframe.core.conditions import Conditions
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.clipset import DataConfig, Indices, Split
-from nextframe.data.folder.clips import Contents, FolderConfig, SourceClips, look_at
+from nextframe.data.folder.clips import SourceClips
+from nextframe.data.folder.contents import Contents, FolderConfig, look_at
 from nextframe.data.folder.listing import Listing, list_sources
 from nextframe.data.sets.lists import KTH_TRAIN, Labelled, list_hmdb51, list_kth, list_ucf101
 
@@ -132,7 +134,8 @@ class RegisteredClips(SourceClips):
         clip = super().read(split, indices)
         if not self.classes:
             return clip
-        return replace(clip, label=self._labels[torch.from_numpy(self.tables[split].members[indices])])
+        labels = self._labels[torch.from_numpy(self.tables[split].members[indices])]
+        return replace(clip, conditions=clip.conditions.adding(Conditions(fixed={"label": labels})))
 
 
 def open_catz(config: DataConfig) -> RegisteredClips:

@@ -14,7 +14,7 @@ from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.noise import global_batch, normal_like, uniform
 from nextframe.models import MODELS
-from nextframe.models.contract import Capabilities, ModelConfig, Predictor
+from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request
 
 
 class AutoencoderConfig(ModelConfig):
@@ -42,6 +42,7 @@ class Autoencoder(Predictor):
     config: AutoencoderConfig
     latent: int
     content: int = 0
+    when_predicted: ClassVar[Mapping[str, Any]] = {}  # fields of the config inside a model that predicts the latents
 
     @property
     def capabilities(self) -> Capabilities:
@@ -64,10 +65,10 @@ class Autoencoder(Predictor):
         """Return the pictures (N, C, H, W) in [0, 1] that the mean latents of `frames` (N, C, H, W) decode to."""
         return self.decode(self.encode(frames)[0]).clamp(0, 1)
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Repeat the reconstruction of the last frame."""
-        check_size(context.shape, self.config)
-        return self.reconstruct(context[:, -1]).unsqueeze(1).expand(-1, horizon, -1, -1, -1)
+        check_size(request.context.shape, self.config)
+        return self.reconstruct(request.context[:, -1]).unsqueeze(1).expand(-1, request.horizon, -1, -1, -1)
 
     def features(self, clip: Clip) -> Tensor:
         """Return (B, latent): the mean latent of the context's frames."""
@@ -90,12 +91,11 @@ def build_autoencoder(part: Part, given: Mapping[str, Any]) -> Autoencoder:
         UserError: an unknown name or field, or a model that is no autoencoder.
     """
     kind: type[Predictor] = MODELS.get(part.name)
-    if part.name == "cae":  # what is predicted has no maxima whose places are known
-        given = {**given, "unpool": "nearest"}
     if not issubclass(kind, Autoencoder):
-        known = [name for name in ("vae", "vcae", "cae", "vae-on-features", "deconv") if name in MODELS]
-        raise UserError(f"'{part.name}' is no autoencoder (one of: {', '.join(known)})")
-    return kind(kind.Config.parse({**given, **part.fields}, where=f"autoencoder '{part.name}'"))
+        known = [name for name in MODELS if issubclass(MODELS.get(name), Autoencoder)]
+        raise UserError(f"'{part.name}' is not an autoencoder (one of: {', '.join(known)})")
+    fields = {**given, **kind.when_predicted, **part.fields}
+    return kind(kind.Config.parse(fields, where=f"autoencoder '{part.name}'"))
 
 
 def some_frames(clip: Clip, count: int) -> Tensor:

@@ -19,7 +19,7 @@ from typing import Any
 import torch.distributed as dist
 
 from nextframe.core.errors import NextframeError, UserError
-from nextframe.models.plugins import load_plugin, loaded_files
+from nextframe.core.plugins import load_plugin, loaded_files
 
 GRACE = 2.0  # seconds for processes to report why they fail, once one has ended
 LAST_STEP = 30.0  # seconds to end a step and write a checkpoint in after Ctrl-C
