@@ -30,7 +30,6 @@ from nextframe.training.parallel.sharding import full
 from nextframe.training.run import Run, _train_here
 from tiny import Tiny
 
-pytestmark = pytest.mark.numeric
 HERE = Path(__file__).parent
 DATA = DataConfig(context=3, horizon=2, size=(32, 32), options={"count": 1, "val_clips": 7})
 STILL = 1e-30  # a learning rate with which no validation is better than the first

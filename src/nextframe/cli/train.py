@@ -94,12 +94,15 @@ def train(
         settings["training.stage_from"] = parse_parts(stage_from)
     recipe = override(base, settings | parse_settings(setting or []))
     run = train_run(recipe, folder, resume=resume, devices=devices, show=not quiet)
-    if not run.processes.first:
-        return  # under torchrun: the first process writes and says what there is
+    if run.processes.first:  # of those that torchrun started
+        _say(folder, json_file, (device or recipe.training.device) if report else None)
+
+
+def _say(folder: Path, json_file: Path | None, report_on: str | None) -> None:
     if json_file is not None:
         _write_last_line(folder, json_file)
-    if report:
-        _report(folder, device or recipe.training.device)
+    if report_on is not None:
+        _report(folder, report_on)
     typer.echo(f"{folder}/model  (nextframe evaluate {folder}; nextframe predict VIDEO --model {folder} -o out.gif)")
 
 

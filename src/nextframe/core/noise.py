@@ -87,7 +87,7 @@ def clip_noise(*keys: int | str, index: Tensor, total: int | None = None) -> Ite
 
 def keep_out_of_graphs() -> None:
     """Let torch.compile not look into a scope's draws: its key is another constant in every step."""
-    _Scope.words = torch.compiler.disable(_Scope.words)  # type: ignore[method-assign]
+    _Scope.numbers = torch.compiler.disable(_Scope.numbers)  # type: ignore
 
 
 def global_batch(clips: int) -> int:

@@ -17,14 +17,15 @@ from nextframe.models.request import Capabilities, ModelOptions, Request, check_
 
 __all__ = [
     "Capabilities",
+    "Encode",
     "ModelConfig",
     "ModelOptions",
     "Objective",
     "OptimizerDefaults",
     "Predictor",
-    "Prepare",
     "Request",
     "Stage",
+    "StageLoss",
     "StreamingPredictor",
     "TrainedTask",
     "check_request",
@@ -81,8 +82,8 @@ class Encode:
     The stage's losses then get an `EncodedClip`.
     """
 
+    encoder: nn.Module  # its weights, when the stage begins, say whose codes they are
     frames: Callable[[Tensor], Tensor]  # float frames (N, C, H, W) to codes (N, 2, D), called without gradients
-    key: Callable[[], str]  # changes with any weight of the encoder; asked when the stage begins
     limit: int  # most clips of an endless data set
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -272,19 +271,8 @@ class LatentLSTM(StreamingPredictor):
             self._loss,
             OptimizerDefaults(self.config.optimizer, lr=self.config.lr),
         )
-        encode = Encode(self._encode_frames, self._fingerprint, self.config.cache_clips)
+        encode = Encode(self.autoencoder, lambda f: self.points(f.unsqueeze(1)).squeeze(1), self.config.cache_clips)
         return [*first, Stage("lstm", [objective], encode, share=1 - own)]
-
-    def _encode_frames(self, frames: Tensor) -> Tensor:
-        """Return the points (N, 2, D) of frames (N, C, H, W)."""
-        return self.points(frames.unsqueeze(1)).squeeze(1)
-
-    def _fingerprint(self) -> str:
-        """Return what changes with any weight of the encoder."""
-        digest = hashlib.sha256(self.autoencoder.config.model_dump_json().encode())
-        for name, value in sorted(self.autoencoder.state_dict().items()):
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the head's mean loss over every step; the asked frames' from own predictions with `feedback`."""

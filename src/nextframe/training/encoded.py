@@ -6,21 +6,23 @@ a short one.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, EncodedClip
 from nextframe.data.clipset import ClipSet, Indices, Split
-from nextframe.models.contract import Encode
+from nextframe.models.contract import Encode, Predictor
 
 LOG = logging.getLogger(__name__)
 LOOK = 1024  # clips whose frames are looked up at a time
@@ -68,23 +70,31 @@ class EncodedClips(ClipSet):
 
 
 def encode_clips(clips: ClipSet, folder: Path, encode: Encode, device: torch.device | str = "cpu") -> EncodedClips:
-    """Return the training clips of `clips` as codes, encoded into `folder`/KEY-COUNT.npy unless that is there.
+    """Return the training clips of `clips` as codes, encoded into `folder`/FINGERPRINT-COUNT.npy unless that is there.
 
     Args:
         clips: what to encode; of an endless split the first `encode.limit` clips.
         folder: where the file is written, under a temporary name until it is whole.
-        encode: the encoder, and the key that says which it was, so that another one's codes are never taken.
+        encode: the encoder; another one's codes are never taken.
         device: where the encoder's weights are.
     """
     count = clips.count("train")
     count = encode.limit if count is None else count
-    path = folder / f"{encode.key()}-{count}.npy"
+    path = folder / f"{_fingerprint(encode.encoder)}-{count}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
         _write(temporary, clips, count, lambda indices, fresh: _encoded(clips, indices, fresh, encode, device))
         os.replace(temporary, path)
     return EncodedClips(clips, path, count)
+
+
+def _fingerprint(encoder: nn.Module) -> str:
+    """Return what changes with any weight of `encoder`, and with its settings if it is a predictor."""
+    digest = hashlib.sha256(encoder.config.model_dump_json().encode() if isinstance(encoder, Predictor) else b"")
+    for name, value in sorted([*encoder.named_parameters(), *encoder.named_buffers()], key=itemgetter(0)):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 @torch.no_grad()

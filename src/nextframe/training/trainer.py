@@ -141,7 +141,8 @@ class Trainer:
     def _noise(self, name: str) -> AbstractContextManager[None]:
         """Return a block in which noise is drawn by (seed, step, name, place of the clip in the global batch)."""
         batch = self.config.batch
-        return clip_noise(self.config.seed, "step", self.step, name, index=self.processes.positions(batch), total=batch)
+        index = self.processes.positions(batch, self.fabric.device)
+        return clip_noise(self.config.seed, "step", self.step, name, index=index, total=batch)
 
     def _seed(self) -> None:
         """Make what draws from torch's own generators, such as dropout, a function of (seed, step, process)."""

@@ -50,7 +50,10 @@ def validate(
     for indices in validation_batches(clips, config.val_clips, config.batch, processes.rank, processes.world):
         seed_everything(0, "validation", int(indices[0]))
         clip = clips.on_device("val", clips.read("val", indices), fabric.device)
-        with clip_noise(0, "validation", int(indices[0]), index=torch.arange(len(clip))), fabric.autocast():
+        with (
+            clip_noise(0, "validation", int(indices[0]), index=torch.arange(len(clip), device=fabric.device)),
+            fabric.autocast(),
+        ):
             loss = sum(float(objective.loss(clip)[0]) for objective in stage.objectives)
             future = model.predict(clip.context, clip.horizon, conditions=model.wanted(clip.conditions)).float()
         sums["val/loss"] += loss * len(clip)

@@ -44,7 +44,7 @@ class _Place:
     log_level: int
 
 
-def launch(count: int, function: Callable[..., None], *arguments: Any, advice: str = "") -> None:
+def launch(count: int, function: Callable[..., object], *arguments: Any, advice: str = "") -> None:
     """Run `function(*arguments)` in `count` new processes, which know their places; return when all are done.
 
     When one of them fails or dies the others are ended too, and none outlives this process.
@@ -59,7 +59,8 @@ def launch(count: int, function: Callable[..., None], *arguments: Any, advice: s
         NextframeError: the error that a process raised, or one died: which and how.
         KeyboardInterrupt: after the processes have ended their step.
     """
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # here it outlives every process
+    # where the processes find one another; here it outlives each of them
+    store: Any = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     level = logging.getLogger().level if logging.getLogger().handlers else logging.WARNING
     workers = [
         _Worker(_Place(rank, count, store.port, loaded_files(), level), function, arguments) for rank in range(count)
@@ -79,7 +80,7 @@ def launch(count: int, function: Callable[..., None], *arguments: Any, advice: s
 class _Worker:
     """One process, and the line through which it says why it failed."""
 
-    def __init__(self, place: _Place, function: Callable[..., None], arguments: Sequence[Any]) -> None:
+    def __init__(self, place: _Place, function: Callable[..., object], arguments: Sequence[Any]) -> None:
         spawn = multiprocessing.get_context("spawn")  # a forked process inherits locks and broken CUDA
         self.reports, self._theirs = spawn.Pipe(duplex=False)
         self.place = place
@@ -158,7 +159,7 @@ def _join(processes: Sequence[SpawnProcess], seconds: float) -> None:
         process.join(max(until - time.monotonic(), 0.0))
 
 
-def _work(place: _Place, reports: Connection, function: Callable[..., None], arguments: Sequence[Any]) -> None:
+def _work(place: _Place, reports: Connection, function: Callable[..., object], arguments: Sequence[Any]) -> None:
     """Run in a new process: take the place, call the function, report an error."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ |= {

@@ -34,9 +34,9 @@ class Processes:
         """Whether this is the process that writes and decides."""
         return self.rank == 0
 
-    def positions(self, batch: int) -> Tensor:
+    def positions(self, batch: int, device: torch.device) -> Tensor:
         """Return the places (n,) in a global batch of `batch` clips that this process's share has, in its order."""
-        return torch.arange(self.rank, batch, self.world)
+        return torch.arange(self.rank, batch, self.world, device=device)
 
     def share(self, value: T) -> T:
         """Return what the first process has, on every process."""
@@ -79,7 +79,8 @@ class Processes:
 @cache
 def _control_group() -> dist.ProcessGroup:
     """Return the group of all processes on their processors; made once, by all at the same place."""
-    return dist.new_group(backend="gloo", timeout=LONG)
+    group: dist.ProcessGroup = dist.new_group(backend="gloo", timeout=LONG)
+    return group
 
 
 INTERRUPTED = threading.Event()
