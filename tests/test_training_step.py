@@ -20,6 +20,8 @@ from nextframe.core.errors import NextframeError, UserError
 from nextframe.core.noise import uniform
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import Indices, Split
+from nextframe.data.flow import FlowClips
+from nextframe.data.mixed import MixedClips
 from nextframe.evaluation import evaluate
 from nextframe.models import MODELS
 from nextframe.models.contract import Objective, OptimizerDefaults, Stage, StageLoss
@@ -200,6 +202,13 @@ def test_clips_are_rendered_on_the_device_in_training_validation_and_evaluation(
     assert values[-1]["val/mse"] == pytest.approx(error, rel=1e-6)
     found = evaluate(run.model, data, "val", baselines=[], metrics=["mse"], examples=1)
     assert found.examples[0].context.shape == (3, 1, 8, 8)
+
+
+def test_what_would_lose_the_rendering_is_refused() -> None:
+    with pytest.raises(UserError, match="dot: its clips are finished on the device, so they cannot be mixed"):
+        MixedClips([MovingDot(), MovingDot()], [1, 1])
+    with pytest.raises(UserError, match="cannot be turned into flow"):
+        FlowClips(MovingDot(), DataConfig(kind="flow"))
 
 
 def test_noise_that_is_added_on_the_device_belongs_to_the_seed_and_the_step(tmp_path: Path) -> None:

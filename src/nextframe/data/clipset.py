@@ -133,6 +133,12 @@ class ClipSet(ABC):
         return numpy_generator(seed, "order", epoch).permutation(count)
 
 
+def check_whole(clips: ClipSet, use: str) -> None:
+    """Raise UserError if clips that are read are not yet what models see, which `use` would lose."""
+    if type(clips).on_device is not ClipSet.on_device:
+        raise UserError(f"{clips.name}: its clips are finished on the device, so they cannot be {use}")
+
+
 def short_name(name: str) -> str:
     """Return a data set's name without the folders that a path is in; of several paths, the last part of each."""
     return ", ".join(PurePath(path.strip()).name for path in name.split(","))
