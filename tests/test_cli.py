@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nextframe.cli import VERBS
+
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -38,15 +40,25 @@ def moving_square(tmp_path):
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys\nfrom nextframe.cli import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'numpy', 'cv2', 'av', 'matplotlib', 'torchmetrics'} & set(sys.modules)\n"
-        "sys.exit(','.join(heavy) or 0)"
+        "import sys\nfrom nextframe.cli import VERBS, main\n"
+        "for words in ([], *([verb.__name__.replace('_', '-')] for verb in VERBS)):\n"
+        "    try:\n        main([*words, '--help'])\n    except SystemExit as done:\n        assert not done.code\n"
+        "heavy = {'torch', 'numpy', 'pydantic', 'rich', 'yaml', 'cv2', 'av', 'matplotlib', 'torchmetrics'}\n"
+        "sys.exit(','.join(heavy & set(sys.modules)) or 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    for verb in ("quickstart", "models", "data", "train", "evaluate", "predict"):
-        assert verb in result.stdout
+    assert result.stdout.count("Usage: nextframe ") == 1 + len(VERBS) == 19
+
+
+def test_the_bare_program_prints_its_verbs_in_groups():
+    result = nextframe()
+    assert result.returncode == 0
+    assert result.stderr == ""
+    assert result.stdout == nextframe("--help").stdout
+    groups = result.stdout.split("\n\n")
+    for title, verb in (("See data:", "prepare"), ("Train:", "recipes"), ("Measure:", "evaluate"), ("Share:", "push")):
+        assert any(group.startswith(f"{title}\n") and f"\n  {verb} " in group for group in groups)
 
 
 def test_help_answers_at_once():
@@ -140,6 +152,6 @@ def test_train_leaves_a_report_of_the_val_split(tmp_path):
     page = (tmp_path / "run" / "report.html").read_text()
     assert "val split" in page
     assert "copy-last" in page
-    result = nextframe(*words, "--no-report", "-o", tmp_path / "bare")
+    result = nextframe(*words, "--set", "run.report=false", "-o", tmp_path / "bare")
     assert result.returncode == 0, result.stderr
     assert not (tmp_path / "bare" / "report.html").exists()

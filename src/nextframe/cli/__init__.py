@@ -13,7 +13,6 @@ import typer
 from nextframe.cli import app as app_verb
 from nextframe.cli import (
     benchmark,
-    completion,
     data,
     evaluate,
     export,
@@ -37,7 +36,6 @@ app = typer.Typer(
     name="nextframe",
     cls=Verbs,
     invoke_without_command=True,
-    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -60,7 +58,6 @@ VERBS = (
     app_verb.app,
     push.push,
     export.export,
-    completion.completion,
 )
 for verb in VERBS:
     app.command(cls=Verb)(verb)

@@ -9,8 +9,8 @@ import re
 LOG = logging.getLogger(__name__)
 PLAIN = re.compile(r"[\w./~@+-][\w./~@+,-]*")  # what YAML reads as it is written
 
-# What an old option is now: "section.field" takes the option's value, "section.field=value" stands for a flag,
-# "section.field." is completed by the option's KEY=VALUE, and "--option" is a new name.
+# What an old option is now: "section.field" takes the option's value, "section.field=value" stands for a flag, and
+# "section.field." is completed by the option's KEY=VALUE.
 _DATA = {"--stride": "data.stride", "--digits": "data.options.digits"}
 _KIND = {"--as": "data.kind"}
 OLD: dict[str, dict[str, str]] = {
@@ -68,7 +68,6 @@ OLD: dict[str, dict[str, str]] = {
         "--memory": "run.memory",
     },
     "extract-features": {
-        "--percepts": "--backbone",
         "--stride": "data.stride",
         "--val-share": "data.options.val_share",
         "--test-share": "data.options.test_share",
@@ -112,17 +111,15 @@ def renew(verb: str, words: list[str]) -> tuple[list[str], str | None]:
 
 
 def renew_verb(words: list[str]) -> list[str]:
-    """Return `words`, where `prepare --percepts` is the verb extract-features."""
-    asks = any(word.partition("=")[0] == "--percepts" for word in words)
-    if words[:1] != ["prepare"] or not asks:
+    """Return `words`, where `prepare --percepts BACKBONE` is `extract-features --backbone BACKBONE`."""
+    renewed = [re.sub(r"^--percepts(?==|$)", "--backbone", word) for word in words]
+    if words[:1] != ["prepare"] or renewed == words:
         return words
-    LOG.warning("prepare --percepts is now nextframe extract-features")
-    return ["extract-features", *words[1:]]
+    LOG.warning("nextframe prepare --percepts is now nextframe extract-features --backbone")
+    return ["extract-features", *renewed[1:]]
 
 
 def _new_words(target: str, value: str) -> list[str]:
-    if target.startswith("--"):
-        return [target, value]
     if "=" in target:
         return ["--set", target]
     if target.endswith("."):

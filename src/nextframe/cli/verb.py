@@ -20,7 +20,6 @@ GROUPS = {
     "Measure": ("evaluate", "benchmark", "leaderboard", "transfer", "latent"),
     "Predict": ("predict", "interpolate", "app"),
     "Share": ("push", "export"),
-    "Shell": ("completion",),
 }
 COMMON = (
     ("--device NAME", "auto, cpu, cuda or mps.  [default: auto]"),
@@ -58,8 +57,9 @@ class Verb(TyperCommand):
         formatter.write_text(f"{settings}Common options, such as --quiet: nextframe --help.")
 
     def examples(self) -> list[list[str]]:
-        """Return the words of each example after `nextframe`, without comments."""
-        return [shlex.split(line, comments=True)[1:] for line in self._parts()[1].splitlines()]
+        """Return the words of each example that follow `nextframe`, without comments."""
+        lines = [shlex.split(line, comments=True) for line in self._parts()[1].splitlines()]
+        return [words[words.index("nextframe") + 1 :] for words in lines]
 
     def _parts(self) -> tuple[str, str]:
         text, _, examples = (self.help or "").partition(EXAMPLES)

@@ -20,7 +20,7 @@ from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
 from nextframe.models.bases.autoencoder import Part, at_least_float32, build_autoencoder, check_size
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Stage, StreamingPredictor
 
-AUTOENCODER = "autoencoder"  # the submodule's name, for --stage-from
+AUTOENCODER = "autoencoder"  # the submodule's name, for training.stage_from
 
 
 class LatentLSTMConfig(ModelConfig):

@@ -2,7 +2,6 @@
 
 from nextframe.training.evaluation_data import evaluation_data
 from nextframe.training.logs import read_metrics
-from nextframe.training.parts import parse_parts
 from nextframe.training.recipe import (
     ModelSection,
     Recipe,
@@ -20,7 +19,6 @@ __all__ = [
     "TrainingConfig",
     "evaluation_data",
     "override",
-    "parse_parts",
     "parse_settings",
     "read_metrics",
     "read_recipe",

@@ -32,7 +32,8 @@ class TrainingConfig(Config):
     batch: int = Field(16, ge=1, description="clips per step")
     balance: Balance = Field(
         "clips",
-        description="clips: epochs in random order; sources: sources take turns; changes: sources that move more come more often; redrawn: with replacement",
+        description="clips: epochs in random order; sources: sources take turns; changes: more often where more moves; "
+        "redrawn: each batch from all clips",
     )
     seed: int = Field(0, description="the random seed")
     optimizer: Literal["adamw", "adam", "sgd", "muon", "clipped-sgd"] | None = Field(

@@ -19,7 +19,7 @@ from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
 
 LAYOUT = "ROOT/SPLIT.h5 with a data set (frames, D), ROOT/SPLIT_frames.txt and, with classes, SPLIT_labels.txt"
-CLASSES = "classes.txt"  # their names, one a line, where `nextframe prepare --percepts` wrote the files
+CLASSES = "classes.txt"  # their names, one a line, where `nextframe extract-features` wrote the files
 MOST_CLASSES = 100_000  # a label beyond is a mistake: each class up to the largest label gets a name and an output
 
 
