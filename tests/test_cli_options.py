@@ -70,9 +70,9 @@ RENEWED = [
     ("train", "--workers 2", "training.workers", 2),
     (
         "train",
-        "--stage-from vae=runs/a --stage-from lstm=runs/b",
+        "--stage-from vae=runs/a --stage-from cae=b",
         "training.stage_from",
-        {"vae": "runs/a", "lstm": "runs/b"},
+        {"vae": "runs/a", "cae": "b"},
     ),
     ("train", "--devices 2", "run.devices", 2),
     ("train", "--report", "run.report", True),
@@ -188,10 +188,8 @@ def test_an_old_spelling_keeps_odd_characters_and_wants_its_value(capsys):
 @pytest.mark.parametrize("words", ["--percepts filters", "--percepts=filters"])
 def test_features_are_a_verb_of_their_own(words, caplog):
     verb, values = parsed("prepare", ["films", *words.split(), "--classes", "-o", "out", "--stride", "2"])
-    new = parsed(
-        "extract-features", ["films", "--backbone", "filters", "--classes", "-o", "out", "--set", "data.stride=2"]
-    )
-    assert (verb, values) == new
+    new = "films --backbone filters --classes -o out --set data.stride=2"
+    assert (verb, values) == parsed("extract-features", new.split())
     assert caplog.messages[0] == "nextframe prepare --percepts is now nextframe extract-features --backbone"
     assert caplog.messages[1] == "--stride is now --set data.stride=2"
 
@@ -214,8 +212,8 @@ def test_every_verb_has_an_example_of_its_own():
 
 def test_a_setting_of_another_section_is_refused():
     done = CliRunner().invoke(app, ["predict", "a.gif", "--set", "training.lr=1"])
-    line = "setting 'training.lr': write predict.FIELD=VALUE or options.FIELD=VALUE; 'nextframe settings predict' lists them"
-    assert str(done.exception) == line
+    line = "setting 'training.lr': write predict.FIELD=VALUE or options.FIELD=VALUE; "
+    assert str(done.exception) == f"{line}'nextframe settings predict' lists them"
     done = CliRunner().invoke(app, ["predict", "a.gif", "--set", "predict.tiles=64"])
     assert "predict: unknown field 'tiles'; did you mean 'tile'?" in str(done.exception)
 
@@ -239,7 +237,7 @@ def test_a_recipe_is_shown_before_it_runs():
     assert rows["training.monitor"][:3] == ["val/mse | val/loss", "val/mse", "val/loss"]
     assert rows["training.log_every"][:3] == ["int (>= 1)", "50", "10"]
     assert rows["data.horizon"] == ["int (>= 1)", "10", "frames to predict"]  # the default: no fourth cell
-    assert rows["model.norm"][2] == "batch"
+    assert rows["model.head"][1:3] == ["causal", "same"]
     assert rows["data.options.count"][:2] == ["int (>= 1, <= 64)", "2"]
 
 
