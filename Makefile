@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: app demo test test-all lint bench docs clean
+.PHONY: app demo test test-all test-processors sse41 avx2 native native-2 lint bench docs clean
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,27 @@ test: $(VENV)/.ready  ## the tests that take seconds
 
 test-all: $(VENV)/.ready  ## every test
 	$(BIN)/python -m pytest
+
+test-processors: sse41 avx2 native native-2  ## the tests that compute, with other processors' kernels: up to 40 minutes
+
+NUMERIC = $(BIN)/python -m pytest -m "numeric and not slow"
+NATIVE = env -u ONEDNN_MAX_CPU_ISA -u ATEN_CPU_CAPABILITY
+
+sse41: $(VENV)/.ready
+	@echo "== the kernels of SSE4.1, 1 thread"
+	ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default $(NUMERIC) -n 2
+
+avx2: $(VENV)/.ready
+	@echo "== the kernels of AVX2, 1 thread"
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(NUMERIC) -n 2
+
+native: $(VENV)/.ready
+	@echo "== this processor's kernels, 1 thread"
+	$(NATIVE) $(NUMERIC) -n 2
+
+native-2: $(VENV)/.ready
+	@echo "== this processor's kernels, 2 threads"
+	TEST_THREADS=2 $(NATIVE) $(NUMERIC)
 
 lint: $(VENV)/.ready  ## style, types, import direction
 	$(BIN)/ruff check .

@@ -24,7 +24,7 @@ class AppServer:
         self.temporary.mkdir()
         self.log = folder / "app.log"
         command = [sys.executable, "-m", "nextframe", "app", "--no-browser", "--port", "0", *options]
-        environment = os.environ | {"TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"TMPDIR": str(self.temporary)}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, stderr=log, stdout=log, env=environment)
         found = wait_for(self._address, 120, self.log.read_text)

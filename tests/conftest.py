@@ -7,15 +7,23 @@ from pathlib import Path
 
 import pytest
 
-# One thread each: two test processes share the cores, and sums do not depend on how many threads they are cut into.
+# One thread each: two test processes share the cores. `make test-processors` asks for more with TEST_THREADS.
 # Set before torch is imported; the processes that tests start inherit it.
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = os.environ.get("TEST_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the public Hub for anything
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--write-golden` writes golden_losses.json anew; not with -n, or two processes write one file."""
     parser.addoption("--write-golden", action="store_true", help="write the golden losses anew (test_contract.py)")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what computes with torch: every test of a module that imports it. Others say so with pytestmark."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item.module, "torch"):
+            item.add_marker("numeric")
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ TINY = BenchmarkTask(
     data=DataConfig(name="", context=2, horizon=1, color="rgb", options={"val_share": 0.2, "test_share": 0.5}),
     wants="arrays",
     metrics=("perceptual-distance", "perceptual-distance-moving", "mse"),
-    training=TrainingConfig(steps=3, batch=2, val_clips=2, checkpoint_every=1),
+    training=TrainingConfig(precision="32", steps=3, batch=2, val_clips=2, checkpoint_every=1),
     recipes=("catz-conv2d",),
 )
 

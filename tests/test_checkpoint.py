@@ -144,6 +144,18 @@ def edit_weights(folder: Path, **tensors: Tensor | None) -> None:
     save_file({name: value for name, value in state.items() if value is not None}, path)
 
 
+def drop_field(folder: Path, name: str) -> None:
+    path = folder / "config.json"
+    facts = json.loads(path.read_text())
+    del facts[name]
+    path.write_text(json.dumps(facts))
+
+
+def flip_last_bit(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
 def truncate(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
 
@@ -174,6 +186,15 @@ DAMAGE = {
         lambda m: edit_weights(m, extra=torch.ones(1)),
         r"has tensor 'extra', which the model does not",
     ),
+    "flipped bit": (
+        lambda m: flip_last_bit(m / "model.safetensors"),
+        r"model\.safetensors: is damaged or of another save: its checksum",
+    ),
+    "weights of another save": (
+        lambda m: edit_weights(m, out__bias=torch.ones(1)),
+        r"model\.safetensors: is damaged or of another save: its checksum",
+    ),
+    "no checksum": (lambda m: drop_field(m, "weights_sha256"), "lacks the field 'weights_sha256'"),
 }
 
 

@@ -11,16 +11,18 @@ from PIL import Image
 
 from nextframe.cli import VERBS
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+pytestmark = pytest.mark.numeric
+
+ENVIRONMENT = dict(os.environ)
 
 
-def nextframe(*words, cwd=None):
+def nextframe(*words, cwd=None, **environment):
     return subprocess.run(
         [sys.executable, "-m", "nextframe", *map(str, words)],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | environment,
         check=False,
     )
 
@@ -155,3 +157,33 @@ def test_train_leaves_a_report_of_the_val_split(tmp_path):
     result = nextframe(*words, "--set", "run.report=false", "-o", tmp_path / "bare")
     assert result.returncode == 0, result.stderr
     assert not (tmp_path / "bare" / "report.html").exists()
+
+
+SMALL = ("model.width=8", "model.blocks=1", "run.report=false")
+SMALL_RUN = ("--steps", 1, "--batch", 2, *(word for setting in SMALL for word in ("--set", setting)))
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_no_library_speaks_to_a_user_who_trains(precision, tmp_path):
+    """Fabric tells of its precision, and of SLURM wherever there is an `srun`; a user reads of the training only."""
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text("#!/bin/sh\n")
+    srun.chmod(0o755)
+    path = {"PATH": f"{srun.parent}{os.pathsep}{os.environ['PATH']}"}
+    words = ("train", "compact", *SMALL_RUN, "--set", f"training.precision={precision}", "--device", "cpu")
+    result = nextframe(*words, "-o", tmp_path / "run", **path)
+    assert result.returncode == 0, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert lines
+    assert [line for line in lines if not line.startswith("compact: step 1 ")] == []
+    code = (
+        "from pathlib import Path; from nextframe.training import *; values = {'steps': 1, 'batch': 2, 'val_clips': 2};"
+        "model = ModelSection(name='compact', fields={'width': 8, 'blocks': 1});"
+        f"training = TrainingConfig(precision='{precision}', device='cpu', **values);"
+        f"train(Recipe(model=model, training=training), Path({str(tmp_path / 'again')!r}), show=False)"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=ENVIRONMENT | path
+    )
+    assert (again.returncode, again.stderr) == (0, "")  # and in a script that has set no logging up

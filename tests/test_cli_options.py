@@ -161,7 +161,8 @@ def test_an_old_spelling_sets_what_it_set_and_names_the_new_one(verb, words, set
     given = read_settings(verb, parsed(verb, [*NEEDED[verb], *words.split()])[1]["setting"])
     name, *path = setting.split(".")
     needed = {"steps": 5} if name == "training" else {}
-    config = load_config(SECTIONS[verb][name]).parse(needed | section(given, name))
+    path_of = SECTIONS[verb][name] or "nextframe.models.latent_lstm:LatentLSTMOptions"
+    config = load_config(path_of).parse(needed | section(given, name))
     found = config
     for part in path:
         found = getattr(found, part)

@@ -7,8 +7,6 @@ from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.models.compact import Compact, CompactConfig
 
-torch.set_num_threads(1)
-
 
 def build(**fields: object) -> Compact:
     torch.manual_seed(0)

@@ -20,6 +20,7 @@ import torch
 from nextframe.checkpoint import create_model, load_model, needs_training, save_model
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import NotSupportedError
+from nextframe.core.noise import clip_noise
 from nextframe.core.seeding import seed_everything
 from nextframe.data import DataConfig, open_data
 from nextframe.models import MODELS
@@ -86,9 +87,10 @@ def train_on(model: Predictor, clip: Clip, steps: int) -> dict[str, list[float]]
         model.train()
         for step in range(steps):
             for objective, optimizer in zip(stage.objectives, optimizers, strict=True):
-                seed_everything(0, "step", step)
+                seed_everything(0, "step", step)  # dropout
                 optimizer.zero_grad(set_to_none=True)
-                loss, _ = objective.loss(clip)
+                with clip_noise(0, "step", step, objective.name, index=torch.arange(len(clip))):
+                    loss, _ = objective.loss(clip)
                 loss.backward()
                 optimizer.step()
                 losses.setdefault(f"{stage.name}/{objective.name}", []).append(float(loss.detach()))
@@ -119,6 +121,20 @@ def test_frames_come_out_as_promised(name, height, width, horizon):
     assert torch.isfinite(future).all()
     assert future.min() >= 0
     assert future.max() <= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_calling_a_model_predicts_with_gradients_in_its_own_mode(name):
+    model, clip, horizon = warm(name), digits(2, name=name), task_of(name).horizon
+    future = model(clip.context, horizon)
+    assert torch.equal(future.detach(), model.predict(clip.context, horizon))
+    assert model(clip.context).shape[1] == getattr(model.config, "horizon", 1)
+    if name in TRAINED:
+        slopes = torch.autograd.grad(future.square().sum(), list(model.parameters()), allow_unused=True)
+        assert any(slope is not None and slope.any() for slope in slopes)
+    untrained = fresh(name).train()
+    assert untrained(clip.context, horizon).shape == future.shape
+    assert untrained.training
 
 
 @pytest.mark.parametrize("name", TRAINED)

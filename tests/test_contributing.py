@@ -22,7 +22,9 @@ def test_the_worked_example_is_one_file_and_one_line(tmp_path, monkeypatch):
     exec(compile(code, "blend.py", "exec"), module.__dict__)
     exec(line, {"MODELS": MODELS})
 
-    recipe = Recipe(model=ModelSection(name="blend"), training=TrainingConfig(steps=40, batch=8, log_every=10))
+    recipe = Recipe(
+        model=ModelSection(name="blend"), training=TrainingConfig(precision="32", steps=40, batch=8, log_every=10)
+    )
     run = train(recipe, tmp_path / "run", show=False)
 
     # the last frame is the best single guess of the next one, so its weight has to grow the most

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {
             "model.hidden": [4], "model.kernels": [3], "model.norm": "none", "data.context": 3, "data.horizon": 2,
             "data.size": (32, 32), "training.steps": 2, "training.val_clips": 4, "data.options.test_clips": 4,
+            "training.precision": "32",
         },
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("runs") / "mine"
@@ -52,6 +54,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
     started.close()
 
 
+# what a fresh process needs to compute with the same kernels, so to the same bit
+KERNELS = ("OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
 FRESH = """
 import sys, torch, nextframe
 given = torch.rand(2, 3, 1, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -61,7 +65,8 @@ torch.save([nextframe.load(name).predict(given, 4) for name in sys.argv[2:]], sy
 
 def test_a_pushed_model_predicts_the_same_in_a_fresh_process(hub: StandIn, run: Path, tmp_path: Path) -> None:
     assert push(run, "user/mine") == f"{hub.address}/user/mine"
-    home = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1", "PATH": ""}
+    kernels = {name: os.environ[name] for name in KERNELS if name in os.environ}
+    home = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "PATH": "", **kernels}
     names = ("user/mine", f"{hub.address}/user/mine")
     subprocess.run([sys.executable, "-c", FRESH, tmp_path / "out.pt", *names], check=True, env=home)
     given = torch.rand(2, 3, 1, 32, 32, generator=torch.Generator().manual_seed(1))

@@ -92,7 +92,7 @@ def test_a_forecaster_s_network_learns_middles_when_the_data_asks_for_them(tmp_p
     recipe = Recipe(
         model=ModelSection(name="catz-baseline", fields={"width": 8, "loss": "mse"}),
         data=MIDDLES,
-        training=TrainingConfig(steps=150, batch=8, lr=1e-2, val_clips=8, val_every=150),
+        training=TrainingConfig(precision="32", steps=150, batch=8, lr=1e-2, val_clips=8, val_every=150),
     )
     run = train(recipe, tmp_path / "run", show=False)
     assert run.model.config.context == 2

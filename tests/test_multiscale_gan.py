@@ -271,7 +271,15 @@ SMALL = {"width": 2, "scales": 2, "pretrain": 0.5}
 
 
 def recipe(fields=None, **training):
-    values = {"steps": 8, "batch": 2, "log_every": 1, "val_every": 100, "checkpoint_every": 3, "val_clips": 2}
+    values = {
+        "precision": "32",
+        "steps": 8,
+        "batch": 2,
+        "log_every": 1,
+        "val_every": 100,
+        "checkpoint_every": 3,
+        "val_clips": 2,
+    }
     values |= {"schedule": "constant", "ema": 0.9}
     model = ModelSection(name="multiscale-gan", fields=SMALL | (fields or {}))
     return Recipe(model=model, data=DATA, training=TrainingConfig(**(values | training)))

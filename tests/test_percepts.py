@@ -144,7 +144,13 @@ def test_a_model_trains_on_percepts_and_refuses_those_of_another_width(root, tmp
         with h5py.File(root / f"{split}.h5", "w") as file:
             file["hidden6"] = np.random.default_rng(rows).random((rows, 5), np.float32)
     shutil.copy(root / "test_frames.txt", root / "val_frames.txt")
-    settings = {"model.hidden": [4], "training.steps": 4, "training.batch": 2, "training.val_every": 2}
+    settings = {
+        "model.hidden": [4],
+        "training.precision": "32",
+        "training.steps": 4,
+        "training.batch": 2,
+        "training.val_every": 2,
+    }
     settings |= {"data.context": 2, "data.horizon": 1, "data.options.root": str(root)}
     train(override(load_recipe("srivastava-percepts"), settings), tmp_path / "run", show=False)
     model = load_model(tmp_path / "run")

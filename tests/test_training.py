@@ -32,7 +32,15 @@ DATA = DataConfig(context=3, horizon=2, size=(32, 32), options={"count": 1, "val
 
 
 def recipe(**training) -> Recipe:
-    values = {"steps": 12, "batch": 4, "log_every": 2, "val_every": 5, "checkpoint_every": 4, "val_clips": 8}
+    values = {
+        "precision": "32",
+        "steps": 12,
+        "batch": 4,
+        "log_every": 2,
+        "val_every": 5,
+        "checkpoint_every": 4,
+        "val_clips": 8,
+    }
     return Recipe(
         model=ModelSection(name="compact", fields=SMALL), data=DATA, training=TrainingConfig(**(values | training))
     )
@@ -91,6 +99,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
     assert state is None or all(torch.isfinite(value).all() for value in state["model"].values())
 
 
+@pytest.mark.parametrize("kernels", ["SSE41", "AVX2"])
+def test_auto_is_float32_where_the_kernels_have_no_bf16(kernels):
+    """oneDNN does the products: what it may not use, the processor may well have."""
+    code = "import sys; from nextframe.training.devices import native_bf16; sys.exit(native_bf16('cpu'))"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"ONEDNN_MAX_CPU_ISA": kernels})
+
+
 # --- resume -----------------------------------------------------------------------------------------------------
 
 
@@ -135,16 +150,15 @@ def test_kill_9_and_resume_on_the_command_line(tmp_path):
         *("--set", "training.checkpoint_every=5", "--set", "training.val_every=1000"),
         *("--set", "model.width=8", "--set", "model.blocks=1", "--set", "model.patch=8", "--quiet"),
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, "-o", "whole"], cwd=tmp_path, env=environment, check=True)
-    process = subprocess.Popen([*command, "-o", "cut"], cwd=tmp_path, env=environment)
+    subprocess.run([*command, "-o", "whole"], cwd=tmp_path, check=True)
+    process = subprocess.Popen([*command, "-o", "cut"], cwd=tmp_path)
     metrics = tmp_path / "cut" / "metrics.jsonl"
     while not metrics.exists() or len(metrics.read_text().splitlines()) < 12:
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    subprocess.run([*command, "-o", "cut", "--resume"], cwd=tmp_path, env=environment, check=True)
+    subprocess.run([*command, "-o", "cut", "--resume"], cwd=tmp_path, check=True)
     assert list(losses(tmp_path / "cut")) == list(range(1, 61))
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
 

@@ -332,7 +332,7 @@ def test_the_verb_writes_rows_and_a_plot(run, tmp_path):
     out, plot = tmp_path / "t.json", tmp_path / "t.svg"
     words = ["transfer", run, "--per-class", "1,all", "--draws", "2", "--methods", "frozen,probe"]
     words += ["--set", "data.options.train_videos=16", "--set", "data.options.test_videos=8", "-q"]
-    words += ["--set", "transfer.classifier.steps=2"]
+    words += ["--set", "transfer.classifier.steps=2", "--set", "transfer.classifier.precision=32"]
     done = CliRunner().invoke(app, [*words, "--json", str(out), "-o", str(plot)])
     assert done.exit_code == 0, done.output
     assert "accuracy on 8 test videos of motion-digits" in done.output
@@ -373,7 +373,9 @@ def test_training_starts_from_the_weights_of_another_run(tmp_path):
 
     def trained(folder: str, horizon: int, hidden: int = 4, **more) -> Predictor:
         model = ModelSection(name="convlstm", fields={"hidden": [hidden], "kernels": [3]})
-        config = TrainingConfig(steps=1, batch=2, lr=1e-12, val_clips=2, keep="last", schedule="constant", **more)
+        config = TrainingConfig(
+            precision="32", steps=1, batch=2, lr=1e-12, val_clips=2, keep="last", schedule="constant", **more
+        )
         data = DIGITS.model_copy(update={"context": 4, "horizon": horizon})
         return train(Recipe(model=model, data=data, training=config), tmp_path / folder, show=False).model
 

@@ -17,12 +17,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nextframe import __version__
+from nextframe.checkpoint.formats import MODEL_FORMATS
 from nextframe.core.atomic import replaced_folder, settled
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
+from nextframe.core.whole_file import sha256_of
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor, TrainedTask
 
-FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _MAX_CONFIG_BYTES = 1 << 20
 _SHAPE_EXAMPLES = 3
@@ -62,7 +63,7 @@ def save_model(
     _check_replaceable(folder)
     task = task or model.trained
     facts = {
-        "format": FORMAT,
+        "format": MODEL_FORMATS.newest,
         "nextframe": __version__,
         "model": model_name(model),
         "config": model.config.model_dump(mode="json"),
@@ -70,8 +71,9 @@ def save_model(
         "training": dict(training or {}),
     }
     with replaced_folder(folder) as new:
-        (new / CONFIG).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         save_file(_plain_tensors(model), new / WEIGHTS)
+        facts["weights_sha256"] = sha256_of(new / WEIGHTS)
+        (new / CONFIG).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return folder
 
 
@@ -90,6 +92,7 @@ def load_model(folder: str | os.PathLike[str]) -> Predictor:
         raise BadInputError(weights, "is missing, so the model has no weights", "copy the whole model folder")
     try:
         _check_tensors(weights, model)
+        _check_sum(weights, facts)
         model.load_state_dict(load_file(weights))
     except (SafetensorError, OSError) as error:
         raise BadInputError(weights, f"is damaged or cut short ({error})", "copy or train it again") from None
@@ -110,7 +113,7 @@ def find_model_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return what config.json of a model folder says, its format and model checked."""
+    """Return what config.json of a model folder says, in the newest format."""
     path = folder / CONFIG
     if path.stat().st_size > _MAX_CONFIG_BYTES:
         raise BadInputError(path, "is over 1 MiB, so it is no model config")
@@ -120,10 +123,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise BadInputError(path, f"is not JSON ({error})") from None
     if not isinstance(facts, dict) or "format" not in facts:
         raise BadInputError(path, "is not a nextframe model config: it has no field 'format'")
-    if facts["format"] != FORMAT:
-        what = f"has format {facts['format']!r} (nextframe {_made_by(facts)}), this nextframe reads {FORMAT}"
-        raise BadInputError(path, what, f"take the nextframe that wrote it: pip install {_pin(facts)}")
-    return facts
+    fix = f"take the nextframe that wrote it: pip install {_pin(facts)}"
+    return {"format": MODEL_FORMATS.newest, **MODEL_FORMATS.migrate(facts, path, fix)}
 
 
 def _made_by(facts: dict[str, Any]) -> str:
@@ -183,6 +184,17 @@ def _check_tensors(weights: Path, model: Predictor) -> None:
     for name, shape in expected.items():
         if found[name] != shape:
             _refuse(weights, f"tensor '{name}' is {found[name]}, the config asks for {shape}")
+
+
+def _check_sum(weights: Path, facts: dict[str, Any]) -> None:
+    if "weights_sha256" not in facts:
+        raise BadInputError(
+            weights.with_name(CONFIG), "lacks the field 'weights_sha256'", "copy the whole model folder"
+        )
+    expected = facts["weights_sha256"]
+    if expected is not None and sha256_of(weights) != expected:
+        what = f"is damaged or of another save: its checksum is not the one in {CONFIG}"
+        raise BadInputError(weights, what, "copy the whole model folder again")
 
 
 def _examples(names: list[str]) -> str:

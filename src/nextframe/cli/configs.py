@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from nextframe.core.config import Config
-
-if TYPE_CHECKING:
-    from nextframe.models.contract import Predictor
 
 
 class TrainRun(Config):
@@ -44,22 +39,3 @@ class PredictConfig(Config):
     stride: int = Field(1, ge=1, description="take every k-th frame")
     tile: int | None = Field(None, ge=16, description="predict in tiles of so many pixels a side: less memory")
     overlap: int = Field(32, ge=0, description="pixels that neighbouring tiles share")
-
-
-class ModelOptions(Config):
-    """What a model takes when it predicts; refused by models that do not have it."""
-
-    temperature: float | None = Field(
-        None, description="of futures drawn from latents: 0 the likeliest, 1 as learned; null: the model's own"
-    )
-
-
-def at_options(model: str, options: Mapping[str, Any]) -> str | Predictor:
-    """Return `model` as it predicts with `options` (of `ModelOptions`); without any, `model` itself.
-
-    Raises:
-        UserError: an option that the model does not have, or a value out of its range.
-    """
-    from nextframe.prediction.temperature import at_temperature
-
-    return at_temperature(model, ModelOptions.parse(options, "options").temperature)

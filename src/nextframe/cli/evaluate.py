@@ -63,7 +63,7 @@ def evaluate(
     nextframe evaluate flow --data my_videos/ --size 64x64 --metrics psnr,ssim,psnr-moving
     nextframe evaluate runs/mine --horizon 20 --set evaluate.compat=openstl --json rows.json
     """
-    from nextframe.cli.configs import EvaluateConfig, at_options
+    from nextframe.cli.configs import EvaluateConfig
     from nextframe.evaluation import DEFAULT_METRICS, show_evaluation, write_report
     from nextframe.evaluation import evaluate as evaluate_model
     from nextframe.training import evaluation_data
@@ -74,7 +74,7 @@ def evaluate(
     config = EvaluateConfig.parse(section(more, "evaluate"), "evaluate")
     settings = data_settings(data, root, context, horizon, size) | only(more, "data")
     evaluation = evaluate_model(
-        at_options(model, section(more, "options")),
+        model,
         evaluation_data(model, settings),
         check_split(split),
         metrics=DEFAULT_METRICS if metrics is None else parse_names(metrics),
@@ -85,6 +85,7 @@ def evaluate(
         device=device,
         examples=0 if html is None else 6,
         samples=samples,
+        options=section(more, "options"),
     )
     if json_file is not None:
         evaluation.write_json(json_file)

@@ -94,4 +94,4 @@ def _show(console: Console, name: str) -> None:
     console.print(f"{name}: {model.idea}", markup=False)
     if model.paper:
         console.print(f"paper: {model.paper}", markup=False)
-    show(table(describe(model.Config, prefix="model.")))
+    show(table(describe(model.Config, prefix="model.") + describe(model.Options, prefix="options.")))

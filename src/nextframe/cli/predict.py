@@ -57,7 +57,7 @@ def predict(
     nextframe predict cat.mp4 --model runs/mine -n 20 --compare -o next.mp4
     nextframe predict frames/ --model runs/mine --at 300 --set predict.tile=96 -o out/
     """
-    from nextframe.cli.configs import PredictConfig, at_options
+    from nextframe.cli.configs import PredictConfig
     from nextframe.prediction import check_output, write_prediction
     from nextframe.prediction import predict as predict_frames
 
@@ -67,7 +67,7 @@ def predict(
     check_output(output)  # before any work
     prediction = predict_frames(
         source,
-        at_options(model, section(more, "options")),
+        model,
         frames,
         samples=samples,
         compare=compare,
@@ -80,6 +80,7 @@ def predict(
         overlap=config.overlap,
         seed=seed,
         device=device,
+        options=section(more, "options"),
     )
     write_prediction(prediction, output, with_context=with_context)
     typer.echo(str(output))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from nextframe.core.config import Config
 
 _DATA = "nextframe.data.clipset:DataConfig"
-_OPTIONS = "nextframe.cli.configs:ModelOptions"
+# The sections `model` and `options` are checked by the model itself: they have no config here.
 SECTIONS: dict[str, dict[str, str]] = {
     "data": {"data": _DATA},
     "prepare": {
@@ -20,11 +20,11 @@ SECTIONS: dict[str, dict[str, str]] = {
     "train": {
         "training": "nextframe.training.recipe:TrainingConfig",
         "data": _DATA,
-        "model": "",  # the model's own config
+        "model": "",
         "run": "nextframe.cli.configs:TrainRun",
     },
-    "evaluate": {"evaluate": "nextframe.cli.configs:EvaluateConfig", "data": _DATA, "options": _OPTIONS},
-    "predict": {"predict": "nextframe.cli.configs:PredictConfig", "options": _OPTIONS},
+    "evaluate": {"evaluate": "nextframe.cli.configs:EvaluateConfig", "data": _DATA, "options": ""},
+    "predict": {"predict": "nextframe.cli.configs:PredictConfig", "options": ""},
     "latent": {"data": _DATA},
     "transfer": {"transfer": "nextframe.transfer.experiment:TransferConfig", "data": _DATA},
     "app": {"limits": "nextframe.web.limits:WebLimits"},

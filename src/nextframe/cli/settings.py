@@ -40,7 +40,8 @@ def settings(
     options = data_options(data) if data else None
     found += describe(options, prefix="data.options.") if options else []
     show(table(found))
-    if "model" in SECTIONS[verb]:
-        typer.echo("\nmodel.FIELD: nextframe models NAME lists the fields of a model")
+    for section in ("model", "options"):
+        if section in SECTIONS[verb]:
+            typer.echo(f"\n{section}.FIELD: nextframe models NAME lists those of a model")
     if "data" in SECTIONS[verb] and not data:
         typer.echo(f"\ndata.options.FIELD: nextframe settings {verb} --data NAME lists those of a data set")

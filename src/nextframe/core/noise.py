@@ -150,7 +150,7 @@ def philox(counter: tuple[Tensor, Tensor | int, Tensor, Tensor | int], key: tupl
         c0, c1 = ((second >> 32) ^ c1 ^ k0) & MASK, second
         c2, c3 = ((first >> 32) ^ c3 ^ k1) & MASK, first
         k0, k1 = (k0 + BUMPS[0]) & MASK, (k1 + BUMPS[1]) & MASK
-    return list(torch.broadcast_tensors(c0, c1 & MASK, c2, c3 & MASK))
+    return list(torch.broadcast_tensors(c0, c1 & MASK, c2, c3 & MASK))  # type: ignore[no-untyped-call]
 
 
 def _scope(generator: torch.Generator | None) -> _Scope | None:

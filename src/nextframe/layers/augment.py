@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
+from nextframe.core.noise import uniform
 
 
 def augment(clip: Clip) -> Clip:
@@ -15,9 +16,10 @@ def augment(clip: Clip) -> Clip:
 
     Colours are left alone: what blinks or cycles through a palette does so in an order that can be learned.
 
-    Context and target are changed alike. Drawn from torch's global generator, which the loop seeds by step.
+    Context and target are changed alike, conditions are not: this is not for actions that have a direction.
+    Drawn clip by clip inside a scope of `clip_noise`.
     """
-    mirrored, turned = torch.rand(2, len(clip)) < 0.5
+    mirrored, turned = (uniform((len(clip), 2), clip.context.device) < 0.5).unbind(1)
 
     def change(frames: Tensor) -> Tensor:
         return _flip(_flip(frames, mirrored, -1), turned, -2)
@@ -26,4 +28,4 @@ def augment(clip: Clip) -> Clip:
 
 
 def _flip(frames: Tensor, which: Tensor, axis: int) -> Tensor:
-    return torch.where(which.to(frames.device).view(-1, 1, 1, 1, 1), frames.flip(axis), frames)
+    return torch.where(which.view(-1, 1, 1, 1, 1), frames.flip(axis), frames)

@@ -15,6 +15,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from nextframe.core.noise import categorical, normal_like
 from nextframe.losses.latent import diagonal_mixture_nll, kl_normal, mixture_nll
 
 HeadName = Literal["mse", "kl", "differences", "mixture"]
@@ -172,8 +173,7 @@ class MixtureHead(Head):
             chosen = logits.argmax(-1, keepdim=True)
         else:
             weights = (logits / temperature).softmax(-1)
-            flat = torch.multinomial(weights.flatten(0, -2), 1, generator=generator)
-            chosen = flat.view(*logits.shape[:-1], 1)
+            chosen = categorical(weights.flatten(0, -2), generator).view(*logits.shape[:-1], 1)
         if not self.settings.per_dimension:  # one component for all of the latent
             chosen = chosen.unsqueeze(-1).expand(*mean.shape[:-2], 1, mean.shape[-1])
         axis = -1 if self.settings.per_dimension else -2
@@ -205,8 +205,3 @@ HEADS: dict[HeadName, Callable[[HeadSettings], Head]] = {
 def narrow(means: Tensor) -> Tensor:
     """Return means (..., D) as points (..., 2, D) of a small spread."""
     return torch.stack([means, torch.full_like(means, NARROW)], dim=-2)
-
-
-def normal_like(values: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Return standard normal numbers in the shape of `values`."""
-    return torch.randn(values.shape, generator=generator, device=values.device, dtype=values.dtype)

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
+from nextframe.layers.batch_norm import BatchNorm1d
 from nextframe.layers.convlstm import ConvLSTMLayer, LayerState
 from nextframe.layers.gates import Activation, Gate
 from nextframe.models.contract import (
@@ -76,7 +77,7 @@ class ConvLSTM(StreamingPredictor):
             for before, after, kernel in zip(widths, widths[1:], config.kernels, strict=False)
         )
         norms = config.hidden[:-1] if config.norm == "batch" else ()
-        self.norms = nn.ModuleList(nn.BatchNorm1d(n, eps=1e-3, momentum=config.norm_momentum) for n in norms)
+        self.norms = nn.ModuleList(BatchNorm1d(n, eps=1e-3, momentum=config.norm_momentum) for n in norms)
         self.head = nn.Conv3d(config.hidden[-1], config.channels, 3, padding=(0, 1, 1))
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(cast(Tensor, self.head.bias))
@@ -86,7 +87,7 @@ class ConvLSTM(StreamingPredictor):
         """Any size, any context from one frame on; causal unless the head is the leaky one."""
         return Capabilities(channels=self.config.channels, causal=self.config.head == "causal")
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def logits(self, frames: Tensor) -> Tensor:
         """Return the logits (B, T, C, H, W) of the frame after each of `frames` (B, T, C, H, W)."""
         maps, _ = self._encode(frames, None)
         before = 2 if self.config.head == "causal" else 1
@@ -119,7 +120,7 @@ class ConvLSTM(StreamingPredictor):
     def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Score every next frame of the sequence, context included; the mean over everything."""
         frames = clip.frames
-        logits, target = self(frames[:, :-1]), frames[:, 1:]
+        logits, target = self.logits(frames[:, :-1]), frames[:, 1:]
         if self.config.loss == "bce":
             value = F.binary_cross_entropy_with_logits(logits, target)
         else:

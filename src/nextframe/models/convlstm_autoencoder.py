@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from nextframe.layers.batch_norm import BatchNorm2d
 from nextframe.layers.convlstm import ConvLSTMLayer
 from nextframe.layers.gates import Activation, Gate
 from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv, pad_to_multiple
@@ -53,7 +54,7 @@ class ConvLSTMAutoencoder(OneStep):
         self.up3, self.norm5 = layer(2 * n, n), _norm(n)
         self.head = keras_conv(config.channels + n, config.channels, 1)
 
-    def forward(self, context: Tensor) -> Tensor:
+    def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W); sizes that 4 does not divide are padded inside."""
         seen = add_noise(context, self.config.noise, self.training)
         maps = self._decode(*self._encode(pad_to_multiple(seen, 4)))[..., : context.shape[-2], : context.shape[-1]]
@@ -80,9 +81,9 @@ class ConvLSTMAutoencoder(OneStep):
         return F.dropout(maps, self.config.dropout, self.training) if self.config.early_dropout else maps
 
 
-def _norm(width: int) -> nn.BatchNorm2d:
+def _norm(width: int) -> BatchNorm2d:
     """Keras's batch norm: momentum 0.99, which torch writes 0.01, and epsilon 1e-3."""
-    return nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
+    return BatchNorm2d(width, eps=1e-3, momentum=0.01)
 
 
 def _per_frame(layer: nn.Module, maps: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
+from nextframe.core.noise import integers
+from nextframe.layers.processes import mean_over_processes
 from nextframe.losses.latent import kl_standard_normal
 from nextframe.losses.pixel import bce_logits
 from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, at_least_float32, sample, some_runs
@@ -107,7 +109,7 @@ class VAE(Autoencoder):
 
     def _with_content(self, clip: Clip, owners: Tensor, *latents: Tensor) -> tuple[Tensor, ...]:
         """Return `latents` (N * length, latent) of N runs with the content of any one frame of each run's clip."""
-        times = torch.randint(clip.frames.shape[1], owners.shape, device=owners.device)
+        times = integers(clip.frames.shape[1], owners.shape, owners.device)
         found = self.encode(clip.frames[owners, times])
         length = len(latents[0]) // len(owners)
         return tuple(
@@ -129,6 +131,8 @@ class VAE(Autoencoder):
             nats = bce_logits(painted, frames, "sum") / len(frames)
         else:
             error = F.mse_loss(painted + 0.5, frames)
+            if self.training:  # the deviation is that of the whole batch, whichever process holds the frames
+                error = mean_over_processes(error, len(frames))
             nats = 0.5 * math.prod(self.config.shape) * ((error + 1e-6).log() + math.log(2 * math.pi) + 1)
         logs = {"nats": (nats + kl).detach(), "kl": kl.detach()}
         loss = nats + self.config.beta * kl

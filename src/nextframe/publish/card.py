@@ -16,7 +16,7 @@ from nextframe import __version__
 from nextframe.checkpoint import load_model, model_name
 from nextframe.checkpoint.folder import CONFIG, WEIGHTS, find_model_folder, read_config
 from nextframe.core.errors import BadInputError
-from nextframe.core.whole_file import write_whole
+from nextframe.core.whole_file import sha256_of, write_whole
 from nextframe.data import DATASETS
 from nextframe.evaluation import Evaluation, evaluate
 from nextframe.evaluation.result import ZERO
@@ -95,6 +95,7 @@ def _write_model(run: Path, folder: Path) -> None:
     facts = read_config(source)
     if facts.get("task"):
         facts["task"]["data"] = told(facts["task"].get("data") or "")
+    facts["weights_sha256"] = facts["weights_sha256"] or sha256_of(source / WEIGHTS)  # format 1 had none
     write_whole(folder / CONFIG, json.dumps(facts, indent=2) + "\n")
     shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -12,13 +13,17 @@ from nextframe.training.recipe import TrainingConfig
 
 
 def native_bf16(device: str) -> bool:
-    """Whether `device` ("cpu" or "cuda") multiplies bf16 in hardware: CUDA sm80+, CPUs with AMX or avx512_bf16."""
+    """Whether `device` ("cpu" or "cuda") multiplies bf16 in hardware: CUDA sm80+, CPUs with AMX or avx512_bf16.
+
+    A CPU's products are oneDNN's, which may be held to older instructions (ONEDNN_MAX_CPU_ISA) than the CPU has.
+    """
     if device == "cuda":
         return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0)
     # torch before 2.10 cannot tell; float32 is right on any of them, only slower on a few
     probe = getattr(torch.cpu, "get_capabilities", dict)
     capabilities: dict[str, Any] = probe()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    in_hardware = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
+    return bool(in_hardware and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def make_fabric(config: TrainingConfig, devices: int = 1) -> Any:
@@ -28,6 +33,7 @@ def make_fabric(config: TrainingConfig, devices: int = 1) -> Any:
     """
     from lightning_fabric import Fabric
 
+    _silence_fabric()
     accelerator = resolve_device(config.device)
     precision = config.precision
     if precision == "auto":
@@ -40,6 +46,17 @@ def make_fabric(config: TrainingConfig, devices: int = 1) -> Any:
     )
     fabric.launch()
     return fabric
+
+
+def _silence_fabric() -> None:
+    """Keep Fabric's information (precision, processes) and its guesses (an `srun` on the path) from the user.
+
+    Its warnings of what is wrong still come. To be called after its import, which asks for its information.
+    """
+    from lightning_fabric.utilities.warnings import disable_possible_user_warnings
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    disable_possible_user_warnings()
 
 
 def average_gradients(fabric: Any, parameters: list[nn.Parameter]) -> None:

@@ -12,9 +12,12 @@ from pydantic import Field, field_validator, model_validator
 from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import ClipSet, DataConfig
+from nextframe.data.clipset import batch_indices
 from nextframe.data.order import Balance
 from nextframe.models import MODELS
-from nextframe.models.contract import ModelConfig
+from nextframe.models.contract import ModelConfig, Predictor
+from nextframe.models.request import check_conditions
+from nextframe.training.formats import RECIPE_FORMATS
 
 
 class ModelSection(Config):
@@ -95,11 +98,15 @@ class Recipe(Config):
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML that `read_recipe` reads back to an equal recipe."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        return yaml.safe_dump({"format": RECIPE_FORMATS.newest, **self.model_dump(mode="json")}, sort_keys=False)
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a recipe from the YAML file `path`; every mistake in it is one line that names the field."""
+    """Read a recipe of any format from the YAML file `path`, which needs no format number.
+
+    Raises:
+        UserError: no such file, a newer format, or a mistake in it; the line names the field.
+    """
     if path.is_dir():
         path = path / "recipe.yaml"
     try:
@@ -110,7 +117,7 @@ def read_recipe(path: Path) -> Recipe:
         raise BadInputError(path, f"is no readable recipe: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
         raise BadInputError(path, "is no recipe", "it needs the sections model, data and training")
-    return Recipe.parse(values, where=str(path))
+    return Recipe.parse(RECIPE_FORMATS.migrate(values, path), where=str(path))
 
 
 def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
@@ -165,6 +172,17 @@ def _number(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def check_known(model: Predictor, clips: ClipSet, name: str) -> None:
+    """Refuse clips without a condition that the model needs; one clip is read if it needs any.
+
+    Raises:
+        UserError: which condition is missing.
+    """
+    if model.capabilities.needs:
+        clip = clips.read("train", batch_indices(clips, "train", 0, 0, 1))
+        check_conditions(model.capabilities, model.wanted(clip.conditions), name)
 
 
 def model_fields(section: ModelSection, clips: ClipSet) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from nextframe.training.schedule import SCHEDULES, Patience
 
 LOG = logging.getLogger(__name__)
 FOREVER = 10**9  # more steps than a run by minutes will reach
+COUNTERS = ("step", "stage_step", "stage_index", "seconds", "stage_seconds", "scale")  # what a checkpoint counts
 PATIENCE = 10  # updates in a row without a finite gradient, then the run stops
 
 
@@ -228,14 +229,7 @@ class Trainer:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "window": self.window.state_dict(),
             "plateau": self.plateau.state_dict(),
-            "counters": [
-                self.step,
-                self.stage_step,
-                self.stage_index,
-                self.seconds,
-                self.stage_seconds,
-                self.scale,
-            ],
+            "counters": {name: getattr(self, name) for name in COUNTERS},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -247,4 +241,5 @@ class Trainer:
         self._pending = state["optimizers"]
         self.window.load_state_dict(state["window"])
         self.plateau.load_state_dict(state["plateau"])
-        self.step, self.stage_step, self.stage_index, self.seconds, self.stage_seconds, self.scale = state["counters"]
+        for name in COUNTERS:
+            setattr(self, name, state["counters"][name])

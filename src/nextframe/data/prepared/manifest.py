@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.whole_file import sha256_of
 from nextframe.data.clipset import Split
 from nextframe.data.prepared.shards import Layout
 from nextframe.media.images import image_files
@@ -100,8 +101,7 @@ def shard_files(folder: Path, manifest: Mapping[str, Any], split: Split) -> list
 def checksum(path: Path) -> str:
     """Return the SHA-256 of a file, or of the names and contents of a folder's images, as hexadecimal."""
     if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     total = hashlib.sha256()
     for part in _folder_parts(path):
         total.update(part)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip, Task
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
+from nextframe.core.noise import global_batch, normal_like, uniform
 from nextframe.models import MODELS
-from nextframe.models.contract import Capabilities, ModelConfig, Predictor
+from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request
 
 
 class AutoencoderConfig(ModelConfig):
@@ -22,7 +23,7 @@ class AutoencoderConfig(ModelConfig):
     channels: int = Field(1, ge=1)
     frame_height: int = Field(64, ge=1)
     frame_width: int = Field(64, ge=1)
-    frames: int = Field(128, ge=1)  # a step of training takes this many frames at random, of all in its clips
+    frames: int = Field(128, ge=1)  # a step of training takes so many at random, as many of each clip: at least one
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -63,10 +64,10 @@ class Autoencoder(Predictor):
         """Return the pictures (N, C, H, W) in [0, 1] that the mean latents of `frames` (N, C, H, W) decode to."""
         return self.decode(self.encode(frames)[0]).clamp(0, 1)
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Repeat the reconstruction of the last frame."""
-        check_size(context.shape, self.config)
-        return self.reconstruct(context[:, -1]).unsqueeze(1).expand(-1, horizon, -1, -1, -1)
+        check_size(request.context.shape, self.config)
+        return self.reconstruct(request.context[:, -1]).unsqueeze(1).expand(-1, request.horizon, -1, -1, -1)
 
     def features(self, clip: Clip) -> Tensor:
         """Return (B, latent): the mean latent of the context's frames."""
@@ -98,24 +99,30 @@ def build_autoencoder(part: Part, given: Mapping[str, Any]) -> Autoencoder:
 
 
 def some_frames(clip: Clip, count: int) -> Tensor:
-    """Return at most `count` frames (N, C, H, W) of a clip, chosen at random from context and target alike."""
-    frames = clip.frames.flatten(0, 1)
-    if len(frames) <= count:
-        return frames
-    return frames[torch.randperm(len(frames), device=frames.device)[:count]]
+    """Return about `count` frames (N, C, H, W) of the global batch, chosen at random from context and target alike.
+
+    Every clip gives as many, at least one, and they stand clip by clip. So each process has its share of the frames,
+    and the mean over all processes is that of one which holds all clips.
+    """
+    return some_runs(clip, count, 1)[0].flatten(0, 1)
 
 
 def some_runs(clip: Clip, count: int, length: int) -> tuple[Tensor, Tensor]:
-    """Return about `count` frames as runs (N, length, C, H, W) of frames that follow one another, chosen at random.
+    """Return about `count` frames of the global batch as runs (N, length, C, H, W), chosen at random.
 
-    Clips that are shorter than `length` give runs of their own length. The second is (N,): which clip each run is of.
+    The frames of a run follow one another; clips that are shorter than `length` give runs of their own length. Every
+    clip gives as many runs, at least one, clip by clip. The second is (N,): which clip each run is of.
     """
     frames = clip.frames
     length = min(length, frames.shape[1])
     runs = frames.unfold(1, length, 1).movedim(-1, 2)  # (B, starts, length, C, H, W)
-    starts, runs = runs.shape[1], runs.flatten(0, 1)
-    chosen = torch.randperm(len(runs), device=frames.device)[: max(1, count // length)]
-    return runs[chosen], chosen // starts
+    starts = runs.shape[1]
+    each = min(starts, max(1, count // length // global_batch(len(clip))))
+    owners = torch.arange(len(clip), device=frames.device).repeat_interleave(each)
+    if each == starts:
+        return runs.flatten(0, 1), owners
+    order = uniform((len(clip), starts), frames.device).argsort(dim=1, stable=True)
+    return runs[owners, order[:, :each].flatten()], owners
 
 
 def check_size(shape: Sequence[int], config: AutoencoderConfig) -> None:
@@ -128,8 +135,8 @@ def check_size(shape: Sequence[int], config: AutoencoderConfig) -> None:
 
 def sample(mean: Tensor, log_sigma: Tensor, count: int = 1) -> Tensor:
     """Return `count` draws (count * N, D) from the Gaussians (N, D), differentiable (Kingma & Welling 2014)."""
-    mean, log_sigma = mean.repeat(count, 1), log_sigma.repeat(count, 1)
-    return mean + log_sigma.exp() * torch.randn_like(mean)
+    noise = normal_like(mean.unsqueeze(1).expand(-1, count, -1)).transpose(0, 1)  # drawn latent by latent, for clips
+    return (mean + log_sigma.exp() * noise).flatten(0, 1)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
