@@ -147,9 +147,7 @@ def _comments_in(owner: type) -> dict[str, str]:
 def _comment(line: str) -> str:
     """Return the comment of a line of code."""
     try:
-        for token in tokenize.generate_tokens(io.StringIO(line).readline):
-            if token.type == tokenize.COMMENT:
-                return token.string.lstrip("# ")
-    except tokenize.TokenError:  # a call that goes on in the next line
-        pass
-    return ""
+        tokens = list(tokenize.generate_tokens(io.StringIO(line).readline))
+    except tokenize.TokenError:  # a call that continues on the next line
+        return ""
+    return next((token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT), "")

@@ -90,8 +90,9 @@ OLD: dict[str, dict[str, str]] = {
 
 def renew(verb: str, words: list[str]) -> tuple[list[str], str | None]:
     """Return `words` after `verb` with old options replaced, warning of each; then an option that lacks its value."""
-    old, renewed, settings = OLD.get(verb, {}), [], []
-    left = list(words)
+    old, left = OLD.get(verb, {}), list(words)
+    renewed: list[str] = []
+    settings: list[str] = []
     while left:
         word = left.pop(0)
         if word == "--":

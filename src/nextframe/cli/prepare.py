@@ -55,7 +55,13 @@ def prepare(
     if picture is not None:
         check_ending(picture)
     more = read_settings("prepare", setting)
-    options = {"clips": clips, "held_out": held_out, "size": parse_size(size), "context": context, "horizon": horizon}
+    options: dict[str, Any] = {
+        "clips": clips,
+        "held_out": held_out,
+        "size": parse_size(size),
+        "context": context,
+        "horizon": horizon,
+    }
     options |= {"threshold": threshold, "seed": seed}
     given = {name: value for name, value in options.items() if value is not None}
     config = PrepareConfig.parse(given | section(more, "prepare"), "prepare")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
 from nextframe.cli.old import renew, renew_verb
 
-if TYPE_CHECKING:
-    from click import Context, HelpFormatter
+Context = Any  # click's classes, or typer's own copies of them, which have no public name
+HelpFormatter = Any
 
 EXAMPLES = "\n\nExamples:\n"
 GROUPS = {

@@ -44,9 +44,7 @@ class FolderConfig(Config):
     across_cuts: bool = Field(False, description="let clips cross scene cuts")
     clip_step: int = Field(1, ge=1, description="frames from the start of one train clip to the next")
     eval_step: int | None = Field(None, ge=1, description="the same for val and test; null: clips do not overlap")
-    val_share: float = Field(
-        0.1, ge=0, lt=1, description="share of the sources (of the frames if there are fewer than 3) that is val"
-    )
+    val_share: float = Field(0.1, ge=0, lt=1, description="of the sources, or of the frames if there are few sources")
     test_share: float = Field(0.1, ge=0, lt=1, description="the same for test")
     cache_mb: int = Field(128, ge=1, description="MiB of decoded frames held, in each process that reads")
 
