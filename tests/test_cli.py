@@ -49,7 +49,8 @@ def test_help_imports_nothing_heavy(verbs, heavy):
     """Typer itself imports pydantic to read the options of a verb, so only `nextframe --help` can do without."""
     code = (
         f"import sys\nfrom nextframe.cli import main\nfor verb in {verbs}:\n"
-        "    try:\n        main([*verb.split(), '--help'])\n    except SystemExit as done:\n        assert not done.code\n"
+        "    try:\n        main([*verb.split(), '--help'])\n"
+        "    except SystemExit as done:\n        assert not done.code\n"
         f"sys.exit(','.join({heavy} & set(sys.modules)) or 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -28,7 +28,7 @@ class BenchmarkTask(Config):
     @property
     def definition(self) -> dict[str, Any]:
         """What decides a figure, as plain values: not where the data lies, and not how a model was trained."""
-        data = self.data.model_dump(mode="json", exclude={"name"})
+        data = self.data.model_dump(mode="json", exclude={"name"} if self.data.mix else {"name", "mix"})
         return {
             "name": self.name,
             "data": data if self.wants else {"name": self.data.name, **data},
@@ -55,7 +55,12 @@ class BenchmarkTask(Config):
         return self.data.model_copy(update={"name": path}) if path else self.data
 
 
-TASKS: Registry[BenchmarkTask] = Registry("task")
+TASKS: Registry[BenchmarkTask] = Registry(
+    "task",
+    "nextframe.tasks",
+    "a BenchmarkTask of that name",
+    lambda name, thing: isinstance(thing, BenchmarkTask) and thing.name == name,
+)
 
 GIF_NEXT = BenchmarkTask(
     name="gif-next",

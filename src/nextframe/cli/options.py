@@ -48,8 +48,8 @@ def begin(quiet: bool = False, plugin: list[Path] | None = None) -> None:
 
 
 def load_plugins(plugins: list[Path] | None) -> None:
-    """Add the models of the user's own files, before anything asks for them by name."""
-    from nextframe.models.plugins import load_plugin
+    """Add what the user's own files register, before anything asks for them by name."""
+    from nextframe.core.plugins import load_plugin
 
     for plugin in plugins or []:
         load_plugin(plugin)

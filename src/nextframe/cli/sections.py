@@ -32,7 +32,7 @@ SECTIONS: dict[str, dict[str, str]] = {
 A_PATH = "PATH"
 _LOCAL = "nextframe.data.sets.local"
 DATA_OPTIONS = {
-    A_PATH: "nextframe.data.folder.clips:FolderConfig",
+    A_PATH: "nextframe.data.folder.contents:FolderConfig",
     "moving-digits": "nextframe.data.sets.moving_digits:MovingDigitsConfig",
     "fashion": "nextframe.data.sets.moving_digits:MovingDigitsConfig",
     "moving-mnist": "nextframe.data.sets.moving_mnist:MovingMnistConfig",
@@ -73,7 +73,7 @@ def read_settings(verb: str, settings: list[str] | None) -> dict[str, Any]:
     if not settings:
         return {}
     from nextframe.core.errors import UserError
-    from nextframe.training.recipe import parse_settings
+    from nextframe.core.settings import parse_settings
 
     found = parse_settings(settings)
     for key in found:
@@ -85,15 +85,18 @@ def read_settings(verb: str, settings: list[str] | None) -> dict[str, Any]:
 
 
 def section(settings: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the fields of one section as nested mappings: {"a.b.c": 1} is {"b": {"c": 1}} for "a"."""
+    """Return the fields of one section as nested mappings: {"a.b.c": 1} is {"b": {"c": 1}} for "a".
+
+    Raises:
+        UserError: a field inside a field that has no fields with names.
+    """
+    from nextframe.core.settings import set_dotted
+
     values: dict[str, Any] = {}
     for key, value in settings.items():
-        first, *parents, last = key.split(".")
+        first, _, field = key.partition(".")
         if first == name:
-            place = values
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place[last] = value
+            set_dotted(values, field, value)
     return values
 
 

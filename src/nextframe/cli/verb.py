@@ -24,7 +24,7 @@ GROUPS = {
 COMMON = (
     ("--device NAME", "auto, cpu, cuda or mps.  [default: auto]"),
     ("--seed N", "The random seed.  [default: 0; for train, the recipe's]"),
-    ("--plugin FILE.py", "Run this file first: it registers models of your own. Repeatable."),
+    ("--plugin FILE.py", "Run this file first: it registers models, data sets, ... of your own. Repeatable."),
     ("-q, --quiet", "Show only warnings and errors."),
     ("--debug", "Show the traceback of an error."),
 )

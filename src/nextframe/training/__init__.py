@@ -7,7 +7,6 @@ from nextframe.training.recipe import (
     Recipe,
     TrainingConfig,
     override,
-    parse_settings,
     read_recipe,
 )
 from nextframe.training.run import Run, train
@@ -19,7 +18,6 @@ __all__ = [
     "TrainingConfig",
     "evaluation_data",
     "override",
-    "parse_settings",
     "read_metrics",
     "read_recipe",
     "train",
