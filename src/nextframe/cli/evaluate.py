@@ -27,16 +27,21 @@ from nextframe.cli.options import (
 )
 from nextframe.cli.sections import only, read_settings, section
 
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN_OR_MODEL",
+        help="A run folder, a baseline's name, or user/name on the Hub.",
+        autocompletion=complete_models,
+    ),
+]
+Metrics = Annotated[
+    str | None, typer.Option(help="Names separated by commas, the main one first; NAME-moving: of moving pixels.")
+]
+
 
 def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN_OR_MODEL",
-            help="A run folder, a baseline's name, or user/name on the Hub.",
-            autocompletion=complete_models,
-        ),
-    ],
+    model: Model,
     data: Annotated[str | None, typer.Option(help="A data set or a path; a run's own by default.")] = None,
     root: Root = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
@@ -44,9 +49,7 @@ def evaluate(
     context: Context = None,
     horizon: Horizon = None,
     size: Size = None,
-    metrics: Annotated[
-        str | None, typer.Option(help="Names separated by commas, the main one first; NAME-moving: of moving pixels.")
-    ] = None,
+    metrics: Metrics = None,
     samples: Annotated[int, typer.Option(min=1, help="Futures per clip, of a stochastic model.")] = 1,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained report to this file.")] = None,
     json_file: JsonFile = None,

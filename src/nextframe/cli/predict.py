@@ -10,39 +10,41 @@ import typer
 from nextframe.cli.options import Device, Plugin, Quiet, Seed, Set, Size, begin, complete_models, parse_size
 from nextframe.cli.sections import read_settings, section
 
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A baseline's name, a run folder, or user/name on the Hub.",
+        autocompletion=complete_models,
+    ),
+]
+Output = Annotated[
+    Path,
+    typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file, or a folder of images."),
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Hold back the last frames and show them beside the prediction.")
+]
+OneStep = Annotated[
+    bool, typer.Option("--one-step", help="Predict each frame from the true frames before it; implies --compare.")
+]
+WithContext = Annotated[bool, typer.Option("--with-context", help="Start the output with the context frames.")]
+ContextFrames = Annotated[int | None, typer.Option(min=1, help="Context frames; as many as in training by default.")]
+At = Annotated[int | None, typer.Option(min=1, help="Number of the first predicted frame; after the end by default.")]
+
 
 def predict(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A video, GIF, folder of images or array file.")],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A baseline's name, a run folder, or user/name on the Hub.",
-            autocompletion=complete_models,
-        ),
-    ] = "flow",
+    model: Model = "flow",
     frames: Annotated[int, typer.Option("--frames", "-n", min=1, help="How many frames to predict.")] = 10,
-    output: Annotated[
-        Path,
-        typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file, or a folder of images."),
-    ] = Path("prediction.gif"),
+    output: Output = Path("prediction.gif"),
     samples: Annotated[int, typer.Option(min=1, help="How many futures, of a stochastic model.")] = 1,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Hold back the last frames and show them beside the prediction.")
-    ] = False,
-    one_step: Annotated[
-        bool, typer.Option("--one-step", help="Predict each frame from the true frames before it; implies --compare.")
-    ] = False,
-    with_context: Annotated[
-        bool, typer.Option("--with-context", help="Start the output with the context frames.")
-    ] = False,
-    context: Annotated[
-        int | None, typer.Option(min=1, help="Context frames; as many as in training by default.")
-    ] = None,
-    at: Annotated[
-        int | None, typer.Option(min=1, help="Number of the first predicted frame; after the end by default.")
-    ] = None,
+    compare: Compare = False,
+    one_step: OneStep = False,
+    with_context: WithContext = False,
+    context: ContextFrames = None,
+    at: At = None,
     size: Size = None,
     setting: Set = None,
     seed: Seed = 0,
