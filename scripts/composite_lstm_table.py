@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from nextframe.checkpoint import load_model
@@ -27,7 +26,7 @@ from nextframe.evaluation import evaluate
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.metrics import METRICS
 from nextframe.models.composite_lstm import CompositeLSTM
-from nextframe.models.contract import Capabilities, ModelConfig, Predictor
+from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
 from nextframe.training.run import train
 
@@ -56,9 +55,9 @@ class MeanFrame(Predictor):
         """A baseline: nothing to train."""
         return Capabilities(trainable=False)
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Return the mean frame, (B, horizon, C, H, W)."""
-        return self.frame.expand(len(context), horizon, -1, -1, -1)
+        return self.frame.expand(len(request.context), request.horizon, -1, -1, -1)
 
 
 def recipe(

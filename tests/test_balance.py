@@ -30,7 +30,7 @@ class Uneven(ClipSet):
 
     def read(self, split: Split, indices: Indices) -> Clip:
         frames = torch.from_numpy(np.asarray(indices, dtype=np.uint8)).view(-1, 1, 1, 1, 1)
-        return Clip(frames, frames, None)
+        return Clip(frames, frames)
 
 
 def test_every_source_comes_equally_often():
@@ -61,7 +61,7 @@ class Changing(Uneven):
         steps = {"short": 200, "long": 10, "one": 0}
         changed = torch.tensor([steps[self.sources[index]] for index in indices], dtype=torch.uint8)
         frames = torch.zeros(len(changed), 1, 1, 1, 1, dtype=torch.uint8)
-        return Clip(frames, changed.view(-1, 1, 1, 1, 1), None)
+        return Clip(frames, changed.view(-1, 1, 1, 1, 1))
 
 
 def test_what_changes_more_comes_more_often_and_nothing_is_left_out():

@@ -79,7 +79,7 @@ def test_conv2d_by_hand():
         model.conv.weight[0, 4 * 3 + 2, 1, 1] = 0.5  # red from the last frame's blue, frames one after another
         model.conv.weight[1, 0 * 3 + 0, 1, 2] = 1.0  # green from the first frame's red, one to the right
     context = film()[:, :5]
-    frame = model(context)
+    frame = model.next_frame(context)
     assert torch.allclose(frame[:, 0, 0], context[:, 4, 2] * 0.5)
     assert torch.allclose(frame[:, 0, 1, :, :-1], context[:, 0, 0, :, 1:] + 0.1)
     assert torch.allclose(frame[:, 0, 1, :, -1], torch.tensor(0.1))  # zeros beyond the border
@@ -152,7 +152,7 @@ def test_the_baseline_works_in_levels_where_the_original_does():
             value.uniform_(0, 25)
         ours.load_state_dict({k: v / 255 if k in biases else v for k, v in original.state_dict().items()})
     context = film((10, 14))[:, :5]
-    torch.testing.assert_close(original(context), ours(context), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(original.next_frame(context), ours.next_frame(context), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("recipe", ["catz-baseline-fixed", "catz-conv2d-fixed"])
@@ -161,7 +161,7 @@ def test_the_corrected_networks_say_what_changes(recipe):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-    assert torch.equal(model(context), context[:, -1:])
+    assert torch.equal(model.next_frame(context), context[:, -1:])
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -123,6 +123,20 @@ def test_frames_come_out_as_promised(name, height, width, horizon):
     assert future.max() <= 1
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_calling_a_model_predicts_with_gradients_in_its_own_mode(name):
+    model, clip, horizon = warm(name), digits(2, name=name), task_of(name).horizon
+    future = model(clip.context, horizon)
+    assert torch.equal(future.detach(), model.predict(clip.context, horizon))
+    assert model(clip.context).shape[1] == getattr(model.config, "horizon", 1)
+    if name in TRAINED:
+        slopes = torch.autograd.grad(future.square().sum(), list(model.parameters()), allow_unused=True)
+        assert any(slope is not None and slope.any() for slope in slopes)
+    untrained = fresh(name).train()
+    assert untrained(clip.context, horizon).shape == future.shape
+    assert untrained.training
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_parameter_is_trained_and_saved(name):
     model = fresh(name)

@@ -38,7 +38,7 @@ def small(**settings: object) -> ConvLSTM:
     """A seeded small model in eval mode whose batch norms have seen something."""
     torch.manual_seed(0)
     model = ConvLSTM(ConvLSTMConfig.parse({"hidden": (6, 5, 4), "norm_momentum": 0.5} | settings))
-    model(torch.rand(2, 4, model.config.channels, 12, 12))
+    model.logits(torch.rand(2, 4, model.config.channels, 12, 12))
     return model.eval()
 
 
@@ -169,7 +169,7 @@ def test_streaming_equals_predicting_on_the_growing_sequence(settings, context):
     grown = frames
     with torch.no_grad():
         for _ in range(3):
-            grown = torch.cat([grown, model(grown)[:, -1:].sigmoid()], dim=1)
+            grown = torch.cat([grown, model.logits(grown)[:, -1:].sigmoid()], dim=1)
     future = model.predict(frames, 3)
     torch.testing.assert_close(future, grown[:, context:], rtol=1e-4, atol=1e-5)
 
@@ -195,7 +195,7 @@ def test_loss_scores_every_next_frame(loss):
     model = small(loss=loss)
     clip = Task.forecast(3, 2).split(torch.rand(2, 5, 1, 8, 8))
     value, logs = model.loss(clip)
-    guess, truth = model(clip.frames[:, :4]).sigmoid().clamp(1e-7, 1 - 1e-7), clip.frames[:, 1:]
+    guess, truth = model.logits(clip.frames[:, :4]).sigmoid().clamp(1e-7, 1 - 1e-7), clip.frames[:, 1:]
     by_hand = {
         "bce": -(truth * guess.log() + (1 - truth) * (1 - guess).log()).mean(),
         "mse": ((guess - truth) ** 2).mean(),

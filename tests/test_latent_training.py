@@ -220,23 +220,20 @@ def test_shares_of_the_steps_are_the_recipes(tmp_path: Path) -> None:
 
 
 def test_a_temperature_is_chosen_when_futures_are_drawn(tmp_path: Path) -> None:
-    from nextframe.prediction.temperature import at_temperature
-
     train(recipe(fields={"head": "kl"}), tmp_path / "run", show=False)
-    run, context = str(tmp_path / "run"), torch.rand(1, 3, 1, 32, 32)
-    assert at_temperature(run, None) == run
-    drawing, likeliest = at_temperature(run, 1.0), at_temperature(run, 0.0)
-    assert not isinstance(drawing, str)
-    assert not isinstance(likeliest, str)
-    assert drawing.capabilities.stochastic
-    assert not likeliest.capabilities.stochastic
-    first, second = drawing.predict(context, 2, samples=2, generator=torch_generator(0))
+    model, context = load_model(tmp_path / "run"), torch.rand(1, 3, 1, 32, 32)
+    hot, cold = {"temperature": 1.0}, {"temperature": 0.0}
+    assert model.draws(model.read_options(hot))
+    assert not model.draws(model.read_options(cold))
+    first, second = model.predict(context, 2, samples=2, generator=torch_generator(0), options=hot)
     assert not torch.allclose(first, second)
-    torch.testing.assert_close(likeliest.predict(context, 2), load_model(tmp_path / "run").predict(context, 2))
-    with pytest.raises(UserError, match="temperature must be at least 0, not -1"):
-        at_temperature(run, -1.0)
-    with pytest.raises(UserError, match="copy-last has no temperature"):
-        at_temperature("copy-last", 1.0)
+    torch.testing.assert_close(model.predict(context, 2, options=cold), model.predict(context, 2))
+    with pytest.raises(UserError, match=r"field 'temperature' of LatentLSTMOptions: .*greater than or equal to 0"):
+        model.predict(context, 2, options={"temperature": -1.0})
+    with pytest.raises(UserError, match="has no option 'temprature'; did you mean 'temperature'"):
+        model.predict(context, 2, options={"temprature": 1.0})
+    with pytest.raises(UserError, match=r"CopyLast has no option 'temperature'$"):
+        create_model("copy-last").predict(context, 2, options=hot)
 
 
 @pytest.mark.parametrize("content", [0, 2])

@@ -28,7 +28,7 @@ def trained(net: Mixture, clip: Clip, steps: int) -> float:
         net.stages()[0].objectives[0].loss(clip)[0].backward()
         optimizer.step()
     with torch.no_grad():
-        predicted = net.eval().forecast(clip.context, 1, None)
+        predicted = net.eval()(clip.context, 1)
     return float(perceptual(predicted, clip.target) / perceptual(clip.context[:, -1:], clip.target))
 
 
@@ -45,7 +45,7 @@ def test_before_training_every_candidate_but_the_first_has_the_same_small_weight
     share = 1 / (math.exp(2) + len(candidates) - 1)
     by_hand = share * (math.exp(2) * candidates[0] + sum(candidates[1:]))
     with torch.no_grad():
-        torch.testing.assert_close(mixture().forecast(frames, 1, None)[:, 0], by_hand)
+        torch.testing.assert_close(mixture()(frames, 1)[:, 0], by_hand)
 
 
 @pytest.mark.parametrize(

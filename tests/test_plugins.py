@@ -142,8 +142,8 @@ class Brightest(Predictor):
     def capabilities(self):
         return between_two()
 
-    def forecast(self, context, horizon, generator):
-        return context.amax(1, keepdim=True)
+    def forecast(self, request):
+        return request.context.amax(1, keepdim=True)
 """
 
 

@@ -14,7 +14,7 @@ from nextframe.checkpoint import save_model
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.media.reader import open_source, read_video
 from nextframe.models import MODELS
-from nextframe.models.contract import Capabilities, TrainedTask
+from nextframe.models.contract import Capabilities, Request, TrainedTask
 from nextframe.prediction import Prediction, predict, write_prediction
 from tiny import Tiny, TinyConfig
 
@@ -32,8 +32,9 @@ class Noisy(Tiny):
     def capabilities(self) -> Capabilities:
         return Capabilities(stochastic=True)
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
-        noise = torch.rand(context.shape[0], horizon, *context.shape[2:], generator=generator)
+    def forecast(self, request: Request) -> Tensor:
+        context = request.context
+        noise = torch.rand(context.shape[0], request.horizon, *context.shape[2:], generator=request.generator)
         return (context[:, -1:] + noise) / 2
 
 

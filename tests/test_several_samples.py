@@ -10,7 +10,7 @@ from nextframe.data import DataConfig
 from nextframe.evaluation import evaluate
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import METRICS
-from nextframe.models.contract import Capabilities
+from nextframe.models.contract import Capabilities, Request
 from tiny import Tiny
 
 
@@ -21,8 +21,9 @@ class Noisy(Tiny):
     def capabilities(self) -> Capabilities:
         return Capabilities(stochastic=True)
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
-        noise = torch.randn(len(context), horizon, *context.shape[2:], generator=generator)
+    def forecast(self, request: Request) -> Tensor:
+        context = request.context
+        noise = torch.randn(len(context), request.horizon, *context.shape[2:], generator=request.generator)
         return context[:, -1:] + 0.2 * noise
 
 

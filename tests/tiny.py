@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.models.contract import Capabilities, ModelConfig, Objective, Predictor, Stage
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, Predictor, Request, Stage
 
 
 class TinyConfig(ModelConfig):
@@ -34,15 +34,15 @@ class Tiny(Predictor):
     def capabilities(self) -> Capabilities:
         return Capabilities(channels=self.config.channels, any_size=self.config.any_size)
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
-        frame, future = context[:, -1], []
-        for _ in range(horizon):
+    def forecast(self, request: Request) -> Tensor:
+        frame, future = request.context[:, -1], []
+        for _ in range(request.horizon):
             frame = torch.sigmoid(self.out(self.mix(frame)))
             future.append(frame)
         return torch.stack(future, dim=1)
 
     def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = (self.forecast(clip.context, clip.horizon, None) - clip.target).square().mean()
+        loss = (self(clip.context, clip.horizon) - clip.target).square().mean()
         return loss, {"loss": loss.detach()}
 
     def stages(self) -> list[Stage]:

@@ -14,10 +14,11 @@ from nextframe.checkpoint import create_model, needs_training
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.data import ClipSet, DataConfig
 from nextframe.models import MODELS
-from nextframe.models.contract import Predictor, check_request, check_task
+from nextframe.models.contract import Predictor, check_task
+from nextframe.models.request import check_frames_asked
 from nextframe.recipes import RECIPES, load_recipe
 from nextframe.training import ModelSection, Recipe, override
-from nextframe.training.recipe import model_fields
+from nextframe.training.recipe import check_known, model_fields
 
 Budget = Mapping[str, float]
 
@@ -119,5 +120,6 @@ def build(section: ModelSection, clips: ClipSet) -> Predictor:
     model = create_model(section.name, **model_fields(section, clips))
     context = torch.zeros(1, clips.task.context, *clips.frame_shape)
     check_task(model, clips.task, section.name)
-    check_request(model.capabilities, context, clips.task.horizon, section.name)
+    check_frames_asked(model.capabilities, context, clips.task.horizon, section.name)
+    check_known(model, clips, section.name)
     return model

@@ -21,9 +21,10 @@ from nextframe.benchmark.share import Share
 from nextframe.benchmark.strip import picture_strip
 from nextframe.benchmark.tasks import BenchmarkTask
 from nextframe.checkpoint import load_model, save_model
+from nextframe.core.conditions import NO_CONDITIONS
 from nextframe.core.errors import UserError
 from nextframe.data import ClipSet, open_data
-from nextframe.data.clipset import Split
+from nextframe.data.clipset import Split, batch_indices
 from nextframe.evaluation import Evaluation, clip_indices, evaluate, run_facts
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
@@ -224,6 +225,9 @@ def multiply_accumulates(model: Predictor, clips: ClipSet) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     context = torch.zeros(1, clips.task.context, *clips.frame_shape)
+    conditions = NO_CONDITIONS
+    if model.capabilities.conditions:
+        conditions = model.wanted(clips.read("train", batch_indices(clips, "train", 0, 0, 1)).conditions)
     with FlopCounterMode(display=False) as counter:
-        model.predict(context, clips.task.horizon)
+        model.predict(context, clips.task.horizon, conditions=conditions)
     return int(counter.get_total_flops()) // 2

@@ -21,6 +21,7 @@ from nextframe.cli.options import (
     Size,
     Stride,
     Temperature,
+    at_temperature,
     be_quiet,
     check_files,
     check_split,
@@ -59,7 +60,6 @@ def evaluate(
     """Measure a model on a split, closed loop, every horizon step, with every baseline beside it."""
     from nextframe.evaluation import DEFAULT_METRICS, show_evaluation, write_report
     from nextframe.evaluation import evaluate as evaluate_model
-    from nextframe.prediction.temperature import at_temperature
     from nextframe.training import evaluation_data
 
     be_quiet(quiet)
@@ -67,7 +67,7 @@ def evaluate(
     check_files(json_file, html)
     settings = data_settings(data, digits, context, horizon, size, stride, kind, root)
     evaluation = evaluate_model(
-        at_temperature(model, temperature),
+        model,
         evaluation_data(model, settings),
         check_split(split),
         metrics=DEFAULT_METRICS if metrics is None else parse_names(metrics),
@@ -78,6 +78,7 @@ def evaluate(
         device=device,
         examples=0 if html is None else 6,
         samples=samples,
+        options=at_temperature(temperature),
     )
     if json_file is not None:
         evaluation.write_json(json_file)

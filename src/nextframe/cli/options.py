@@ -105,6 +105,11 @@ def data_settings(
     return {name: value for name, value in given.items() if value is not None}
 
 
+def at_temperature(temperature: float | None) -> dict[str, object]:
+    """Return the model's options that `--temperature` stands for; none if it was not given."""
+    return {} if temperature is None else {"temperature": temperature}
+
+
 def be_quiet(quiet: bool) -> None:
     """Let only warnings and errors through where the user asked for quiet."""
     import logging

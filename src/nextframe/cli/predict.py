@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Plugin, Quiet, Seed, Size, Temperature, be_quiet, load_plugins, parse_size
+from nextframe.cli.options import (
+    Device,
+    Plugin,
+    Quiet,
+    Seed,
+    Size,
+    Temperature,
+    at_temperature,
+    be_quiet,
+    load_plugins,
+    parse_size,
+)
 
 
 def predict(
@@ -45,14 +56,13 @@ def predict(
     """Predict the frames that come next in a video; by default after its last frame."""
     from nextframe.prediction import check_output, write_prediction
     from nextframe.prediction import predict as predict_frames
-    from nextframe.prediction.temperature import at_temperature
 
     be_quiet(quiet)
     load_plugins(plugin)
     check_output(output)  # before any work
     prediction = predict_frames(
         source,
-        at_temperature(model, temperature),
+        model,
         frames,
         samples=samples,
         compare=compare,
@@ -65,6 +75,7 @@ def predict(
         overlap=overlap,
         seed=seed,
         device=device,
+        options=at_temperature(temperature),
     )
     write_prediction(prediction, output, with_context=with_context)
     typer.echo(str(output))

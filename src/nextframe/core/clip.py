@@ -5,11 +5,13 @@ Frames are (B, T, C, H, W): float in [0, 1] between parts, uint8 only in storage
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from nextframe.core.conditions import NO_CONDITIONS, Conditions
 from nextframe.core.errors import UserError
 
 
@@ -59,30 +61,38 @@ class Task:
         """Whether the asked frames directly follow the given ones."""
         return self == Task.forecast(self.context, self.horizon)
 
-    def split(self, frames: Tensor, label: Tensor | None = None) -> Clip:
-        """Cut spans `frames` (B, T >= length, C, H, W) into given and asked frames."""
+    def split(self, frames: Tensor, conditions: Conditions = NO_CONDITIONS) -> Clip:
+        """Cut spans `frames` (B, T >= length, C, H, W), and the timed of their conditions, into given and asked."""
         check_frames(frames)
         if frames.shape[1] < self.length:
             raise UserError(f"the task needs {self.length} frames, the span has {frames.shape[1]}")
-        return Clip(frames[:, list(self.given)], frames[:, list(self.asked)], label)
+        conditions.check(*frames.shape[:2])
+        given, asked = list(self.given), list(self.asked)
+        return Clip(frames[:, given], frames[:, asked], conditions.at(given + asked))
 
 
 @dataclass(frozen=True)
 class Clip:
     """A batch of given frames `context` (B, T, C, H, W) and asked frames `target` (B, H', C, H, W), of one dtype.
 
-    `label` is (B,) int64 where the data set has classes.
+    `conditions` may be used to predict; timed ones have T + H' entries. `extras` (B, ...) are for a loss alone, such
+    as the true flow or a target without noise: no model is given them to predict with. Neither is ever scaled.
     """
 
     context: Tensor
     target: Tensor
-    label: Tensor | None = None
+    conditions: Conditions = NO_CONDITIONS
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_frames(self.context)
         check_frames(self.target)
         if self.context.shape[0] != self.target.shape[0] or self.context.shape[2:] != self.target.shape[2:]:
             raise UserError(f"context {tuple(self.context.shape)} and target {tuple(self.target.shape)} do not match")
+        self.conditions.check(len(self), self.context.shape[1] + self.target.shape[1])
+        for name, value in self.extras.items():
+            if value.ndim < 1 or value.shape[0] != len(self):
+                raise UserError(f"the extra '{name}' {tuple(value.shape)} does not have {len(self)} clips")
 
     @property
     def frames(self) -> Tensor:
@@ -94,23 +104,32 @@ class Clip:
         """Number of asked frames."""
         return self.target.shape[1]
 
+    @property
+    def label(self) -> Tensor | None:
+        """The class of each clip, (B,) int64, where the data set has classes: the condition `label`."""
+        return self.conditions.get("label")
+
     def __len__(self) -> int:
         return self.context.shape[0]
 
     def to(self, device: torch.device | str) -> Clip:
         """Return the clip on `device`, frames as float in [0, 1] (uint8 travels, the conversion runs there)."""
-        move = as_float
-        label = None if self.label is None else self.label.to(device, non_blocking=True)
         return replace(
             self,
-            context=move(self.context.to(device, non_blocking=True)),
-            target=move(self.target.to(device, non_blocking=True)),
-            label=label,
+            context=as_float(self.context.to(device, non_blocking=True)),
+            target=as_float(self.target.to(device, non_blocking=True)),
+            conditions=self.conditions.to(device),
+            extras={name: value.to(device, non_blocking=True) for name, value in self.extras.items()},
         )
 
     def __getitem__(self, index: slice) -> Clip:
-        label = None if self.label is None else self.label[index]
-        return Clip(self.context[index], self.target[index], label)
+        return replace(
+            self,
+            context=self.context[index],
+            target=self.target[index],
+            conditions=self.conditions.rows(index),
+            extras={name: value[index] for name, value in self.extras.items()},
+        )
 
 
 def check_frames(frames: Tensor) -> Tensor:

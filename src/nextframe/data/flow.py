@@ -51,7 +51,8 @@ class FlowClips(ClipSet):
         frames = clip.frames  # (B, T + 1, C, H, W)
         flow = dense_flow(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1))  # (B * T, 2, H, W)
         stored = torch.from_numpy(encode_flow(flow.numpy(), self.max_flow))
-        return self.task.split(stored.view(len(frames), -1, *self.frame_shape), clip.label)
+        after = clip.conditions.at(range(1, frames.shape[1]))  # of the frame that each flow leads to
+        return self.task.split(stored.view(len(frames), -1, *self.frame_shape), after)
 
 
 def frames_for_flow(config: DataConfig) -> DataConfig:

@@ -10,9 +10,9 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -31,13 +31,13 @@ from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.scores import Scores, summary_rows
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
-from nextframe.models.contract import Predictor, check_request, check_task
+from nextframe.models.contract import ModelOptions, Predictor, Request, check_request, check_task
 
 LOG = logging.getLogger(__name__)
 DEFAULT_METRICS = ("mse", "mae", "psnr", "ssim", "mse-sum", "mae-sum")
 RECONSTRUCTS = "srivastava"  # the compat that adds reconstructions to the rows
 ENDLESS_CLIPS = 512  # of a generated split that has no end, where the user does not say how many
-Forecaster = Callable[[Tensor, int, torch.Generator], Tensor]
+Forecaster = Callable[[Clip, torch.Generator], Tensor]
 T = TypeVar("T")
 
 
@@ -57,6 +57,7 @@ def evaluate(
     name: str | None = None,
     command: str | None = None,
     samples: int = 1,
+    options: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measure a model on a split: it predicts the whole horizon from the context alone, as in real use.
 
@@ -79,9 +80,10 @@ def evaluate(
         command: what was typed, for the record; None: this process's command line.
         samples: futures that a model with randomness draws for each clip; of several there are rows for their mean
             score, for the best of them and for their mean frame.
+        options: the model's own at prediction, such as {"temperature": 0.5}.
 
     Raises:
-        UserError: an unknown name, an empty split, or clips that the model does not take.
+        UserError: an unknown name or option, an empty split, or clips that the model does not take.
     """
     started = time.monotonic()
     clip_set = data if isinstance(data, ClipSet) else open_data(data)
@@ -90,9 +92,12 @@ def evaluate(
     indices = clip_indices(clip_set, split, clips)
     first_clip = clip_set.read(split, indices[:1]).to("cpu")
     chosen = _metrics(metrics, compat, first_clip.context)
+    chosen_options = net.read_options(options, name)
+    if samples > 1 and not net.draws(chosen_options):
+        LOG.warning("%s has no randomness: one future is measured instead of %d", name, samples)
+        samples = 1
     runners, notes = _runners(net, name, baselines, clip_set, first_clip, where)
-    if samples > 1:
-        runners[name] = _sampler(net, name, samples)
+    runners[name] = _forecaster(net, where, chosen_options, samples)
     painted = Reconstructions(net, name) if compat == RECONSTRUCTS else None
     contest = Contest(runners, chosen, clip_set.task.horizon, where, seed, painted)
     kept = _evenly(len(indices), min(examples, len(indices))).tolist()
@@ -139,7 +144,7 @@ class Contest:
         shown: dict[str, Tensor] = {}
         for runner, forecast in self.runners.items():
             generator = torch_generator(self.seed, "evaluate", int(indices[0]), device=self.device)
-            futures = forecast(on_device.context, self.horizon, generator).float()
+            futures = forecast(on_device, generator).float()
             futures = futures if futures.ndim == 6 else futures.unsqueeze(0)  # (S, B, T, C, H, W)
             self._score(runner, futures, on_device, sources)
             shown[runner] = as_uint8(futures[0, kept]).cpu()
@@ -215,7 +220,7 @@ def _runners(
 ) -> tuple[dict[str, Forecaster], list[str]]:
     """Return the model and the baselines that can take `clip`, and a note for each that cannot."""
     check_task(net, data.task, name)
-    check_request(net.capabilities, clip.context, clip.horizon, name)
+    _check(net, clip, name)
     runners, notes = {name: _forecaster(net, device)}, []
     for other in [*baseline_names(data.task), ZERO] if baselines == "all" else baselines:
         if other in runners:
@@ -226,7 +231,7 @@ def _runners(
         rival = create_model(other)
         try:
             check_task(rival, data.task, other)
-            check_request(rival.capabilities, clip.context, clip.horizon, other)
+            _check(rival, clip, other)
         except UserError as error:
             notes.append(f"baseline {other} is left out: {error}")
             continue
@@ -234,21 +239,26 @@ def _runners(
     return runners, notes
 
 
-def _forecaster(net: Predictor, device: str) -> Forecaster:
+def _check(net: Predictor, clip: Clip, name: str) -> None:
+    request = Request(clip.context, clip.horizon, net.wanted(clip.conditions))
+    check_request(net.capabilities, request, name)
+
+
+def _forecaster(net: Predictor, device: str, options: ModelOptions | None = None, samples: int = 1) -> Forecaster:
+    """Return what predicts (B, T, C, H, W) of a clip, or of several futures (S, B, T, C, H, W)."""
     net = net.to(device).eval()
-    return lambda context, horizon, generator: net.predict(context, horizon, generator=generator)
+
+    def forecast(clip: Clip, generator: torch.Generator) -> Tensor:
+        given = net.wanted(clip.conditions)
+        return net.predict(
+            clip.context, clip.horizon, conditions=given, samples=samples, generator=generator, options=options
+        )
+
+    return forecast
 
 
-def _sampler(net: Predictor, name: str, samples: int) -> Forecaster:
-    """Return a forecaster of several futures (S, B, T, C, H, W); of one, where the model has no randomness."""
-    if not net.capabilities.stochastic:
-        LOG.warning("%s has no randomness: one future is measured instead of %d", name, samples)
-        samples = 1
-    return lambda context, horizon, generator: net.predict(context, horizon, samples=samples, generator=generator)
-
-
-def _zero(context: Tensor, horizon: int, generator: torch.Generator) -> Tensor:
-    return torch.zeros_like(context[:, :1]).expand(-1, horizon, -1, -1, -1)
+def _zero(clip: Clip, generator: torch.Generator) -> Tensor:
+    return torch.zeros_like(clip.context[:, :1]).expand(-1, clip.horizon, -1, -1, -1)
 
 
 def _horizon_note(net: Predictor, name: str, horizon: int) -> list[str]:

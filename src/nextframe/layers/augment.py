@@ -16,7 +16,8 @@ def augment(clip: Clip) -> Clip:
 
     Colours are left alone: what blinks or cycles through a palette does so in an order that can be learned.
 
-    Context and target are changed alike. Drawn clip by clip inside a scope of `clip_noise`.
+    Context and target are changed alike, conditions are not: this is not for actions that have a direction.
+    Drawn clip by clip inside a scope of `clip_noise`.
     """
     mirrored, turned = (uniform((len(clip), 2), clip.context.device) < 0.5).unbind(1)
 

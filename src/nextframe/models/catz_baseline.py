@@ -43,7 +43,7 @@ class CatzBaseline(OneStep):
         self.second = keras_conv(config.width, config.width, 3)
         self.last = keras_conv(config.width, config.channels, 3)
 
-    def forward(self, context: Tensor) -> Tensor:
+    def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W); odd sizes are padded inside."""
         scale = SCALE[self.config.levels]
         maps = self.first(pad_to_multiple(context, 2).flatten(1, 2) * scale).relu()

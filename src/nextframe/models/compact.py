@@ -10,14 +10,8 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.models.contract import (
-    Capabilities,
-    ModelConfig,
-    Objective,
-    OptimizerDefaults,
-    Predictor,
-    Stage,
-)
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
+from nextframe.models.rollout import roll_out
 
 
 class CompactConfig(ModelConfig):
@@ -108,15 +102,11 @@ class Compact(Predictor):
             min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
         )
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Predict in passes of `config.horizon` frames, each on the frames before it."""
-        frames = context
-        while frames.shape[1] < context.shape[1] + horizon:
-            future = self(frames[:, -context.shape[1] :]).clamp(0, 1)
-            frames = torch.cat([frames, future], dim=1)
-        return frames[:, context.shape[1] : context.shape[1] + horizon]
+        return roll_out(self.next_frames, request.context, request.horizon)
 
-    def forward(self, context: Tensor) -> Tensor:
+    def next_frames(self, context: Tensor) -> Tensor:
         """Return the next `config.horizon` frames (B, horizon, C, H, W), not clamped, of a (B, T, C, H, W) context."""
         height, width = context.shape[3:]
         frames = _pad(context, self.config.patch)
@@ -134,7 +124,7 @@ class Compact(Predictor):
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         frames = min(clip.horizon, self.config.horizon)
-        future = self(clip.context)[:, :frames]
+        future = self.next_frames(clip.context)[:, :frames]
         loss = F.mse_loss(future, clip.target[:, :frames])
         return loss, {"loss": loss.detach()}
 

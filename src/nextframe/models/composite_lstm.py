@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UserError
 from nextframe.layers.peephole_lstm import Activation, LSTMStack, LSTMState
-from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 
 
 class CompositeLSTMConfig(ModelConfig):
@@ -129,9 +129,9 @@ class CompositeLSTM(Predictor):
         """Return (B, hidden[-1]): the encoder's output after the last frame of the context."""
         return self.encode(clip.context)[1][-1][0]
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Paint the future; an autoencoder, which has none, repeats its picture of the last frame."""
-        states = self.encode(context)[1]
+        states, horizon = self.encode(request.context)[1], request.horizon
         if self.future_decoder is None:
             assert self.backward_decoder is not None
             last = self._frames(self.backward_decoder.generate(states, 1))

@@ -9,9 +9,27 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from nextframe.core.clip import Clip, Task, check_frames
+from nextframe.core.clip import Clip, Task
+from nextframe.core.conditions import NO_CONDITIONS, Conditions
 from nextframe.core.config import Config
-from nextframe.core.errors import NotSupportedError, UserError
+from nextframe.core.errors import NotSupportedError
+from nextframe.models.request import Capabilities, ModelOptions, Request, check_request, read_options
+
+__all__ = [
+    "Capabilities",
+    "ModelConfig",
+    "ModelOptions",
+    "Objective",
+    "OptimizerDefaults",
+    "Predictor",
+    "Prepare",
+    "Request",
+    "Stage",
+    "StreamingPredictor",
+    "TrainedTask",
+    "check_request",
+    "check_task",
+]
 
 
 class ModelConfig(Config):
@@ -28,27 +46,6 @@ class TrainedTask(Config):
     gap: int | None = None  # trained on the frame between two that are 2 * gap apart; None: on the frames that follow
     fps: float | None = None
     data: str = ""
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a model can take, so that callers ask instead of knowing names."""
-
-    trainable: bool = True
-    stochastic: bool = False
-    any_size: bool = True
-    min_context: int = 1
-    max_context: int | None = None  # None: any; equal to min_context: exactly that many
-    channels: int | None = None  # None: any
-    max_horizon: int | None = None  # None: any
-    causal: bool = False  # a sequence model: its output at t depends on frames up to t only
-    forecasts: bool = True  # can be asked for the frames that follow the given ones
-    interpolates: bool = False  # can be asked for the frame between two given ones
-    reads: int | None = None  # how many of the last context frames decide the prediction; None: all of them
-
-    def serves(self, task: Task) -> bool:
-        """Whether the model can be asked for the frames that `task` asks for."""
-        return self.forecasts if task.is_forecast else self.interpolates
 
 
 @dataclass(frozen=True)
@@ -106,10 +103,13 @@ class Stage:
 class Predictor(nn.Module):
     """Context in, frames out. A model is a subclass in one file, with a `Config`, `forecast` and `stages`.
 
-    `idea` is one sentence for `nextframe models`, `paper` where it comes from.
+    `model(context, horizon)` is the same for all: frames in [0, 1], differentiable. What else a model computes has a
+    method of its own. `Options` are what a user may choose when predicting, `idea` is one sentence for
+    `nextframe models`, `paper` where it comes from.
     """
 
     Config: ClassVar[type[ModelConfig]] = ModelConfig
+    Options: ClassVar[type[ModelOptions]] = ModelOptions
     idea: ClassVar[str] = ""
     paper: ClassVar[str] = ""
 
@@ -123,40 +123,108 @@ class Predictor(nn.Module):
         """What this model, with this config, can take."""
         return Capabilities()
 
+    def request(
+        self,
+        context: Tensor,
+        horizon: int | None = None,
+        *,
+        conditions: Conditions | None = None,
+        generator: torch.Generator | None = None,
+        options: Mapping[str, Any] | ModelOptions | None = None,
+    ) -> Request:
+        """Return what `forward` and `predict` ask of `forecast`, checked; the arguments are theirs.
+
+        Raises:
+            UserError: what the model does not take; the line names what it takes.
+        """
+        if horizon is None:
+            horizon = self.trained.horizon if self.trained else getattr(self.config, "horizon", 1)
+        request = Request(
+            context, horizon, NO_CONDITIONS if conditions is None else conditions, generator, self.read_options(options)
+        )
+        check_request(self.capabilities, request, type(self).__name__)
+        return request
+
+    def read_options(self, options: Mapping[str, Any] | ModelOptions | None, name: str = "") -> ModelOptions:
+        """Return the model's own options at prediction, from plain values or as they are; `name` is for messages.
+
+        Raises:
+            UserError: an option that the model does not have, or a value out of range.
+        """
+        return read_options(self.Options, options, name or type(self).__name__)
+
+    def forward(
+        self,
+        context: Tensor,
+        horizon: int | None = None,
+        conditions: Conditions | None = None,
+        options: Mapping[str, Any] | ModelOptions | None = None,
+    ) -> Tensor:
+        """Predict as `predict` does, but differentiable and in the mode that the model is in: one future.
+
+        Args:
+            context: (B, T, C, H, W), float in [0, 1].
+            horizon: how many frames; None: as many as the model was trained to predict.
+            conditions: as in `predict`.
+            options: as in `predict`.
+
+        Returns:
+            (B, horizon, C, H, W) in [0, 1].
+        """
+        return self.forecast(self.request(context, horizon, conditions=conditions, options=options)).clamp(0, 1)
+
     @torch.no_grad()
     def predict(
-        self, context: Tensor, horizon: int, *, samples: int = 1, generator: torch.Generator | None = None
+        self,
+        context: Tensor,
+        horizon: int,
+        *,
+        conditions: Conditions | None = None,
+        samples: int = 1,
+        generator: torch.Generator | None = None,
+        options: Mapping[str, Any] | ModelOptions | None = None,
     ) -> Tensor:
         """Predict the `horizon` frames that follow `context`.
 
         Args:
             context: (B, T, C, H, W), float in [0, 1].
             horizon: how many frames, at least 1; need not be the trained one.
+            conditions: what the model wants beside frames, and nothing else; timed ones have T + horizon entries.
             samples: how many futures. Deterministic models return the same one each time.
             generator: randomness of a stochastic model, on the context's device.
+            options: the model's own, such as {"temperature": 0.5}.
 
         Returns:
             (B, horizon, C, H, W) in [0, 1]; with samples > 1, (samples, B, horizon, C, H, W).
 
         Raises:
-            UserError: a context or horizon that the model does not take; the line names the number it takes.
+            UserError: a context, horizon, condition or option that the model does not take; the line names what it
+                takes.
         """
-        check_request(self.capabilities, context, horizon, type(self).__name__)
+        request = self.request(context, horizon, conditions=conditions, generator=generator, options=options)
         was_training = self.training
         self.eval()
         try:
             if samples == 1:
-                return self.forecast(context, horizon, generator).clamp(0, 1)
-            if not self.capabilities.stochastic:
-                future = self.forecast(context, horizon, generator).clamp(0, 1)
+                return self.forecast(request).clamp(0, 1)
+            if not self.draws(request.options):
+                future = self.forecast(request).clamp(0, 1)
                 return future.expand(samples, *future.shape)
-            return torch.stack([self.forecast(context, horizon, generator).clamp(0, 1) for _ in range(samples)])
+            return torch.stack([self.forecast(request).clamp(0, 1) for _ in range(samples)])
         finally:
             self.train(was_training)
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
-        """Return one future (B, horizon, C, H, W); subclasses implement it, callers use `predict`."""
+    def forecast(self, request: Request) -> Tensor:
+        """Return one future (B, horizon, C, H, W); subclasses implement it, callers use `predict` or the model."""
         raise NotImplementedError
+
+    def wanted(self, conditions: Conditions) -> Conditions:
+        """Return those of a clip's conditions that the model takes: what a data set has beside is of no use to it."""
+        return conditions.only(self.capabilities.conditions)
+
+    def draws(self, options: ModelOptions) -> bool:
+        """Whether futures asked for with `options` differ from one another."""
+        return self.capabilities.stochastic
 
     def stages(self) -> list[Stage]:
         """Return how the model is trained, stage by stage; a baseline has none."""
@@ -185,11 +253,11 @@ class StreamingPredictor(Predictor):
         """Read `frame` (B, C, H, W); return the prediction of the frame after it and the new state."""
         raise NotImplementedError
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Prime on all but the last frame, then feed each prediction back."""
-        state, frame = self.prime(context[:, :-1]), context[:, -1]
+        state, frame = self.prime(request.context[:, :-1]), request.context[:, -1]
         future = []
-        for _ in range(horizon):
+        for _ in range(request.horizon):
             frame, state = self.step(state, frame)
             future.append(frame)
         return torch.stack(future, dim=1)  # (B, horizon, C, H, W)
@@ -204,20 +272,3 @@ def check_task(model: Predictor, task: Task, name: str) -> None:
         raise NotSupportedError(f"{name} cannot predict {asked}")
     if model.trained is not None and (model.trained.gap is None) != task.is_forecast:
         raise NotSupportedError(f"{name} was trained to predict {other}, not {asked}")
-
-
-def check_request(can: Capabilities, context: Tensor, horizon: int, name: str) -> None:
-    """Refuse a context or horizon that `can` does not cover, with a line that names what is taken."""
-    frames, channels = check_frames(context).shape[1:3]
-    if not context.is_floating_point():
-        raise UserError(f"{name} takes float frames in [0, 1], not {context.dtype}")
-    if can.max_context == can.min_context != frames:
-        raise UserError(f"{name} takes exactly {can.min_context} context frames, not {frames}")
-    if frames < can.min_context:
-        raise UserError(f"{name} needs at least {can.min_context} context frames, there are {frames}")
-    if can.max_context is not None and frames > can.max_context:
-        raise UserError(f"{name} takes at most {can.max_context} context frames, not {frames}")
-    if can.channels is not None and channels != can.channels:
-        raise UserError(f"{name} takes {can.channels} channel(s), the frames have {channels}")
-    if horizon < 1 or (can.max_horizon is not None and horizon > can.max_horizon):
-        raise UserError(f"{name} predicts 1 to {can.max_horizon or 'any number of'} frames, not {horizon}")

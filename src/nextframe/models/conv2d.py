@@ -30,6 +30,6 @@ class Conv2dModel(OneStep):
         super().__init__(config)
         self.conv = keras_conv(config.context * config.channels, config.channels, config.kernel)
 
-    def forward(self, context: Tensor) -> Tensor:
+    def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W)."""
         return finish(self.conv(context.flatten(1, 2)), context, self.config.head)

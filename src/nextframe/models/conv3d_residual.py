@@ -49,7 +49,7 @@ class Conv3dResidual(OneStep):
         can = super().capabilities
         return replace(can, reads=KERNEL) if self.config.axes == "time" else can
 
-    def forward(self, context: Tensor) -> Tensor:
+    def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W)."""
         seen = add_noise(context, self.config.noise, self.training)
         last = (seen if self.config.noise_on_last else context)[:, -1:]

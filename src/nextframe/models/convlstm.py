@@ -87,7 +87,7 @@ class ConvLSTM(StreamingPredictor):
         """Any size, any context from one frame on; causal unless the head is the leaky one."""
         return Capabilities(channels=self.config.channels, causal=self.config.head == "causal")
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def logits(self, frames: Tensor) -> Tensor:
         """Return the logits (B, T, C, H, W) of the frame after each of `frames` (B, T, C, H, W)."""
         maps, _ = self._encode(frames, None)
         before = 2 if self.config.head == "causal" else 1
@@ -120,7 +120,7 @@ class ConvLSTM(StreamingPredictor):
     def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Score every next frame of the sequence, context included; the mean over everything."""
         frames = clip.frames
-        logits, target = self(frames[:, :-1]), frames[:, 1:]
+        logits, target = self.logits(frames[:, :-1]), frames[:, 1:]
         if self.config.loss == "bce":
             value = F.binary_cross_entropy_with_logits(logits, target)
         else:

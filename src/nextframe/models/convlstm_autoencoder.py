@@ -54,7 +54,7 @@ class ConvLSTMAutoencoder(OneStep):
         self.up3, self.norm5 = layer(2 * n, n), _norm(n)
         self.head = keras_conv(config.channels + n, config.channels, 1)
 
-    def forward(self, context: Tensor) -> Tensor:
+    def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W); sizes that 4 does not divide are padded inside."""
         seen = add_noise(context, self.config.noise, self.training)
         maps = self._decode(*self._encode(pad_to_multiple(seen, 4)))[..., : context.shape[-2], : context.shape[-1]]

@@ -38,7 +38,7 @@ class ConvLSTMResidual(OneStep):
         self.lstm = ConvLSTMLayer(config.channels, config.hidden, 3, config.activation, config.gate)
         self.out = keras_conv(config.hidden, config.channels, 3)
 
-    def forward(self, context: Tensor) -> Tensor:
+    def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W)."""
         seen = add_noise(context, self.config.noise, self.training)
         maps, _ = self.lstm(seen)

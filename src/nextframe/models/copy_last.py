@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from nextframe.models.contract import Capabilities, Predictor
+from nextframe.models.contract import Capabilities, Predictor, Request
 
 
 class CopyLast(Predictor):
@@ -18,6 +17,6 @@ class CopyLast(Predictor):
         """Any size, any horizon, one frame of context; nothing to train."""
         return Capabilities(trainable=False, reads=1)
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Return the last frame `horizon` times, (B, horizon, C, H, W)."""
-        return context[:, -1:].repeat(1, horizon, 1, 1, 1)
+        return request.context[:, -1:].repeat(1, request.horizon, 1, 1, 1)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nextframe.flow.dis import dense_flow
 from nextframe.flow.warp import backward_warp
-from nextframe.models.contract import Capabilities, ModelConfig, Predictor
+from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request
 
 LOOK_UPS = 2
 
@@ -46,12 +46,12 @@ class FlowWarp(Predictor):
         """Any size, any horizon, two frames of context; nothing to train."""
         return Capabilities(trainable=False, min_context=2, reads=2)
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Return (B, horizon, C, H, W)."""
-        frame, before = context[:, -1], context[:, -2]
+        frame, before = request.context[:, -1], request.context[:, -2]
         back = dense_flow(frame, before, preset=self.preset, max_side=self.max_side).to(frame.dtype)
         future = []
-        for _ in range(horizon):
+        for _ in range(request.horizon):
             origin = back
             for _ in range(LOOK_UPS):
                 origin = backward_warp(back, origin)

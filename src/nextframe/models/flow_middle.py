@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nextframe.flow.dis import dense_flow
 from nextframe.flow.warp import backward_warp
-from nextframe.models.contract import Capabilities, ModelConfig, Predictor
+from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request
 from nextframe.models.mean_neighbours import between_two
 
 LOOK_UPS = 3
@@ -44,9 +44,9 @@ class FlowMiddle(Predictor):
         """Two frames, the one between them; any size; nothing to train."""
         return between_two()
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Return the middle frame (B, 1, C, H, W) of context (B, 2, C, H, W)."""
-        before, after = context.unbind(1)
+        before, after = request.context.unbind(1)
         how = {"preset": self.config.preset, "max_side": self.config.max_side}
         there = half_way(dense_flow(before, after, **how).to(before.dtype))  # type: ignore[arg-type]
         back = half_way(dense_flow(after, before, **how).to(before.dtype))  # type: ignore[arg-type]

@@ -18,7 +18,16 @@ from nextframe.data.encoded import LatentClip, LatentClips, encode_clips
 from nextframe.layers.latent_cell import CellState, PeepholeLayer
 from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
 from nextframe.models.bases.autoencoder import Part, at_least_float32, build_autoencoder, check_size
-from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Stage, StreamingPredictor
+from nextframe.models.contract import (
+    Capabilities,
+    ModelConfig,
+    ModelOptions,
+    Objective,
+    OptimizerDefaults,
+    Request,
+    Stage,
+    StreamingPredictor,
+)
 
 AUTOENCODER = "autoencoder"  # the submodule's name, for --stage-from
 
@@ -50,6 +59,12 @@ class LatentLSTMConfig(ModelConfig):
     lr: float = Field(0.02, gt=0)
 
 
+class LatentLSTMOptions(ModelOptions):
+    """What may be chosen when futures are drawn."""
+
+    temperature: float | None = Field(None, ge=0)  # 0 the likeliest, 1 as learned; None: the config's
+
+
 @dataclass(frozen=True)
 class LatentState:
     """What streaming carries: each layer's hidden and cell state, the latest point (B, 1, 2, D), and the content.
@@ -74,6 +89,7 @@ class LatentLSTM(StreamingPredictor):
     """
 
     Config: ClassVar[type[ModelConfig]] = LatentLSTMConfig
+    Options: ClassVar[type[ModelOptions]] = LatentLSTMOptions
     idea: ClassVar[str] = "Encodes each frame into a few numbers, predicts those with an LSTM, and decodes."
     paper: ClassVar[str] = "After tencia/video_predict (2016); mixtures: Graves 2013, Ha & Schmidhuber 2018"
     config: LatentLSTMConfig
@@ -104,6 +120,14 @@ class LatentLSTM(StreamingPredictor):
         """How much randomness sampling has: 0 none, 1 as learned."""
         usual = 1.0 if self.config.head == "mixture" else 0.0
         return usual if self.config.temperature is None else self.config.temperature
+
+    def draws(self, options: ModelOptions) -> bool:
+        """Whether futures differ: at a temperature above 0, of a head that can draw."""
+        return self.head.stochastic and self._temperature(options) > 0
+
+    def _temperature(self, options: ModelOptions) -> float:
+        assert isinstance(options, LatentLSTMOptions)
+        return self.temperature if options.temperature is None else options.temperature
 
     @property
     def capabilities(self) -> Capabilities:
@@ -179,28 +203,34 @@ class LatentLSTM(StreamingPredictor):
     def prime(self, context: Tensor) -> LatentState:
         """Read the context (B, T, C, H, W), T may be 0."""
         check_size(context.shape, self.autoencoder.config)
-        return self.advance(self.points(context), LatentState())[1] if context.shape[1] else LatentState()
+        return self.advance(self._encoded(context), LatentState())[1] if context.shape[1] else LatentState()
 
     def step(self, state: LatentState, frame: Tensor) -> tuple[Tensor, LatentState]:
         """Read a frame (B, C, H, W); return the one predicted after it and the new state."""
-        point = self.points(frame.unsqueeze(1))
+        point = self._encoded(frame.unsqueeze(1))
         hidden, state = self.advance(point, state)
         return self.decode(self.following(hidden, point, state)).squeeze(1), state
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Read the context, then feed latents back; no predicted frame is encoded again."""
-        state = self.prime(context[:, :-1])
-        start = self.points(context[:, -1:])
-        return self.decode(self.imagine(state, start, horizon, generator))
+        state = self.prime(request.context[:, :-1])
+        start = self._encoded(request.context[:, -1:])
+        temperature = self._temperature(request.options)
+        return self.decode(self.imagine(state, start, request.horizon, request.generator, temperature))
 
     def imagine(
-        self, state: LatentState, point: Tensor, horizon: int, generator: torch.Generator | None = None
+        self,
+        state: LatentState,
+        point: Tensor,
+        horizon: int,
+        generator: torch.Generator | None = None,
+        temperature: float | None = None,
     ) -> Tensor:
         """Return the `horizon` points (B, horizon, 2, D) that follow `point` (B, 1, 2, D), each fed back."""
         found = []
         for _ in range(horizon):
             hidden, state = self.advance(point, state)
-            point = self.following(hidden, point, state, generator)
+            point = self.following(hidden, point, state, generator, temperature)
             found.append(point)
             if self.config.sampler == "restarted":
                 state = LatentState()

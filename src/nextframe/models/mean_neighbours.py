@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from nextframe.models.contract import Capabilities, Predictor
+from nextframe.models.contract import Capabilities, Predictor, Request
 
 
 class MeanNeighbours(Predictor):
@@ -18,9 +17,9 @@ class MeanNeighbours(Predictor):
         """Two frames, the one between them; any size; nothing to train."""
         return between_two()
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Return the middle frame (B, 1, C, H, W) of context (B, 2, C, H, W)."""
-        return context.mean(1, keepdim=True)
+        return request.context.mean(1, keepdim=True)
 
 
 def between_two() -> Capabilities:

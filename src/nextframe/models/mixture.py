@@ -16,7 +16,7 @@ from nextframe.core.errors import UserError
 from nextframe.layers.augment import augment
 from nextframe.losses.perceptual import perceptual
 from nextframe.models import MODELS
-from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
 HEAD_START = 2.0  # logit of the first member before training
@@ -84,9 +84,9 @@ class Mixture(Predictor):
             interpolates=frames == 2,
         )
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Roll the one-step blend out."""
-        return roll_out(lambda frames: self._next(frames, generator)[0], context, horizon)
+        return roll_out(lambda frames: self._next(frames, request.generator)[0], request.context, request.horizon)
 
     def _next(self, context: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return the next frame (B, 1, C, H, W), the members' own (B, M, C, H, W) and the painted one (B, 0 or 1, ...).
@@ -94,7 +94,9 @@ class Mixture(Predictor):
         The painted one is not yet cut to [0, 1], so that a colour beyond it still has a gradient.
         """
         members = cast(list[Predictor], list(self.members))
-        guesses = torch.cat([member.forecast(context, 1, generator) for member in members], dim=1)
+        guesses = torch.cat(
+            [member.forecast(member.request(context, 1, generator=generator)) for member in members], dim=1
+        )
         last = context[:, -1:]
         seen = torch.cat([last, context[:, :-1] - last, guesses - last], dim=1)  # changes, zero where nothing moves
         logits, change = self.blend(seen.flatten(1, 2)).split_with_sizes([self.candidates, self.painted], dim=1)
@@ -139,6 +141,8 @@ def check_member(name: str, can: Capabilities, config: MixtureConfig) -> None:
         UserError: it asks for other frames, other channels, or the frame between two.
     """
     fits = can.min_context <= config.context and (can.max_context is None or config.context <= can.max_context)
+    if can.needs:
+        raise UserError(f"member '{name}' needs the condition '{can.needs[0]}', which a mixture does not pass on")
     if not (fits and can.forecasts and can.channels in (None, config.channels)):
         most = "any number of" if can.max_context is None else f"at most {can.max_context}"
         raise UserError(

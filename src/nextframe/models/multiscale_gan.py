@@ -16,7 +16,7 @@ from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.scales import Resize, grow, scale_sizes, shrink
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.multiscale import FORMS, add_scales, gradient_term, pixel_term
-from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
 SCALES = 4
@@ -177,11 +177,11 @@ class MultiscaleGan(Predictor):
             min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
         )
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Feed each predicted frame back."""
-        return roll_out(self, context, horizon)
+        return roll_out(self.next_frame, request.context, request.horizon)
 
-    def forward(self, context: Tensor) -> Tensor:
+    def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W), not clamped, of a context (B, T, C, H, W) in [0, 1]."""
         finest: Tensor = self.generator(context * 2 - 1)[-1]
         return (finest.unsqueeze(1) + 1) / 2

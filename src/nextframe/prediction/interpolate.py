@@ -16,7 +16,8 @@ from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.core.whole_file import check_file
 from nextframe.media.reader import open_source
 from nextframe.media.writer import check_ending, write_video
-from nextframe.models.contract import Predictor, check_request, check_task
+from nextframe.models.contract import Predictor, check_task
+from nextframe.models.request import check_frames_asked
 from nextframe.prediction.predict import bridge_channels
 
 
@@ -82,7 +83,7 @@ def _inside(before: Tensor, after: Tensor, net: Predictor, factor: int, device: 
     if factor == 1:
         return
     pair = as_float(torch.stack([before, after]).unsqueeze(0).to(device))  # (1, 2, C, H, W)
-    check_request(net.capabilities, pair, 1, model_name(net))
+    check_frames_asked(net.capabilities, pair, 1, model_name(net))
     middle = as_uint8(net.predict(pair, 1))[0, 0].cpu()
     yield from _inside(before, middle, net, factor // 2, device)
     yield middle

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,13 +22,23 @@ from nextframe.media.fit import fit_frame
 from nextframe.media.limits import Limits
 from nextframe.media.reader import open_source
 from nextframe.media.source import Color, Source
-from nextframe.models.contract import Predictor, check_task
+from nextframe.models.contract import ModelOptions, Predictor, check_task
 from nextframe.prediction.tiles import Tiled
 
 LOG = logging.getLogger(__name__)
 FORECAST = Task.forecast(1, 1)
 DEFAULT_CONTEXT = 10  # frames given to a model that takes any number of them
 Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How futures are drawn, and where."""
+
+    samples: int
+    seed: int
+    device: str
+    options: ModelOptions
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,7 @@ def predict(
     device: str = "auto",
     one_step: bool = False,
     limits: Limits | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Prediction:
     """Predict the frames that come after the end of a video, or after any frame of it.
 
@@ -85,15 +98,17 @@ def predict(
         device: "auto", "cpu", "cuda" or "mps".
         one_step: predict each frame from the true ones before it, not from earlier predictions; implies compare.
         limits: what is decoded at most; None: the defaults.
+        options: the model's own at prediction, such as {"temperature": 0.5}.
 
     Raises:
         BadInputError: a video that cannot be read or has too few frames; the line says how many are needed.
-        UserError: a model that is unknown, untrained, or does not take such frames.
+        UserError: a model that is unknown, untrained, or does not take such frames or options.
     """
     if frames < 1 or samples < 1 or (context is not None and context < 1):
         raise UserError(f"frames, samples and context must be at least 1, not {frames}, {samples}, {context}")
     net = resolve_model(model)
     check_task(net, FORECAST, model_name(net))
+    chosen = net.read_options(options, model_name(net))
     compare = compare or one_step
     source = open_source(video, stride=stride, limits=limits)
     bridge_channels(source, net)
@@ -109,28 +124,31 @@ def predict(
         source=source.name,
         model=model_name(net),
     )
+    how = Drawing(samples, seed, device, chosen)
     run = net if tile is None else Tiled(net, tile, overlap)
     if one_step:
-        return replace(asked, samples=_one_steps(run, as_float(shown), frames, samples, seed, device))
-    return replace(asked, samples=_futures(run, asked.context, frames, samples, seed, device))
+        return replace(asked, samples=_one_steps(run, as_float(shown), frames, how))
+    return replace(asked, samples=_futures(run, asked.context, frames, how))
 
 
-def _one_steps(net: Predictor, shown: Tensor, frames: int, samples: int, seed: int, device: str) -> Tensor:
+def _one_steps(net: Predictor, shown: Tensor, frames: int, how: Drawing) -> Tensor:
     """Predict each of the last `frames` of (T, C, H, W) from as many true frames before it as the first one has."""
     given = len(shown) - frames
     windows = (shown[step : step + given] for step in range(frames))
-    return torch.cat([_futures(net, window, 1, samples, seed + step, device) for step, window in enumerate(windows)], 1)
+    each = [_futures(net, window, 1, replace(how, seed=how.seed + step)) for step, window in enumerate(windows)]
+    return torch.cat(each, dim=1)
 
 
-def _futures(net: Predictor, given: Tensor, frames: int, samples: int, seed: int, device: str) -> Tensor:
+def _futures(net: Predictor, given: Tensor, frames: int, how: Drawing) -> Tensor:
     """Run the model on (T, C, H, W) and return (S, n, C, H, W) on the CPU, in the size of what was given."""
-    if samples > 1 and not net.capabilities.stochastic:
+    samples, options = how.samples, how.options
+    if samples > 1 and not net.draws(options):
         LOG.warning("%s has no randomness: its %d samples are the same", _name(net), samples)
-    where = resolve_device(device)
+    where = resolve_device(how.device)
     own, working = tuple(given.shape[-2:]), _model_size(net, given)
     batch = _stretch(given, working).unsqueeze(0).to(where)  # (1, T, C, H, W)
-    generator = torch_generator(seed, "predict", device=where)
-    future = net.to(where).predict(batch, frames, samples=samples, generator=generator).float().cpu()
+    generator = torch_generator(how.seed, "predict", device=where)
+    future = net.to(where).predict(batch, frames, samples=samples, generator=generator, options=options).float().cpu()
     future = future.reshape(samples, frames, *future.shape[-3:])  # one video, so no batch axis
     return torch.stack([_stretch(one, (own[0], own[1])) for one in future])
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from nextframe.checkpoint import model_name
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.models.contract import Capabilities, Predictor
+from nextframe.models.contract import Capabilities, ModelOptions, Predictor, Request
 from nextframe.models.rollout import roll_out
 
 GRID = 16  # tiles begin at multiples of it, so that a model that halves frames halves tiles the same way
@@ -35,26 +39,32 @@ class Tiled(Predictor):
             raise UserError(f"tiles must be multiples of {GRID} larger than their overlap, not {tile} and {overlap}")
         if model.capabilities.stochastic or not model.capabilities.any_size:
             raise NotSupportedError(f"{model_name(model)} cannot predict in tiles: they would not fit together")
+        if model.capabilities.needs:
+            raise NotSupportedError(f"{model_name(model)} cannot predict in tiles: it needs conditions")
         super().__init__(model.config)
         self.model, self.tile, self.overlap = model, tile, overlap
         self.trained = model.trained
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the wrapped model can take."""
-        return self.model.capabilities
+        """What the wrapped model can take, without conditions."""
+        return replace(self.model.capabilities, uses=())
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Feed each frame back once all its tiles are there."""
-        return roll_out(self._next_frame, context, horizon)
+        return roll_out(lambda frames: self._next_frame(frames, request.options), request.context, request.horizon)
 
-    def _next_frame(self, context: Tensor) -> Tensor:
+    def read_options(self, options: Mapping[str, Any] | ModelOptions | None, name: str = "") -> ModelOptions:
+        """Return the wrapped model's options."""
+        return self.model.read_options(options, name)
+
+    def _next_frame(self, context: Tensor, options: ModelOptions) -> Tensor:
         height, width = context.shape[-2:]
         total = torch.zeros_like(context[:, :1])  # (B, 1, C, H, W)
         weights = context.new_zeros(height, width)
         for top, bottom in stretches(height, self.tile, self.overlap):
             for left, right in stretches(width, self.tile, self.overlap):
-                frame = self.model.predict(context[..., top:bottom, left:right], 1)
+                frame = self.model(context[..., top:bottom, left:right], 1, options=options)
                 down = _ramp(top, bottom, height, self.overlap).to(frame)
                 across = _ramp(left, right, width, self.overlap).to(frame)
                 weight = down[:, None] * across

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -70,6 +70,8 @@ def export(
     name = model_name(net)
     if net.capabilities.stochastic:
         raise NotSupportedError(f"{name} cannot be exported: it draws at random, and a check could not repeat it")
+    if net.capabilities.needs:
+        raise NotSupportedError(f"{name} cannot be exported: it needs conditions beside frames")
     task = _task(net, size)
     module, inputs = _step(net, task) or _direct(net, task)
     with whole_file(path) as temporary:
@@ -116,7 +118,7 @@ class Direct(nn.Module):
 
     def forward(self, context: Tensor) -> Tensor:
         """Predict (B, horizon, C, H, W) after (B, T, C, H, W)."""
-        return self.net.forecast(context, self.horizon, None).clamp(0, 1)
+        return cast(Tensor, self.net(context, self.horizon))
 
 
 def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:

@@ -12,9 +12,11 @@ from pydantic import Field, model_validator
 from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import ClipSet, DataConfig
+from nextframe.data.clipset import batch_indices
 from nextframe.data.order import Balance
 from nextframe.models import MODELS
-from nextframe.models.contract import ModelConfig
+from nextframe.models.contract import ModelConfig, Predictor
+from nextframe.models.request import check_conditions
 from nextframe.training.formats import RECIPE_FORMATS
 
 
@@ -146,6 +148,17 @@ def _number(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def check_known(model: Predictor, clips: ClipSet, name: str) -> None:
+    """Refuse clips without a condition that the model needs; one clip is read if it needs any.
+
+    Raises:
+        UserError: which condition is missing.
+    """
+    if model.capabilities.needs:
+        clip = clips.read("train", batch_indices(clips, "train", 0, 0, 1))
+        check_conditions(model.capabilities, model.wanted(clip.conditions), name)
 
 
 def model_fields(section: ModelSection, clips: ClipSet) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from nextframe.training.checkpoints import load_state, save_state
 from nextframe.training.devices import make_fabric
 from nextframe.training.logs import MetricsFile
 from nextframe.training.parts import take_parts, take_weights
-from nextframe.training.recipe import Recipe, model_fields, read_recipe
+from nextframe.training.recipe import Recipe, check_known, model_fields, read_recipe
 from nextframe.training.samples import save_samples
 from nextframe.training.schedule import Patience
 from nextframe.training.trainer import Trainer
@@ -46,6 +46,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 
     model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
     check_task(model, clips.task, recipe.model.name)
     model.check_data(clips.task, clips.frame_shape)
+    check_known(model, clips, recipe.model.name)
     take_parts(model, recipe.training.stage_from)
     take_weights(model, recipe.training.start_from)
     model.to(fabric.device)

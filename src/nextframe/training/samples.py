@@ -29,7 +29,7 @@ def save_samples(
     if not shown or clips.frame_shape[0] > SHOWABLE:
         return None
     clip = clips.read("val", np.arange(shown, dtype=np.int64)).to(device)
-    future = model.predict(clip.context, clip.horizon).float()
+    future = model.predict(clip.context, clip.horizon, conditions=model.wanted(clip.conditions)).float()
     strips = [comparison_strip(clip.context[i].cpu(), clip.target[i].cpu(), future[i].cpu()) for i in range(shown)]
     picture = torch.cat(strips, dim=1)  # (C, rows * H, W)
     write_video(folder / "samples" / f"step-{step:07d}.png", picture.unsqueeze(0), fps=1.0)

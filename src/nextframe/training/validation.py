@@ -38,7 +38,8 @@ def validate(model: Predictor, stage: Stage, clips: ClipSet, limit: int, batch: 
         on_device = clip.to(fabric.device)
         with fabric.autocast():
             loss = sum(float(objective.loss(on_device)[0]) for objective in stage.objectives)
-            future = model.predict(on_device.context, on_device.horizon).float()
+            conditions = model.wanted(on_device.conditions)
+            future = model.predict(on_device.context, on_device.horizon, conditions=conditions).float()
         sums["val/loss"] += loss * len(clip)
         sums["val/mse"] += float((future - on_device.target).square().mean()) * len(clip)
         seen += len(clip)

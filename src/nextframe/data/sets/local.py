@@ -15,6 +15,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 
 from nextframe.core.clip import Clip
+from nextframe.core.conditions import Conditions
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.clipset import DataConfig, Indices, Split
 from nextframe.data.folder.clips import Contents, FolderConfig, SourceClips, look_at
@@ -132,7 +133,8 @@ class RegisteredClips(SourceClips):
         clip = super().read(split, indices)
         if not self.classes:
             return clip
-        return replace(clip, label=self._labels[torch.from_numpy(self.tables[split].members[indices])])
+        labels = self._labels[torch.from_numpy(self.tables[split].members[indices])]
+        return replace(clip, conditions=clip.conditions.adding(Conditions(fixed={"label": labels})))
 
 
 def open_catz(config: DataConfig) -> RegisteredClips:

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 
 from nextframe.core.clip import Clip
+from nextframe.core.conditions import Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.seeding import derive_seed
@@ -103,7 +104,7 @@ class MotionDigits(ClipSet):
         frames = torch.from_numpy(draw(digits, which, places, size, MOTIONS["srivastava"])).unsqueeze(2)
         if self.frame_shape[0] == 3:
             frames = frames.expand(-1, -1, 3, -1, -1).contiguous()
-        return self.task.split(frames, torch.from_numpy(labels))
+        return self.task.split(frames, Conditions(fixed={"label": torch.from_numpy(labels)}))
 
 
 def motion_path(random: Floats, labels: Integers, times: Integers, free: tuple[int, int]) -> Integers:

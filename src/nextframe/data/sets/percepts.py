@@ -14,6 +14,7 @@ import torch
 from pydantic import Field
 
 from nextframe.core.clip import Clip
+from nextframe.core.conditions import Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
@@ -86,8 +87,8 @@ class Percepts(ClipSet):
             raise BadInputError(self.root / f"{split}.h5", what, "features have to be finite and at least 0")
         features = 2 / (1 + np.exp(-self.options.squash * rows.astype(np.float32))) - 1
         labels = self.labels[split]
-        label = None if labels is None else torch.from_numpy(labels[starts[:, 1]])
-        return self.task.split(torch.from_numpy(features)[..., None, None], label)
+        known = {} if labels is None else {"label": torch.from_numpy(labels[starts[:, 1]])}
+        return self.task.split(torch.from_numpy(features)[..., None, None], Conditions(fixed=known))
 
     def source(self, split: Split, index: int) -> str:
         """Return the video of a clip."""

@@ -14,7 +14,7 @@ from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.noise import global_batch, normal_like, uniform
 from nextframe.models import MODELS
-from nextframe.models.contract import Capabilities, ModelConfig, Predictor
+from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request
 
 
 class AutoencoderConfig(ModelConfig):
@@ -64,10 +64,10 @@ class Autoencoder(Predictor):
         """Return the pictures (N, C, H, W) in [0, 1] that the mean latents of `frames` (N, C, H, W) decode to."""
         return self.decode(self.encode(frames)[0]).clamp(0, 1)
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Repeat the reconstruction of the last frame."""
-        check_size(context.shape, self.config)
-        return self.reconstruct(context[:, -1]).unsqueeze(1).expand(-1, horizon, -1, -1, -1)
+        check_size(request.context.shape, self.config)
+        return self.reconstruct(request.context[:, -1]).unsqueeze(1).expand(-1, request.horizon, -1, -1, -1)
 
     def features(self, clip: Clip) -> Tensor:
         """Return (B, latent): the mean latent of the context's frames."""

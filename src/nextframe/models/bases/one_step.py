@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.core.noise import normal_like
 from nextframe.losses.perceptual import perceptual
-from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
 Loss = Literal["mse", "perceptual"]
@@ -28,7 +28,7 @@ class OneStepConfig(ModelConfig):
 
 
 class OneStep(Predictor):
-    """A model whose `forward` maps (B, T, C, H, W) to the one asked frame (B, 1, C, H, W), not clamped.
+    """A model whose `next_frame` maps (B, T, C, H, W) to the one asked frame.
 
     That is the next frame, or, of a model that was trained on middle frames, the one in the middle.
     """
@@ -43,9 +43,13 @@ class OneStep(Predictor):
             min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
         )
 
-    def forecast(self, context: Tensor, horizon: int, generator: torch.Generator | None) -> Tensor:
+    def forecast(self, request: Request) -> Tensor:
         """Roll the one-step prediction out."""
-        return roll_out(self, context, horizon)
+        return roll_out(self.next_frame, request.context, request.horizon)
+
+    def next_frame(self, context: Tensor) -> Tensor:
+        """Return the asked frame (B, 1, C, H, W), not clamped, of a context (B, T, C, H, W)."""
+        raise NotImplementedError
 
     def stages(self) -> list[Stage]:
         """One stage, one objective; Adam at 1e-3, Keras's default, as in all catz models."""
@@ -53,7 +57,7 @@ class OneStep(Predictor):
         return [Stage("train", [Objective("frame", list(self.parameters()), self._loss, adam)])]
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        frame, target = self(clip.context), clip.target[:, :1]
+        frame, target = self.next_frame(clip.context), clip.target[:, :1]
         loss = F.mse_loss(frame, target) if self.config.loss == "mse" else perceptual(frame, target)
         return loss, {self.config.loss: loss.detach()}
 

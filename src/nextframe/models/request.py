@@ -1,0 +1,112 @@
+"""What a model is asked, and what it says it can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nextframe.core.clip import Task, check_frames
+from nextframe.core.conditions import NO_CONDITIONS, Conditions
+from nextframe.core.config import Config
+from nextframe.core.errors import UserError, did_you_mean
+
+
+class ModelOptions(Config):
+    """What a user may choose when predicting, not when building or training; each model's subclass says its fields."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `forecast` is asked for. It holds no frame of the future; conditions may reach into it.
+
+    `context` is (B, T, C, H, W), float in [0, 1]; timed `conditions` have T + `horizon` entries; `generator` is the
+    randomness of a stochastic model (None: torch's own); `options` are of the model's own type.
+    """
+
+    context: Tensor
+    horizon: int
+    conditions: Conditions = NO_CONDITIONS
+    generator: torch.Generator | None = None
+    options: ModelOptions = field(default_factory=ModelOptions)
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a model can take, so that callers ask instead of knowing names."""
+
+    trainable: bool = True
+    stochastic: bool = False
+    any_size: bool = True
+    min_context: int = 1
+    max_context: int | None = None  # None: any; equal to min_context: exactly that many
+    channels: int | None = None  # None: any
+    max_horizon: int | None = None  # None: any
+    causal: bool = False  # a sequence model: its output at t depends on frames up to t only
+    forecasts: bool = True  # can be asked for the frames that follow the given ones
+    interpolates: bool = False  # can be asked for the frame between two given ones
+    reads: int | None = None  # how many of the last context frames decide the prediction; None: all of them
+
+    needs: tuple[str, ...] = ()  # conditions that it cannot predict without
+    uses: tuple[str, ...] = ()  # conditions that it takes, and can do without
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The names of all conditions that the model takes; a data set's others are of no use to it."""
+        return (*self.needs, *self.uses)
+
+    def serves(self, task: Task) -> bool:
+        """Whether the model can be asked for the frames that `task` asks for."""
+        return self.forecasts if task.is_forecast else self.interpolates
+
+
+def read_options(kind: type[ModelOptions], options: Mapping[str, Any] | ModelOptions | None, name: str) -> ModelOptions:
+    """Return options of `kind`, from plain values or as they are.
+
+    Raises:
+        UserError: an option that the model `name` does not have, or a value out of range.
+    """
+    if isinstance(options, kind):
+        return options
+    values = options.model_dump() if isinstance(options, ModelOptions) else dict(options or {})
+    for unknown in values.keys() - kind.model_fields.keys():
+        raise UserError(f"{name} has no option '{unknown}'{did_you_mean(unknown, kind.model_fields)}")
+    return kind.parse(values, where=name)
+
+
+def check_request(can: Capabilities, request: Request, name: str) -> None:
+    """Refuse a request that `can` does not cover, with a line that names what is taken."""
+    check_frames_asked(can, request.context, request.horizon, name)
+    check_conditions(can, request.conditions, name)
+    request.conditions.check(request.context.shape[0], request.context.shape[1] + request.horizon)
+
+
+def check_frames_asked(can: Capabilities, context: Tensor, horizon: int, name: str) -> None:
+    """Refuse a context or horizon that `can` does not cover, with a line that names what is taken."""
+    frames, channels = check_frames(context).shape[1:3]
+    if not context.is_floating_point():
+        raise UserError(f"{name} takes float frames in [0, 1], not {context.dtype}")
+    if can.max_context == can.min_context != frames:
+        raise UserError(f"{name} takes exactly {can.min_context} context frames, not {frames}")
+    if frames < can.min_context:
+        raise UserError(f"{name} needs at least {can.min_context} context frames, there are {frames}")
+    if can.max_context is not None and frames > can.max_context:
+        raise UserError(f"{name} takes at most {can.max_context} context frames, not {frames}")
+    if can.channels is not None and channels != can.channels:
+        raise UserError(f"{name} takes {can.channels} channel(s), the frames have {channels}")
+    if horizon < 1 or (can.max_horizon is not None and horizon > can.max_horizon):
+        raise UserError(f"{name} predicts 1 to {can.max_horizon or 'any number of'} frames, not {horizon}")
+
+
+def check_conditions(can: Capabilities, conditions: Conditions, name: str) -> None:
+    """Refuse conditions that a model does not know, and the lack of one that it needs."""
+    missing = [wanted for wanted in can.needs if wanted not in conditions]
+    if missing:
+        raise UserError(f"{name} cannot predict without the condition '{missing[0]}': give it, or data that has it")
+    unknown = [given for given in conditions if given not in can.conditions]
+    if unknown:
+        takes = ", ".join(can.conditions) or "none"
+        raise UserError(f"{name} does not know the condition '{unknown[0]}' (it takes: {takes})")
