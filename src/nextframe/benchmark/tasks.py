@@ -55,7 +55,12 @@ class BenchmarkTask(Config):
         return self.data.model_copy(update={"name": path}) if path else self.data
 
 
-TASKS: Registry[BenchmarkTask] = Registry("task")
+TASKS: Registry[BenchmarkTask] = Registry(
+    "task",
+    "nextframe.tasks",
+    "a BenchmarkTask of that name",
+    lambda name, thing: isinstance(thing, BenchmarkTask) and thing.name == name,
+)
 
 GIF_NEXT = BenchmarkTask(
     name="gif-next",

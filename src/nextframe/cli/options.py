@@ -34,13 +34,14 @@ Set = Annotated[
 ]
 
 Plugin = Annotated[
-    list[Path] | None, typer.Option("--plugin", metavar="FILE.py", help="Run this file, which adds models; repeatable.")
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE.py", help="Run this file: it adds models, data sets, ...; repeatable."),
 ]
 
 
 def load_plugins(plugins: list[Path] | None) -> None:
-    """Add the models of the user's own files, before anything asks for them by name."""
-    from nextframe.models.plugins import load_plugin
+    """Add what the user's own files register, before anything asks for them by name."""
+    from nextframe.core.plugins import load_plugin
 
     for plugin in plugins or []:
         load_plugin(plugin)

@@ -36,7 +36,7 @@ def _one_line(error: ValidationError, config: type[Config], where: str) -> str:
         inner = _config_at(config, first["loc"][:-1])
         return f"{prefix}unknown field '{field}'{did_you_mean(str(first['loc'][-1]), inner.model_fields)}"
     section = f"field '{field}' of {config.__name__}" if field else config.__name__
-    return f"{prefix}{section}: {first['msg']} (got {first.get('input')!r})"
+    return f"{prefix}{section}: {first['msg'].removeprefix('Value error, ')} (got {first.get('input')!r})"
 
 
 def _config_at(config: type[Config], path: tuple[int | str, ...]) -> type[Config]:

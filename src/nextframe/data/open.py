@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nextframe.core.errors import UnknownNameError
+from nextframe.core.errors import UnknownNameError, UserError
 from nextframe.data.clipset import ClipSet, DataConfig
 from nextframe.data.sets import DATASETS
 
@@ -31,10 +31,17 @@ def open_data(config: DataConfig) -> ClipSet:
 
         return FlowClips(open_data(frames_for_flow(config)), config)
     if config.name in DATASETS:
-        opened: ClipSet = DATASETS.get(config.name)(config)
-        return opened
+        return _clips_of(config)
     if is_path(config.name):
         from nextframe.data.folder.clips import open_path
 
         return open_path(config)
     raise UnknownNameError("data set or path", config.name, DATASETS)
+
+
+def _clips_of(config: DataConfig) -> ClipSet:
+    """Return the clips of a registered data set."""
+    opened = DATASETS.get(config.name)(config)
+    if not isinstance(opened, ClipSet):
+        raise UserError(f"data set '{config.name}' returned {type(opened).__name__}, which is not a ClipSet")
+    return opened

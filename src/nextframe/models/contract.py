@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ class TrainedTask(Config):
 class OptimizerDefaults:
     """What an objective wants when the user says nothing."""
 
-    name: Literal["adamw", "adam", "sgd", "muon", "clipped-sgd"] = "adamw"
+    name: str = "adamw"  # of a registered optimizer
     lr: float = 1e-3
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nextframe.core.config import Config
-from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.errors import BadInputError, UnknownNameError, UserError
+from nextframe.core.registry import Registry
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import batch_indices
 from nextframe.data.order import Balance
@@ -18,6 +19,8 @@ from nextframe.models import MODELS
 from nextframe.models.contract import ModelConfig, Predictor
 from nextframe.models.request import check_conditions
 from nextframe.training.formats import RECIPE_FORMATS
+from nextframe.training.optimizer import OPTIMIZERS
+from nextframe.training.schedule import SCHEDULES
 
 
 class ModelSection(Config):
@@ -35,10 +38,10 @@ class TrainingConfig(Config):
     batch: int = Field(16, ge=1)
     balance: Balance = "clips"
     seed: int = 0
-    optimizer: Literal["adamw", "adam", "sgd", "muon", "clipped-sgd"] | None = None
+    optimizer: str | None = None  # a name of OPTIMIZERS
     lr: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
-    schedule: Literal["onecycle", "cosine", "plateau", "constant"] = "onecycle"
+    schedule: str = "onecycle"  # a name of SCHEDULES
     warmup: float = Field(0.1, ge=0, lt=1)  # the part of the budget in which the rate rises
     plateau_patience: int = Field(5, ge=0)  # validations without improvement before the rate is cut
     plateau_factor: float = Field(0.1, gt=0, lt=1)
@@ -57,6 +60,14 @@ class TrainingConfig(Config):
     shares: dict[str, float] = Field(default_factory=dict)  # of the steps, by stage; None named: what the model says
     stage_from: dict[str, str] = Field(default_factory=dict)  # {part: run folder}: not trained, taken from there
     start_from: str | None = None  # a run folder with the same model: training starts from its weights
+
+    @field_validator("optimizer", "schedule")
+    @classmethod
+    def _registered(cls, name: str | None, field: ValidationInfo) -> str | None:
+        registry: Registry[Any] = OPTIMIZERS if field.field_name == "optimizer" else SCHEDULES
+        if name is not None and name not in registry:
+            raise ValueError(str(UnknownNameError(registry.kind, name, registry)))
+        return name
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainingConfig:

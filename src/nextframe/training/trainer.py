@@ -173,7 +173,7 @@ class Trainer:
     def _train_step(self, stage: Stage, feeds: list[Iterator[Clip]], span: Span) -> None:
         seed_everything(self.config.seed, "step", self.step)  # noise and dropout: a function of (seed, step) too
         progress = span.progress(self.stage_step, self.stage_seconds)
-        factor = SCHEDULES[self.config.schedule](progress, self.config.warmup) * self.scale
+        factor = SCHEDULES.get(self.config.schedule)(progress, self.config.warmup) * self.scale
         batches = [next(feed) for feed in feeds]
         shared = batches[0].to(self.fabric.device)
         own = iter(batches[1:])
