@@ -1,6 +1,6 @@
 """A folder that rebuilds its model, and models by name."""
 
-from nextframe.checkpoint.folder import load_model, model_name, save_model
+from nextframe.checkpoint.folder import load_model, model_name, registered_name, save_model
 from nextframe.checkpoint.names import (
     baseline_names,
     create_model,
@@ -20,6 +20,7 @@ __all__ = [
     "load_model",
     "model_name",
     "needs_training",
+    "registered_name",
     "replaced_folder",
     "resolve_model",
     "save_model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextframe.core.errors import UserError
+from nextframe.media.source import Color
 
 CHANNELS = (1, 3)
 LAYOUTS = ("THW", "THWC", "TCHW", "BTHWC", "BTCHW")
+BT601 = (0.299, 0.587, 0.114)  # the shares of red, green and blue in grey
 ROUNDING = 1e-3  # floats may leave [0, 1] by so much: resizing and compression do that
 
 
@@ -38,6 +41,51 @@ def as_frames(value: Tensor | NDArray[Any], layout: str | None = None) -> Tensor
         frames, axes = frames.unsqueeze(-1), axes + "C"
     order = "BTCHW" if "B" in axes else "TCHW"
     return _checked(frames.detach().permute([axes.index(axis) for axis in order]))
+
+
+class Held:
+    """Frames in memory that are read as a source is: one video (T, C, H, W), or a batch (B, T, C, H, W) of them.
+
+    With `color`, grey frames are repeated to RGB, and RGB frames become ITU-R BT.601 luma.
+    """
+
+    def __init__(self, frames: Tensor, fps: float = 10.0, stride: int = 1, name: str = "frames in memory") -> None:
+        if stride < 1:
+            raise UserError(f"stride must be at least 1, not {stride}")
+        self._frames, self.stride, self.fps = frames, stride, fps / stride
+        self.path, self.name = Path(name), name
+        self.color: Color | None = None
+
+    @property
+    def channels(self) -> int:
+        """Channels of the frames that are returned: 1 (grey) or 3 (RGB)."""
+        return {"grey": 1, "rgb": 3, None: int(self._frames.shape[-3])}[self.color]
+
+    def last(self, n: int) -> Tensor:
+        """Return the last `n` frames (fewer where there are fewer), counted back from the very last at the stride."""
+        places = range(self._frames.shape[-4] - 1, -1, -self.stride)[:n]
+        return self._at(list(places)[::-1])
+
+    def clip(self, start: int, length: int) -> Tensor:
+        """Return `length` frames from `start`, counted from 0 at the stride; UserError where there are not as many."""
+        places = list(range(0, self._frames.shape[-4], self.stride))
+        if start + length > len(places):
+            raise UserError(f"{self.name}: asked for frames {start} to {start + length - 1}, there are {len(places)}")
+        return self._at(places[start : start + length])
+
+    def _at(self, places: list[int]) -> Tensor:
+        chosen = self._frames.index_select(-4, torch.tensor(places, device=self._frames.device)).cpu()
+        return recolored(chosen, self.channels)
+
+
+def recolored(frames: Tensor, channels: int) -> Tensor:
+    """Return frames (..., C, H, W) with `channels` channels, 1 or 3, in their own type and range."""
+    if frames.shape[-3] == channels:
+        return frames
+    if channels == 3:
+        return frames.repeat_interleave(3, dim=-3)
+    luma = (frames.double() * torch.tensor(BT601, dtype=torch.float64).view(3, 1, 1)).sum(dim=-3, keepdim=True)
+    return (luma if frames.is_floating_point() else luma.round()).to(frames.dtype)
 
 
 def _as_tensor(value: Any) -> Tensor:

@@ -21,7 +21,7 @@ from nextframe.media.reader import read_video
 from nextframe.media.writer import write_video
 from nextframe.prediction.pictures import GAP, PREDICTED, Row, enlarge, panel_size, strip
 
-MOST_VIDEOS = 8  # of a batch are shown
+MOST_VIDEOS = 4  # of a batch are shown
 
 
 class Shown:
@@ -76,7 +76,7 @@ class Page:
 
     def _repr_html_(self) -> str:
         page = html.escape(self.path.read_text(encoding="utf-8"), quote=True)
-        return f'<iframe srcdoc="{page}" style="width:100%;height:{self.height}px;border:0" sandbox></iframe>'
+        return f'<iframe srcdoc="{page}" style="width:100%;height:{self.height}px;border:0" sandbox="allow-scripts"></iframe>'
 
 
 def show(
