@@ -1,6 +1,6 @@
 """A folder that rebuilds its model, and models by name."""
 
-from nextframe.checkpoint.folder import load_model, model_name, registered_name, save_model
+from nextframe.checkpoint.folder import load_model, model_name, registered_name, save_model, take_weights
 from nextframe.checkpoint.names import (
     baseline_names,
     create_model,
@@ -26,4 +26,5 @@ __all__ = [
     "save_model",
     "settled",
     "shipped_models",
+    "take_weights",
 ]

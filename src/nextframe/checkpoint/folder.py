@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -111,6 +112,18 @@ def load_model(folder: str | os.PathLike[str], *, module: Module | None = None) 
         model.load_state_dict(load_file(weights))
     except (SafetensorError, OSError) as error:
         raise BadInputError(weights, f"is damaged or cut short ({error})", "copy or train it again") from None
+    return model.eval()
+
+
+def take_weights(model: Predictor, folder: str | os.PathLike[str]) -> Predictor:
+    """Put the weights of a run or model folder into `model`, which is of the same class and config, and return it.
+
+    Raises:
+        BadInputError: as for `load_model`.
+    """
+    stored = load_model(folder, module=deepcopy(model.module) if type(model) is Wrapped else None)
+    model.load_state_dict(stored.state_dict())
+    model.trained = stored.trained
     return model.eval()
 
 
