@@ -117,3 +117,4 @@ def be_quiet(quiet: bool) -> None:
 
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
+        logging.getLogger("nextframe").setLevel(logging.WARNING)  # so that no progress is written instead

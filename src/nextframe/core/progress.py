@@ -36,11 +36,11 @@ class ProgressBar:
     """A note and the time left; a rich bar on a terminal, plain lines otherwise.
 
     A log gets one line for each thing said. Where none is set up, stderr gets a line within seconds and then one now
-    and then, so that work of hours is never silent. `unit` is what the work counts in: training steps, clips.
+    and then, so that work of hours is never silent. `unit` is what the work counts in: training steps, clips. A `transient` bar is gone when the work is done.
     """
 
-    def __init__(self, title: str, *, show: bool = True, unit: str = "step") -> None:
-        self.unit = unit
+    def __init__(self, title: str, *, show: bool = True, unit: str = "step", transient: bool = False) -> None:
+        self.unit, self.transient = unit, transient
         self.title, self.fancy = title, show and sys.stderr.isatty()
         self.show, self.started, self.first = show, time.monotonic(), -1.0
         self.note = ""
@@ -64,6 +64,7 @@ class ProgressBar:
                 TextColumn("left"),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
+                transient=self.transient,
             )
             self.bar.start()
             self.task = self.bar.add_task(self.title, total=1.0, note="")
