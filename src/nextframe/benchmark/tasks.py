@@ -28,7 +28,7 @@ class BenchmarkTask(Config):
     @property
     def definition(self) -> dict[str, Any]:
         """What decides a figure, as plain values: not where the data lies, and not how a model was trained."""
-        data = self.data.model_dump(mode="json", exclude={"name"})
+        data = self.data.model_dump(mode="json", exclude={"name"} if self.data.mix else {"name", "mix"})
         return {
             "name": self.name,
             "data": data if self.wants else {"name": self.data.name, **data},

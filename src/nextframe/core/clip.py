@@ -5,7 +5,7 @@ Frames are (B, T, C, H, W): float in [0, 1] between parts, uint8 only in storage
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -122,7 +122,17 @@ class Clip:
             extras={name: value.to(device, non_blocking=True) for name, value in self.extras.items()},
         )
 
-    def __getitem__(self, index: slice) -> Clip:
+    @classmethod
+    def join(cls, clips: Sequence[Clip]) -> Clip:
+        """Return several batches, all with the same conditions and extras, as one."""
+        return Clip(
+            torch.cat([clip.context for clip in clips]),
+            torch.cat([clip.target for clip in clips]),
+            Conditions.join([clip.conditions for clip in clips]),
+            {name: torch.cat([clip.extras[name] for clip in clips]) for name in clips[0].extras},
+        )
+
+    def __getitem__(self, index: slice | Tensor) -> Clip:
         return replace(
             self,
             context=self.context[index],

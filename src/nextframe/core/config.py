@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -42,8 +42,15 @@ def _one_line(error: ValidationError, config: type[Config], where: str) -> str:
 def _config_at(config: type[Config], path: tuple[int | str, ...]) -> type[Config]:
     """Follow field names down to the configuration that a bad field belongs to."""
     for part in path:
-        annotation = config.model_fields[str(part)].annotation if str(part) in config.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, Config)):
+        if isinstance(part, int):  # an entry of a list: its type was found with the list's
+            continue
+        annotation = config.model_fields[part].annotation if part in config.model_fields else None
+        inner = [kind for kind in (annotation, *get_args(annotation)) if _is_config(kind)]
+        if not inner:
             break
-        config = annotation
+        config = inner[0]
     return config
+
+
+def _is_config(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Config)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nextframe.core.clip import Clip, Task
 from nextframe.core.config import Config
@@ -19,8 +21,18 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Indices = NDArray[np.int64]
 
 
+class MixPart(Config):
+    """One data set of a mix. What is None or not here, such as context, size and color, is the mix's own."""
+
+    name: str  # a registered name or a path
+    share: float = Field(gt=0)  # of the training clips, in any unit: 7 and 3 are 0.7 and 0.3
+    stride: int | None = Field(None, ge=1)
+    fit: Literal["crop", "pad", "random-crop"] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
 class DataConfig(Config):
-    """Which clips: a registered name or a path, and how spans are cut from it."""
+    """Which clips: a registered name or a path, or a mix of several; and how spans are cut."""
 
     name: str = "moving-digits"
     context: int = Field(10, ge=1)
@@ -33,6 +45,35 @@ class DataConfig(Config):
     kind: Literal["frames", "flow"] = "frames"  # flow: two channels, x and y, between consecutive frames
     max_flow: float = Field(16.0, gt=0)  # pixels a step: where the scale of flows ends
     options: dict[str, Any] = Field(default_factory=dict)  # checked by the data set's own config
+    mix: tuple[MixPart, ...] = ()  # several data sets by shares, instead of one name; the name is then made of theirs
+
+    @model_validator(mode="after")
+    def _name_or_mix(self) -> DataConfig:
+        if not self.mix:
+            return self
+        named = mix_name([part.name for part in self.mix], [part.share for part in self.mix])
+        if "name" not in self.model_fields_set:
+            object.__setattr__(self, "name", named)
+        if self.name != named:
+            raise ValueError("give either name or mix")
+        if self.options:
+            raise ValueError("options belong to the entries of mix")
+        return self
+
+    def parts(self) -> list[DataConfig]:
+        """Return the data of each entry of the mix."""
+        return [
+            self.model_copy(
+                update={
+                    "mix": (),
+                    "name": part.name,
+                    "stride": part.stride or self.stride,
+                    "fit": part.fit or self.fit,
+                    "options": part.options,
+                }
+            )
+            for part in self.mix
+        ]
 
     @property
     def task(self) -> Task:
@@ -80,6 +121,16 @@ class ClipSet(ABC):
         if count is None:
             raise ValueError("an endless split has no order")
         return numpy_generator(seed, "order", epoch).permutation(count)
+
+
+def short_name(name: str) -> str:
+    """Return a data set's name without the folders that a path is in; of several paths, the last part of each."""
+    return ", ".join(PurePath(path.strip()).name for path in name.split(","))
+
+
+def mix_name(names: Sequence[str], shares: Sequence[float]) -> str:
+    """Return what a mix is called: "70% moving-digits + 30% videos"."""
+    return " + ".join(f"{share / sum(shares):.0%} {short_name(n)}" for n, share in zip(names, shares, strict=True))
 
 
 def batch_indices(clips: ClipSet, split: Split, seed: int, step: int, size: int) -> Indices:

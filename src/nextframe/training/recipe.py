@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,6 +113,7 @@ def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     Fields of the model are written `model.FIELD`. Setting steps drops minutes, and the other way round.
     """
     values = recipe.model_dump()
+    choose_data(values["data"], settings)
     for key, value in settings.items():
         section, _, name = key.partition(".")
         if section not in values or not name:
@@ -129,11 +130,22 @@ def _set(values: dict[str, Any], section: str, name: str, value: Any) -> None:
     set_dotted(values, name, value)
 
 
+def choose_data(values: dict[str, Any], settings: Collection[str]) -> None:
+    """Make room in the values of a DataConfig for dotted `settings`: a name and a mix exclude one another."""
+    if "data.name" in settings:
+        values.pop("mix", None)
+    if "data.mix" in settings:
+        values.pop("name", None)
+        values.pop("options", None)
+
+
 def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
     """Set `name`, dotted for a field inside a field, in nested mappings."""
     *parents, last = name.split(".")
     for parent in parents:
         values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise UserError(f"setting '{name}': {parent} has no fields with names; give all of it")
     values[last] = value
 
 
