@@ -57,9 +57,7 @@ def _from_memory(recipe: Recipe, data: Data, wanted: Mapping[str, Any]) -> ClipS
     own = recipe.data if recipe.data != DataConfig() else None
     context = wanted.get("data.context", own and own.context)
     horizon = wanted.get("data.horizon", own and own.horizon)
-    if context is None and horizon is None:
-        return as_clips(data)
-    return clips_of(data, context, horizon)  # type: ignore[arg-type]  # not a name, a config or clips: see with_data
+    return clips_of(data, context, horizon) if context or horizon else as_clips(data)  # which refuses what is not data
 
 
 def _check_cut(clips: ClipSet, wanted: Mapping[str, Any]) -> None:

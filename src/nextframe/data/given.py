@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Dataset
+from typing import TypeAlias
 
 from nextframe.core.errors import UserError
 from nextframe.data.clipset import ClipSet, DataConfig
 from nextframe.data.from_torch import clips
+from nextframe.data.items import Source
 from nextframe.data.open import open_data
 
-Data: TypeAlias = ClipSet | DataConfig | str | os.PathLike[str] | Tensor | NDArray[Any] | Dataset[Any]
+Data: TypeAlias = "ClipSet | DataConfig | str | os.PathLike[str] | Source"
 
 
 def as_clips(data: Data, config: DataConfig | None = None) -> ClipSet:
@@ -36,6 +32,6 @@ def as_clips(data: Data, config: DataConfig | None = None) -> ClipSet:
         return open_data(data)
     if isinstance(data, str | os.PathLike):
         return open_data((config or DataConfig()).model_copy(update={"name": os.fspath(data)}))
-    if isinstance(data, Tensor | np.ndarray | Dataset):
-        return clips(data, config and config.context, config and config.horizon)
-    raise UserError(f"{type(data).__name__} is not data: give a name, a path, clips, a tensor or a torch Dataset")
+    if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+        raise UserError(f"{type(data).__name__} is not data: give a name, a path, clips, a tensor or a torch Dataset")
+    return clips(data, config and config.context, config and config.horizon)
