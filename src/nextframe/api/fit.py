@@ -104,13 +104,16 @@ def next_folder(name: str, parent: Path = Path("runs")) -> Path:
 
 
 def _name(model: str | os.PathLike[str] | Predictor) -> str:
-    return model_name(model) if isinstance(model, Predictor) else Path(model).stem
+    """Return what a run of `model` is called; UserError for a module that has to be wrapped first."""
+    if isinstance(model, Predictor):
+        return model_name(model)
+    if isinstance(model, nn.Module):
+        raise UserError(f"{type(model).__name__} is a module of torch: give nextframe.wrap(module, context=, horizon=)")
+    return Path(model).stem
 
 
 def _recipe(model: str | os.PathLike[str] | Predictor, data: Data | None) -> Recipe:
     """Return the recipe that `model` means, with clips cut as the model wants them."""
-    if isinstance(model, nn.Module) and not isinstance(model, Predictor):
-        raise UserError(f"{type(model).__name__} is a module of torch: give nextframe.wrap(module, context=, horizon=)")
     if not isinstance(model, Predictor):
         return load_recipe(os.fspath(model))
     section = ModelSection(name=registered_name(model), fields=model.config.model_dump(mode="json"))
@@ -126,7 +129,7 @@ def _check(model: Predictor, clips: ClipSet) -> None:
 
 def _first_line(name: str, recipe: Recipe, clips: ClipSet, place: Path) -> str:
     budget = recipe.training
-    how_long = f"{budget.steps} steps" if budget.steps is not None else f"{budget.minutes:g} minutes"
+    how_long = f"{budget.minutes:g} minutes" if budget.steps is None else f"{budget.steps} training steps"
     frames = "x".join(map(str, clips.frame_shape))
     cut = f"{clips.task.context} + {clips.task.horizon} frames of {frames}"
     return f"{name}: {how_long} on {clips.name} ({cut}), in {place}"

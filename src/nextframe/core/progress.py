@@ -103,8 +103,8 @@ class ProgressBar:
         gained = progress - self.first
         if gained <= 0:
             return ""
-        left = (time.monotonic() - self.started) * (1 - progress) / gained
-        return f"{int(left // 60)}:{int(left % 60):02d} left"
+        left = round((time.monotonic() - self.started) * (1 - progress) / gained)
+        return f"{left // 60}:{left % 60:02d} left"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
