@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -205,7 +205,7 @@ def test_fit_numbers_its_folders_and_takes_settings_by_name(here):
     assert (training.lr, training.seed, training.device, training.val_clips) == (1e-5, 7, "cpu", 2)
     with pytest.raises(TypeError, match="step"):
         nf.fit("compact", step=1)
-    with pytest.raises(UserError, match="unknown field 'training.val_evry'; did you mean 'val_every'"):
+    with pytest.raises(UserError, match=r"unknown field 'training\.val_evry'; did you mean 'val_every'"):
         nf.fit("compact", settings={"training.val_evry": 50})
     with pytest.raises(UserError, match="did you mean 'compact'"):
         nf.fit("compct")
@@ -235,7 +235,7 @@ def test_fit_says_what_does_not_fit(here):
         nf.fit(model, video, steps=1)
     with pytest.raises(UserError, match="the clips are in memory already, with context 4"):
         nf.fit("compact", nf.clips(video, context=4, horizon=3), context=5, steps=1)
-    with pytest.raises(UserError, match="Linear is a module of torch: give nextframe.wrap"):
+    with pytest.raises(UserError, match=r"Linear is a module of torch: give nextframe\.wrap"):
         nf.fit(nn.Linear(2, 2), video, steps=1)
     with pytest.raises(UserError, match="object is not data"):
         nf.fit("compact", object(), steps=1)
@@ -360,7 +360,7 @@ def test_a_wrapped_class_can_be_registered_and_then_has_a_name(here, monkeypatch
     monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
 
     @nf.register("their-simvp")
-    class _(nf.Wrapped):
+    class Registered(nf.Wrapped):
         def make(self) -> nn.Module:
             return TheirSimVP(self.config.context, self.config.horizon)
 
@@ -373,7 +373,10 @@ def test_a_wrapped_class_can_be_registered_and_then_has_a_name(here, monkeypatch
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: nf.wrap(TheirSimVP(), 4, 5), r"TheirSimVP returned \(1, 3, 1, 16, 16\).*horizon=5.*\(1, 5, 1, 16, 16\)"),
+        (
+            lambda: nf.wrap(TheirSimVP(), 4, 5),
+            r"TheirSimVP returned \(1, 3, 1, 16, 16\).*horizon=5.*\(1, 5, 1, 16, 16\)",
+        ),
         (lambda: nf.wrap(TheirSimVP(channels=3), 4, 3), r"TheirSimVP does not take frames of 1x16x16 \(C x H x W\): "),
         (lambda: nf.wrap(TheirSimVP, 4, 3, arguments={"depth": 2}), "TheirSimVP cannot be made: .*depth"),
         (lambda: nf.wrap(TheirSimVP, 4, 3, arguments={"width": torch.zeros(1)}), "arguments must be plain values"),
@@ -382,7 +385,9 @@ def test_a_wrapped_class_can_be_registered_and_then_has_a_name(here, monkeypatch
         (lambda: nf.wrap(TheirSimVP(), 4, 3, name="../up"), "the name '../up' cannot be a folder's"),
     ],
 )
-def test_a_module_that_cannot_be_wrapped_is_refused_before_a_folder_is_made(here, make: Callable[[], nf.Predictor], says):
+def test_a_module_that_cannot_be_wrapped_is_refused_before_a_folder_is_made(
+    here, make: Callable[[], nf.Predictor], says
+):
     with pytest.raises(UserError, match=says):
         nf.fit(make(), torch.rand(6, 7 if "5" not in says else 9, 1, 16, 16), steps=1, quiet=True)
     assert not Path("runs").exists()
@@ -433,7 +438,7 @@ def test_what_is_shown_moves_in_a_notebook_and_stands_still_elsewhere(here, capf
 
 
 def test_every_name_is_there_typed_explained_and_costs_nothing_before_it_is_used():
-    code = "import sys, nextframe; print(sorted(m for m in sys.modules if m in ('torch', 'numpy', 'pydantic')), *dir(nextframe))"
+    code = "import sys, nextframe; print(sorted({'torch', 'numpy', 'pydantic'} & set(sys.modules)), *dir(nextframe))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("[] ")
     assert set(nf.__all__) <= set(done.stdout.split())
@@ -445,9 +450,12 @@ def test_every_name_is_there_typed_explained_and_costs_nothing_before_it_is_used
             untyped = [p.name for p in signature.parameters.values() if p.annotation is inspect.Parameter.empty]
             assert not untyped, name
             assert signature.return_annotation is not inspect.Signature.empty, name
-            assert not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values()) or name == "create_model"
+            assert (
+                not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values())
+                or name == "create_model"
+            )
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        nf.nothing
+        nf.nothing  # noqa: B018
 
 
 def python_page() -> str:

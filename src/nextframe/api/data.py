@@ -9,8 +9,8 @@ from typing import Any
 
 from nextframe.core.errors import UserError
 from nextframe.data import ClipSet, DataConfig, open_data
-from nextframe.data.from_torch import clips as clips_of
-from nextframe.data.given import Data, as_clips
+from nextframe.data.given import Data, clips_of
+from nextframe.data.items import Source
 from nextframe.data.open import is_path
 from nextframe.training import Recipe, override
 
@@ -52,12 +52,12 @@ def _named(recipe: Recipe, data: DataConfig | str | os.PathLike[str] | None) -> 
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"name": name, **changes})})
 
 
-def _from_memory(recipe: Recipe, data: Data, wanted: Mapping[str, Any]) -> ClipSet:
+def _from_memory(recipe: Recipe, data: Source, wanted: Mapping[str, Any]) -> ClipSet:
     """Return clips of frames in memory: context and horizon as asked, as the recipe says, or as the data has them."""
     own = recipe.data if recipe.data != DataConfig() else None
     context = wanted.get("data.context", own and own.context)
     horizon = wanted.get("data.horizon", own and own.horizon)
-    return clips_of(data, context, horizon) if context or horizon else as_clips(data)  # which refuses what is not data
+    return clips_of(data, context, horizon)
 
 
 def _check_cut(clips: ClipSet, wanted: Mapping[str, Any]) -> None:

@@ -68,11 +68,12 @@ class FittedRun:
         pictures = [_picture(path) for path in sorted((self.folder / "samples").glob("step-*.png"))]
         if not pictures:
             raise UserError(f"{self.folder}: there are no samples, because the val split has no clips to show")
-        return Shown(torch.stack(pictures), pictures[-1], 1.0, f"{self.folder}: {len(pictures)} samples of its training")
+        caption = f"{self.folder}: {len(pictures)} samples of its training"
+        return Shown(torch.stack(pictures), pictures[-1], 1.0, caption)
 
     def __repr__(self) -> str:
-        last = next((f", {key} {line[key]:.5f}" for line in self.losses[::-1] for key in ("val/mse",) if key in line), "")
-        return f"<run {self.folder}: {type(self.model).__name__}{last}>"
+        best = min((line["val/mse"] for line in self.losses if "val/mse" in line), default=None)
+        return f"<run {self.folder}: {type(self.model).__name__}{'' if best is None else f', best val/mse {best:.5f}'}>"
 
 
 def _picture(path: Path) -> Tensor:

@@ -63,9 +63,7 @@ def budget_of(task: BenchmarkTask, minutes: float | None = None, steps: int | No
     return {name: value for name, value in given.items() if value is not None}
 
 
-def make_entry(
-    task: BenchmarkTask, data: DataConfig, name: str | Predictor, budget: Budget, device: str
-) -> Entry:
+def make_entry(task: BenchmarkTask, data: DataConfig, name: str | Predictor, budget: Budget, device: str) -> Entry:
     """Return the entry that `name` (a model, its name, a recipe or a recipe's YAML file) stands for.
 
     A recipe brings its model, optimiser and batch; the data, seed and budget are the task's.

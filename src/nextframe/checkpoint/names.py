@@ -51,9 +51,7 @@ def baseline_names(task: Task | None = None) -> list[str]:
     return [name for name in names if task is None or create_model(name).capabilities.serves(task)]
 
 
-def load(
-    spec: str | os.PathLike[str], *, revision: str | None = None, module: Module | None = None
-) -> Predictor:
+def load(spec: str | os.PathLike[str], *, revision: str | None = None, module: Module | None = None) -> Predictor:
     """Return a trained model, in eval mode on the CPU; nothing in its folder is executed.
 
     Args:

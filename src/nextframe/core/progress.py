@@ -36,7 +36,8 @@ class ProgressBar:
     """A note and the time left; a rich bar on a terminal, plain lines otherwise.
 
     A log gets one line for each thing said. Where none is set up, stderr gets a line within seconds and then one now
-    and then, so that work of hours is never silent. `unit` is what the work counts in: training steps, clips. A `transient` bar is gone when the work is done.
+    and then, so that work of hours is never silent. `unit` is what the work counts in: training steps,
+    clips. A `transient` bar is gone when the work is done.
     """
 
     def __init__(self, title: str, *, show: bool = True, unit: str = "step", transient: bool = False) -> None:

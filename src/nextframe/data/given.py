@@ -32,6 +32,11 @@ def as_clips(data: Data, config: DataConfig | None = None) -> ClipSet:
         return open_data(data)
     if isinstance(data, str | os.PathLike):
         return open_data((config or DataConfig()).model_copy(update={"name": os.fspath(data)}))
+    return clips_of(data) if config is None else clips_of(data, config.context, config.horizon)
+
+
+def clips_of(data: Source, context: int | None = None, horizon: int | None = None) -> ClipSet:
+    """Return the clips of frames in memory; UserError for what is not data at all."""
     if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         raise UserError(f"{type(data).__name__} is not data: give a name, a path, clips, a tensor or a torch Dataset")
-    return clips(data, config and config.context, config and config.horizon)
+    return clips(data, context, horizon)

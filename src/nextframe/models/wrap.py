@@ -1,4 +1,4 @@
-"""Any module of torch that maps frames to frames, as a predictor: trained, measured, saved and shown like the others."""
+"""Any module of torch that maps frames to frames, as a predictor: trained, measured and saved like the others."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def wrap(
     Raises:
         UserError: not a module, a name that cannot be a folder's, or arguments that are not plain values.
     """
-    kind = type(module) if isinstance(module, nn.Module) else module
+    kind: Any = type(module) if isinstance(module, nn.Module) else module
     if isinstance(module, Predictor):
         raise UserError(f"{kind.__name__} is a model of nextframe already: use it as it is")
     config = WrappedConfig.parse(

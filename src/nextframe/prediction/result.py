@@ -76,7 +76,8 @@ class Prediction:
         """Return the context and what follows as something that a notebook plays; truth, if known, stands beside it."""
         if self.batched:
             rows = [self[index].show() for index in range(min(len(self), MOST_VIDEOS))]
-            frames, still = torch.cat([row.frames for row in rows], dim=2), torch.cat([row.strip for row in rows], dim=1)
+            frames = torch.cat([row.frames for row in rows], dim=2)
+            still = torch.cat([row.strip for row in rows], dim=1)
         else:
             frames = comparison_animation(self.context, self.truth, self.futures)
             still = comparison_strip(self.context, self.truth, self.futures)
