@@ -44,7 +44,7 @@ native: $(VENV)/.ready
 
 native-2: $(VENV)/.ready
 	@echo "== this processor's kernels, 2 threads"
-	TEST_THREADS=2 $(NATIVE) $(NUMERIC)
+	TEST_THREADS=2 OMP_WAIT_POLICY=passive $(NATIVE) $(NUMERIC)
 
 lint: $(VENV)/.ready  ## style, types, import direction
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from torch import Tensor
 from nextframe.core.clip import Task
 from nextframe.core.errors import UserError
 from nextframe.layers.convlstm import ConvLSTMLayer, cache_pays
-from nextframe.layers.gates import Activation, Gate
+from nextframe.layers.lstm import Activation, Gate
 from nextframe.models.convlstm import ConvLSTM, ConvLSTMConfig
 
 
@@ -155,10 +155,10 @@ def test_default_is_causal_and_the_keras_head_leaks():
     causal, leaky = small(), small(head="same")
     assert causal.capabilities.causal
     assert not leaky.capabilities.causal
-    assert torch.equal(causal(frames)[:, :4], causal(changed)[:, :4])
-    assert not torch.equal(causal(frames)[:, 4], causal(changed)[:, 4])
-    assert torch.equal(leaky(frames)[:, :3], leaky(changed)[:, :3])
-    assert not torch.allclose(leaky(frames)[:, 3], leaky(changed)[:, 3])
+    assert torch.equal(causal.logits(frames)[:, :4], causal.logits(changed)[:, :4])
+    assert not torch.equal(causal.logits(frames)[:, 4], causal.logits(changed)[:, 4])
+    assert torch.equal(leaky.logits(frames)[:, :3], leaky.logits(changed)[:, :3])
+    assert not torch.allclose(leaky.logits(frames)[:, 3], leaky.logits(changed)[:, 3])
 
 
 @pytest.mark.parametrize("settings", [{}, {"head": "same"}, {"residual": True, "norm": "none", "activation": "tanh"}])

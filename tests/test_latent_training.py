@@ -239,7 +239,7 @@ def test_a_temperature_is_chosen_when_futures_are_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [0, 2])
 def test_pictures_of_a_latent_space(tmp_path: Path, content: int) -> None:
     from nextframe.media.reader import open_source
-    from nextframe.prediction.latent_pictures import draw_latents, primed_prediction
+    from nextframe.prediction.latent_pictures import draw_latents
 
     torch.manual_seed(0)
     vae = {**FIELDS["autoencoder"]["fields"], "content": content}
@@ -250,7 +250,7 @@ def test_pictures_of_a_latent_space(tmp_path: Path, content: int) -> None:
     assert [path.name for path in paths] == ["reconstructions.png", "interpolation.png", "traversal.png", "primed.gif"]
     assert len(open_source(tmp_path / "primed.gif").last(20)) == 5
     clip = clips.read("val", np.arange(2)).to("cpu")
-    primed = primed_prediction(model, clip)
+    primed = model.primed(clip)
     torch.testing.assert_close(primed[:, 3:], model.predict(clip.context, 2))
     torch.testing.assert_close(primed[:, 2:3], model.predict(clip.context[:, :2], 1))
     with pytest.raises(UserError, match="no latent space"):

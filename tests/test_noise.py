@@ -6,27 +6,33 @@ import threading
 import pytest
 import torch
 
-from nextframe.core.noise import categorical, clip_noise, global_batch, integers, normal_like, philox, uniform
+from nextframe.core.noise import categorical, clip_noise, global_batch, integers, normal_like, splitmix, uniform
 
 N = 400_000
 
 
 @pytest.mark.parametrize(
-    ("counter", "key", "words"),
+    ("seed", "outputs"),
     [
-        ([0, 0, 0, 0], (0, 0), [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
-        ([0xFFFFFFFF] * 4, (0xFFFFFFFF, 0xFFFFFFFF), [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
-        (
-            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
-            (0xA4093822, 0x299F31D0),
-            [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1],
-        ),
+        (0, [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F, 0xF88BB8A8724C81EC]),
+        (1234567, [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]),
     ],
 )
-def test_the_bits_are_those_that_were_published(counter, key, words):
-    """The known answers for philox4x32-10 of Random123's kat_vectors."""
-    found = philox(tuple(torch.tensor([word]) for word in counter), key)
-    assert [int(word) for word in found] == words
+def test_the_bits_are_those_that_were_published(seed, outputs):
+    """The first outputs of Vigna's splitmix64.c, as its ports test them."""
+    assert [int(bits) % 2**64 for bits in splitmix(seed, torch.arange(4))] == outputs
+
+
+def test_bits_are_those_of_unsigned_arithmetic():
+    """Any seed and number against Python's whole numbers, which do not wrap."""
+    ends = [0, 1, 2**31, 2**62, 2**63 - 1, -1, -(2**63)]
+    for seed in ends:
+        for number in ends[:5]:
+            bits = (seed + (number + 1) * 0x9E3779B97F4A7C15) % 2**64
+            bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+            bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EB % 2**64
+            found = splitmix(torch.tensor([seed]), torch.tensor([number]))
+            assert int(found) % 2**64 == bits ^ (bits >> 31)
 
 
 def draws(index, *shape, keys=(7, "step", 3), dtype=torch.float32):

@@ -19,6 +19,10 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.plugins import load_plugin
 from nextframe.models import MODELS
 
+pytestmark = pytest.mark.numeric
+
+pytestmark = pytest.mark.numeric
+
 EXAMPLE = re.findall(
     r"```python\n(.*?)```", (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL
 )[0]
@@ -133,8 +137,6 @@ MIDDLE = """
 from nextframe.models.contract import Predictor
 from nextframe.models.mean_neighbours import between_two
 from nextframe.core.plugins import register
-
-pytestmark = pytest.mark.numeric
 
 
 @register("my-brightest")

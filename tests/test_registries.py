@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import nextframe
 from nextframe.checkpoint import create_model, load_model
 from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
@@ -152,7 +154,7 @@ def written(folder: Path, text: str, name: str = "mine.py") -> Path:
     return path
 
 
-def nextframe(*words: object) -> str:
+def run(*words: object) -> str:
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 0, done.exception
     return done.output
@@ -183,6 +185,22 @@ def test_a_file_adds_one_of_each_kind(kind: Kind, tmp_path: Path) -> None:
 def test_one_file_adds_several_kinds(tmp_path: Path) -> None:
     plugin = written(tmp_path, METRIC + OPTIMIZER + SCHEDULE)
     assert load_plugin(plugin) == ["worst-pixel", "signs", "halves"]
+
+
+def test_the_page_for_contributors_is_right(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    plugin = written(tmp_path, re.findall(r"```python\n(.*?)```", page, re.DOTALL)[2])
+    assert load_plugin(plugin) == ["my-noise", "worst-pixel", "my-rmsprop", "falling"]
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| `([\w/]+\.py)` \|", page, re.MULTILINE))
+    assert set(rows) == set(REGISTRIES)
+    for kind, file in rows.items():
+        text = (Path(nextframe.__file__).parent / file).read_text(encoding="utf-8")
+        assert f"{REGISTRIES[kind].partition(':')[2]}: Registry[" in text
+        assert f"| `{file}` | `{registry_of(kind).group}` |" in page
+    settings = ("--set", "training.optimizer=my-rmsprop", "--set", "training.schedule=falling", "--lr", "0.5")
+    small = ("--data", "my-noise", "--steps", 4, "--log-every", 1, "--batch", 2, "--no-report", "-q")
+    run("train", "conv2d", "--plugin", plugin, *settings, *small, "-o", tmp_path / "run")
+    assert [line["lr"] for line in read_metrics(tmp_path / "run") if "lr" in line] == [0.5, 0.375, 0.25, 0.125]
 
 
 MISTAKES = {
@@ -241,7 +259,7 @@ def test_evaluate_measures_a_metric_and_data_of_plugins(tmp_path: Path) -> None:
         for word in ("--plugin", written(tmp_path, text, name))
     ]
     small = ("--data", "ramps", "--context", 3, "--horizon", 2)
-    nextframe("evaluate", "copy-last", *own, *small, "--metrics", "worst-pixel", "--json", tmp_path / "rows.json")
+    run("evaluate", "copy-last", *own, *small, "--metrics", "worst-pixel", "--json", tmp_path / "rows.json")
     rows = {row["model"]: row for row in json.loads((tmp_path / "rows.json").read_text())["rows"]}
     assert rows["copy-last"]["metric"] == "worst-pixel"
     assert rows["copy-last"]["per_step"] == pytest.approx([20 / 255, 40 / 255])  # 20 levels a frame
@@ -252,10 +270,10 @@ def test_a_run_with_an_optimizer_and_a_schedule_of_plugins(tmp_path: Path) -> No
     own = ("--plugin", written(tmp_path, OPTIMIZER + SCHEDULE))
     recipe = written(tmp_path, RECIPE, "recipe.py")
     settings = ("--set", "training.optimizer=signs", "--set", "training.schedule=halves", "--lr", "0.125")
-    run = tmp_path / "run"
-    nextframe("train", "mine", *own, "--plugin", recipe, *settings, "-o", run, "--no-report", "-q")
-    assert [line["lr"] for line in read_metrics(run)] == [0.125, 0.0625]
-    trained = load_model(run)
+    folder = tmp_path / "run"
+    run("train", "mine", *own, "--plugin", recipe, *settings, "-o", folder, "--no-report", "-q")
+    assert [line["lr"] for line in read_metrics(folder)] == [0.125, 0.0625]
+    trained = load_model(folder)
     seed_everything(0, "weights")
     fresh = create_model("conv2d", **trained.config.model_dump())
     moved = torch.cat([(a - b).abs().flatten() for a, b in zip(trained.parameters(), fresh.parameters(), strict=True)])
@@ -282,7 +300,7 @@ def test_a_builder_that_returns_no_optimizer_is_one_line(tmp_path: Path) -> None
 
 def test_a_task_of_a_plugin_is_run(tmp_path: Path) -> None:
     own = ("--plugin", written(tmp_path, TASK))
-    nextframe("benchmark", "tiny", *own, "--models", "copy-last", "-o", tmp_path / "rows", "-q")
+    run("benchmark", "tiny", *own, "--models", "copy-last", "-o", tmp_path / "rows", "-q")
     row = json.loads((tmp_path / "rows" / "copy-last.json").read_text())
     assert (row["task"]["name"], row["data"]["clips"]) == ("tiny", 3)
 

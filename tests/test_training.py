@@ -17,6 +17,7 @@ from torch import nn
 
 from nextframe.checkpoint import load_model
 from nextframe.core.errors import NextframeError, UserError
+from nextframe.core.settings import parse_settings
 from nextframe.data import DataConfig, open_data
 from nextframe.data.clipset import batch_indices
 from nextframe.recipes import load_recipe
@@ -24,7 +25,7 @@ from nextframe.training import ModelSection, Recipe, TrainingConfig, override, r
 from nextframe.training.checkpoints import load_state, save_state
 from nextframe.training.loader import Steps, training_batches
 from nextframe.training.optimizer import Average
-from nextframe.training.recipe import parse_settings, read_recipe
+from nextframe.training.recipe import read_recipe
 from nextframe.training.schedule import Patience, cosine, onecycle
 
 SMALL = {"patch": 8, "width": 8, "blocks": 1, "kernel": 3}

@@ -22,7 +22,7 @@ from nextframe.models import MODELS
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, Predictor, Stage, TrainedTask
 from nextframe.transfer import ClassifierConfig, TransferConfig, transfer
 from nextframe.transfer.classifier import Fitting, Head, fit, predict, step_loss
-from nextframe.transfer.encoder import Encoder, like, open_encoder
+from nextframe.transfer.encoder import WindowEncoder, like, open_encoder
 from nextframe.transfer.experiment import open_windows
 from nextframe.transfer.probes import probe
 from nextframe.transfer.result import TransferResult, TransferRow, apart, interval, joined, read_result
@@ -172,7 +172,7 @@ def test_fitting_twice_gives_the_same_classifier():
     for _ in range(2):
         model = like(open_encoder("reader", clips), 0, 5)
         fitting = Fitting(lambda indices: clips.read("train", indices).frames / 255, config, 8, (0, 1))
-        found.append(predict(fit(Encoder(model), videos, fitting), videos, fitting))
+        found.append(predict(fit(WindowEncoder(model), videos, fitting), videos, fitting))
     assert np.array_equal(*found)
 
 
@@ -192,9 +192,9 @@ def test_random_twins_have_the_size_but_not_the_weights(run):
 def test_an_encoder_of_steps_and_one_of_windows():
     clips = open_windows(DIGITS, small())
     frames = torch.rand(2, 16, 1, 32, 32)
-    assert Encoder(open_encoder("reader", clips))(frames).shape == (2, 16, 24)
+    assert WindowEncoder(open_encoder("reader", clips))(frames).shape == (2, 16, 24)
     convlstm = MODELS.get("convlstm")(MODELS.get("convlstm").Config(hidden=(4,), kernels=(3,)))
-    encoder = Encoder(convlstm.eval())
+    encoder = WindowEncoder(convlstm.eval())
     assert encoder(frames).shape == (2, 1, 4)
     assert torch.equal(encoder(frames)[:, 0], convlstm.features(Clip(frames, frames[:, -1:])))
 
@@ -256,7 +256,7 @@ def test_frozen_weights_stay_and_fine_tuned_ones_move(run):
     """Frozen is a softmax on fixed outputs: its accuracies are those of the same softmax trained by hand."""
     clips = open_windows(DIGITS, small())
     found = transfer([run], DIGITS, small(methods=("frozen",), per_class=(2,)), show=False)
-    encoder = Encoder(open_encoder(run, clips))
+    encoder = WindowEncoder(open_encoder(run, clips))
     read = {split: clips.read(split, np.arange(clips.count(split))).to("cpu").frames for split in ("train", "test")}
     with torch.no_grad():
         outputs = {split: torch.cat([encoder(part) for part in frames.split(64)]) for split, frames in read.items()}
@@ -272,7 +272,7 @@ def test_frozen_weights_stay_and_fine_tuned_ones_move(run):
 def test_fine_tuning_moves_every_weight_of_the_encoder(run):
     clips = open_windows(DIGITS, small())
     train = labelled_videos(clips, "train")
-    encoder = Encoder(open_encoder(run, clips)).requires_grad_(True)
+    encoder = WindowEncoder(open_encoder(run, clips)).requires_grad_(True)
     before = [parameter.clone() for parameter in encoder.parameters()]
     read = lambda indices: clips.read("train", indices).to("cpu").frames  # noqa: E731
     fit(encoder, train, Fitting(read, small().classifier, 8, (0,)))

@@ -19,8 +19,8 @@ from nextframe.core.whole_file import write_whole
 from nextframe.evaluation.scores import mean_interval
 from nextframe.evaluation.table import ARROW
 from nextframe.evaluation.verdict import number
+from nextframe.models import MODELS
 
-REFERENCES = {"copy-last": "the last frame", "mean-neighbours": "the mean of both neighbours"}
 TEMPLATE = "leaderboard.html.j2"
 MAX_PICTURE = 8 << 20  # bytes
 FACTS = ("date", "machine", "commit", "seed", "seconds")
@@ -39,7 +39,7 @@ class Line:
     @property
     def reference(self) -> str:
         """What a reference row is in words, "" for any other."""
-        return REFERENCES.get(self.row.model, "")
+        return reference(self.row.model)
 
     @property
     def trained(self) -> str:
@@ -113,12 +113,17 @@ def boards(paths: Sequence[Path]) -> list[Board]:
     return [_board(group) for _, group in sorted(groups.items(), key=lambda item: item[0])]
 
 
+def reference(model: str) -> str:
+    """Return what `model` predicts, in words, if it is what others are measured against; "" for any other."""
+    return MODELS.get(model).reference if model in MODELS else ""
+
+
 def _board(group: list[tuple[BenchmarkRow, Path]]) -> Board:
-    reference = next((row for row, _ in group if row.model in REFERENCES), None)
+    base = next((row for row, _ in group if reference(row.model)), None)
     ranked = sorted(group, key=lambda item: _order(item[0].figures[0]))
     return Board(
         [
-            Line(row, rank, _gain(row, reference), _paired(row, reference), _picture(row, path))
+            Line(row, rank, _gain(row, base), _paired(row, base), _picture(row, path))
             for rank, (row, path) in enumerate(ranked, 1)
         ]
     )

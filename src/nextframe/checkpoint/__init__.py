@@ -2,6 +2,8 @@
 
 from nextframe.checkpoint.folder import load_model, model_name, registered_name, save_model, take_weights
 from nextframe.checkpoint.names import (
+    DEFAULT_MIDDLE,
+    DEFAULT_MODEL,
     baseline_names,
     create_model,
     list_models,
@@ -13,6 +15,8 @@ from nextframe.checkpoint.names import (
 from nextframe.core.atomic import replaced_folder, settled
 
 __all__ = [
+    "DEFAULT_MIDDLE",
+    "DEFAULT_MODEL",
     "baseline_names",
     "create_model",
     "list_models",

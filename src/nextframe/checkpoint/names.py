@@ -16,6 +16,8 @@ from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
 from nextframe.models.wrap import Module
 
+DEFAULT_MODEL = "flow"  # of those that need no training the one that predicts best: for whoever names no model
+DEFAULT_MIDDLE = "flow-middle"  # the same, of the frame between two
 SHIPPED = Path(__file__).parent / "shipped"  # model folders that come with the package
 
 

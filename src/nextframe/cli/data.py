@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -74,23 +74,11 @@ def data(
 
 def _config(settings: dict[str, object], more: list[str]) -> DataConfig:
     """Return the data section that options and settings (data.FIELD=VALUE) make."""
-    from nextframe.core.errors import UserError
+    from nextframe.core.settings import parse_settings, section_fields
     from nextframe.data import DataConfig
 
-    if more:
-        from nextframe.training.recipe import parse_settings
-
-        settings |= parse_settings(more)
-    values: dict[str, Any] = {}
-    for key, value in settings.items():
-        section, *parents, name = key.split(".")
-        if section != "data":
-            raise UserError(f"setting '{key}': write data.FIELD=VALUE, for example data.options.across_cuts=true")
-        place = values
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[name] = value
-    return DataConfig.parse(values, "data")
+    example = "data.options.across_cuts=true"
+    return DataConfig.parse(section_fields(settings | parse_settings(more), "data", example), "data")
 
 
 def _write_json(report: DataReport, path: Path, started: float) -> None:

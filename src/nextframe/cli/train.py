@@ -63,11 +63,10 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model or a recipe; the run folder holds all there is to know about it."""
-    from nextframe.core.whole_file import write_whole
+    from nextframe.core.settings import parse_settings
     from nextframe.recipes import load_recipe
-    from nextframe.training import override, parse_parts, parse_settings, read_metrics, read_recipe
+    from nextframe.training import override, parse_parts, read_recipe
     from nextframe.training import train as train_run
-    from nextframe.training.report import report_validation
 
     be_quiet(quiet)
     load_plugins(plugin)
@@ -96,8 +95,21 @@ def train(
     recipe = override(base, settings | parse_settings(setting or []))
     train_run(recipe, folder, resume=resume, devices=devices, show=not quiet)
     if json_file is not None:
-        write_whole(json_file, json.dumps(read_metrics(folder)[-1]) + "\n")
+        _write_last_line(folder, json_file)
     if report:
-        report_validation(folder, device=device or recipe.training.device)
-        typer.echo(f"{folder}/report.html")
+        _report(folder, device or recipe.training.device)
     typer.echo(f"{folder}/model  (nextframe evaluate {folder}; nextframe predict VIDEO --model {folder} -o out.gif)")
+
+
+def _write_last_line(folder: Path, json_file: Path) -> None:
+    from nextframe.core.whole_file import write_whole
+    from nextframe.training import read_metrics
+
+    write_whole(json_file, json.dumps(read_metrics(folder)[-1]) + "\n")
+
+
+def _report(folder: Path, device: str) -> None:
+    from nextframe.training.report import report_validation
+
+    report_validation(folder, device=device)
+    typer.echo(f"{folder}/report.html")

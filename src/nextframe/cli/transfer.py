@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -119,20 +119,14 @@ def parse_amounts(text: str) -> list[int | None]:
 
 def _data(models: list[str], wanted: dict[str, object], setting: list[str]) -> DataConfig:
     """Return the data section; size and colour are those of the first trained model where nothing is said."""
-    from nextframe.core.errors import UserError
+    from nextframe.core.settings import parse_settings, section_fields
     from nextframe.data import DataConfig
-    from nextframe.training.recipe import parse_settings, set_dotted
     from nextframe.transfer.encoder import trained_size
 
     size, color = trained_size(models) if wanted["data.name"] != "percepts" else (None, None)
-    values: dict[str, Any] = {"size": size, "color": color}
     wanted = {name: value for name, value in wanted.items() if value is not None} | parse_settings(setting)
-    for key, value in wanted.items():
-        section, _, name = key.partition(".")
-        if section != "data" or not name:
-            raise UserError(f"setting '{key}': write data.FIELD=VALUE, for example data.options.split_number=2")
-        set_dotted(values, name, value)
-    return DataConfig.parse(values, "data")
+    fields = section_fields(wanted, "data", "data.options.split_number=2")
+    return DataConfig.parse({"size": size, "color": color} | fields, "data")
 
 
 def _show(found: TransferResult) -> None:

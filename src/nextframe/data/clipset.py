@@ -133,6 +133,14 @@ def mix_name(names: Sequence[str], shares: Sequence[float]) -> str:
     return " + ".join(f"{share / sum(shares):.0%} {short_name(n)}" for n, share in zip(names, shares, strict=True))
 
 
+def check_indices(clips: ClipSet, split: Split, indices: Indices) -> None:
+    """Raise IndexError for an index that `split` does not have."""
+    count = clips.count(split)
+    last = np.inf if count is None else count - 1
+    if len(indices) and not 0 <= indices.min() <= indices.max() <= last:
+        raise IndexError(f"{split} has clips 0 to {last}, asked for {indices.min()} to {indices.max()}")
+
+
 def batch_indices(clips: ClipSet, split: Split, seed: int, step: int, size: int) -> Indices:
     """Return the `size` clip indices of training step `step`: a pure function of (seed, step).
 

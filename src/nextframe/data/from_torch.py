@@ -10,7 +10,7 @@ import torch
 from nextframe.core.clip import Clip, Task, as_uint8
 from nextframe.core.conditions import Conditions
 from nextframe.core.errors import UserError
-from nextframe.data.clipset import SPLITS, ClipSet, Indices, Split
+from nextframe.data.clipset import SPLITS, ClipSet, Indices, Split, check_indices
 from nextframe.data.folder.plan import ClipTable, Stretch
 from nextframe.data.folder.splits import split_by_name, split_by_time
 from nextframe.data.items import Kind, Source, Store
@@ -119,8 +119,7 @@ class TorchClips(ClipSet):
             UserError: an item that is not like the first; the line has its number.
         """
         store, table = self.parts[split]
-        if len(indices) and not 0 <= indices.min() <= indices.max() < len(table):
-            raise IndexError(f"{split} has clips 0 to {len(table) - 1}, asked for {indices.min()} to {indices.max()}")
+        check_indices(self, split, indices)
         members = table.members[indices].tolist()
         items = {number: store.read(number) for number in dict.fromkeys(members)}
         spans = [slice(first, first + self.task.length) for first in table.firsts[indices].tolist()]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
-from nextframe.data.clipset import SPLITS, ClipSet, Indices, Split, mix_name, short_name
+from nextframe.data.clipset import SPLITS, ClipSet, Indices, Split, check_indices, mix_name, short_name
 
 LOG = logging.getLogger(__name__)
 LONGEST = 10_000  # clips after which the turns of the sets repeat at the latest: shares are exact to 1 in so many
@@ -91,8 +91,7 @@ class MixedClips(ClipSet):
         total = None if split == "train" else _total(counts)
         if total is None:
             return self._stream(split, indices, counts)
-        if len(indices) and not 0 <= indices.min() <= indices.max() < total:
-            raise IndexError(f"{split} has clips 0 to {total - 1}, asked for {indices.min()} to {indices.max()}")
+        check_indices(self, split, indices)
         ends = np.cumsum([count or 0 for count in counts])
         parts = np.searchsorted(ends, indices, side="right")
         return parts, indices - (ends - [count or 0 for count in counts])[parts]

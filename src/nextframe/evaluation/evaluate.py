@@ -95,9 +95,7 @@ def evaluate(
     first_clip = clip_set.read(split, indices[:1]).to("cpu")
     chosen = _metrics(metrics, compat, first_clip.context)
     chosen_options = net.read_options(options, name)
-    if samples > 1 and not net.draws(chosen_options):
-        LOG.warning("%s has no randomness: one future is measured instead of %d", name, samples)
-        samples = 1
+    samples = _futures(net, samples, chosen_options, name)
     runners, notes = _runners(net, name, baselines, clip_set, first_clip, where)
     runners[name] = _forecaster(net, where, chosen_options, samples)
     painted = Reconstructions(net, name) if compat == RECONSTRUCTS else None
@@ -213,6 +211,14 @@ def clip_indices(data: ClipSet, split: Split, limit: int | None) -> Indices:
 def _evenly(count: int, chosen: int) -> Indices:
     """Return `chosen` of range(count), evenly spaced from the first on."""
     return np.arange(chosen, dtype=np.int64) * count // max(chosen, 1)
+
+
+def _futures(net: Predictor, samples: int, options: ModelOptions, name: str) -> int:
+    """Return how many futures are worth drawing: `samples`, but one of a model without randomness."""
+    if samples > 1 and not net.draws(options):
+        LOG.warning("%s has no randomness: one future is measured instead of %d", name, samples)
+        return 1
+    return samples
 
 
 def _metrics(names: Sequence[str], compat: str | None, context: Tensor) -> list[Metric]:

@@ -14,8 +14,8 @@ from nextframe.evaluation.result import Row
 from nextframe.evaluation.scores import Scores, summary_rows
 from nextframe.evaluation.verdict import number
 from nextframe.metrics import METRICS
-from nextframe.models.composite_lstm import CompositeLSTM
 from nextframe.models.contract import Predictor
+from nextframe.models.protocols import ContextReconstructor
 
 MEASURED = ("cross-entropy", "mse")
 MEAN_FRAME = "mean frame of the context"
@@ -29,7 +29,7 @@ class Reconstructions:
     """
 
     def __init__(self, model: Predictor, name: str) -> None:
-        if not isinstance(model, CompositeLSTM) or model.backward_decoder is None:
+        if not isinstance(model, ContextReconstructor) or not model.reconstructs:
             raise NotSupportedError(f"--compat srivastava measures reconstructions, which {name} does not make")
         self.model, self.name = model, name
         self.scores: dict[tuple[str, str], Scores] = defaultdict(Scores)

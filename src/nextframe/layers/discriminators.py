@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from nextframe.core.errors import UserError
-from nextframe.layers.fast_conv import FastConv2d
+from nextframe.layers.scales import scale_sizes
+from nextframe.layers.winograd import FastConv2d
 
 Table = Literal["light", "ports", "authors"]
 
@@ -96,6 +97,22 @@ class DenseDiscriminator(nn.Module):
             made = f"{self.size[0]}x{self.size[1]}"
             raise UserError(f"the discriminator is made for {made}, not {rows}x{columns}: use discriminator=patch")
         return cast(Tensor, self.layers(frames))
+
+
+def discriminators(
+    table: Table, scales: int, inputs: int, spectral: bool, size: tuple[int, int] | None, pool: bool
+) -> list[nn.Module]:
+    """Return the discriminators of the `scales` finest scales, coarse to fine, of a table.
+
+    They judge patches; with the `size` (height, width) of the finest frames they are the original, fully connected.
+    """
+    tables = TABLES[table][-scales:]
+    if size is None:
+        return [PatchDiscriminator(inputs, layers, spectral) for layers in tables]
+    sizes = scale_sizes(*size, scales)
+    return [
+        DenseDiscriminator(inputs, layers, spectral, side, pool) for layers, side in zip(tables, sizes, strict=True)
+    ]
 
 
 def convolutions(inputs: int, layers: Layers, spectral: bool, padded: bool) -> Iterator[nn.Module]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +39,7 @@ class CAE(Autoencoder):
     Config: ClassVar[type[ModelConfig]] = CAEConfig
     idea: ClassVar[str] = "A convolutional autoencoder from a spec string, its decoder tied to its encoder."
     paper: ClassVar[str] = "tencia/video_predict (2016), train_cae"
+    when_predicted: ClassVar[Mapping[str, Any]] = {"unpool": "nearest"}  # no maxima whose places are known
     config: CAEConfig
 
     def __init__(self, config: CAEConfig) -> None:

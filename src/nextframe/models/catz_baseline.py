@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from nextframe.layers.grid import pad_to_multiple
 from nextframe.models.bases.one_step import (
     Head,
     OneStep,
     OneStepConfig,
     finish,
     keras_conv,
-    pad_to_multiple,
 )
 from nextframe.models.contract import ModelConfig
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.layers.peephole_lstm import Activation, LSTMStack, LSTMState
+from nextframe.layers.lstm import Activation, LSTMStack, LSTMState
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 
 
@@ -137,6 +137,11 @@ class CompositeLSTM(Predictor):
             last = self._frames(self.backward_decoder.generate(states, 1))
             return last.expand(-1, horizon, -1, -1, -1)
         return self._frames(self.future_decoder.generate(states, horizon))
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether there is a decoder for what was read."""
+        return self.backward_decoder is not None
 
     @torch.no_grad()
     def reconstruct(self, context: Tensor, *, leak: bool = False) -> Tensor:

@@ -111,6 +111,7 @@ class Predictor(nn.Module):
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     Options: ClassVar[type[ModelOptions]] = ModelOptions
     idea: ClassVar[str] = ""
+    reference: ClassVar[str] = ""  # of the baseline that others are measured against: what it predicts, in words
     paper: ClassVar[str] = ""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -236,10 +237,6 @@ class Predictor(nn.Module):
 
     def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
         """Raise UserError where clips of `task` and frames (C, H, W) cannot train this model; before a run begins."""
-
-    def features(self, clip: Clip) -> Tensor:
-        """Return (B, D) features of the context, where the model has an encoder."""
-        raise NotSupportedError(f"{type(self).__name__} has no encoder, so it has no features")
 
 
 class StreamingPredictor(Predictor):

@@ -10,6 +10,7 @@ from nextframe.models.contract import Capabilities, Predictor, Request
 class CopyLast(Predictor):
     """Every predicted frame is the last context frame."""
 
+    reference = "the last frame"
     idea = "Repeats the last frame: what any model must beat."
 
     @property

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
 from nextframe.data.encoded import LatentClip, LatentClips, encode_clips
-from nextframe.layers.latent_cell import CellState, PeepholeLayer
 from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
-from nextframe.models.bases.autoencoder import Part, at_least_float32, build_autoencoder, check_size
+from nextframe.layers.lstm import LasagneLSTM, LSTMState
+from nextframe.models.bases.autoencoder import Autoencoder, Part, at_least_float32, build_autoencoder, check_size
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
@@ -72,7 +72,7 @@ class LatentState:
     `content` (B, 1, C) is the mean of the `read` points so far.
     """
 
-    layers: tuple[CellState, ...] | None = None
+    layers: tuple[LSTMState, ...] | None = None
     point: Tensor | None = None
     content: Tensor | None = None
     read: int = 0
@@ -111,7 +111,7 @@ class LatentLSTM(StreamingPredictor):
         self.head = HEADS[config.head](settings)
         widths = (self.head.reads + self.content, *config.hidden)
         self.layers = nn.ModuleList(
-            PeepholeLayer(before, after, config.weight_std, config.forget_bias, config.gate_clip)
+            LasagneLSTM(before, after, config.weight_std, config.forget_bias, config.gate_clip)
             for before, after in pairwise(widths)
         )
 
@@ -235,6 +235,27 @@ class LatentLSTM(StreamingPredictor):
             if self.config.sampler == "restarted":
                 state = LatentState()
         return torch.cat(found, dim=1)
+
+    @property
+    def reconstructor(self) -> Autoencoder:
+        """What turns frames into latents and back."""
+        return self.autoencoder
+
+    @torch.no_grad()
+    def primed(self, clip: Clip, generator: torch.Generator | None = None) -> Tensor:
+        """Return (B, T + H, C, H, W) in [0, 1]: one-step predictions in the context, then free ones.
+
+        The first frame is its own reconstruction, because nothing comes before it; frame t of the context is predicted
+        from those before t, as in the public code.
+        """
+        points = self.points(clip.context)
+        *before, last = torch.split(points, 1, dim=1)
+        state, parts = LatentState(), [points[:, :1]]
+        for point in before:
+            hidden, state = self.advance(point, state)
+            parts.append(self.following(hidden, point, state, temperature=0.0))
+        parts.append(self.imagine(state, last, clip.horizon, generator))
+        return self.decode(torch.cat(parts, dim=1)).clamp(0, 1)
 
     def features(self, clip: Clip) -> Tensor:
         """Return (B, hidden[-1]): the top layer's state after the context; gradients reach the autoencoder too."""

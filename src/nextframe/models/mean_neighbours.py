@@ -10,6 +10,7 @@ from nextframe.models.contract import Capabilities, Predictor, Request
 class MeanNeighbours(Predictor):
     """The frame in the middle is the mean of the frame before and the frame after."""
 
+    reference = "the mean of both neighbours"
     idea = "The mean of the frame before and the frame after: what any interpolation must beat."
 
     @property

@@ -11,18 +11,14 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
-from nextframe.layers.discriminators import TABLES, DenseDiscriminator, PatchDiscriminator, Table, frozen
-from nextframe.layers.fast_conv import FastConv2d
+from nextframe.layers.discriminators import Table, discriminators, frozen
 from nextframe.layers.scales import Resize, grow, scale_sizes, shrink
+from nextframe.layers.stacks import SCALES, Init, painter
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.multiscale import FORMS, add_scales, gradient_term, pixel_term
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
-SCALES = 4
-# maps in units of `width`, and kernels, coarse to fine (systems.md 4.2)
-MAPS = ((1, 2, 1), (1, 2, 1), (1, 2, 4, 2, 1), (1, 2, 4, 2, 1))
-KERNELS = ((3, 3, 3, 3), (5, 3, 3, 5), (5, 3, 3, 3, 3, 5), (7, 5, 5, 5, 5, 7))
 WON = 0.97  # a discriminator that is right so often has won
 
 Residual = Literal["last-frame", "coarser", "none"]
@@ -39,7 +35,7 @@ class MultiscaleGanConfig(ModelConfig):
     residual: Residual = "last-frame"  # what a generator's output is added to; "coarser" is the paper's
     output: Literal["linear", "tanh"] = "linear"  # tanh, after that addition, is the authors'
     resize: Resize = "average"
-    init: Literal["he", "torch", "lecun", "tf"] = "he"
+    init: Init = "he"
     form: Literal["paper", "torch", "chainer", "tf"] = "paper"  # whose sums and means
     p: Literal[1, 2] = 1  # exponent of the pixel term
     alpha: Literal[1, 2] = 1  # exponent of the gradient difference
@@ -81,7 +77,12 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         first = SCALES - config.scales
-        self.stacks = nn.ModuleList(_stack(config, scale, scale > first) for scale in range(first, SCALES))
+        quiet = config.residual == "last-frame"  # start from the last frame, nearly
+        inputs = [(config.context + (scale > first)) * config.channels for scale in range(first, SCALES)]
+        self.stacks = nn.ModuleList(
+            painter(scale, count, config.channels, config.width, config.init, quiet)
+            for scale, count in enumerate(inputs, first)
+        )
 
     def forward(self, context: Tensor) -> list[Tensor]:
         """Return the next frame at every scale, coarse to fine, (B, C, h, w) each, of a context (B, T, C, H, W)."""
@@ -129,31 +130,6 @@ class Generator(nn.Module):
         return change.tanh() if self.config.output == "tanh" else change  # tanh comes after the addition
 
 
-def _stack(config: MultiscaleGanConfig, scale: int, guided: bool) -> nn.Sequential:
-    inputs = (config.context + guided) * config.channels
-    layers: list[nn.Module] = []
-    for maps, kernel in zip([m * config.width for m in MAPS[scale]], KERNELS[scale], strict=False):
-        layers += [FastConv2d(inputs, maps, kernel, padding=kernel // 2), nn.ReLU()]
-        inputs = maps
-    layers.append(FastConv2d(inputs, config.channels, KERNELS[scale][-1], padding=KERNELS[scale][-1] // 2))
-    for layer in layers[::2]:
-        _start(cast(nn.Conv2d, layer), config.init)
-    if config.residual == "last-frame":  # start from the last frame, nearly
-        nn.init.normal_(cast(Tensor, layers[-1].weight), std=1e-3)
-    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def _start(layer: nn.Conv2d, init: str) -> None:
-    """Set initial weights: He's, which keep the size of a signal, Chainer's, the TensorFlow port's, or torch's own."""
-    bias = cast(Tensor, layer.bias)
-    if init in ("he", "lecun"):
-        nn.init.normal_(layer.weight, std=({"he": 2, "lecun": 1}[init] / layer.weight[0].numel()) ** 0.5)
-        nn.init.zeros_(bias)
-    elif init == "tf":
-        nn.init.trunc_normal_(layer.weight, std=0.01, a=-0.02, b=0.02)
-        nn.init.constant_(bias, 0.1)
-
-
 class MultiscaleGan(Predictor):
     """Mathieu, Couprie & LeCun's predictor: pixel, gradient difference and adversarial losses at four scales."""
 
@@ -166,16 +142,18 @@ class MultiscaleGan(Predictor):
         super().__init__(config)
         self.form = FORMS[config.form]
         self.generator = Generator(config)
-        self.discriminators = nn.ModuleList(_discriminators(config))
+        self.discriminators = nn.ModuleList()
+        if config.discriminator != "none" and config.adversarial_weight:
+            inputs = config.channels * (config.context + 1 if config.conditional else 1)
+            size = (config.frame_height, config.frame_width) if config.discriminator == "dense" else None
+            judges = discriminators(config.d_table, config.scales, inputs, config.spectral, size, config.d_pool)
+            self.discriminators.extend(judges)
         self._made: tuple[Clip, list[Tensor]] | None = None  # what the generator made of a clip, for its adversary
 
     @property
     def capabilities(self) -> Capabilities:
         """Exactly the configured context and channels; any size, any horizon by roll-out."""
-        frames = self.config.context
-        return Capabilities(
-            min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
-        )
+        return Capabilities.exactly(self.config.context, self.config.channels)
 
     def forecast(self, request: Request) -> Tensor:
         """Feed each predicted frame back."""
@@ -317,17 +295,3 @@ class MultiscaleGan(Predictor):
             given = self._at_scales(clip.context.flatten(1, 2) * 2 - 1)
             pictures = [torch.cat([a, b], dim=1) for a, b in zip(given, pictures, strict=True)]
         return [judge(frames) for judge, frames in zip(self.discriminators, pictures, strict=True)]
-
-
-def _discriminators(config: MultiscaleGanConfig) -> list[nn.Module]:
-    if config.discriminator == "none" or not config.adversarial_weight:
-        return []
-    inputs = config.channels * (config.context + 1 if config.conditional else 1)
-    tables = TABLES[config.d_table][SCALES - config.scales :]
-    if config.discriminator == "patch":
-        return [PatchDiscriminator(inputs, layers, config.spectral) for layers in tables]
-    sizes = scale_sizes(config.frame_height, config.frame_width, config.scales)
-    return [
-        DenseDiscriminator(inputs, layers, config.spectral, size, config.d_pool)
-        for layers, size in zip(tables, sizes, strict=True)
-    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nextframe.checkpoint import model_name, resolve_model
+from nextframe.checkpoint import DEFAULT_MIDDLE, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
@@ -24,7 +24,7 @@ from nextframe.prediction.predict import bridge_channels
 def interpolate(
     video: str | os.PathLike[str],
     output: str | os.PathLike[str],
-    model: str | os.PathLike[str] | Predictor = "flow-middle",
+    model: str | os.PathLike[str] | Predictor = DEFAULT_MIDDLE,
     factor: int = 2,
     *,
     device: str = "auto",

@@ -15,9 +15,8 @@ from nextframe.core.seeding import torch_generator
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Split
 from nextframe.media.writer import write_video
-from nextframe.models.bases.autoencoder import Autoencoder
 from nextframe.models.contract import Predictor
-from nextframe.models.latent_lstm import LatentLSTM, LatentState
+from nextframe.models.protocols import LatentPredictor, Reconstructor
 from nextframe.prediction.pictures import CONTEXT, PREDICTED, TRUTH, Rgb, enlarge, framed, label, panel_size, surround
 
 SHOWN = 10  # frames of a sheet, columns of the others
@@ -48,7 +47,7 @@ def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: P
         raise UserError(f"{clips.name}: the {split} split has no clips")
     shown = min(SHOWN, count or SHOWN)
     clip = clips.read(split, np.arange(shown, dtype=np.int64)).to("cpu")
-    encoder = autoencoder_of(net)
+    encoder = reconstructor_of(net)
     frames = clip.frames[:, -1]
     pictures = {
         "reconstructions.png": reconstruction_sheet(encoder, frames),
@@ -59,33 +58,33 @@ def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: P
     for name, picture in pictures.items():
         write_video(folder / name, picture.unsqueeze(0), fps=1.0)
         paths.append(folder / name)
-    if isinstance(net, LatentLSTM):
+    if isinstance(net, LatentPredictor):
         write_video(folder / "primed.gif", primed_animation(net, clip[:1], seed), fps=1 / SECONDS)
         paths.append(folder / "primed.gif")
     return paths
 
 
-def autoencoder_of(model: Predictor) -> Autoencoder:
-    """Return the autoencoder that `model` is or has; NotSupportedError where there is none."""
-    if isinstance(model, LatentLSTM):
-        return model.autoencoder
-    if isinstance(model, Autoencoder):
+def reconstructor_of(model: Predictor) -> Reconstructor:
+    """Return the reconstructor that `model` is or predicts the latents of; NotSupportedError if there is none."""
+    if isinstance(model, LatentPredictor):
+        return model.reconstructor
+    if isinstance(model, Reconstructor):
         return model
     raise NotSupportedError(f"{type(model).__name__} has no latent space to draw")
 
 
 @torch.no_grad()
-def reconstruction_sheet(encoder: Autoencoder, frames: Tensor) -> Tensor:
+def reconstruction_sheet(encoder: Reconstructor, frames: Tensor) -> Tensor:
     """Return (3, H', W') uint8: `frames` (N, C, H, W) above their reconstructions."""
     return grid([("truth", frames, TRUTH), ("decoded", encoder.reconstruct(frames), PREDICTED)])
 
 
 @torch.no_grad()
-def interpolation(encoder: Autoencoder, ends: Tensor, steps: int = SHOWN) -> Tensor:
+def interpolation(encoder: Reconstructor, ends: Tensor, steps: int = SHOWN) -> Tensor:
     """Return (3, H', W') uint8: frames decoded from a straight line between two latents, and the frames mixed.
 
     Args:
-        encoder: an autoencoder.
+        encoder: what turns frames into latents and back.
         ends: (2, C, H, W), the first and the last frame.
         steps: frames on the line, both ends among them.
     """
@@ -97,7 +96,7 @@ def interpolation(encoder: Autoencoder, ends: Tensor, steps: int = SHOWN) -> Ten
 
 
 @torch.no_grad()
-def traversal(encoder: Autoencoder, frames: Tensor, steps: int = SHOWN) -> Tensor:
+def traversal(encoder: Reconstructor, frames: Tensor, steps: int = SHOWN) -> Tensor:
     """Return (3, H', W') uint8: the first of `frames` (N, C, H, W) with one number of its latent moved, a row each.
 
     The numbers that differ most between the frames are moved, from -2 to +2 of their deviations.
@@ -113,25 +112,9 @@ def traversal(encoder: Autoencoder, frames: Tensor, steps: int = SHOWN) -> Tenso
 
 
 @torch.no_grad()
-def primed_prediction(model: LatentLSTM, clip: Clip, seed: int = 0) -> Tensor:
-    """Return (B, T, C, H, W) in [0, 1]: one-step predictions in the context, then the model's free ones.
-
-    The first frame is its own reconstruction, because nothing comes before it; frame t of the context is predicted
-    from those before t, as in the public code.
-    """
-    points = model.points(clip.context)
-    *before, last = torch.split(points, 1, dim=1)
-    state, parts = LatentState(), [points[:, :1]]
-    for point in before:
-        hidden, state = model.advance(point, state)
-        parts.append(model.following(hidden, point, state, temperature=0.0))
-    parts.append(model.imagine(state, last, clip.horizon, torch_generator(seed, "latents")))
-    return model.decode(torch.cat(parts, dim=1)).clamp(0, 1)
-
-
-def primed_animation(model: LatentLSTM, clip: Clip, seed: int = 0) -> Tensor:
+def primed_animation(model: LatentPredictor, clip: Clip, seed: int = 0) -> Tensor:
     """Return a clip (T, 3, H', W') uint8 of the first of `clip`: truth left, predictions right, context first."""
-    predicted, truth = primed_prediction(model, clip, seed)[0], as_float(clip.frames[0])
+    predicted, truth = model.primed(clip, torch_generator(seed, "latents"))[0], as_float(clip.frames[0])
     given = clip.context.shape[1]
     size = panel_size(truth, low=128, high=256)
     panels = []

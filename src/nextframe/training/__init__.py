@@ -8,7 +8,6 @@ from nextframe.training.recipe import (
     Recipe,
     TrainingConfig,
     override,
-    parse_settings,
     read_recipe,
 )
 from nextframe.training.run import Run, train
@@ -21,7 +20,6 @@ __all__ = [
     "evaluation_data",
     "override",
     "parse_parts",
-    "parse_settings",
     "read_metrics",
     "read_recipe",
     "train",

@@ -23,7 +23,9 @@ def native_bf16(device: str) -> bool:
     probe = getattr(torch.cpu, "get_capabilities", dict)
     capabilities: dict[str, Any] = probe()
     in_hardware = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
-    return bool(in_hardware and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if not (in_hardware and hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")):
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def make_fabric(config: TrainingConfig, devices: int = 1) -> Any:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nextframe.core.settings import set_dotted
 from nextframe.data import DataConfig
-from nextframe.training.recipe import choose_data, read_recipe, set_dotted
+from nextframe.training.recipe import choose_data, read_recipe
 
 
 def evaluation_data(model: str, settings: Mapping[str, Any]) -> DataConfig:

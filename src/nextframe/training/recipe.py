@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.core.registry import Registry
+from nextframe.core.settings import set_dotted
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import batch_indices
 from nextframe.data.order import Balance
@@ -137,40 +138,6 @@ def choose_data(values: dict[str, Any], settings: Collection[str]) -> None:
     if "data.mix" in settings:
         values.pop("name", None)
         values.pop("options", None)
-
-
-def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
-    """Set `name`, dotted for a field inside a field, in nested mappings."""
-    *parents, last = name.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise UserError(f"setting '{name}': {parent} has no fields with names; give all of it")
-    values[last] = value
-
-
-def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """Turn ["model.hidden=64", ...] into a mapping; values are read as YAML."""
-    parsed: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise UserError(f"setting '{setting}': write SECTION.FIELD=VALUE")
-        try:
-            parsed[key.strip()] = _number(yaml.safe_load(value))
-        except yaml.YAMLError:
-            raise UserError(f"setting '{setting}': the value cannot be read") from None
-    return parsed
-
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as text; people mean the number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def check_known(model: Predictor, clips: ClipSet, name: str) -> None:

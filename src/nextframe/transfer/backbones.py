@@ -15,6 +15,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UnknownNameError
 from nextframe.media.source import Color
 from nextframe.metrics.extra import need_torchvision
+from nextframe.models.protocols import Encoder
 
 VGG_WEIGHTS = "vgg16-397923af.pth"  # torchvision's name of its ImageNet weights
 GRID = 4  # cells along each side
@@ -110,6 +111,8 @@ def _model(spec: str, device: str) -> Backbone:
     from nextframe.checkpoint import load_model, model_name
 
     model = load_model(spec).to(device)
+    if not isinstance(model, Encoder):
+        raise NotSupportedError(f"{spec} has no encoder, so it has no features")
     trained, channels = model.trained, model.capabilities.channels or 3
     if model.capabilities.min_context > 1:
         raise NotSupportedError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +17,11 @@ from nextframe.core.seeding import seed_everything
 from nextframe.data import ClipSet
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
+from nextframe.models.protocols import Encoder, StepEncoder
 from nextframe.training.recipe import ModelSection, model_fields, read_recipe
 
 
-@runtime_checkable
-class StepEncoder(Protocol):
-    """A model that can say what it has seen after every frame, not only after the last one."""
-
-    def step_features(self, frames: Tensor) -> Tensor:
-        """Return (B, T, D) for frames (B, T, C, H, W); the output at t has seen frames up to t."""
-        ...
-
-
-class Encoder(nn.Module):
+class WindowEncoder(nn.Module):
     """Windows (B, T, C, H, W) to outputs (B, S, D): after every frame where the model has them, else one, S = 1."""
 
     def __init__(self, model: Predictor) -> None:
@@ -46,6 +38,8 @@ class Encoder(nn.Module):
         """Return the model's features (B, D) of the windows, of their last frames where it takes fewer."""
         can = self.model.capabilities
         context = frames if can.max_context is None else frames[:, -can.max_context :]
+        if not isinstance(self.model, Encoder):
+            raise NotSupportedError(f"{type(self.model).__name__} has no encoder, so it has no features")
         return self.model.features(Clip(context, frames[:, -1:]))
 
 
@@ -123,4 +117,4 @@ def _check(model: Predictor, spec: str, clips: ClipSet) -> None:
         raise UserError(
             f"{spec} takes frames of {sizes}, those of {clips.name} are {height}x{width}: give --size {sizes}"
         )
-    Encoder(model)(torch.zeros(1, clips.task.length, channels, height, width))
+    WindowEncoder(model)(torch.zeros(1, clips.task.length, channels, height, width))

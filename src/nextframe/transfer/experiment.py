@@ -24,7 +24,7 @@ from nextframe.evaluation.run_facts import run_facts
 from nextframe.models.contract import Predictor
 from nextframe.training.devices import native_bf16
 from nextframe.transfer.classifier import ClassifierConfig, Fitting, Probabilities, fit, predict
-from nextframe.transfer.encoder import Encoder, like, open_encoder, training_facts
+from nextframe.transfer.encoder import WindowEncoder, like, open_encoder, training_facts
 from nextframe.transfer.probes import mean_features, probe, single_frame
 from nextframe.transfer.result import TransferResult, TransferRow
 from nextframe.transfer.videos import Kept, Make, Videos, draw_videos, labelled_videos, window_reader
@@ -176,7 +176,7 @@ class _Bench:
         def classify(train: Videos, chosen: Indices, draw: int) -> Probabilities:
             fresh = like(model, self.config.seed, draw) if method == "random" else copy.deepcopy(model)
             fitting = self._fitting(self.read["train"], draw, len(chosen))
-            classifier = fit(Encoder(fresh.to(self.device).requires_grad_(True)), train, fitting)
+            classifier = fit(WindowEncoder(fresh.to(self.device).requires_grad_(True)), train, fitting)
             return predict(classifier, self.test, self._fitting(self.read[self.config.split]))
 
         return classify
@@ -191,7 +191,7 @@ class _Bench:
         return Kept(_in_parts(outputs), self.clips.count(split) or 0)  # type: ignore[arg-type]
 
     def _frozen(self, model: Predictor) -> Classify:
-        encoder = Encoder(model.eval())
+        encoder = WindowEncoder(model.eval())
         kept = {split: self._kept(encoder, split) for split in ("train", self.config.split)}
 
         def classify(train: Videos, chosen: Indices, draw: int) -> Probabilities:
@@ -201,7 +201,7 @@ class _Bench:
         return classify
 
     def _probe(self, model: Predictor) -> Classify:
-        features = Encoder(model.eval()).features
+        features = WindowEncoder(model.eval()).features
         kept: dict[str, NDArray[np.float32]] = {}
 
         def classify(train: Videos, chosen: Indices, draw: int) -> Probabilities:
@@ -219,7 +219,7 @@ class _Bench:
 def _check_gradient(model: Predictor, window: torch.Tensor, method: Method) -> None:
     """Refuse to train all weights of a model whose features no gradient comes back from."""
     with torch.enable_grad():
-        if not Encoder(model.requires_grad_(True))(window).requires_grad:
+        if not WindowEncoder(model.requires_grad_(True))(window).requires_grad:
             kind = type(model).__name__
             raise NotSupportedError(f"features of {kind} have no gradient: leave {method} out of --methods")
 

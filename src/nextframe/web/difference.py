@@ -8,6 +8,7 @@ from torch import Tensor
 from nextframe.prediction import Prediction
 from nextframe.prediction.pictures import comparison_animation
 
+REPEATED = "last frame repeated"  # what a prediction is measured against
 # Colours of an error of 0, 1/3, 2/3 and 1 of the scale: dark, violet, orange, pale yellow.
 HEAT = ((13, 14, 20), (120, 28, 110), (243, 118, 44), (252, 250, 190))
 FAINTEST = 0.1  # the scale ends at the largest error, but not below this
@@ -44,6 +45,6 @@ def step_errors(prediction: Prediction, name: str, *, one_step: bool) -> dict[st
     truth, last = prediction.truth, prediction.context[-1:]
     before = torch.cat([last, truth[:-1]]) if one_step else last.expand_as(truth)
     rows = {name: prediction.frames}
-    if name != "copy-last":
-        rows["copy-last"] = before
+    if not torch.equal(prediction.frames, before):
+        rows[REPEATED] = before
     return {key: (frames - truth).square().mean(dim=(1, 2, 3)).tolist() for key, frames in rows.items()}

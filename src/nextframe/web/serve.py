@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from nextframe.checkpoint import baseline_names, resolve_model, shipped_models
+from nextframe.checkpoint import DEFAULT_MODEL, baseline_names, resolve_model, shipped_models
 from nextframe.checkpoint.hub import fetch_model, parse_hub_name
 from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UserError
@@ -85,7 +85,7 @@ def offer(models: Sequence[str]) -> dict[str, str]:
         UserError: one that is unknown, untrained, or predicts no frames that follow.
     """
     offered = {}
-    usual = dict.fromkeys([*shipped_models(), "flow", *baseline_names(FORECAST)])  # the best one first
+    usual = dict.fromkeys([*shipped_models(), DEFAULT_MODEL, *baseline_names(FORECAST)])  # the best one first
     for name in models or usual:
         on_hub = None if Path(name).exists() or "/" not in name else parse_hub_name(name)
         spec = str(fetch_model(on_hub)) if on_hub else name

@@ -18,7 +18,8 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import Conditions
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.clipset import DataConfig, Indices, Split
-from nextframe.data.folder.clips import Contents, FolderConfig, SourceClips, look_at
+from nextframe.data.folder.clips import SourceClips
+from nextframe.data.folder.contents import Contents, FolderConfig, look_at
 from nextframe.data.folder.listing import Listing, list_sources
 from nextframe.data.sets.lists import KTH_TRAIN, Labelled, list_hmdb51, list_kth, list_ucf101
 

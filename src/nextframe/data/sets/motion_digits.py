@@ -15,10 +15,10 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import derive_seed
-from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split
+from nextframe.core.seeding import Floats, derive_seed, uniforms
+from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.digits import Images, open_digits
-from nextframe.data.sets.moving_digits import MOTIONS, Floats, Integers, draw, uniforms
+from nextframe.data.sets.moving_digits import MOTIONS, Integers, draw
 
 CLASSES = tuple(f"{axis} {speed} {wall}" for axis in ("down", "across") for speed in ("slow", "fast")
                 for wall in ("bounce", "wrap"))  # fmt: skip
@@ -60,9 +60,9 @@ class MotionDigits(ClipSet):
             raise UserError(f"size {height}x{width} is too small for a digit; give at least 16x16")
         splits = open_digits(options.digits)
         self.digits: dict[Split, Images] = {
-            "train": _resized(splits.train, side),
-            "val": _resized(splits.val, side),
-            "test": _resized(splits.test, side),
+            "train": resized(splits.train, side),
+            "val": resized(splits.val, side),
+            "test": resized(splits.test, side),
         }
         span = (self.task.length - 1) * config.stride + 1
         if span > options.frames:
@@ -87,9 +87,7 @@ class MotionDigits(ClipSet):
 
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices` as one uint8 batch with labels (B,); the same index always gives the same clip."""
-        count = self.count(split)
-        if len(indices) and (indices.min() < 0 or (count is not None and indices.max() >= count)):
-            raise IndexError(f"{split} has clips 0 to {count}, asked for {indices.min()} to {indices.max()}")
+        check_indices(self, split, indices)
         step = self.options.clip_step if split == "train" else self.options.eval_step
         videos, windows = np.divmod(indices, self.windows[split])
         seed = self.options.seed if split == "train" else 0
@@ -131,7 +129,7 @@ def motion_path(random: Floats, labels: Integers, times: Integers, free: tuple[i
     return pixels
 
 
-def _resized(digits: Images, side: int) -> Images:
+def resized(digits: Images, side: int) -> Images:
     """Return the digits at side x side pixels, each the mean of what it covers."""
     from PIL import Image
 

@@ -16,11 +16,10 @@ from torch import Tensor
 from nextframe.core.clip import Clip
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import derive_seed
-from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split
+from nextframe.core.seeding import Floats, derive_seed, uniforms
+from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.digits import DigitSplits, Images, open_digits
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 CHUNK_BYTES = 3 << 19  # of frames drawn at once: what fits a core's caches beside its digits
@@ -80,9 +79,7 @@ class MovingDigits(ClipSet):
 
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices` as one uint8 batch; the same index always gives the same clip."""
-        count = self.count(split)
-        if len(indices) and (indices.min() < 0 or (count is not None and indices.max() >= count)):
-            raise IndexError(f"{split} has clips 0 to {count}, asked for {indices.min()} to {indices.max()}")
+        check_indices(self, split, indices)
         seed = self.options.seed if split == "train" else 0
         random = uniforms(derive_seed("moving-digits", split, seed), indices, self.options.count * SLOTS)
         which, positions = self._plan(split, random.reshape(len(indices), self.options.count, SLOTS))
@@ -106,25 +103,6 @@ class MovingDigits(ClipSet):
         steps = (self.task.length - 1) * self.stride + 1
         which = (random[..., 0] * len(images)).astype(np.int64)
         return which, self._motion.path(random, free, steps)[:, :: self.stride]
-
-
-def uniforms(key: int, indices: Indices, slots: int) -> Floats:
-    """Return numbers (N, slots), uniform in [0, 1), that depend on (key, index, slot) alone.
-
-    A counter-based generator (SplitMix64, Steele et al. 2014): one pass over the batch instead of one generator
-    per clip, and index i costs the same at any i.
-    """
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    start = _mix(indices.astype(np.uint64) * golden + np.uint64(key))  # (N,)
-    counter = np.arange(1, slots + 1, dtype=np.uint64) * golden  # wraps at 2**64, as intended
-    bits = _mix(start[:, None] + counter)  # (N, slots)
-    return np.asarray((bits >> np.uint64(11)) * 2.0**-53)
-
-
-def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
 
 
 def srivastava_path(random: Floats, free: tuple[int, int], frames: int) -> Integers:

@@ -42,6 +42,7 @@ class Autoencoder(Predictor):
     config: AutoencoderConfig
     latent: int
     content: int = 0
+    when_predicted: ClassVar[Mapping[str, Any]] = {}  # fields of the config inside a model that predicts the latents
 
     @property
     def capabilities(self) -> Capabilities:
@@ -90,12 +91,11 @@ def build_autoencoder(part: Part, given: Mapping[str, Any]) -> Autoencoder:
         UserError: an unknown name or field, or a model that is no autoencoder.
     """
     kind: type[Predictor] = MODELS.get(part.name)
-    if part.name == "cae":  # what is predicted has no maxima whose places are known
-        given = {**given, "unpool": "nearest"}
     if not issubclass(kind, Autoencoder):
-        known = [name for name in ("vae", "vcae", "cae", "vae-on-features", "deconv") if name in MODELS]
-        raise UserError(f"'{part.name}' is no autoencoder (one of: {', '.join(known)})")
-    return kind(kind.Config.parse({**given, **part.fields}, where=f"autoencoder '{part.name}'"))
+        known = [name for name in MODELS if issubclass(MODELS.get(name), Autoencoder)]
+        raise UserError(f"'{part.name}' is not an autoencoder (one of: {', '.join(known)})")
+    fields = {**given, **kind.when_predicted, **part.fields}
+    return kind(kind.Config.parse(fields, where=f"autoencoder '{part.name}'"))
 
 
 def some_frames(clip: Clip, count: int) -> Tensor:

@@ -1,0 +1,90 @@
+"""What some predictors can do beside predicting. Shared code asks what a model can, never which one it is.
+
+A model has a protocol's methods or it does not; it need not inherit anything. That futures can be drawn is said by
+`Capabilities.stochastic`, `Predictor.draws` and `Predictor.Options`, which every predictor has.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from nextframe.core.clip import Clip
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """Reads the context once; each further frame costs O(1). `StreamingPredictor` makes a forecast of it."""
+
+    def prime(self, context: Tensor) -> Any:
+        """Read `context` (B, T, C, H, W), T may be 0, and return the state after its last frame."""
+        ...
+
+    def step(self, state: Any, frame: Tensor) -> tuple[Tensor, Any]:
+        """Read `frame` (B, C, H, W); return the prediction of the frame after it and the new state."""
+        ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Turns a context into features, differentiably: what is trained on them can train the model too."""
+
+    def features(self, clip: Clip) -> Tensor:
+        """Return (B, D) features of the context of `clip`."""
+        ...
+
+
+@runtime_checkable
+class StepEncoder(Protocol):
+    """Can say what it has seen after every frame, not only after the last one."""
+
+    def step_features(self, frames: Tensor) -> Tensor:
+        """Return (B, T, D) for frames (B, T, C, H, W); the output at t has seen frames up to t."""
+        ...
+
+
+@runtime_checkable
+class Reconstructor(Protocol):
+    """Turns frames, each for itself, into numbers and back."""
+
+    def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log deviation, (N, D) each, of the latents of `frames` (N, C, H, W) in [0, 1]."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return frames (N, C, H, W) of latents (N, D); they may overstep [0, 1]."""
+        ...
+
+    def reconstruct(self, frames: Tensor) -> Tensor:
+        """Return what the mean latents of `frames` (N, C, H, W) decode to, in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class LatentPredictor(Protocol):
+    """Predicts the latents of a reconstructor."""
+
+    @property
+    def reconstructor(self) -> Reconstructor:
+        """What turns frames into the latents and back."""
+        ...
+
+    def primed(self, clip: Clip, generator: torch.Generator | None = None) -> Tensor:
+        """Return (B, T + H, C, H, W) in [0, 1]: one-step predictions in the context, then free ones."""
+        ...
+
+
+@runtime_checkable
+class ContextReconstructor(Protocol):
+    """Reads a context into one state and paints its frames back from that."""
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether this one, with its config, was made to paint back."""
+        ...
+
+    def reconstruct(self, context: Tensor, *, leak: bool = False) -> Tensor:
+        """Return the context (B, T, C, H, W) as the state has kept it; with `leak` true frames are read meanwhile."""
+        ...
