@@ -139,7 +139,7 @@ def wrap(
             "context": context,
             "horizon": horizon,
             "any_size": any_size,
-            "name": _checked_name(name or getattr(kind, "__name__", type(kind).__name__)),
+            "name": _checked_name(name or str(getattr(kind, "__name__", type(kind).__name__))),
             "module": f"{getattr(kind, '__module__', '')}:{getattr(kind, '__qualname__', '')}",
             "arguments": _plain(arguments or {}),
         }
