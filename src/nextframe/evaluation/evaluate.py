@@ -66,8 +66,8 @@ def evaluate(
 
     Args:
         model: a run or its folder, a model folder, a baseline's name, user/name on the Hub, or a model.
-        data: clips, the name of a data set, a path, a `DataConfig`, or frames in memory (see `as_clips`). Where it
-            does not say how clips are cut, context, horizon and size are those that the model was trained for.
+        data: clips, a data set's name, a path, a `DataConfig` or frames in memory (see `as_clips`); a name, a path
+            and frames are cut as the model was trained: context, horizon, size.
         split: "train", "val" or "test".
         metrics: names from METRICS, with -moving at the end over the pixels that moved; the first is the main one.
         baselines: "all" (every model that needs no training, and the all-zero prediction), or names.
@@ -80,8 +80,7 @@ def evaluate(
         examples: how many clips to keep for pictures.
         name: what the rows call the model; None: its registered name.
         command: what was typed, for the record; None: this process's command line.
-        samples: futures that a model with randomness draws for each clip; of several there are rows for their mean
-            score, for the best of them and for their mean frame.
+        samples: futures of a clip, of a model with randomness; of several, rows have the mean, best and mean frame.
         options: the model's own at prediction, such as {"temperature": 0.5}.
 
     Raises:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from nextframe.checkpoint import model_name, resolve_model
+from nextframe.checkpoint import DEFAULT_MODEL, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, UserError
@@ -30,7 +30,6 @@ from nextframe.prediction.tiles import Tiled
 
 LOG = logging.getLogger(__name__)
 FORECAST = Task.forecast(1, 1)
-DEFAULT_MODEL = "flow"
 DEFAULT_CONTEXT = 10  # frames given to a model that takes any number of them
 Size = tuple[int, int]
 
@@ -43,6 +42,7 @@ class Drawing:
     seed: int
     device: str
     options: ModelOptions
+    name: str  # of the model
 
 
 def predict(
@@ -73,14 +73,13 @@ def predict(
     Args:
         video: a video, an animation, a folder of images or an array file; or frames in memory: a tensor (T, C, H, W)
             or (B, T, C, H, W), an array (T, H, W, C) or (T, C, H, W), uint8 or floats in [0, 1].
-        model: a baseline's name, a run or its folder, a model folder, user/name on the Hub, or a model; None: `flow`,
-            as no trained model is shipped yet.
+        model: a baseline's name, a run or its folder, a model folder, user/name on the Hub, or a model; None: the best
+            that needs no training, as no trained one is shipped yet.
         frames: how many to predict; need not be the trained horizon.
         samples: how many futures; a model without randomness gives the same one each time.
         compare: keep the last `frames` frames back, predict them, and return them as truth.
         context: how many frames to give; None: as many as the model was trained with, at most those there are.
-        at: the number of the first predicted frame, counted from 0; None: after the last (with compare: the
-            last ones).
+        at: the number of the first predicted frame, counted from 0; None: after the last (compare: the last ones).
         stride: take every stride-th frame.
         seed: of a model with randomness.
         size: (height, width) to scale and crop the frames to; None: the video's own size.
@@ -103,8 +102,9 @@ def predict(
     if frames < 1 or samples < 1 or (context is not None and context < 1):
         raise UserError(f"frames, samples and context must be at least 1, not {frames}, {samples}, {context}")
     net = resolve_model(_or_default(model))
-    check_task(net, FORECAST, model_name(net))
-    chosen = net.read_options(options, model_name(net))
+    name = model_name(net)
+    check_task(net, FORECAST, name)
+    chosen = net.read_options(options, name)
     compare = compare or one_step
     source = _opened(video, stride, limits, layout)
     bridge_channels(source, net)
@@ -112,25 +112,19 @@ def predict(
     if size is not None:
         shown = _fitted(shown, size)
     given, truth = _split(shown, frames) if compare else (shown, None)
-    asked = Prediction(
-        context=as_float(given),
-        samples=torch.empty(0),
-        truth=None if truth is None else as_float(truth),
-        fps=fps or source.fps,
-        source=source.name,
-        model=model_name(net),
-    )
-    how = Drawing(samples, seed, device, chosen)
+    how = Drawing(samples, seed, device, chosen, name)
     run = net if tile is None else Tiled(net, tile, overlap)
-    if one_step:
-        return replace(asked, samples=_one_steps(run, as_float(shown), frames, how))
-    return replace(asked, samples=_futures(run, asked.context, frames, how))
+    futures = _one_steps(run, as_float(shown), frames, how) if one_step else _futures(run, as_float(given), frames, how)
+    rate = source.fps if fps is None else fps
+    return Prediction(
+        as_float(given), futures, truth if truth is None else as_float(truth), rate, source.name, how.name
+    )
 
 
 def _or_default(model: str | os.PathLike[str] | Predictor | None) -> str | os.PathLike[str] | Predictor:
     """Return `model`, or the model that stands in for the trained one that is not shipped yet, and say so."""
     if model is None:
-        LOG.warning("no trained model is shipped yet: predicting with optical flow, the model '%s'", DEFAULT_MODEL)
+        LOG.warning("no model was given, and no trained one is shipped yet: predicting with '%s'", DEFAULT_MODEL)
     return DEFAULT_MODEL if model is None else model
 
 
