@@ -239,6 +239,8 @@ def test_fit_says_what_does_not_fit(here):
         nf.fit(nn.Linear(2, 2), video, steps=1)
     with pytest.raises(UserError, match="object is not data"):
         nf.fit("compact", object(), steps=1)
+    with pytest.raises(UserError, match="resume needs to know which run"):
+        nf.fit("compact", video, steps=1, resume=True)
     assert not Path("runs").exists()
 
 
@@ -398,6 +400,35 @@ def test_a_loss_of_ones_own_is_the_one_that_is_trained(here):
     video = torch.rand(6, 4, 1, 8, 8)
     nf.fit(dark, video, steps=200, lr=0.05, settings={"training.keep": "last"}, quiet=True)
     assert float(dark.predict(torch.rand(1, 2, 1, 8, 8), 2).max()) == 0.0  # pulled to -1, shown as black
+
+
+def test_the_weights_of_a_loss_are_left_alone(here):
+    class Weighted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+            return self.weight * (prediction - target).square().mean()
+
+    loss = Weighted()
+    model = nf.wrap(TheirSimVP(), 4, 3, loss=loss)
+    run = nf.fit(model, torch.rand(6, 7, 1, 16, 16), steps=3, lr=0.1, quiet=True)
+    assert float(loss.weight) == 0.5
+    assert set(model.state_dict()) == {f"module.{name}" for name in TheirSimVP().state_dict()}
+    assert nf.load(run, module=TheirSimVP()).trained.horizon == 3
+
+
+def test_a_module_without_weights_is_measured_but_not_trained(here):
+    class Last(nn.Module):
+        def forward(self, frames: Tensor) -> Tensor:
+            return frames[:, -1:].expand(-1, 2, -1, -1, -1)
+
+    model = nf.wrap(Last(), context=3, horizon=2)
+    found = nf.evaluate(model, torch.rand(10, 5, 1, 8, 8))
+    assert found.row("Last", "mse").mean == found.row("copy-last", "mse").mean
+    with pytest.raises(UserError, match="nothing to train"):
+        nf.fit(model, torch.rand(10, 5, 1, 8, 8), steps=1, quiet=True)
 
 
 # --- load, list_models, show
@@ -573,7 +604,6 @@ SMALL = 'settings={"model.width": 8, "model.blocks": 1, "training.val_clips": 2}
 CUT = {
     "minutes=10": f"minutes=0.08, {SMALL}",  # a notebook's user has ten minutes, a test has five seconds
     '"moving-digits")': '"moving-digits", clips=2)',
-    "; nf.": "\nnf.",
 }
 MORE = """
 run.show()

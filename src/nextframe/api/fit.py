@@ -82,6 +82,8 @@ def fit(
         "training.device": device,
     }
     wanted = {name: value for name, value in short.items() if value is not None} | dict(settings or {})
+    if resume and folder is None:
+        raise UserError("resume needs to know which run: give its folder, as folder='runs/compact'")
     place = Path(folder) if folder is not None else next_folder(_name(model))
     base = read_recipe(place) if resume and (place / "recipe.yaml").exists() else _recipe(model, data)
     recipe, clips = with_data(base, data, wanted)

@@ -47,7 +47,7 @@ class Wrapped(Predictor):
     def __init__(self, config: WrappedConfig, module: nn.Module | None = None, loss: Loss = F.mse_loss) -> None:
         super().__init__(config)
         self.module = self.make() if module is None else module
-        self.loss = loss
+        self._loss_of = (loss,)  # in a tuple: weights of a loss are neither trained nor saved
 
     def make(self) -> nn.Module:
         """Return the module that `config` stands for; subclasses that are registered implement it."""
@@ -80,13 +80,16 @@ class Wrapped(Predictor):
         return future
 
     def stages(self) -> list[Stage]:
-        """One stage, one objective: the loss of one pass, by AdamW."""
+        """One stage, one objective: the loss of one pass, by AdamW; none, if the module has no weights."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return [Stage("train", [Objective("loss", parameters, self._loss, OptimizerDefaults(lr=1e-3))])]
+        adamw = OptimizerDefaults(lr=1e-3)
+        return [Stage("train", [Objective("loss", parameters, self._loss, adamw)])] if parameters else []
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        frames = min(clip.horizon, self.config.horizon)
-        loss = self.loss(self.next_frames(clip.context)[:, :frames], clip.target[:, :frames])
+        frames, loss_of = min(clip.horizon, self.config.horizon), self._loss_of[0]
+        if isinstance(loss_of, nn.Module):
+            loss_of.to(clip.context.device)
+        loss = loss_of(self.next_frames(clip.context)[:, :frames], clip.target[:, :frames])
         return loss, {"loss": loss.detach()}
 
     def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
