@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,16 @@ from nextframe.training.validation import averaged_weights, validate
 LOG = logging.getLogger(__name__)
 
 
-def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 1, show: bool = True) -> Run:
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    devices: int = 1,
+    show: bool = True,
+    model: Predictor | None = None,
+    clips: ClipSet | None = None,
+) -> Run:
     """Train `recipe` into the run folder `folder` and return the finished run.
 
     Args:
@@ -38,49 +48,68 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 
         devices: processes to start, one a device; they end with this one. Under torchrun or SLURM, how many each
             machine has of those that run already: then each calls this, and the first one's folder is written.
         show: progress on a terminal, log lines elsewhere.
+        model: trained as it is, in place, and described by `recipe.model`; None: made from it.
+        clips: those that `recipe.data` describes, open already; None: opened.
 
     Raises:
         UserError: the folder holds another run, or the recipe does not fit its data or the devices.
         NextframeError: the loss is not finite, or a process died.
     """
     check_devices(recipe.training, devices)
+    job = Job(recipe, folder, resume, devices, show, model, clips)
     if devices == 1 or started_outside():
-        return _train_here(recipe, folder, resume, devices, show)
-    launch(devices, _train_here, recipe, folder, resume, devices, show, advice=f"go on with --resume -o {folder}")
-    return _trained(recipe, folder)
+        return _train_here(job)
+    launch(devices, _train_here, job, advice=f"go on with --resume -o {folder}")
+    return _trained(job)
 
 
-def _train_here(recipe: Recipe, folder: Path, resume: bool, devices: int, show: bool) -> Run:
+@dataclass(frozen=True)
+class Job:
+    """What `train` was asked for; it travels to the processes that train."""
+
+    recipe: Recipe
+    folder: Path
+    resume: bool
+    devices: int
+    show: bool
+    model: Predictor | None
+    clips: ClipSet | None
+
+
+def _train_here(job: Job) -> Run:
     """Train in this process, which may be one of several."""
-    fabric = make_fabric(recipe.training, devices)
+    fabric = make_fabric(job.recipe.training, job.devices)
     if fabric.global_rank:
         logging.getLogger("nextframe").setLevel(logging.ERROR)  # the first process says it for all
     else:
-        check_folder(recipe, folder, resume)
-    run = _build(recipe, folder, fabric, show)
-    run.start(resume)
+        check_folder(job.recipe, job.folder, job.resume)
+    run = _build(job, fabric)
+    run.start(job.resume)
     return run
 
 
-def _trained(recipe: Recipe, folder: Path) -> Run:
-    """Return the run that other processes have trained into `folder`, with its last weights, on one device."""
-    one = recipe.training.model_copy(update={"strategy": "auto"})
-    run = _build(recipe.model_copy(update={"training": one}), folder, make_fabric(one), show=False)
+def _trained(job: Job) -> Run:
+    """Return the run that other processes have trained, with its last weights, on one device."""
+    one = job.recipe.training.model_copy(update={"strategy": "auto"})
+    job = replace(job, recipe=job.recipe.model_copy(update={"training": one}), show=False)
+    run = _build(job, make_fabric(one))
     run.restore()
     return run
 
 
-def _build(recipe: Recipe, folder: Path, fabric: Any, show: bool) -> Run:
-    clips = open_data(recipe.data)
+def _build(job: Job, fabric: Any) -> Run:
+    recipe, model = job.recipe, job.model
+    clips = open_data(recipe.data) if job.clips is None else job.clips
     seed_everything(recipe.training.seed, "weights")
-    model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
+    if model is None:
+        model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
     check_task(model, clips.task, recipe.model.name)
     model.check_data(clips.task, clips.frame_shape)
     check_known(model, clips, recipe.model.name)
     take_parts(model, recipe.training.stage_from)
     take_weights(model, recipe.training.start_from)
     model.to(fabric.device)
-    return Run(recipe, folder, model, clips, fabric, show)
+    return Run(recipe, job.folder, model, clips, fabric, job.show)
 
 
 class Run:
