@@ -251,7 +251,7 @@ def command(folder: Path, *words: str) -> list[str]:
         "--plugin",
         str(folder / "plugin.py"),
     ]
-    return [*start, "-o", str(folder / "run"), "--no-report", "--quiet", "--devices", "2", *words]
+    return [*start, "-o", str(folder / "run"), "--set", "run.report=false", "--quiet", "--set", "run.devices=2", *words]
 
 
 def children(pid: int) -> list[int]:
