@@ -43,6 +43,7 @@ def begin(quiet: bool = False, plugin: list[Path] | None = None) -> None:
 
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
+        logging.getLogger("nextframe").setLevel(logging.WARNING)  # so that no progress is written instead
     load_plugins(plugin)
 
 
