@@ -1,4 +1,4 @@
-"""Percept files that `nextframe prepare --percepts` writes: what they hold, and how transfer reads them."""
+"""Percept files that `nextframe extract-features` writes: what they hold, and how transfer reads them."""
 
 import math
 import sys

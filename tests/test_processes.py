@@ -251,7 +251,7 @@ def command(folder: Path, *words: str) -> list[str]:
         "--plugin",
         str(folder / "plugin.py"),
     ]
-    return [*start, "-o", str(folder / "run"), "--set", "run.report=false", "--quiet", "--set", "run.devices=2", *words]
+    return [*start, "-o", str(folder / "run"), "--quiet", "--set", "run.devices=2", "--set", "run.report=false", *words]
 
 
 def children(pid: int) -> list[int]:
@@ -356,7 +356,7 @@ def test_a_mistake_that_one_process_finds_is_the_users_one_line(tmp_path: Path) 
     [
         (2, {"batch": 5}, "batch 5 cannot be shared evenly by 2 processes"),
         (1, {"strategy": "fsdp"}, "training.strategy=fsdp needs CUDA GPUs, not 'cpu'"),
-        (0, {}, "--devices 0"),
+        (0, {}, "0 devices were asked for; this machine has"),
     ],
 )
 def test_settings_that_the_devices_cannot_serve_are_refused(

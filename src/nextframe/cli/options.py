@@ -24,7 +24,6 @@ Root = Annotated[
 Context = Annotated[int | None, typer.Option(help="Context frames.")]
 Horizon = Annotated[int | None, typer.Option(help="Frames to predict.")]
 Size = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the frames, for example 64x64.")]
-Split_ = Annotated[str, typer.Option("--split", help="train, val or test.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows to this file.")]
 Set = Annotated[
     list[str] | None,
