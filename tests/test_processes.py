@@ -27,7 +27,7 @@ from nextframe.models.contract import Objective, OptimizerDefaults, Stage
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
 from nextframe.training.parallel.launch import launch
 from nextframe.training.parallel.sharding import full
-from nextframe.training.run import Run, _train_here
+from nextframe.training.run import Job, Run, _train_here
 from tiny import Tiny
 
 HERE = Path(__file__).parent
@@ -136,7 +136,7 @@ def all_runs(folder: Path) -> None:
     with float64_and_own_models():
         for name, settings in RUNS.items():
             # what `train` refuses users, for it is slow on processors, is as right there as on GPUs
-            run = _train_here(settings, folder / name, resume=False, devices=2, show=False)
+            run = _train_here(Job(settings, folder / name, devices=2, show=False))
             torch.save(facts(run), folder / f"{name}-{run.processes.rank}.pt")
 
 
