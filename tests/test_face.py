@@ -414,7 +414,7 @@ def test_the_weights_of_a_loss_are_left_alone(here):
     loss = Weighted()
     model = nf.wrap(TheirSimVP(), 4, 3, loss=loss)
     run = nf.fit(model, torch.rand(6, 7, 1, 16, 16), steps=3, lr=0.1, quiet=True)
-    assert float(loss.weight) == 0.5
+    assert loss.weight.item() == 0.5
     assert set(model.state_dict()) == {f"module.{name}" for name in TheirSimVP().state_dict()}
     assert nf.load(run, module=TheirSimVP()).trained.horizon == 3
 
