@@ -32,7 +32,7 @@ from page_inputs import Inputs, for_command, for_python
 from pages import LANGUAGES, LINKED, PAGES, ROOT, SHELL, Block, anchors, blocks, commands, links, name_of, prose, spans
 
 TESTS = Path(__file__).parent
-SLOW = {"catz", "composite-lstm", "latent", "multiscale-gan", "transfer"}  # many trainings: tens of seconds a page
+SLOW = {"catz", "composite-lstm", "hub", "latent", "multiscale-gan", "transfer"}  # many trainings: tens of seconds a page
 MOST_MARKS = 5  # blocks of all pages that may be marked as not run
 
 # --- what takes long, and how it is cut
@@ -49,6 +49,7 @@ CUTS = {
 }
 FEW_MODELS = ["--models", "copy-last,conv2d"]  # of a benchmark that does not say which
 SMALL = {  # by model or recipe: what makes a large network small
+    "keras-convlstm": "--set model.hidden=[4] --set model.kernels=[3]",
     "composite-lstm": "--set model.hidden=[8]",
     "srivastava-mnist": "--set model.hidden=[8]",
     "latent-lstm": "--set model.hidden=[8] --set model.cache_clips=8",
