@@ -16,17 +16,23 @@ import torch
 from PIL import Image
 
 import nextframe
-from nextframe.checkpoint.hub import parse_hub_name
 from nextframe.data import DATASETS, DataConfig
-from nextframe.models import MODELS
-from nextframe.recipes import RECIPES
 from nextframe.training import ModelSection, Recipe, TrainingConfig
 from nextframe.training import train as train_run
 from pages import ROOT, blocks
 
 VIDEOS, FRAMES, EPISODE, SIDE = 6, 64, 310, 64
 # Parameters of the verbs that name what is read, and what that is. A run may stand in a list.
-READ = {"data": "clips", "path": "clips", "source": "video", "plugin": "plugin", "model": "run", "models": "run", "run": "run"}
+READ = {
+    "data": "clips",
+    "path": "clips",
+    "source": "video",
+    "plugin": "plugin",
+    "model": "run",
+    "models": "run",
+    "run": "run",
+    "root": "ucf101",
+}
 
 
 def moving_squares(seed: int, frames: int = FRAMES) -> torch.Tensor:
@@ -70,7 +76,7 @@ class Inputs:
             getattr(self, kind)(Path(name))
 
     def clips(self, folder: Path) -> Path:
-        """A folder of videos; of GIFs if its name says so; of folders of frames, one for each episode, if it is FRAMES."""
+        """A folder of videos; of GIFs if its name says so; FRAMES: of folders of frames, one for each episode."""
         folder.mkdir(parents=True)
         if folder.name == "FRAMES":
             for number in range(VIDEOS):
@@ -87,6 +93,20 @@ class Inputs:
             self.frames(path, 0, EPISODE)
         else:
             shutil.copy(self.store / ("0.gif" if path.suffix == ".gif" else "0.mp4"), path)
+
+    def ucf101(self, root: Path) -> None:
+        """A small copy of UCF-101: two classes of three groups, the first of which is the first test list."""
+        lists = root / "ucfTrainTestlist"
+        lists.mkdir(parents=True)
+        (lists / "classInd.txt").write_text("1 Archery\n2 YoYo\n")
+        names = [f"{a}/v_{a}_g{g:02d}_c{c:02d}.avi" for a in ("Archery", "YoYo") for g in (1, 2, 3) for c in (1, 2)]
+        for seed, name in enumerate(names):
+            (root / "UCF-101" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.store / f"{seed % VIDEOS}.mp4", root / "UCF-101" / name)
+        test = [name for name in names if "_g01_" in name]
+        train = [f"{name} {1 + name.startswith('YoYo')}" for name in names if name not in test]
+        (lists / "testlist01.txt").write_text("\n".join(test))
+        (lists / "trainlist01.txt").write_text("\n".join(train))
 
     def frames(self, folder: Path, seed: int, count: int) -> None:
         folder.mkdir(parents=True)
@@ -109,7 +129,8 @@ def for_command(inputs: Inputs, verb: str, values: dict[str, Any]) -> None:
         if kind is None or (verb == "benchmark" and kind == "run"):
             continue
         for word in value if isinstance(value, (list, tuple)) else str(value or "").split(","):
-            if not any(str(word) in known for known in (DATASETS, MODELS, RECIPES)) and not _on_hub(kind, str(word)):
+            a_name = str(word) in DATASETS or (kind == "run" and not str(word).startswith("runs/"))
+            if not a_name:
                 inputs.provide("clips" if verb == "data" and kind == "video" else kind, str(word))
 
 
@@ -123,7 +144,3 @@ def for_python(inputs: Inputs, code: str) -> None:
             inputs.provide("video", word)
         elif word.endswith("/"):
             inputs.provide("clips", word)
-
-
-def _on_hub(kind: str, word: str) -> bool:
-    return kind == "run" and not word.startswith("runs/") and parse_hub_name(word) is not None

@@ -88,7 +88,9 @@ def spans(page: Path) -> list[str]:
 def links(page: Path) -> Iterator[tuple[str, str]]:
     """Path and anchor of every link and image that does not lead out of the repository."""
     text = re.sub(r"`[^`]*`", "", prose(page))
-    for target in re.findall(r"\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)", text):
+    for target in re.findall(r"\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)", text) + re.findall(
+        r"(?:src|href)=\"([^\"]+)", text
+    ):
         if not re.match(r"[a-z]+:", target):
             path, _, anchor = target.partition("#")
             yield path, anchor

@@ -8,7 +8,6 @@ by CUTS, what cannot run in a test stands in CHECKED or is marked in the page, a
 from __future__ import annotations
 
 import logging
-import os
 import re
 import subprocess
 import sys
@@ -21,7 +20,6 @@ import torch
 import typer
 import yaml
 
-import nextframe
 from hub_stand_in import StandIn, stand_in_for
 from nextframe.cli import app, main
 from nextframe.core.plugins import REGISTRIES, registry_of
@@ -29,10 +27,17 @@ from nextframe.data import DATASETS, DataConfig, open_data
 from nextframe.data.sets.motion_digits import open_motion_digits
 from nextframe.data.sets.moving_digits import open_moving_digits
 from page_inputs import Inputs, for_command, for_python
-from pages import LANGUAGES, LINKED, PAGES, ROOT, SHELL, Block, anchors, blocks, commands, links, name_of, prose, spans
+from pages import LANGUAGES, PAGES, ROOT, SHELL, Block, blocks, commands, name_of, prose
 
 TESTS = Path(__file__).parent
-SLOW = {"catz", "composite-lstm", "hub", "latent", "multiscale-gan", "transfer"}  # many trainings: tens of seconds a page
+SLOW = {
+    "catz",
+    "composite-lstm",
+    "hub",
+    "latent",
+    "multiscale-gan",
+    "transfer",
+}  # many trainings: tens of seconds a page
 MOST_MARKS = 5  # blocks of all pages that may be marked as not run
 
 # --- what takes long, and how it is cut
@@ -75,7 +80,8 @@ def shortened(words: list[str]) -> list[str]:
     if verb == "benchmark" and rest and "--models" not in rest:
         rest += FEW_MODELS
     small = SMALL.get(rest[0], "") if verb == "train" else ""
-    return [verb, *rest, *CUTS.get(verb, "").split(), *small.split()] if rest else kept
+    cuts = "" if "--percepts" in rest else CUTS.get(verb, "")  # features are of all frames
+    return [verb, *rest, *cuts.split(), *small.split()] if rest else kept
 
 
 def test_only_budgets_are_cut() -> None:
@@ -83,7 +89,7 @@ def test_only_budgets_are_cut() -> None:
     assert shortened(line.split()) == f"{line.replace(' --minutes 30', '')} {CUTS['train']}".split()
     assert shortened(["predict", "cat.gif", "-n", "10"]) == ["predict", "cat.gif", "-n", "10"]
     assert shortened(["train", "convlstm", "--digits", "mnist", "--steps", "9"])[2:4] == ["--digits", "embedded"]
-    assert shortened("benchmark gif-next --data gifs".split())[-4:] == [*FEW_MODELS, "--steps", "2"]
+    assert shortened(["benchmark", "gif-next", "--data", "gifs"])[-4:] == [*FEW_MODELS, "--steps", "2"]
     assert shortened(["benchmark"]) == ["benchmark"]
 
 
@@ -208,8 +214,6 @@ def run_shell(inputs: Inputs, block: Block, folder: Path) -> None:
                 assert program in CHECKED, "neither run nor checked: add it to CHECKED, or mark the block"
                 CHECKED[program](words)
         except Exception as error:
-            raise AssertionError(where) from error
-        except AssertionError as error:
             raise AssertionError(f"{where}: {error}") from error
 
 
@@ -245,3 +249,39 @@ def test_what_a_page_shows_works(page: Path, here: Path, hub: StandIn, inputs: I
             run_python(inputs, block, names)
         elif block.mark is None and block.language == "yaml":
             run_yaml(inputs, block)
+
+
+def test_few_blocks_are_marked_as_not_run() -> None:
+    """A mark is `<!-- not run: the reason -->` right above a block; its commands are read all the same."""
+    marked = [str(block) for page in PAGES for block in blocks(page) if block.mark]
+    assert len(marked) <= MOST_MARKS, marked
+    strays = [name_of(page) for page in PAGES if "<!-- not run" in prose(page)]
+    assert strays == [], "a mark stands above no block"
+
+
+def test_every_command_stands_in_a_shell_block() -> None:
+    """Not in a block without a language, nor in an indented one: there no test would run it."""
+    line = r"^ *\$? *(?:\.venv/bin/)?(?:nextframe|python|pip|make) .*"
+    strays = []
+    for page in PAGES:
+        bare = "".join(block.text for block in blocks(page) if block.language == "")
+        indented = "\n".join(re.findall(r"^ {4,}.*", prose(page), re.MULTILINE))
+        strays += [f"{name_of(page)}: {found}" for found in re.findall(line, f"{bare}\n{indented}", re.MULTILINE)]
+    assert strays == []
+
+
+def test_commands_are_read_as_bash_reads_them(tmp_path: Path) -> None:
+    text = "A='x y'  # c\n.venv/bin/nextframe a $A \\\n  \"b c\"  # d\npip e && make f\ncd g\n"
+    read = commands(Block("page", 1, "bash", text, None), tmp_path)
+    assert read == [["nextframe", "a", "x", "y", "b c"], ["pip", "e"], ["make", "f"], ["cd", "g"]]
+    with pytest.raises(AssertionError, match="bash says"):
+        commands(Block("page", 1, "bash", "nextframe 'open\n", None), tmp_path)
+
+
+def test_a_command_that_is_neither_run_nor_checked_fails(here: Path, inputs: Inputs) -> None:
+    for line, says in {"curl x": "neither run nor checked", "nextframe predct x": "predct", "make nothing": "nothing",
+                       "pip install other": "other", "nextframe evaluate flow --splt x": "splt",
+                       "nextframe predict x.gif --model flwo": "the command failed"}.items():  # fmt: skip
+        with pytest.raises(AssertionError, match=says) as caught:
+            run_shell(inputs, Block("page", 1, "bash", line, None), here)
+        assert f"page:1: {line}" in str(caught.value)
