@@ -49,7 +49,7 @@ CUTS = {
     "evaluate": "--clips 2",
     "benchmark": "--steps 2",
     "prepare": "--clips 8 --held-out 4",
-    "transfer": "--per-class 1 --draws 1 --steps 2 --batch 2",
+    "transfer": "--per-class 1 --draws 1 --set transfer.classifier.steps=2 --set transfer.classifier.batch=2",
     "push": "--clips 2",
 }
 FEW_MODELS = ["--models", "copy-last,conv2d"]  # of a benchmark that does not say which
@@ -80,8 +80,7 @@ def shortened(words: list[str]) -> list[str]:
     if verb == "benchmark" and rest and "--models" not in rest:
         rest += FEW_MODELS
     small = SMALL.get(rest[0], "") if verb == "train" else ""
-    cuts = "" if "--percepts" in rest else CUTS.get(verb, "")  # features are of all frames
-    return [verb, *rest, *cuts.split(), *small.split()] if rest else kept
+    return [verb, *rest, *CUTS.get(verb, "").split(), *small.split()] if rest else kept
 
 
 def test_only_budgets_are_cut() -> None:
