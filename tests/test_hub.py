@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 
 import nextframe
-from hub_stand_in import StandIn
+from hub_stand_in import StandIn, stand_in_for
 from nextframe.checkpoint.hub import HubModel, parse_hub_name
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.publish import push, write_shared
@@ -44,14 +44,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
-    started = StandIn()
-    monkeypatch.setenv("HF_ENDPOINT", started.address)
-    monkeypatch.setenv("HF_TOKEN", "hf_writer")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    yield started
-    started.close()
+    with stand_in_for(monkeypatch, tmp_path / "cache") as started:
+        yield started
 
 
 # what a fresh process needs to compute with the same kernels, so to the same bit

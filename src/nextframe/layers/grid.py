@@ -21,4 +21,5 @@ def places(frames: Tensor) -> Tensor:
     """Return (N, 2, H, W), each place's row and column from -1 to 1, for (N, C, H, W): where the walls are is known."""
     rows = torch.linspace(-1, 1, frames.shape[2], device=frames.device, dtype=frames.dtype)
     columns = torch.linspace(-1, 1, frames.shape[3], device=frames.device, dtype=frames.dtype)
-    return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(frames), -1, -1, -1)
+    batch = frames.shape[0]  # not len(), which is a plain number: an exported model would take that one batch size only
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(batch, -1, -1, -1)

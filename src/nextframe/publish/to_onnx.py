@@ -29,6 +29,7 @@ TOLERANCE = 1e-3  # of a grey level from 0 to 1: far less than one of 255 steps
 BATCH = 2  # clips of the check
 STEPS = 3  # predicted frames of a recurrent model's check
 USUAL = TrainedTask(context=10, horizon=10, size=(64, 64), channels=1)
+TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of every rewritten node
 Inputs = tuple[Any, ...]
 
 
@@ -214,13 +215,14 @@ def _stream(session: Any, context: Any, steps: int) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's own talk about optional libraries off the terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep the talk of the exporter and of what it uses off the terminal."""
+    loggers = {logger: logger.level for logger in map(logging.getLogger, TALKATIVE)}
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in loggers.items():
+            logger.setLevel(level)
