@@ -51,7 +51,7 @@ class ProgressBar:
             self.bar.update(self.task, completed=progress)
 
     def say(self, step: int, progress: float, note: str) -> None:
-        """Show `note` (loss, speed) for number `step`, with the time left on plain logs."""
+        """Show `note` (loss, speed) at step `step`, with the time left on plain logs."""
         if self.fancy:
             self.bar.update(self.task, completed=progress, note=f"{self.unit} {step}  {note}")
         elif self.show:
