@@ -1,7 +1,7 @@
-"""Optical flow as data: clips of two channels (x to the right, y down), from the frames of any other clips.
+"""Optical flow as data: clips of two channels (x to the right, y down), computed from the frames of any other clips.
 
 A flow is stored as uint8: 128 stands for no motion, 1 and 255 for `max_flow` pixels a step to the left or up and to
-the right or down. So rest is exact, a step of the scale is max_flow / 127 pixels, and faster motion is cut off.
+the right or down. So zero is exact, a step of the scale is max_flow / 127 pixels, and faster motion is clipped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nextframe.flow.dis import dense_flow
 from nextframe.flow.wheel import flow_picture
 
 REST, STEPS = 128, 127
-FULL_COLOR = 32 / STEPS  # of the largest flow: what has the wheel's full colour; most motion is slow
+FULL_COLOR = 32 / STEPS  # share of the largest flow that has the wheel's full colour; most motion is slow
 
 
 class FlowClips(ClipSet):
@@ -30,7 +30,7 @@ class FlowClips(ClipSet):
         self.frame_shape = (2, *clips.frame_shape[1:])
 
     def count(self, split: Split) -> int | None:
-        """Return how many clips `split` has: as many as there are of frames."""
+        """Return how many clips `split` has: one for each clip of frames."""
         return self.clips.count(split)
 
     def source(self, split: Split, index: int) -> str:
@@ -51,7 +51,7 @@ class FlowClips(ClipSet):
         frames = clip.frames  # (B, T + 1, C, H, W)
         flow = dense_flow(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1))  # (B * T, 2, H, W)
         stored = torch.from_numpy(encode_flow(flow.numpy(), self.max_flow))
-        after = clip.conditions.at(range(1, frames.shape[1]))  # of the frame that each flow leads to
+        after = clip.conditions.at(range(1, frames.shape[1]))  # the actions that lead to the second frame of each flow
         return self.task.split(stored.view(len(frames), -1, *self.frame_shape), after)
 
 
@@ -61,7 +61,7 @@ def frames_for_flow(config: DataConfig) -> DataConfig:
 
 
 def encode_flow(flow: NDArray[np.float32], max_flow: float) -> NDArray[np.uint8]:
-    """Return flows in pixels as uint8 of the same shape: 128 + flow * 127 / max_flow, rounded and cut off."""
+    """Return flows in pixels as uint8 of the same shape: 128 + flow * 127 / max_flow, rounded and clipped."""
     scaled = np.rint(flow * (STEPS / max_flow)) + REST
     return np.asarray(np.clip(scaled, REST - STEPS, REST + STEPS), np.uint8)
 

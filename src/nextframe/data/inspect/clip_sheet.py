@@ -1,4 +1,4 @@
-"""A picture of clips: rows of frames over time, or all of them playing at once; flows in the colour wheel."""
+"""An image of clips: rows of frames over time, or all of them playing at once; flows in the colour wheel."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ GAP, GROUND = 2, 64
 
 
 def write_clip_sheet(path: Path, clips: ClipSet, count: int = SHOWN) -> Path:
-    """Write a picture of the first `count` clips of the first split that has some.
+    """Write an image of the first `count` clips of the first split that has some.
 
-    A .png shows a clip a row, time to the right; a .gif or .mp4 plays them side by side. The fastest motion among
+    A .png shows one clip per row, time to the right; a .gif or .mp4 plays them side by side. The fastest motion among
     the clips has the colour wheel's full colour.
 
     Raises:
-        UserError: an ending that is no picture, or no clips.
+        UserError: an ending that is not an image format, or no clips.
     """
     check_ending(path)
     split = next((s for s in SPLITS if clips.count(s) != 0), None)
