@@ -137,7 +137,7 @@ class PeepholeLSTM(nn.Module):
             self.bias[hidden : 2 * hidden] = forget
 
     def forward(self, x: Tensor | None, state: LSTMState, steps: int) -> tuple[Tensor, LSTMState]:
-        """Read x (steps, B, inputs), None for no input, from `state`; return all hidden (steps, B, hidden), and state."""
+        """Read x (steps, B, inputs), None for no input, from `state`; return all hidden (steps, B, hidden), state."""
         h, c = state
         if x is None or self.input_weight is None:
             z = self.bias.expand(steps, len(h), -1)
