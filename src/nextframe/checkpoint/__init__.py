@@ -1,4 +1,4 @@
-"""A folder that rebuilds its model, and models by name."""
+"""Model folders, and models by name."""
 
 from nextframe.checkpoint.folder import load_model, model_name, save_model
 from nextframe.checkpoint.names import (
