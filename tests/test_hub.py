@@ -114,7 +114,7 @@ def test_what_is_not_there_is_one_line(hub: StandIn, run: Path) -> None:
 
 def test_a_push_without_leave_is_one_line(hub: StandIn, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_stranger")
-    with pytest.raises(UserError, match="does not let you write there"):
+    with pytest.raises(UserError, match="permission denied by the Hub"):
         push(run, "user/mine", clips=2)
     with pytest.raises(UserError, match="write user/name"):
         push(run, "mine")

@@ -60,9 +60,7 @@ def write_shared(
     """
     run = Path(run)
     if not (run / "recipe.yaml").is_file():
-        raise BadInputError(
-            run, "has no recipe.yaml, and the card needs it to say how the model was trained", "give a run folder"
-        )
+        raise BadInputError(run, "has no recipe.yaml, which the card needs", "give a run folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise BadInputError(folder, "is not empty", "give a new folder")
     recipe, model = read_recipe(run), load_model(run)
@@ -109,7 +107,7 @@ def _write_model(run: Path, folder: Path) -> None:
 
 
 def _write_examples(evaluation: Evaluation, folder: Path) -> list[str]:
-    """Write each example as a clip, the truth on the left, the model's and the best baseline's prediction on the right."""
+    """Write each example as a clip, from left: truth, model, best baseline."""
     ranked = [row.model for row in evaluation.ranked(evaluation.metrics[0])]
     beside = [name for name in ranked if name not in (evaluation.model, ZERO)][:1]
     names = []

@@ -87,7 +87,7 @@ class Span:
 
     def __init__(
         self,
-source: SourceFrames,
+        source: SourceFrames,
         frames: Sequence[Image],
         numbers: Sequence[int],
         flows: dict[tuple[int, int], FlowFrame],
@@ -98,7 +98,7 @@ source: SourceFrames,
     def cut(self, top: int, left: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return the crop as (T, C, H, W), or, with flows, those as (T - 1, 2, H, W)."""
         rows, columns = slice(top, top + size[0]), slice(left, left + size[1])
-if self._source.max_flow is None:
+        if self._source.max_flow is None:
             return np.stack([frame[rows, columns] for frame in self.frames]).transpose(0, 3, 1, 2)
         return np.stack([self._flow(t)[:, rows, columns] for t in range(len(self.frames) - 1)])
 
