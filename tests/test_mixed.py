@@ -239,18 +239,8 @@ def test_a_run_on_a_mix_is_resumed_exactly(tmp_path: Path) -> None:
     def run(folder: str, *words: str) -> list[float]:
         mix = str(MIX).replace("'", "")
         settings = ("--set", f"data.mix={mix}", "--context", "2", "--horizon", "1", "--size", "28x28")
-        often = (
-            "--log-every",
-            "1",
-            "--checkpoint-every",
-            "1",
-            "--batch",
-            "4",
-            "--precision",
-            "32",
-            "--no-report",
-            "-q",
-        )
+        often = "--batch 4 -q --set training.log_every=1 --set training.checkpoint_every=1 --set training.precision=32"
+        often = [*often.split(), "--set", "run.report=false"]
         done = CliRunner().invoke(app, ["train", "conv2d", *settings, *often, *words, "-o", str(tmp_path / folder)])
         assert done.exit_code == 0, done.exception
         return [line["train/loss"] for line in read_metrics(tmp_path / folder) if "train/loss" in line]

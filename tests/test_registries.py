@@ -198,7 +198,19 @@ def test_the_page_for_contributors_is_right(tmp_path: Path) -> None:
         assert f"{REGISTRIES[kind].partition(':')[2]}: Registry[" in text
         assert f"| `{file}` | `{registry_of(kind).group}` |" in page
     settings = ("--set", "training.optimizer=my-rmsprop", "--set", "training.schedule=falling", "--lr", "0.5")
-    small = ("--data", "my-noise", "--steps", 4, "--log-every", 1, "--batch", 2, "--no-report", "-q")
+    small = [
+        "--data",
+        "my-noise",
+        "--steps",
+        "4",
+        "--batch",
+        "2",
+        "-q",
+        "--set",
+        "training.log_every=1",
+        "--set",
+        "run.report=false",
+    ]
     run("train", "conv2d", "--plugin", plugin, *settings, *small, "-o", tmp_path / "run")
     assert [line["lr"] for line in read_metrics(tmp_path / "run") if "lr" in line] == [0.5, 0.375, 0.25, 0.125]
 
@@ -271,7 +283,7 @@ def test_a_run_with_an_optimizer_and_a_schedule_of_plugins(tmp_path: Path) -> No
     recipe = written(tmp_path, RECIPE, "recipe.py")
     settings = ("--set", "training.optimizer=signs", "--set", "training.schedule=halves", "--lr", "0.125")
     folder = tmp_path / "run"
-    run("train", "mine", *own, "--plugin", recipe, *settings, "-o", folder, "--no-report", "-q")
+    run("train", "mine", *own, "--plugin", recipe, *settings, "-o", folder, "--set", "run.report=false", "-q")
     assert [line["lr"] for line in read_metrics(folder)] == [0.125, 0.0625]
     trained = load_model(folder)
     seed_everything(0, "weights")

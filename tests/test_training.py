@@ -147,7 +147,8 @@ def test_a_run_stopped_at_any_step_goes_on_as_if_it_never_had(tmp_path):
 def test_kill_9_and_resume_on_the_command_line(tmp_path):
     command = [
         *(sys.executable, "-m", "nextframe", "train", "compact", "--data", "moving-digits", "--size", "32x32"),
-        *("--steps", "60", "--batch", "2", "--log-every", "1", "--checkpoint-every", "5", "--val-every", "1000"),
+        *("--steps", "60", "--batch", "2", "--set", "training.log_every=1"),
+        *("--set", "training.checkpoint_every=5", "--set", "training.val_every=1000"),
         *("--set", "model.width=8", "--set", "model.blocks=1", "--set", "model.patch=8", "--quiet"),
     ]
     subprocess.run([*command, "-o", "whole"], cwd=tmp_path, check=True)

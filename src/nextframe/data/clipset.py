@@ -24,28 +24,36 @@ Indices = NDArray[np.int64]
 class MixPart(Config):
     """One data set of a mix. Fields that are None or missing here, such as context, size and color, are the mix's."""
 
-    name: str  # a registered name or a path
-    share: float = Field(gt=0)  # of the training clips, in any unit: 7 and 3 are 0.7 and 0.3
-    stride: int | None = Field(None, ge=1)
-    fit: Literal["crop", "pad", "random-crop"] | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
+    name: str = Field(description="a registered data set, or a path")
+    share: float = Field(gt=0, description="of the training clips, in any unit: 7 and 3 are 0.7 and 0.3")
+    stride: int | None = Field(None, ge=1, description="take every k-th frame")
+    fit: Literal["crop", "pad", "random-crop"] | None = Field(None, description="how frames are fitted to size")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the data set itself")
 
 
 class DataConfig(Config):
     """Which clips: a registered name or a path, or a mix of several; and how spans are cut."""
 
-    name: str = "moving-digits"
-    context: int = Field(10, ge=1)
-    horizon: int = Field(10, ge=1)
-    gap: int | None = Field(None, ge=1)  # ask for the frame between two that are 2 * gap apart, not for the next ones
-    stride: int = Field(1, ge=1)
-    size: tuple[int, int] | None = None  # (height, width); None: the data set's own
-    fit: Literal["crop", "pad", "random-crop"] = "crop"
-    color: Literal["grey", "rgb"] | None = None  # None: the data set's own
-    kind: Literal["frames", "flow"] = "frames"  # flow: two channels, x and y, between consecutive frames
-    max_flow: float = Field(16.0, gt=0)  # pixels a step: where the scale of flows ends
-    options: dict[str, Any] = Field(default_factory=dict)  # checked by the data set's own config
-    mix: tuple[MixPart, ...] = ()  # several data sets by shares, instead of one name; the name is then made of theirs
+    name: str = Field("moving-digits", description="a registered data set, or a path")
+    context: int = Field(10, ge=1, description="context frames")
+    horizon: int = Field(10, ge=1, description="frames to predict")
+    gap: int | None = Field(
+        None, ge=1, description="predict the frame between two that are 2 * gap apart, instead of the next ones"
+    )
+    stride: int = Field(1, ge=1, description="take every k-th frame")
+    size: tuple[int, int] | None = Field(None, description="height and width; null: the data set's own")
+    fit: Literal["crop", "pad", "random-crop"] = Field(
+        "crop", description="how frames of another shape are fitted to size"
+    )
+    color: Literal["grey", "rgb"] | None = Field(None, description="null: the data set's own")
+    kind: Literal["frames", "flow"] = Field(
+        "frames", description="flow: two channels, pixels to the right and down, between consecutive frames"
+    )
+    max_flow: float = Field(16.0, gt=0, description="pixels per step at which the scale of flows ends")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the data set itself")
+    mix: tuple[MixPart, ...] = Field(
+        (), description="several data sets by shares, instead of one name; the name is then made of theirs"
+    )
 
     @model_validator(mode="after")
     def _name_or_mix(self) -> DataConfig:

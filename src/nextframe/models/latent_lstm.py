@@ -29,7 +29,7 @@ from nextframe.models.contract import (
     StreamingPredictor,
 )
 
-AUTOENCODER = "autoencoder"  # the submodule's name, for --stage-from
+AUTOENCODER = "autoencoder"  # the submodule's name, for training.stage_from
 
 
 class LatentLSTMConfig(ModelConfig):

@@ -1,4 +1,4 @@
-"""System 2: the cat-gif notebook and the catz benchmark (L. Biewald, Weights & Biases, 2019), model by model.
+"""The cat-gif notebook and the catz benchmark (L. Biewald, Weights & Biases, 2019), model by model.
 
 Each recipe is the original: its network with its faults, mean squared error, Adam at 1e-3, batches of 32, and its
 epochs as steps. Each `-fixed` recipe is the same budget with the faults set right; docs/catz.md lists them. An epoch

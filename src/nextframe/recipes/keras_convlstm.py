@@ -1,4 +1,4 @@
-"""System 5: the Keras example "Next-Frame Video Prediction with Convolutional LSTMs" (A. Joshi, 2021).
+"""The Keras example "Next-Frame Video Prediction with Convolutional LSTMs" (A. Joshi, 2021).
 
 Faithful to the example, its leak included: the last Conv3D is padded on both sides in time, so in training the
 output at t sees frame t + 1, its own target. `convlstm` by itself trains the causal form.

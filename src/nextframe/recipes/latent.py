@@ -1,4 +1,4 @@
-"""System 1: prediction in a latent space (tencia/video_predict, 2016), and the same idea for a small computer.
+"""Prediction in a latent space (tencia/video_predict, 2016), and the same idea for a small computer.
 
 `mnist-latent` and `film-latent` are ours: small enough for a CPU, one digit and not two, which digit it is held apart
 from where it is, the state carried through sampling, training on own predictions. The film chain is the original's,

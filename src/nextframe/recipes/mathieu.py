@@ -1,4 +1,4 @@
-"""System 3: the multi-scale adversarial predictor of Mathieu, Couprie & LeCun (ICLR 2016) and two ports of it.
+"""The multi-scale adversarial predictor of Mathieu, Couprie & LeCun (ICLR 2016) and two ports of it.
 
 All train on clips of 4 + 1 colour frames of 32x32 that `nextframe prepare` cut: give them with --data.
 

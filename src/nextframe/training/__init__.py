@@ -2,7 +2,6 @@
 
 from nextframe.training.evaluation_data import evaluation_data
 from nextframe.training.logs import read_metrics
-from nextframe.training.parts import parse_parts
 from nextframe.training.recipe import (
     ModelSection,
     Recipe,
@@ -19,7 +18,6 @@ __all__ = [
     "TrainingConfig",
     "evaluation_data",
     "override",
-    "parse_parts",
     "read_metrics",
     "read_recipe",
     "train",

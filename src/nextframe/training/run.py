@@ -26,7 +26,16 @@ from nextframe.training.validation import averaged_weights, validate
 LOG = logging.getLogger(__name__)
 
 
-def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 1, show: bool = True) -> Run:
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    devices: int = 1,
+    show: bool = True,
+    model: Predictor | None = None,
+    clips: ClipSet | None = None,
+) -> Run:
     """Train `recipe` into the run folder `folder` and return the finished run.
 
     Args:
@@ -35,15 +44,18 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 
         resume: go on from the last checkpoint; a folder without one starts from the beginning.
         devices: processes to start, one a device.
         show: progress on a terminal, log lines elsewhere.
+        model: trained as it is, in place, and described by `recipe.model`; None: made from it.
+        clips: those that `recipe.data` describes, open already; None: opened.
 
     Raises:
         UserError: the folder holds another run, or the recipe does not fit its data.
     """
     _check_folder(recipe, folder, resume)
     fabric = make_fabric(recipe.training, devices)
-    clips = open_data(recipe.data)
+    clips = open_data(recipe.data) if clips is None else clips
     seed_everything(recipe.training.seed, "weights")
-    model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
+    if model is None:
+        model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
     check_task(model, clips.task, recipe.model.name)
     model.check_data(clips.task, clips.frame_shape)
     check_known(model, clips, recipe.model.name)

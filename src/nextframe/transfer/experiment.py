@@ -38,14 +38,16 @@ PRETRAINED: tuple[Method, ...] = ("fine-tuned", "frozen")  # methods that need t
 class TransferConfig(Config):
     """Which amounts of labels, how many draws, which methods; `split` val is for choosing settings."""
 
-    per_class: tuple[int | None, ...] = (1, 2, 4, 10, 20, 50, None)  # labelled videos of each class; None: all
-    draws: int = Field(10, ge=1)
-    methods: tuple[Method, ...] = METHODS
-    split: Literal["val", "test"] = "test"
-    window: int = Field(16, ge=2)  # frames
-    stride: int = Field(8, ge=1)  # frames from one window to the next
-    seed: int = 0
-    device: str = "auto"
+    per_class: tuple[int | None, ...] = Field(
+        (1, 2, 4, 10, 20, 50, None), description="labelled videos per class; null: all"
+    )
+    draws: int = Field(10, ge=1, description="random choices of the labelled videos")
+    methods: tuple[Method, ...] = Field(METHODS, description="the rows of the table")
+    split: Literal["val", "test"] = Field("test", description="val to choose settings")
+    window: int = Field(16, ge=2, description="frames that a class is recognised from")
+    stride: int = Field(8, ge=1, description="frames from one window to the next")
+    seed: int = Field(0, description="the random seed")
+    device: str = Field("auto", description="auto, cpu, cuda or mps")
     classifier: ClassifierConfig = ClassifierConfig()
 
     @field_validator("per_class")

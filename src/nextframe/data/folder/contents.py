@@ -29,12 +29,12 @@ class FolderConfig(Config):
     another, without overlap). Shares are of the sources, or of the frames if there are fewer than 3 sources.
     """
 
-    across_cuts: bool = False
-    clip_step: int = Field(1, ge=1)
-    eval_step: int | None = Field(None, ge=1)
-    val_share: float = Field(0.1, ge=0, lt=1)
-    test_share: float = Field(0.1, ge=0, lt=1)
-    cache_mb: int = Field(128, ge=1)  # of decoded frames, in each process that reads
+    across_cuts: bool = Field(False, description="let clips cross scene cuts")
+    clip_step: int = Field(1, ge=1, description="frames from the start of one train clip to the next")
+    eval_step: int | None = Field(None, ge=1, description="the same for val and test; null: clips do not overlap")
+    val_share: float = Field(0.1, ge=0, lt=1, description="of the sources, or of the frames if there are few sources")
+    test_share: float = Field(0.1, ge=0, lt=1, description="the same for test")
+    cache_mb: int = Field(128, ge=1, description="MiB of decoded frames held, in each process that reads")
 
     @model_validator(mode="after")
     def _some_to_train(self) -> FolderConfig:

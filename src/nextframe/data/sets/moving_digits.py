@@ -29,12 +29,14 @@ SLOTS = 6  # random numbers of a digit: which, start y and x, direction, speed, 
 class MovingDigitsConfig(Config):
     """Options of the data set `moving-digits`."""
 
-    digits: str = "embedded"  # embedded, mnist, fashion, or a path to idx files
-    count: int = Field(2, ge=1, le=64)  # digits in a clip
-    motion: Literal["srivastava", "additive"] = "srivastava"
-    val_clips: int = Field(1_000, ge=1)
-    test_clips: int = Field(1_000, ge=1)
-    seed: int = Field(0, ge=0)  # which endless stream train is; val and test are the same for every seed
+    digits: str = Field("embedded", description="embedded, mnist, fashion, or a path to idx files")
+    count: int = Field(2, ge=1, le=64, description="digits in a clip")
+    motion: Literal["srivastava", "additive"] = Field(
+        "srivastava", description="srivastava: as in Moving MNIST; additive: 2 to 6 pixels a frame, brightness added up"
+    )
+    val_clips: int = Field(1_000, ge=1, description="clips of the val split")
+    test_clips: int = Field(1_000, ge=1, description="clips of the test split")
+    seed: int = Field(0, ge=0, description="which endless stream train is; val and test are the same for every seed")
 
 
 @dataclass(frozen=True)
