@@ -159,7 +159,7 @@ def test_the_card_says_what_was_measured(run: Path, tmp_path: Path) -> None:
     metrics = front["model-index"][0]["results"][0]["metrics"]
     assert (front["license"], front["library_name"]) == ("cc-by-4.0", "nextframe")
     assert next(metric["value"] for metric in metrics if metric["type"] == "mse") == mse
-    assert "Given 3 frames of grey video of 32 x 32 pixels, it predicts the 2 that follow" in card
+    assert "From 3 context frames of grey video of 32 x 32 pixels, it predicts the 2 that follow" in card
     for name in ("convlstm", "copy-last", "flow", "linear", "zero"):
         assert f"| {'**convlstm**' if name == 'convlstm' else name} | " in card
     assert "done: 2 steps of 5 clips" in card

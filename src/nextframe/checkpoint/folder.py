@@ -186,7 +186,7 @@ def _build(path: Path, facts: dict[str, Any], module: Module | None) -> Predicto
         raise BadInputError(path, "field 'task' must be an object or null")
     kind = None if name == WRAPPED else _kind(name, path, facts)
     if kind is not None and module is not None:
-        raise UserError(f"{path.parent}: holds '{name}', which brings its own code: leave out module=")
+        raise UserError(f"{path.parent}: holds '{name}', which brings its own code: omit module=")
     try:
         with torch.random.fork_rng(devices=[]):  # initial weights are overwritten: loading draws nothing
             model = kind(kind.Config.parse(fields)) if kind else rebuilt(fields, module, str(path.parent))

@@ -86,7 +86,7 @@ def resolve_model(spec: str | os.PathLike[str] | Predictor) -> Predictor:
     if isinstance(spec, Predictor):
         return spec
     if isinstance(spec, nn.Module):
-        raise UserError(f"{type(spec).__name__} is a module of torch: give nextframe.wrap(module, context=, horizon=)")
+        raise UserError(f"{type(spec).__name__} is a torch module: give nextframe.wrap(module, context=, horizon=)")
     name = os.fspath(spec)
     if name in MODELS and not needs_training(name):
         return create_model(name).eval()

@@ -14,7 +14,7 @@ from torch import Tensor
 from nextframe.core.clip import Clip, as_uint8
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split
 from nextframe.flow.dis import dense_flow
-from nextframe.flow.wheel import flow_picture
+from nextframe.flow.wheel import flow_image
 
 REST, STEPS = 128, 127
 FULL_COLOR = 32 / STEPS  # share of the largest flow that has the wheel's full colour; most motion is slow
@@ -72,9 +72,9 @@ def decode_flow(frames: Tensor, max_flow: float) -> Tensor:
     return (values - REST) * (max_flow / STEPS)
 
 
-def flow_frames_picture(frames: Tensor) -> Tensor:
+def flow_frames_image(frames: Tensor) -> Tensor:
     """Paint flow frames (T, 2, H, W), uint8 or float in [0, 1], in the colour wheel: (T, 3, H, W) uint8.
 
     A quarter of the largest flow has the full colour.
     """
-    return as_uint8(flow_picture(decode_flow(frames, 1.0), FULL_COLOR))
+    return as_uint8(flow_image(decode_flow(frames, 1.0), FULL_COLOR))

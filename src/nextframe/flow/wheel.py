@@ -18,7 +18,7 @@ WHEEL = (
 )
 
 
-def flow_picture(flow: Tensor, max_speed: float | None = None) -> Tensor:
+def flow_image(flow: Tensor, max_speed: float | None = None) -> Tensor:
     """Paint flows in the usual colour wheel: right is red, down is yellow, left is cyan, up is violet.
 
     Args:

@@ -1,4 +1,4 @@
-"""Any module of torch that maps frames to frames, as a predictor: trained, measured and saved like the others."""
+"""Any torch module that maps frames to frames, as a predictor: trained, measured and saved like the others."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def wrap(
     arguments: Mapping[str, Any] | None = None,
     any_size: bool = False,
 ) -> Wrapped:
-    """Return a module of torch as a predictor.
+    """Return a torch module as a predictor.
 
     Args:
         module: takes frames (B, context, C, H, W) in [0, 1] and returns (B, horizon, C, H, W); or the class (or any
@@ -159,13 +159,13 @@ def made(module: Module, arguments: Mapping[str, Any]) -> nn.Module:
     if isinstance(module, nn.Module):
         return module
     if not callable(module):
-        raise UserError(f"give a module of torch or its class, not {type(module).__name__}")
+        raise UserError(f"give a torch module or its class, not {type(module).__name__}")
     try:
         built = module(**arguments)
     except TypeError as error:
         raise UserError(f"{getattr(module, '__name__', 'the module')} cannot be made: {error}") from error
     if not isinstance(built, nn.Module):
-        raise UserError(f"{getattr(module, '__name__', 'it')} made {type(built).__name__}, not a module of torch")
+        raise UserError(f"{getattr(module, '__name__', 'it')} made {type(built).__name__}, not a torch module")
     return built
 
 

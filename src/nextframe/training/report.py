@@ -10,7 +10,7 @@ from nextframe.data.clipset import Split
 from nextframe.evaluation import Evaluation, evaluate, write_report
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.prediction.pictures import comparison_animation
+from nextframe.prediction.panels import comparison_animation
 from nextframe.training.logs import read_metrics
 from nextframe.training.recipe import read_recipe
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from nextframe.data import ClipSet
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.prediction.pictures import comparison_strip
+from nextframe.prediction.panels import comparison_strip
 
 CLIPS = 2  # how many clips one picture shows
 SHOWABLE = 3  # channels at most: grey, flow, RGB

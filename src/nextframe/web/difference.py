@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nextframe.prediction import Prediction
-from nextframe.prediction.pictures import comparison_animation
+from nextframe.prediction.panels import comparison_animation
 
 REPEATED = "last frame repeated"  # what a prediction is measured against
 # Colours of an error of 0, 1/3, 2/3 and 1 of the scale: dark, violet, orange, pale yellow.

@@ -134,7 +134,7 @@ def _draw(prediction: Prediction, job: Job) -> dict[str, Any]:
     """Write the images; return their names, and the error of each step if the truth is known."""
     from nextframe.media.writer import write_video
     from nextframe.prediction import write_prediction
-    from nextframe.prediction.pictures import comparison_animation, comparison_strip
+    from nextframe.prediction.panels import comparison_animation, comparison_strip
     from nextframe.web.difference import difference_animation, step_errors
 
     folder, fps = Path(job.folder), min(prediction.fps, 12.0)  # slow enough to follow

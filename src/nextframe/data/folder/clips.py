@@ -26,7 +26,7 @@ ORDERS = 4  # that are kept, so that a step need not sort all clips
 
 
 def open_path(config: DataConfig) -> SourceClips:
-    """Return the clips of the file or folder that `config.name` is, or of several with commas between them.
+    """Return the clips of the file or folder that `config.name` is, or of several, separated by commas.
 
     `config.options` are those of `FolderConfig`.
 

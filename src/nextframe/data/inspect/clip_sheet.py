@@ -13,7 +13,7 @@ from nextframe.core.clip import as_uint8
 from nextframe.core.errors import UserError
 from nextframe.data.clipset import SPLITS, ClipSet
 from nextframe.data.flow import decode_flow
-from nextframe.flow.wheel import flow_picture
+from nextframe.flow.wheel import flow_image
 from nextframe.media.writer import check_ending, write_video
 
 SHOWN, COLUMNS = 16, 4
@@ -45,7 +45,7 @@ def painted(frames: Tensor) -> Tensor:
     if frames.shape[2] != 2:
         return frames
     flow = decode_flow(frames.flatten(0, 1), 1.0)
-    return as_uint8(flow_picture(flow)).view(*frames.shape[:2], 3, *frames.shape[3:])
+    return as_uint8(flow_image(flow)).view(*frames.shape[:2], 3, *frames.shape[3:])
 
 
 def sheet(frames: Tensor, columns: int) -> Tensor:
