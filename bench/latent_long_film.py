@@ -71,8 +71,8 @@ def main() -> None:
         times = int(options.hours * 3600 * FPS / length) + 1
         repeat(once, length, times, video)
         run = Path(scratch, "run")
-        command = [sys.executable, "-m", "nextframe", "train", "film-latent-small", "--data", str(video), "-o", str(run)]
-        command += ["--steps", str(options.steps), "--set", f"training.val_every={options.steps}"]
+        command = [sys.executable, "-m", "nextframe", "train", "film-latent-small", "--data", str(video)]
+        command += ["-o", str(run), "--steps", str(options.steps), "--set", f"training.val_every={options.steps}"]
         command += ["--set", "run.report=false"]
         subprocess.run(command, check=True)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
@@ -86,7 +86,7 @@ def main() -> None:
         "steps": options.steps,
     }
     facts = run_facts("python bench/" + command_line(), 0, started)
-    options.out.write_text(json.dumps({"video": found, "run": facts}, indent=1) + "\n")
+    options.out.write_text(json.dumps({"film": found, "run": facts}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -76,8 +76,9 @@ def train(
     training = {"steps": steps, "minutes": minutes, "batch": batch, "lr": lr, "seed": seed, "device": device}
     settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
     recipe = override(base, settings | only(more, "model", "data", "training"))
-    train_run(recipe, folder, resume=resume, devices=run.devices, show=not quiet)
-    _finish(folder, run, device or recipe.training.device)
+    trained = train_run(recipe, folder, resume=resume, devices=run.devices, show=not quiet)
+    if trained.processes.first:  # of those that torchrun started
+        _finish(folder, run, device or recipe.training.device)
 
 
 def _finish(folder: Path, run: TrainRun, device: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -112,7 +113,7 @@ class Clip:
     def __len__(self) -> int:
         return self.context.shape[0]
 
-    def to(self, device: torch.device | str) -> Clip:
+    def to(self, device: torch.device | str) -> Self:
         """Return the clip on `device`, frames as float in [0, 1] (uint8 travels, the conversion runs there)."""
         return replace(
             self,
@@ -140,6 +141,20 @@ class Clip:
             conditions=self.conditions.rows(index),
             extras={name: value[index] for name, value in self.extras.items()},
         )
+
+    def pin_memory(self) -> Self:
+        """Return the clip in page-locked memory, from where a GPU fetches it while the processor goes on."""
+        return replace(
+            self,
+            context=self.context.pin_memory(),
+            target=self.target.pin_memory(),
+            conditions=self.conditions.map(Tensor.pin_memory),
+            extras={name: value.pin_memory() for name, value in self.extras.items()},
+        )
+
+
+class EncodedClip(Clip):
+    """A clip whose frames are codes that a stage asked for: context and target are (B, T, 2, 1, D) float."""
 
 
 def check_frames(frames: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -111,6 +112,15 @@ class ClipSet(ABC):
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices` of `split` as one uint8 batch, in that order."""
 
+    def on_device(self, split: Split, clip: Clip, device: torch.device | str) -> Clip:
+        """Return what `read` returned on `device`, floats in [0, 1]: what models see.
+
+        Clips that are rendered or augmented there, instead of being stored or sent whole, override this. Random
+        augmentation of training clips draws from `nextframe.core.noise`, so that it is a function of (seed, step) and
+        of the clip's place in the batch.
+        """
+        return clip.to(device)
+
     def source(self, split: Split, index: int) -> str:
         """Return the name of the source that clip `index` comes from; clips of one source are not independent."""
         return f"{split}/{index}"
@@ -129,6 +139,12 @@ class ClipSet(ABC):
         if count is None:
             raise ValueError("an endless split has no order")
         return numpy_generator(seed, "order", epoch).permutation(count)
+
+
+def check_whole(clips: ClipSet, use: str) -> None:
+    """Raise UserError if clips that are read are not yet what models see, which `use` would lose."""
+    if type(clips).on_device is not ClipSet.on_device:
+        raise UserError(f"{clips.name}: its clips are finished on the device, so they cannot be {use}")
 
 
 def short_name(name: str) -> str:

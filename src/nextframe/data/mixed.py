@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
-from nextframe.data.clipset import SPLITS, ClipSet, Indices, Split, check_indices, mix_name, short_name
+from nextframe.data.clipset import SPLITS, ClipSet, Indices, Split, check_indices, check_whole, mix_name, short_name
 
 LOG = logging.getLogger(__name__)
 LONGEST = 10_000  # clips after which the turns of the sets repeat at the latest: shares are exact to 1 / LONGEST
@@ -59,6 +59,7 @@ class MixedClips(ClipSet):
     def _check(self) -> None:
         """Refuse sets whose frames do not fit together; find what else their clips have in common."""
         for name, part in zip(self.names, self.parts, strict=True):
+            check_whole(part, "mixed")
             if part.task != self.task:
                 raise UserError(f"{self.name}: {name} has {part.task}, {self.names[0]} {self.task}: use one task")
             if part.frame_shape != self.frame_shape:

@@ -91,7 +91,7 @@ def evaluate(
     clip_set = as_clips(data, clips_for(net))
     name = name or model_name(net)
     indices = clip_indices(clip_set, split, clips)
-    first_clip = clip_set.read(split, indices[:1]).to("cpu")
+    first_clip = clip_set.on_device(split, clip_set.read(split, indices[:1]), "cpu")
     chosen = _metrics(metrics, compat, first_clip.context)
     chosen_options = net.read_options(options, name)
     samples = _futures(net, samples, chosen_options, name)
@@ -146,24 +146,24 @@ class Contest:
 
     def add(self, data: ClipSet, split: Split, indices: Indices, kept: list[int]) -> None:
         """Let every runner predict clips `indices`, add the values, and keep those at `kept` as examples."""
-        clip, sources = data.read(split, indices), [data.source(split, int(index)) for index in indices]
-        on_device = clip.to(self.device)
+        clip = data.on_device(split, data.read(split, indices), self.device)
+        sources = [data.source(split, int(index)) for index in indices]
         if self.reconstructions is not None:
-            self.reconstructions.add(on_device, sources)
+            self.reconstructions.add(clip, sources)
         shown: dict[str, Tensor] = {}
         for runner, forecast in self.runners.items():
             generator = torch_generator(self.seed, "evaluate", int(indices[0]), device=self.device)
-            futures = forecast(on_device, generator).float()
+            futures = forecast(clip, generator).float()
             futures = futures if futures.ndim == 6 else futures.unsqueeze(0)  # (S, B, T, C, H, W)
-            self._score(runner, futures, on_device, sources)
+            self._score(runner, futures, clip, sources)
             shown[runner] = as_uint8(futures[0, kept]).cpu()
         for place, position in enumerate(kept):
             predictions = {runner: future[place] for runner, future in shown.items()}
             self.examples.append(
                 Example(
                     sources[position],
-                    as_uint8(clip.context[position]),
-                    as_uint8(clip.target[position]),
+                    as_uint8(clip.context[position]).cpu(),
+                    as_uint8(clip.target[position]).cpu(),
                     predictions,
                 )
             )

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from nextframe.core.clip import Clip, Task
-from nextframe.data.encoded import LatentClip, LatentClips, encode_clips
+from nextframe.core.clip import Clip, EncodedClip, Task
 from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
 from nextframe.layers.lstm import LasagneLSTM, LSTMState
 from nextframe.models.bases.autoencoder import Autoencoder, Part, at_least_float32, build_autoencoder, check_size
 from nextframe.models.contract import (
     Capabilities,
+    Encode,
     ModelConfig,
     ModelOptions,
     Objective,
@@ -273,28 +271,13 @@ class LatentLSTM(StreamingPredictor):
             self._loss,
             OptimizerDefaults(self.config.optimizer, lr=self.config.lr),
         )
-        return [*first, Stage("lstm", [objective], self._prepare, share=1 - own)]
-
-    def _prepare(self, data: Any, folder: str) -> LatentClips:
-        """Encode the training clips, once for all runs of this folder."""
-
-        def encode(frames: Tensor) -> Tensor:
-            device = next(self.parameters()).device
-            return self.points(frames.to(device).unsqueeze(1)).squeeze(1)
-
-        return encode_clips(data, Path(folder) / "latents", self._fingerprint(), encode, self.config.cache_clips)
-
-    def _fingerprint(self) -> str:
-        """Return what changes with any weight of the encoder."""
-        digest = hashlib.sha256(self.autoencoder.config.model_dump_json().encode())
-        for name, value in sorted(self.autoencoder.state_dict().items()):
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        encode = Encode(self.autoencoder, lambda f: self.points(f.unsqueeze(1)).squeeze(1), self.config.cache_clips)
+        return [*first, Stage("lstm", [objective], encode, share=1 - own)]
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the head's mean loss over every step; the asked frames' from own predictions with `feedback`."""
         frames = clip.frames
-        points = frames.squeeze(3) if isinstance(clip, LatentClip) else self.points(frames)
+        points = frames.squeeze(3) if isinstance(clip, EncodedClip) else self.points(frames)
         forced = clip.context.shape[1] if self.config.feedback else points.shape[1] - 1
         hidden, state = self.advance(points[:, :forced], LatentState())
         moving = self._moving(points)

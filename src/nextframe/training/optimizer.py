@@ -92,8 +92,11 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
 def gradient_norm(parameters: list[nn.Parameter], limit: float | None) -> Tensor:
     """Return the global norm of the gradients; where there is a `limit`, scale them down to it."""
     if limit is not None:
-        return torch.nn.utils.clip_grad_norm_(parameters, limit)
-    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+    else:
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    whole: Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of spread weights
+    return whole
 
 
 class Average:

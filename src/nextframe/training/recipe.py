@@ -66,6 +66,10 @@ class TrainingConfig(Config):
     )
     workers: int = Field(0, ge=0, description="processes that read clips; the batches are the same")
     device: str = Field("auto", description="auto, cpu, cuda or mps")
+    strategy: Literal["auto", "ddp", "fsdp"] = Field(
+        "auto", description="of several devices; fsdp spreads the weights over GPUs"
+    )
+    compile: bool = Field(False, description="torch.compile: faster steps after a slow first one")
     shares: dict[str, float] = Field(
         default_factory=dict, description="steps of each stage, by its name; empty: what the model says"
     )

@@ -22,7 +22,7 @@ from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.data.clipset import Indices
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.models.contract import Predictor
-from nextframe.training.devices import native_bf16
+from nextframe.training.parallel.devices import native_bf16
 from nextframe.transfer.classifier import ClassifierConfig, Fitting, Probabilities, fit, predict
 from nextframe.transfer.encoder import WindowEncoder, like, open_encoder, training_facts
 from nextframe.transfer.probes import mean_features, probe, single_frame
