@@ -12,8 +12,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 READ = ("*.py", "*.md", "*.j2", "*.sh", "Makefile")
-# Paths that are not read, each with the reason.
+# Paths that are not read, each with the reason. Take a room out of it once its prose is done.
 SKIP = {
+    "src/nextframe/models/": "to be done",
+    "src/nextframe/recipes/": "to be done",
+    "src/nextframe/benchmark/": "to be done",
+    "src/nextframe/data/prepared/": "to be done",
+    "src/nextframe/losses/multiscale.py": "to be done",
+    "src/nextframe/layers/discriminators.py": "to be done",
+    "bench/": "to be done",
+    "docs/models.md": "written from the models",
     "tests/": "reads messages and quotes them; its own prose comes later",
     "results/": "written by commands",
     "CHANGELOG.md": "what earlier releases said",
@@ -25,7 +33,7 @@ WORDS = {
     r"(?<![-\w])pictures?(?![-\w])": "image",
     r"\bfootage\b": "video, or frames",
     r"\bleft out\b|\bleav(?:e|es|ing)\b[^.:;]{0,40} out\b(?! of)": "skip, omit or remove",
-    r"(?<!there )\b(?:is|are) no (?!longer\b|more\b|less\b)": "is not a",
+    r"(?<!there )\b(?:is|are) no (?!longer\b|more\b|less\b|better\b|worse\b)": "is not a",
     r"\beverything random\b": "the random seed",
     r"\b(?:is|are) not yours\b": "permission denied",
     r"\bsystem [1-9]\b|\bsystems\.md\b": "the paper or code by its name",
@@ -42,6 +50,7 @@ WORDS = {
 # Quotations that stay, each with the reason.
 QUOTED = {
     "--picture": "an option's name",
+    "picture: Annotated[": "the parameter of that option",
 }
 
 
@@ -54,7 +63,11 @@ def files() -> list[Path]:
 def findings(path: Path) -> list[str]:
     """Return a line for each pattern that a line of the file has: where, what, and what to write instead."""
     found = []
+    code = False
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        code ^= path.suffix == ".md" and line.startswith("```")
+        if code:
+            continue
         for quoted in QUOTED:
             line = line.replace(quoted, "")
         for match, better in ((p.search(line), better) for p, better in PATTERNS):
@@ -69,7 +82,7 @@ PATTERNS = [(re.compile(pattern, re.IGNORECASE), better) for pattern, better in 
 def main() -> int:
     """Print every finding; 1 if there is any."""
     found = [line for path in files() if path.exists() for line in findings(path)]
-    print("\n".join([*found, f"{len(found)} words to replace" if found else "words: fine"]))
+    sys.stdout.write("\n".join([*found, f"{len(found)} words to replace" if found else "words: fine"]) + "\n")
     return bool(found)
 
 

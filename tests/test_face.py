@@ -239,7 +239,7 @@ def test_fit_says_what_does_not_fit(here):
         nf.fit(nn.Linear(2, 2), video, steps=1)
     with pytest.raises(UserError, match="object is not data"):
         nf.fit("compact", object(), steps=1)
-    with pytest.raises(UserError, match="resume needs the run.s folder"):
+    with pytest.raises(UserError, match="resume needs the run"):
         nf.fit("compact", video, steps=1, resume=True)
     assert not Path("runs").exists()
 

@@ -92,12 +92,12 @@ def _prepare(
     return manifest
 
 
-def _show_clips(picture: Path, output: Path, config: PrepareConfig) -> None:
+def _show_clips(path: Path, output: Path, config: PrepareConfig) -> None:
     from nextframe.data import DataConfig, open_data
     from nextframe.data.inspect.clip_sheet import write_clip_sheet
 
     data = DataConfig(name=str(output), context=config.context, horizon=config.horizon)
-    write_clip_sheet(picture, open_data(data))
+    write_clip_sheet(path, open_data(data))
 
 
 def _show(output: Path, manifest: Mapping[str, Any]) -> None:
