@@ -50,7 +50,6 @@ WORDS = {
 # Quotations that stay, each with the reason.
 QUOTED = {
     "--picture": "an option's name",
-    "picture: Annotated[": "the parameter of that option",
 }
 
 

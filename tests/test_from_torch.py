@@ -165,14 +165,17 @@ WRONG = {
     ),
     "not a number": (torch.full((4, 2, 1, 2, 2), float("nan")), r"item 0: float frames .* nan to nan"),
     "integers": (torch.zeros(4, 2, 1, 2, 2, dtype=torch.int64), r"item 0: frames must be uint8 or float, not int64"),
-    "nothing": (torch.zeros(0, 2, 1, 2, 2), "data without items"),
+    "nothing": (torch.zeros(0, 2, 1, 2, 2), "the data has no items"),
     "short": (torch.zeros(4, 1, 1, 2, 2), r"videos of 1 frames are too short for clips of 1 \+ 1; ask for a smaller"),
     "two short": (torch.zeros(2, 2, 1, 2, 2), r"videos of 2 frames .*; give at least 3 items, or val= and test="),
     "path": ("videos/", "clips are made of .*, not of str"),
     "stream": (Stream(), "__len__ and __getitem__, not of Stream"),
     "mapping": ([{"clip": 1}], "item 0: a mapping needs 'frames' or 'video', this one has 'clip'"),
     "label": ([(torch.zeros(2, 1, 2, 2), 0.5)], "item 0: a label must be an integer, not 0.5"),
-    "actions": ([{"video": torch.zeros(2, 1, 2, 2), "actions": np.zeros(2)}], r"item 0: actions are \(T, A\), one for"),
+    "actions": (
+        [{"video": torch.zeros(2, 1, 2, 2), "actions": np.zeros(2)}],
+        r"item 0: actions must be \(T, A\), one for",
+    ),
     "text": (["a.mp4"], "item 0: a video must be a tensor or an array, not str"),
 }
 
