@@ -53,25 +53,25 @@ QUOTED = {
 }
 
 
-def files() -> list[Path]:
-    """Return the files of the repository whose prose is checked."""
+def files() -> list[str]:
+    """Return the names of the files whose prose is checked."""
     listed = subprocess.run(["git", "ls-files", *READ], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [ROOT / name for name in listed.splitlines() if not name.startswith(tuple(SKIP))]
+    return [n for n in listed.splitlines() if not n.startswith(tuple(SKIP)) and (ROOT / n).exists()]
 
 
-def findings(path: Path) -> list[str]:
-    """Return a line for each pattern that a line of the file has: where, what, and what to write instead."""
+def findings(name: str, text: str) -> list[str]:
+    """Return a line for each pattern that a line of file `name` has; code blocks of Markdown are not read."""
     found = []
     code = False
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        code ^= path.suffix == ".md" and line.startswith("```")
+    for number, line in enumerate(text.splitlines(), 1):
+        code ^= name.endswith(".md") and line.startswith("```")
         if code:
             continue
         for quoted in QUOTED:
             line = line.replace(quoted, "")
         for match, better in ((p.search(line), better) for p, better in PATTERNS):
             if match:
-                found.append(f"{path.relative_to(ROOT)}:{number}: '{match[0].strip()}': write {better}")
+                found.append(f"{name}:{number}: '{match[0].strip()}': write {better}")
     return found
 
 
@@ -80,7 +80,7 @@ PATTERNS = [(re.compile(pattern, re.IGNORECASE), better) for pattern, better in 
 
 def main() -> int:
     """Print every finding; 1 if there is any."""
-    found = [line for path in files() if path.exists() for line in findings(path)]
+    found = [line for name in files() for line in findings(name, (ROOT / name).read_text(encoding="utf-8"))]
     sys.stdout.write("\n".join([*found, f"{len(found)} words to replace" if found else "words: fine"]) + "\n")
     return bool(found)
 

@@ -295,7 +295,8 @@ def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
     assert time.monotonic() - killed < 30
     assert process.returncode == 1
     assert err.splitlines() == [
-        f"nextframe: process 2 of 2 died (signal 9, as when memory runs out); continue with --resume -o {tmp_path / 'run'}"
+        "nextframe: process 2 of 2 died (signal 9, as when memory runs out); "
+        f"continue with --resume -o {tmp_path / 'run'}"
     ]
     assert out == ""
     wait_until_none_runs(workers, 5)
