@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import logging
 import warnings
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from nextframe.core.device import resolve_device
@@ -86,9 +88,16 @@ def _strategy(config: TrainingConfig, devices: int) -> Any:
 
     if devices == 1 and config.strategy == "auto":
         return "auto"
+    atexit.register(_leave_group)
     # a layout that a kernel chose for a gradient of one channel is as good as the bucket's
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     # layers that keep statistics share them, or the run does when it reads them
     known = inspect.signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     return DDPStrategy(**{name: False})
+
+
+def _leave_group() -> None:
+    """Take leave of the other processes, which torch else asks for on stderr."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
