@@ -66,6 +66,7 @@ WORDS = {
 # Quotations that stay, each with the reason.
 QUOTED = {
     "--picture": "an option's name",
+    '{"film": found': "a key of a results file",
 }
 
 

@@ -30,8 +30,8 @@ class FlowMiddle(Predictor):
     """Three guesses of the motion through each pixel of the middle, blended by how well they agree with themselves.
 
     The guesses are the flow from the first frame, the flow from the second, and none. Each says where the pixel
-    was and where it will be; both positions look alike if it is right. Where an object passes, the flow that goes through
-    the middle at p started elsewhere, which a few look-ups find.
+    was and where it will be; both positions look alike if it is right. Where an object passes, the flow that goes
+    through the middle at p started elsewhere, which a few look-ups find.
     """
 
     Config: ClassVar[type[ModelConfig]] = FlowMiddleConfig
