@@ -296,7 +296,7 @@ def test_a_builder_that_returns_no_optimizer_is_one_line(tmp_path: Path) -> None
     register("nothing", kind="optimizer")(lambda parameters, lr, decay, wants: None)
     words = ["train", "conv2d", "--steps", "1", "--set", "training.optimizer=nothing", "-o", str(tmp_path / "run")]
     done = CliRunner().invoke(app, words)
-    assert str(done.exception) == "optimizer 'nothing' returned NoneType, which is not an optimizer of torch"
+    assert str(done.exception) == "optimizer 'nothing' returned NoneType, which is not a torch optimizer"
 
 
 def test_a_task_of_a_plugin_is_run(tmp_path: Path) -> None:

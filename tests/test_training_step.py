@@ -143,7 +143,7 @@ def test_skips_are_counted_between_looks(caplog: pytest.LogCaptureFixture) -> No
     for bad in [1.0] * 4 + [0.0] + [1.0] * 3:
         skips.add("pixels", torch.tensor(bad))
     skips.look(8)
-    assert caplog.messages == ["step 8: the gradient of pixels is not finite: 7 updates are left out"]
+    assert caplog.messages == ["step 8: the gradient of pixels is not finite: 7 updates are skipped"]
     skips.look(9)
     assert len(caplog.messages) == 1
     for _ in range(7):  # ten in a row, over a look

@@ -1,4 +1,4 @@
-"""Options that several verbs share: their names and help stand once."""
+"""Options that several verbs share, with their names and help in one place."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def begin(quiet: bool = False, plugin: list[Path] | None = None) -> None:
 
 
 def load_plugins(plugins: list[Path] | None) -> None:
-    """Add what the user's own files register, before anything asks for them by name."""
+    """Add what the user's own files register, before they are looked up by name."""
     from nextframe.core.plugins import load_plugin
 
     for plugin in plugins or []:
