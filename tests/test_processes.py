@@ -27,7 +27,7 @@ from nextframe.models.contract import Objective, OptimizerDefaults, Stage
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
 from nextframe.training.parallel.launch import launch
 from nextframe.training.parallel.sharding import full
-from nextframe.training.run import Run, _train_here
+from nextframe.training.run import Job, Run, _train_here
 from tiny import Tiny
 
 HERE = Path(__file__).parent
@@ -136,7 +136,8 @@ def all_runs(folder: Path) -> None:
     with float64_and_own_models():
         for name, settings in RUNS.items():
             # what `train` refuses users, for it is slow on processors, is as right there as on GPUs
-            run = _train_here(settings, folder / name, resume=False, devices=2, show=False)
+            job = Job(settings, folder / name, resume=False, devices=2, show=False, model=None, clips=None)
+            run = _train_here(job)
             torch.save(facts(run), folder / f"{name}-{run.processes.rank}.pt")
 
 
@@ -242,16 +243,9 @@ def endless(folder: Path) -> Recipe:
 
 
 def command(folder: Path, *words: str) -> list[str]:
-    start = [
-        sys.executable,
-        "-m",
-        "nextframe",
-        "train",
-        str(folder / "mine.yaml"),
-        "--plugin",
-        str(folder / "plugin.py"),
-    ]
-    return [*start, "-o", str(folder / "run"), "--no-report", "--quiet", "--devices", "2", *words]
+    start = [sys.executable, "-m", "nextframe", "train", str(folder / "mine.yaml")]
+    where = ["--plugin", str(folder / "plugin.py"), "-o", str(folder / "run")]
+    return [*start, *where, "--set", "run.devices=2", "--set", "run.report=false", "--quiet", *words]
 
 
 def children(pid: int) -> list[int]:
@@ -356,7 +350,7 @@ def test_a_mistake_that_one_process_finds_is_the_users_one_line(tmp_path: Path) 
     [
         (2, {"batch": 5}, "batch 5 cannot be shared evenly by 2 processes"),
         (1, {"strategy": "fsdp"}, "training.strategy=fsdp needs CUDA GPUs, not 'cpu'"),
-        (0, {}, "--devices 0"),
+        (0, {}, "0 devices are asked for"),
     ],
 )
 def test_settings_that_the_devices_cannot_serve_are_refused(
