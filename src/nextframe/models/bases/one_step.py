@@ -15,7 +15,6 @@ from nextframe.models.contract import Capabilities, ModelConfig, Objective, Opti
 from nextframe.models.rollout import roll_out
 
 Loss = Literal["mse", "perceptual"]
-Head = Literal["relu", "linear", "residual"]
 
 
 class OneStepConfig(ModelConfig):
@@ -23,7 +22,7 @@ class OneStepConfig(ModelConfig):
 
     context: int = Field(5, ge=1)  # frames given, exactly
     channels: int = Field(3, ge=1)  # 1 grey, 3 RGB
-    loss: Loss = "perceptual"  # the metric by which the catz models are ranked; they were trained by "mse"
+    loss: Loss = "perceptual"  # perceptual: the metric by which the catz benchmark ranks
 
 
 class OneStep(Predictor):
@@ -79,11 +78,3 @@ def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
     rows, columns = -frames.shape[3] % multiple, -frames.shape[4] % multiple
     flat = F.pad(frames.flatten(1, 2), (0, columns, 0, rows), mode="replicate")
     return flat.reshape(*frames.shape[:3], *flat.shape[2:])
-
-
-def finish(out: Tensor, context: Tensor, head: Head) -> Tensor:
-    """Turn the last convolution's output (B, C, H, W) into the frame (B, 1, C, H, W)."""
-    out = out.unsqueeze(1)
-    if head == "relu":
-        return out.relu()
-    return out + context[:, -1:] if head == "residual" else out
