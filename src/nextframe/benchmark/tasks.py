@@ -98,7 +98,7 @@ MOVING_DIGITS = BenchmarkTask(
 
 MSPACMAN_NEXT = BenchmarkTask(
     name="mspacman-next",
-    about="The next two frames of Ms. Pac-Man from four, 210x160 RGB, as system 3 is shown; the highest PSNR wins.",
+    about="The next two frames of Ms. Pac-Man from four, 210x160 RGB, as in Mathieu's ports; the highest PSNR wins.",
     data=DataConfig(name="", context=4, horizon=2, size=(210, 160), color="rgb"),
     wants="a folder with a folder of frames for each episode",
     metrics=("psnr", "psnr-moving", "ssim", "ssim-moving", "sharpness-difference", "gradient-difference", "mse"),

@@ -1,4 +1,4 @@
-"""What `nextframe prepare` is asked for; the defaults are system 3's."""
+"""What `nextframe prepare` is asked for; the defaults are those of the ports of Mathieu et al. 2016."""
 
 from __future__ import annotations
 
