@@ -1,4 +1,4 @@
-"""Losses of the multi-scale adversarial predictor by hand: gradient differences, scores of discriminators, and how codes add them up."""
+"""Losses of multiscale-gan by hand: gradient differences, scores of discriminators, how codes add them up."""
 
 import math
 
@@ -52,9 +52,18 @@ def test_how_each_code_adds_up_pixels_batch_and_scales(name):
     assert squares.pixel_term(pictures, truths).item() == pytest.approx(expected[name])
     absolute = {"paper": 2 + 3, "torch": 2 + 3, "chainer": 8 * 3, "tf": (2 * 2 + 8 * 3) / 2}
     assert absolutes.pixel_term(pictures, truths).item() == pytest.approx(absolute[name])
-    flat = {"paper": 0, "torch": 0, "chainer": 0, "tf": (2 * 2 * 4 + 2 * 4 * 9) / 2}  # only steps to the border, squared
+    flat = {
+        "paper": 0,
+        "torch": 0,
+        "chainer": 0,
+        "tf": (2 * 2 * 4 + 2 * 4 * 9) / 2,
+    }  # only steps to the border, squared
     assert squares.gradient_term(pictures, truths).item() == pytest.approx(flat[name])
-    assert squares.over_scales([torch.tensor(1.0), torch.tensor(3.0)]).item() == (2 if name == "tf" else 4)
+    even = [torch.zeros(2, 1), torch.zeros(2, 2)]  # 2 and 4 scores, each of probability one half
+    bit = {"paper": math.log(2) * 2, "torch": math.log(2) * 2, "chainer": math.log(2) * 6, "tf": math.log10(2) * 6 / 2}
+    assert squares.fooling(even).item() == pytest.approx(bit[name])
+    halved = 1 if name in ("torch", "chainer") else 2  # the discriminators' mean over both kinds, or their sum
+    assert squares.telling(even, even).item() == pytest.approx(halved * bit[name])
 
 
 def test_smoothed_terms_cost_little_gaps_their_square_and_large_ones_themselves():

@@ -44,7 +44,9 @@ def film(size: tuple[int, int] = (12, 16), frames: int = 6, channels: int = 3) -
 def test_default_sizes_are_the_originals(name):
     model, fixed = create_model(name), create_model(MODELS.get(name).original_of)
     if name != "catz-conv3d":
-        assert {k: v.shape for k, v in fixed.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
+        assert {k: v.shape for k, v in fixed.state_dict().items()} == {
+            k: v.shape for k, v in model.state_dict().items()
+        }
     trainable = sum(p.numel() for p in model.parameters())
     running = sum(b.numel() for key, b in model.named_buffers() if "running" in key)
     assert (trainable, trainable + running) == SIZES[name]

@@ -1,4 +1,4 @@
-"""Prediction in a latent space: autoencoders, the LSTM over latents, its heads, its sampling and its cache of latents."""
+"""Prediction in a latent space: autoencoders, the LSTM over latents, its heads, its sampling and its cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The multi-scale adversarial predictor: sizes of the tables, the residual, who gets which gradient, two optimisers resumed, tiles, pictures."""
+"""Multiscale-gan and its originals: sizes, the residual, who gets which gradient, resuming, tiles, pictures."""
 
 import logging
 import math
@@ -388,7 +388,11 @@ def test_a_discriminator_that_wins_is_reported_once(tmp_path, caplog):
     """A rate of nothing for the generator and a high one for its adversary: it soon tells all frames apart."""
     settings = {"pretrain": 0.0, "g_lr": 1e-9, "d_lr": 0.001, "d_table": "light"}
     with caplog.at_level(logging.WARNING):
-        train(recipe(settings, "mathieu-paper", steps=40, batch=4, log_every=10, optimizer="adam"), tmp_path / "run", show=False)
+        train(
+            recipe(settings, "mathieu-paper", steps=40, batch=4, log_every=10, optimizer="adam"),
+            tmp_path / "run",
+            show=False,
+        )
     accuracies = [line["train/discriminator/accuracy"] for line in read_metrics(tmp_path / "run")]
     assert accuracies[-1] > 0.97
     assert caplog.text.count("the discriminator wins") == 1

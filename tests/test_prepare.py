@@ -1,4 +1,4 @@
-"""Preparing clips: the rule of motion of Mathieu's ports, the same bytes whatever happens on the way, and reading them back."""
+"""Preparing clips: the ports' rule of motion, the same bytes whatever happens on the way, and reading them back."""
 
 import hashlib
 import io

@@ -157,7 +157,10 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     """Return what a recipe trains and how, but not where its data lie; fields that it did not know at defaults."""
     model: type[Predictor] = MODELS.get(recipe.model.name)
     fields = model.Config.parse(recipe.model.fields).model_dump(mode="json")
-    return {"model": {"name": recipe.model.name, "fields": fields}, **recipe.model_dump(mode="json", include={"training"})}
+    return {
+        "model": {"name": recipe.model.name, "fields": fields},
+        **recipe.model_dump(mode="json", include={"training"}),
+    }
 
 
 def _train(setting: Setting, entry: Entry, folder: Path) -> TrainingFacts:

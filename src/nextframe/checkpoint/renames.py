@@ -213,9 +213,7 @@ SPLITS = {
         {"reduction": "frame"},
         (
             Form("composite-lstm", {"reduction": "frame"}),
-            Form(
-                "srivastava-composite", {"reduction": "sum"}, defaults={"start": None, "forget_bias": 1.0}
-            ),
+            Form("srivastava-composite", {"reduction": "sum"}, defaults={"start": None, "forget_bias": 1.0}),
         ),
         frozenset({"reduction"}),
     ),

@@ -33,7 +33,7 @@ class Layers:
         return length // 2 if pool else length
 
 
-# coarse to fine: a small one, the Chainer and TensorFlow ports' of Mathieu et al. 2016, and those of the authors' script
+# coarse to fine: those of two ports of Mathieu et al. 2016 (Chainer, TensorFlow), of the authors' script, small ones
 TABLES: dict[Table, tuple[Layers, ...]] = {
     "ports": (
         Layers((64,), (3,), (512, 256)),
@@ -71,7 +71,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class DenseDiscriminator(nn.Module):
-    """As in Mathieu et al. 2016: convolutions without padding, then fully connected layers that fix the size of the frames."""
+    """As in Mathieu et al. 2016: convolutions without padding, then fully connected layers, for frames of one size."""
 
     def __init__(self, inputs: int, layers: Layers, spectral: bool, size: tuple[int, int], pool: bool) -> None:
         super().__init__()

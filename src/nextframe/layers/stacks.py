@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nextframe.layers.fast_conv import FastConv2d
 
@@ -18,8 +18,15 @@ KERNELS = ((3, 3, 3, 3), (5, 3, 3, 5), (5, 3, 3, 3, 3, 5), (7, 5, 5, 5, 5, 7))
 Start = Callable[[Sequence[nn.Conv2d]], None]  # sets the initial weights of a stack's convolutions
 
 
+def start_normal(layers: Sequence[nn.Conv2d], gain: float) -> None:
+    """Set normal weights of variance `gain` over the inputs of a unit, and no biases: gain 2 is He's, 1 LeCun's."""
+    for layer in layers:
+        nn.init.normal_(layer.weight, std=(gain / layer.weight[0].numel()) ** 0.5)
+        nn.init.zeros_(cast(Tensor, layer.bias))
+
+
 def painter(scale: int, inputs: int, outputs: int, width: int, start: Start) -> nn.Sequential:
-    """Return the convolutions of scale 0 (coarsest) to 3, (B, inputs, h, w) to (B, outputs, h, w), ReLU between them."""
+    """Return the layers of scale 0 (coarsest) to 3, (B, inputs, h, w) to (B, outputs, h, w), ReLU between them."""
     layers: list[nn.Module] = []
     *kernels, last = KERNELS[scale]
     for maps, kernel in zip([m * width for m in MAPS[scale]], kernels, strict=True):

@@ -14,7 +14,7 @@ from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
 from nextframe.layers.discriminators import TABLES, PatchDiscriminator, frozen
 from nextframe.layers.scales import grow, scale_sizes, shrink
-from nextframe.layers.stacks import SCALES, painter
+from nextframe.layers.stacks import SCALES, painter, start_normal
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.multiscale import Pictures, gradient_term, pixel_term
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
@@ -60,7 +60,8 @@ class Generator(nn.Module):
         first = SCALES - config.scales
         inputs = [(config.context + (scale > first)) * config.channels for scale in range(first, SCALES)]
         self.stacks = nn.ModuleList(
-            painter(scale, count, config.channels, config.width, self.start) for scale, count in enumerate(inputs, first)
+            painter(scale, count, config.channels, config.width, self.start)
+            for scale, count in enumerate(inputs, first)
         )
 
     def forward(self, context: Tensor) -> list[Tensor]:
@@ -72,9 +73,8 @@ class Generator(nn.Module):
         folded = context.flatten(1, 2)  # (B, T*C, H, W)
         painted: list[tuple[Tensor, Tensor]] = []
         last = guess = None
-        for size, stack in zip(
-            scale_sizes(context.shape[-2], context.shape[-1], self.config.scales), self.stacks, strict=True
-        ):
+        sizes = scale_sizes(context.shape[-2], context.shape[-1], self.config.scales)
+        for size, stack in zip(sizes, self.stacks, strict=True):
             given = self.shrink(folded, size)
             before, last = last, given[:, -self.config.channels :]
             if before is not None:
@@ -109,10 +109,8 @@ class Generator(nn.Module):
         return change + (last if guess is None else guess)
 
     def start(self, layers: Sequence[nn.Conv2d]) -> None:
-        """Set the initial weights of a stack: He's, which keep the size of a signal; it starts near the last frame."""
-        for layer in layers:
-            nn.init.normal_(layer.weight, std=(2 / layer.weight[0].numel()) ** 0.5)
-            nn.init.zeros_(cast(Tensor, layer.bias))
+        """Set the initial weights of a stack: He's, but of the last layer small ones: it starts near the last frame."""
+        start_normal(layers, gain=2)
         nn.init.normal_(layers[-1].weight, std=1e-3)
 
 
@@ -133,7 +131,7 @@ class MultiscaleGan(Predictor):
 
     def judges(self) -> list[nn.Module]:
         """Return a discriminator for each scale, coarse to fine; they see the context and the frame after it."""
-        inputs, tables = self.config.channels * (self.config.context + 1), TABLES["light"][SCALES - self.config.scales :]
+        inputs, tables = self.config.channels * (self.config.context + 1), TABLES["light"][-self.config.scales :]
         return [PatchDiscriminator(inputs, layers, self.config.spectral) for layers in tables]
 
     @property
@@ -175,11 +173,10 @@ class MultiscaleGan(Predictor):
     def rivals(self) -> list[Objective]:
         """Return the objectives of generator and discriminators, in the order in which they are stepped."""
         generator, judges = list(self.generator.parameters()), list(self.discriminators.parameters())
+        rate = OptimizerDefaults("adam", self.config.d_lr, betas=BETAS)
         return [
             Objective("generator", generator, self.generator_loss, replace(self.generator_rate, betas=BETAS)),
-            Objective(
-                "discriminator", judges, self.discriminator_loss, OptimizerDefaults("adam", self.config.d_lr, betas=BETAS)
-            ),
+            Objective("discriminator", judges, self.discriminator_loss, rate),
         ]
 
     def content_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
@@ -200,7 +197,7 @@ class MultiscaleGan(Predictor):
         loss, logs = self._further(pictures, clip)
         with frozen(self.discriminators.parameters()):
             scores = self._scores(clip, pictures)
-        adversarial = self.over_scales([self.fooling(score) for score in scores])
+        adversarial = self.fooling(scores)
         return loss + self.config.adversarial_weight * adversarial, {**logs, "adversarial": adversarial.detach()}
 
     def discriminator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
@@ -210,9 +207,8 @@ class MultiscaleGan(Predictor):
         if penalized:
             truths = [truth.requires_grad_() for truth in truths]
         real, fake = self._scores(clip, truths), self._scores(clip, self._fakes(clip))
-        pairs = list(zip(real, fake, strict=True))
-        loss = self.over_scales([self.telling(a, b) for a, b in pairs])
-        right = torch.stack([accuracy(a, b) for a, b in pairs]).mean()
+        loss = self.telling(real, fake)
+        right = torch.stack([accuracy(a, b) for a, b in zip(real, fake, strict=True)]).mean()
         logs = {"accuracy": right.detach()}
         if penalized:
             slope = torch.stack([gradient_penalty(a, b) for a, b in zip(real, truths, strict=True)]).sum()
@@ -268,17 +264,13 @@ class MultiscaleGan(Predictor):
         """Return the gradient difference at each scale, added up."""
         return gradient_term(pictures, truths, smooth=self.config.smooth)
 
-    def fooling(self, score: Tensor) -> Tensor:
-        """Return what the scores of made frames cost the generator at one scale."""
-        return fooling(score, self.config.gan)
+    def fooling(self, scores: Sequence[Tensor]) -> Tensor:
+        """Return what every scale's scores of made frames cost the generator, added up."""
+        return torch.stack([fooling(score, self.config.gan) for score in scores]).sum()
 
-    def telling(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return what the scores of real and made frames cost a discriminator."""
-        return telling(real, fake, self.config.gan)
-
-    def over_scales(self, terms: Sequence[Tensor]) -> Tensor:
-        """Return the sum of one term at every scale."""
-        return torch.stack(list(terms)).sum()
+    def telling(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+        """Return what every scale's scores of real and made frames cost the discriminators, added up."""
+        return torch.stack([telling(a, b, self.config.gan) for a, b in zip(real, fake, strict=True)]).sum()
 
     def _truths(self, clip: Clip) -> list[Tensor]:
         """Return the first frame asked, (B, C, h, w) at every scale, in [-1, 1]."""

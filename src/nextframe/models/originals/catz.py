@@ -78,7 +78,7 @@ class CatzConv3d(Conv3dModel):
 
     Config: ClassVar[type[ModelConfig]] = CatzConv3dConfig
     original_of: ClassVar[str] = "conv3d"
-    idea: ClassVar[str] = "`conv3d` as the notebook has it: over space and the list of colours, with frames as channels."
+    idea: ClassVar[str] = "`conv3d` as the notebook has it: over space and the list of colours, frames as channels."
     paper: ClassVar[str] = NOTEBOOK
 
     def convolution(self) -> nn.Conv3d:
@@ -131,7 +131,7 @@ class CatzAutoencoder(ConvLSTMAutoencoder):
 
     Config: ClassVar[type[ModelConfig]] = CatzAutoencoderConfig
     original_of: ClassVar[str] = "convlstm-autoencoder"
-    idea: ClassVar[str] = "`convlstm-autoencoder` as the notebook has it: noise on the last frame, one dropout of three."
+    idea: ClassVar[str] = "`convlstm-autoencoder` as the notebook has it: noise on the last frame, one dropout."
     paper: ClassVar[str] = NOTEBOOK
 
     def next_frame(self, context: Tensor) -> Tensor:

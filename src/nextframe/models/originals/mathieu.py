@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.layers.discriminators import TABLES, DenseDiscriminator, Table
 from nextframe.layers.scales import Resize, grow, scale_sizes, shrink
-from nextframe.layers.stacks import SCALES
+from nextframe.layers.stacks import start_normal
 from nextframe.losses.adversarial import Gan, fooling, telling
 from nextframe.losses.gradient_difference import gdl_of_sums, gdl_padded
 from nextframe.losses.multiscale import Pictures, distance
@@ -72,7 +72,7 @@ class Mathieu(MultiscaleGan):
 
     def judges(self) -> list[nn.Module]:
         """Return a fully connected discriminator for each scale, coarse to fine."""
-        config, tables = self.config, TABLES[self.config.d_table][SCALES - self.config.scales :]
+        config, tables = self.config, TABLES[self.config.d_table][-self.config.scales :]
         sizes = scale_sizes(config.frame_height, config.frame_width, config.scales)
         return [
             DenseDiscriminator(self.judged_channels, layers, config.spectral, size, self.pooled)
@@ -149,7 +149,7 @@ class MathieuTorch(MathieuPaper):
     idea: ClassVar[str] = "`multiscale-gan` as the authors' script has it: `mathieu-paper` at an eighth of the width."
     paper: ClassVar[str] = "Mathieu, Couprie & LeCun, ICLR 2016: the authors' Torch script"
 
-    def telling(self, real: Tensor, fake: Tensor) -> Tensor:
+    def telling(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
         """Return half of what the scores of real and made frames cost."""
         return super().telling(real, fake) / 2
 
@@ -166,13 +166,13 @@ class Port(Mathieu):
         """Return what the discriminators see: the frame alone."""
         return pictures
 
-    def fooling(self, score: Tensor) -> Tensor:
-        """Return the sum of what the scores of made frames cost the generator."""
-        return fooling(score, self.config.gan, "sum")
+    def fooling(self, scores: Sequence[Tensor]) -> Tensor:
+        """Return the sum of what all scores of made frames cost the generator."""
+        return torch.stack([fooling(score, self.config.gan, "sum") for score in scores]).sum()
 
-    def telling(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the sum of what the scores of real and made frames cost a discriminator."""
-        return telling(real, fake, self.config.gan, "sum")
+    def telling(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+        """Return the sum of what all scores of real and made frames cost the discriminators."""
+        return torch.stack([telling(a, b, self.config.gan, "sum") for a, b in zip(real, fake, strict=True)]).sum()
 
     def distance(self, picture: Tensor, truth: Tensor) -> Tensor:
         """Return the sum of |difference|^p at one scale."""
@@ -194,9 +194,7 @@ class ChainerGenerator(PortGenerator):
 
     def start(self, layers: Sequence[nn.Conv2d]) -> None:
         """Set LeCun's normal initial weights."""
-        for layer in layers:
-            nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
-            nn.init.zeros_(cast(Tensor, layer.bias))
+        start_normal(layers, gain=1)
 
 
 class MathieuChainer(Port):
@@ -219,7 +217,7 @@ class MathieuChainer(Port):
         """Return the gradient difference of the channels' sum at the finest scale."""
         return gdl_of_sums(pictures[-1], truths[-1])
 
-    def telling(self, real: Tensor, fake: Tensor) -> Tensor:
+    def telling(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
         """Return half of the sum."""
         return super().telling(real, fake) / 2
 
@@ -270,15 +268,19 @@ class MathieuTf(Port):
 
     def pixel_term(self, pictures: Pictures, truths: Pictures) -> Tensor:
         """Return the mean over scales of the sum of |difference|^p."""
-        return self._each(pictures, truths, self.distance)
+        return self._mean(pictures, truths, self.distance)
 
     def gradient_term(self, pictures: Pictures, truths: Pictures) -> Tensor:
         """Return the mean over scales of the gradient difference with steps to zero at two borders."""
-        return self._each(pictures, truths, lambda a, b: gdl_padded(a, b, self.config.alpha))
+        return self._mean(pictures, truths, lambda a, b: gdl_padded(a, b, self.config.alpha))
 
-    def over_scales(self, terms: Sequence[Tensor]) -> Tensor:
-        """Return the mean of one term at every scale."""
-        return super().over_scales(terms) / len(terms)
+    def fooling(self, scores: Sequence[Tensor]) -> Tensor:
+        """Return the mean over scales of what the scores of made frames cost the generator."""
+        return super().fooling(scores) / len(scores)
 
-    def _each(self, pictures: Pictures, truths: Pictures, term: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        return self.over_scales([term(a, b) for a, b in zip(pictures, truths, strict=True)])
+    def telling(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+        """Return the mean over scales of what the scores of real and made frames cost the discriminators."""
+        return super().telling(real, fake) / len(real)
+
+    def _mean(self, pictures: Pictures, truths: Pictures, term: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        return torch.stack([term(a, b) for a, b in zip(pictures, truths, strict=True)]).sum() / len(truths)
