@@ -72,7 +72,8 @@ def main() -> None:
         repeat(once, length, times, film)
         run = Path(scratch, "run")
         command = [sys.executable, "-m", "nextframe", "train", "film-latent-small", "--data", str(film), "-o", str(run)]
-        command += ["--steps", str(options.steps), "--val-every", str(options.steps), "--no-report"]
+        command += ["--steps", str(options.steps), "--set", f"training.val_every={options.steps}"]
+        command += ["--set", "run.report=false"]
         subprocess.run(command, check=True)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         latents = sum(path.stat().st_size for path in (run / "latents").iterdir()) / 2**20

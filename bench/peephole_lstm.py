@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nextframe.evaluation.run_facts import run_facts
-from nextframe.layers.peephole_lstm import PeepholeLSTM
+from nextframe.layers.lstm import PeepholeLSTM
 
 ROOT = Path(__file__).resolve().parents[1]
 GOALS = {"float32": "at most 1.3 times the seconds of torch.nn.LSTM", "bfloat16": "at most 1/3 of its float32 seconds"}

@@ -12,7 +12,7 @@ from nextframe.data import DataConfig, open_data
 from nextframe.evaluation import evaluate, show_evaluation, write_report
 from nextframe.evaluation.evaluate import clip_indices
 from nextframe.evaluation.verdict import number
-from nextframe.layers.peephole_lstm import LSTMStack, PeepholeLSTM, Recurrence
+from nextframe.layers.lstm import Gates, LSTMStack, PeepholeLSTM, Recurrence
 from nextframe.models.composite_lstm import CompositeLSTM, CompositeLSTMConfig
 from nextframe.models.contract import Objective
 from nextframe.models.originals.srivastava import SrivastavaComposite, SrivastavaCompositeConfig
@@ -63,7 +63,7 @@ def test_the_gradient_is_the_right_one(activation):
     random = torch.Generator().manual_seed(0)
     shapes = [(4, 3, 20), (20, 5), (3, 5), (3, 5), (3, 5)]  # z, weight, peephole, h, c
     values = [torch.randn(s, generator=random, dtype=torch.float64).requires_grad_() for s in shapes]
-    assert torch.autograd.gradcheck(lambda *v: Recurrence.apply(*v, activation), values)
+    assert torch.autograd.gradcheck(lambda *v: Recurrence.apply(*v, Gates(activation, order="ifog"), None), values)
 
 
 def test_without_peepholes_it_is_torchs_lstm():

@@ -10,7 +10,7 @@ from torch import Tensor
 from nextframe.core.clip import Task
 from nextframe.core.errors import UserError
 from nextframe.layers.convlstm import ConvLSTMLayer, cache_pays
-from nextframe.layers.gates import Activation, Gate
+from nextframe.layers.lstm import Activation, Gate
 from nextframe.models.convlstm import ConvLSTM, ConvLSTMConfig
 from nextframe.models.originals.keras_convlstm import KerasConvLSTM, KerasConvLSTMConfig
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.seeding import _mix, uniforms
 from nextframe.data import DataConfig, open_data
 from nextframe.data.clipset import SPLITS, batch_indices
 from nextframe.data.sets.digits import open_digits, read_idx_images
-from nextframe.data.sets.moving_digits import SLOTS, MovingDigits, _mix, uniforms
+from nextframe.data.sets.moving_digits import SLOTS, MovingDigits
 
 
 def moving(**fields) -> MovingDigits:

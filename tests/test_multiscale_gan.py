@@ -451,7 +451,8 @@ def test_compare_into_a_folder_writes_the_pictures_of_the_original(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (9, 40, 50, 3), dtype=np.uint8)
     np.save(tmp_path / "film.npy", frames)
     command = ["predict", str(tmp_path / "film.npy"), "-m", "copy-last", "--context", "4", "-n", "2", "--compare"]
-    result = CliRunner().invoke(app, [*command, "--tile", "32", "--overlap", "16", "-o", str(tmp_path / "out")])
+    command += ["--set", "predict.tile=32", "--set", "predict.overlap=16"]
+    result = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     inputs = [f"INPUT{i}.png" for i in range(4)]

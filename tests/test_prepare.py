@@ -272,7 +272,8 @@ class TestSameBytes:
     @pytest.mark.slow
     def test_killed_twice_and_resumed(self, sources, tmp_path):
         """kill -9 of the whole program, twice, in the middle of its work."""
-        words = ["--clips", "40000", "--held-out", "500", "--shard", "500", "--size", "16x20", "--threshold", "20"]
+        words = ["--clips", "40000", "--held-out", "500", "--size", "16x20", "--threshold", "20"]
+        words += ["--set", "prepare.shard=500"]
 
         def start(folder):
             command = [sys.executable, "-m", "nextframe", "prepare", str(sources), "-o", str(folder), *words]

@@ -17,6 +17,7 @@ from torch import nn
 
 from nextframe.checkpoint import load_model
 from nextframe.core.errors import NextframeError, UserError
+from nextframe.core.settings import parse_settings
 from nextframe.data import DataConfig, open_data
 from nextframe.data.clipset import batch_indices
 from nextframe.recipes import load_recipe
@@ -24,7 +25,7 @@ from nextframe.training import ModelSection, Recipe, TrainingConfig, override, r
 from nextframe.training.checkpoints import load_state, save_state
 from nextframe.training.loader import Steps, training_batches
 from nextframe.training.optimizer import Average
-from nextframe.training.recipe import parse_settings, read_recipe
+from nextframe.training.recipe import read_recipe
 from nextframe.training.schedule import Patience, cosine, onecycle
 
 SMALL = {"patch": 8, "width": 8, "blocks": 1, "kernel": 3}
@@ -102,7 +103,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
 @pytest.mark.parametrize("kernels", ["SSE41", "AVX2"])
 def test_auto_is_float32_where_the_kernels_have_no_bf16(kernels):
     """oneDNN does the products: what it may not use, the processor may well have."""
-    code = "import sys; from nextframe.training.devices import native_bf16; sys.exit(native_bf16('cpu'))"
+    code = "import sys; from nextframe.training.parallel.devices import native_bf16; sys.exit(native_bf16('cpu'))"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"ONEDNN_MAX_CPU_ISA": kernels})
 
 
@@ -146,7 +147,8 @@ def test_a_run_stopped_at_any_step_goes_on_as_if_it_never_had(tmp_path):
 def test_kill_9_and_resume_on_the_command_line(tmp_path):
     command = [
         *(sys.executable, "-m", "nextframe", "train", "compact", "--data", "moving-digits", "--size", "32x32"),
-        *("--steps", "60", "--batch", "2", "--log-every", "1", "--checkpoint-every", "5", "--val-every", "1000"),
+        *("--steps", "60", "--batch", "2", "--set", "training.log_every=1"),
+        *("--set", "training.checkpoint_every=5", "--set", "training.val_every=1000"),
         *("--set", "model.width=8", "--set", "model.blocks=1", "--set", "model.patch=8", "--quiet"),
     ]
     subprocess.run([*command, "-o", "whole"], cwd=tmp_path, check=True)

@@ -330,9 +330,9 @@ def test_error_bars_are_apart_only_where_they_do_not_touch():
 
 def test_the_verb_writes_rows_and_a_plot(run, tmp_path):
     out, plot = tmp_path / "t.json", tmp_path / "t.svg"
-    words = ["transfer", run, "--per-class", "1,all", "--draws", "2", "--steps", "2", "--methods", "frozen,probe"]
+    words = ["transfer", run, "--per-class", "1,all", "--draws", "2", "--methods", "frozen,probe"]
     words += ["--set", "data.options.train_videos=16", "--set", "data.options.test_videos=8", "-q"]
-    words += ["--precision", "32"]
+    words += ["--set", "transfer.classifier.steps=2", "--set", "transfer.classifier.precision=32"]
     done = CliRunner().invoke(app, [*words, "--json", str(out), "-o", str(plot)])
     assert done.exit_code == 0, done.output
     assert "accuracy on 8 test videos of motion-digits" in done.output
@@ -342,7 +342,7 @@ def test_the_verb_writes_rows_and_a_plot(run, tmp_path):
         (method, amount) for method in ("frozen", "probe") for amount in (1, "all")
     ]
     assert plot.read_text().count("<svg") == 1
-    more = CliRunner().invoke(app, [*words[:6], "--steps", "2", "--methods", "random", *words[10:], "--with", str(out)])
+    more = CliRunner().invoke(app, [*words, "--methods", "random", "--with", str(out)])
     assert more.exit_code == 0, more.output
     assert [line.split()[1] for line in more.output.splitlines() if line.startswith(" seeded")] == [
         "frozen",
@@ -358,7 +358,7 @@ def test_the_verb_writes_rows_and_a_plot(run, tmp_path):
         (["--per-class", "1,0"], "write numbers from 1 on, or all"),
         (["--methods", "finetuned"], "Input should be 'fine-tuned'"),
         (["-o", "plot.pdf"], "a plot is a .png or .svg"),
-        (["--set", "model.hidden=3"], "write data.FIELD=VALUE"),
+        (["--set", "model.hidden=3"], "write transfer.FIELD=VALUE or data.FIELD=VALUE"),
         (["--data", "nowhere"], "unknown data set or path 'nowhere'"),
     ],
 )

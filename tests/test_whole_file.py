@@ -96,7 +96,7 @@ def test_texts_and_plots_that_cannot_be_written_are_one_line(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "words",
     [
-        ("train", "compact", "--steps", "1", "--json", "file/a.json", "-o", "run"),
+        ("train", "compact", "--steps", "1", "--set", "run.json_file=file/a.json", "-o", "run"),
         ("evaluate", "copy-last", "--clips", "2", "--json", "file/a.json"),
         ("evaluate", "copy-last", "--clips", "2", "--html", "file/a.html"),
         ("transfer", "compact", "--json", "file/a.json"),
@@ -104,7 +104,7 @@ def test_texts_and_plots_that_cannot_be_written_are_one_line(tmp_path: Path) -> 
         ("prepare", "films", "-o", "clips", "--json", "file/a.json"),
         ("prepare", "films", "-o", "clips", "--picture", "file/a.png"),
         ("prepare", "films", "-o", "file/clips"),
-        ("prepare", "films", "-o", "file/clips", "--percepts", "filters"),
+        ("extract-features", "films", "-o", "file/clips"),
         ("data", "films", "--json", "file/a.json"),
         ("benchmark", "gif-next", "--data", "films", "--steps", "1", "--models", "copy-last", "-o", "file/rows"),
         ("predict", "films/a.npy", "-m", "copy-last", "-o", "file/a.gif"),

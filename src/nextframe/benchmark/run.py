@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from nextframe.benchmark.entries import Budget, Entry, build, check_names, default_names, make_entry, misfit
+from nextframe.benchmark.entries import Budget, Entry, check_names, default_names, make_entry, misfit
 from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, read_row
 from nextframe.benchmark.share import Share
 from nextframe.benchmark.strip import picture_strip
 from nextframe.benchmark.tasks import BenchmarkTask
-from nextframe.checkpoint import load_model, save_model
+from nextframe.checkpoint import load_model, model_name, save_model, take_weights
 from nextframe.core.conditions import NO_CONDITIONS
 from nextframe.core.errors import UserError
 from nextframe.data import ClipSet, open_data
@@ -53,7 +53,7 @@ def benchmark(
     output: Path,
     *,
     data: str | None = None,
-    models: Sequence[str] | None = None,
+    models: Sequence[str | Predictor] | None = None,
     budget: Budget,
     device: str = "auto",
     share: Share | None = None,
@@ -66,7 +66,7 @@ def benchmark(
         task: what is asked and how it is measured.
         output: OUTPUT/NAME.json is the row, OUTPUT/NAME.png its pictures, OUTPUT/NAME/ the run or model folder.
         data: the path of the clips, where the task has none of its own.
-        models: names of models, recipes, or recipe files; None: all that fit.
+        models: names of models, recipes or recipe files, or untrained models; None: all that fit.
         budget: {"minutes": m} or {"steps": n} for each trained model.
         device: auto, cpu, cuda or mps.
         share: the rows of this process; None: all.
@@ -82,7 +82,7 @@ def benchmark(
     names = list(dict.fromkeys(models)) if models else default_names(task, clips)
     entries = [make_entry(task, config, name, budget, device) for name in names]
     for entry in entries:
-        if why := misfit(entry.recipe.model, clips):
+        if why := misfit(entry, clips):
             raise UserError(f"{entry.name} does not fit {task.name}: {why}")
     setting = Setting(task, clips, output, budget, device, show, command)
     share = share or Share()
@@ -100,21 +100,22 @@ def make_row(setting: Setting, entry: Entry) -> Path:
     LOG.info("%s on %s", entry.name, setting.task.name)
     training = _train(setting, entry, folder) if entry.trained else None
     if training is None:
-        save_model(build(entry.recipe.model, setting.clips), folder)
-    evaluation = measure(setting.task, folder, setting.clips, entry.name, setting.device, setting.command)
+        save_model(entry.build(setting.clips), folder)
+    model = load_model(folder) if entry.model is None else take_weights(entry.model, folder)
+    evaluation = measure(setting.task, model, setting.clips, entry.name, setting.device, setting.command)
     strip = setting.output / f"{entry.name}.png"
     write_video(strip, picture_strip(evaluation.examples, entry.name).unsqueeze(0), fps=1.0)
-    _row(setting, entry, folder, evaluation, training, started).write(path)
+    _row(setting, entry, model, evaluation, training, started).write(path)
     return path
 
 
 def measure(
-    task: BenchmarkTask, folder: Path, clips: ClipSet, name: str, device: str, command: str | None = None
+    task: BenchmarkTask, model: Predictor, clips: ClipSet, name: str, device: str, command: str | None = None
 ) -> Evaluation:
-    """Measure the model of `folder` on the whole held-out split of `clips`, as the task says, in full 32 bits."""
+    """Measure a model on the whole held-out split of `clips`, as the task says, in full 32 bits."""
     with exact_products():
         return evaluate(
-            folder,
+            model,
             clips,
             task.split,
             metrics=task.metrics,
@@ -166,7 +167,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 def _train(setting: Setting, entry: Entry, folder: Path) -> TrainingFacts:
     if (folder / "recipe.yaml").exists() and _budget(read_recipe(folder)) != dict(setting.budget):
         raise UserError(f"{folder}: was begun with another budget; give another output folder, or remove it")
-    run: Run = train(entry.recipe, folder, resume=True, show=setting.show)
+    run: Run = train(entry.recipe, folder, resume=True, show=setting.show, model=entry.model, clips=setting.clips)
     batch = entry.recipe.training.batch
     return TrainingFacts(
         budget=dict(setting.budget),
@@ -185,12 +186,13 @@ def _budget(recipe: Recipe) -> dict[str, float]:
 
 
 def _row(
-    setting: Setting, entry: Entry, folder: Path, found: Evaluation, training: TrainingFacts | None, started: float
+    setting: Setting, entry: Entry, model: Predictor, found: Evaluation, training: TrainingFacts | None, started: float
 ) -> BenchmarkRow:
-    model, task = load_model(folder), setting.task
+    task = setting.task
+    model.cpu()
     return BenchmarkRow(
         entry=entry.name,
-        model=entry.recipe.model.name,
+        model=model_name(model),
         kind="trained" if training else "baseline",
         config=model.config.model_dump(mode="json"),
         parameters=parameters(model),

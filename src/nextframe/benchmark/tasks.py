@@ -28,7 +28,7 @@ class BenchmarkTask(Config):
     @property
     def definition(self) -> dict[str, Any]:
         """What decides a figure, as plain values: not where the data lies, and not how a model was trained."""
-        data = self.data.model_dump(mode="json", exclude={"name"})
+        data = self.data.model_dump(mode="json", exclude={"name"} if self.data.mix else {"name", "mix"})
         return {
             "name": self.name,
             "data": data if self.wants else {"name": self.data.name, **data},
@@ -55,7 +55,12 @@ class BenchmarkTask(Config):
         return self.data.model_copy(update={"name": path}) if path else self.data
 
 
-TASKS: Registry[BenchmarkTask] = Registry("task")
+TASKS: Registry[BenchmarkTask] = Registry(
+    "task",
+    "nextframe.tasks",
+    "a BenchmarkTask of that name",
+    lambda name, thing: isinstance(thing, BenchmarkTask) and thing.name == name,
+)
 
 GIF_NEXT = BenchmarkTask(
     name="gif-next",
@@ -98,7 +103,7 @@ MOVING_DIGITS = BenchmarkTask(
 
 MSPACMAN_NEXT = BenchmarkTask(
     name="mspacman-next",
-    about="The next two frames of Ms. Pac-Man from four, 210x160 RGB, as in Mathieu's ports; the highest PSNR wins.",
+    about="The next two frames of Ms. Pac-Man from four, 210x160 RGB, as in Mathieu et al. 2016; highest PSNR wins.",
     data=DataConfig(name="", context=4, horizon=2, size=(210, 160), color="rgb"),
     wants="a folder with a folder of frames for each episode",
     metrics=("psnr", "psnr-moving", "ssim", "ssim-moving", "sharpness-difference", "gradient-difference", "mse"),

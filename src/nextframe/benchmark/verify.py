@@ -46,7 +46,7 @@ def verify(path: Path, data: str | None = None, device: str = "auto") -> Benchma
     model = load_model(folder)
     _check_model(path, row, model)
     _equal(path, "macs", row.macs, multiply_accumulates(model, clips))
-    found = figures(measure(task, folder, clips, row.entry, device))
+    found = figures(measure(task, model, clips, row.entry, device))
     _equal(path, "the list of metrics", [f.metric for f in row.figures], [f.metric for f in found])
     for claimed, real in zip(row.figures, found, strict=True):
         _check_figure(path, claimed, real)

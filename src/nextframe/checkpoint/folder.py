@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +25,7 @@ from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.core.whole_file import sha256_of
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor, TrainedTask
+from nextframe.models.wrap import WRAPPED, Module, Wrapped, rebuilt
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _MAX_CONFIG_BYTES = 1 << 20
@@ -30,15 +33,24 @@ _SHAPE_EXAMPLES = 3
 
 
 def model_name(model: Predictor) -> str:
-    """Return the name under which the class of `model` is registered.
+    """Return what tables call `model`: the name under which its class is registered, or that of a wrapped module.
 
     Raises:
         UserError: the class is not registered, so a folder could not say how to rebuild it.
     """
     name = MODELS.name_of(type(model))
+    if name is None and type(model) is Wrapped:
+        return model.config.name
     if name is None:
-        raise UserError(f"{type(model).__name__} is not a registered model: add it to MODELS first")
+        raise UserError(
+            f"{type(model).__name__} is not a registered model: put @nextframe.register('{_kebab(model)}') above it"
+        )
     return name
+
+
+def registered_name(model: Predictor) -> str:
+    """Return the name by which a folder or a recipe rebuilds `model`; UserError as for `model_name`."""
+    return WRAPPED if type(model) is Wrapped else model_name(model)
 
 
 def save_model(
@@ -65,7 +77,7 @@ def save_model(
     facts = {
         "format": MODEL_FORMATS.newest,
         "nextframe": __version__,
-        "model": model_name(model),
+        "model": registered_name(model),
         "config": model.config.model_dump(mode="json"),
         "task": None if task is None else task.model_dump(mode="json"),
         "training": dict(training or {}),
@@ -77,8 +89,12 @@ def save_model(
     return folder
 
 
-def load_model(folder: str | os.PathLike[str]) -> Predictor:
+def load_model(folder: str | os.PathLike[str], *, module: Module | None = None) -> Predictor:
     """Return the model of a model folder, or of a run folder (its model/ inside), in eval mode on the CPU.
+
+    Args:
+        folder: where it lies.
+        module: the code of a wrapped module, or its class; the weights of the folder go into it.
 
     Raises:
         BadInputError: not a model folder, a config or weights file that is damaged, of an unknown format or
@@ -86,7 +102,7 @@ def load_model(folder: str | os.PathLike[str]) -> Predictor:
     """
     folder = find_model_folder(folder)
     facts = read_config(folder)
-    model = _build(folder / CONFIG, facts)
+    model = _build(folder / CONFIG, facts, module)
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise BadInputError(weights, "is missing, so the model has no weights", "copy the whole model folder")
@@ -97,6 +113,22 @@ def load_model(folder: str | os.PathLike[str]) -> Predictor:
     except (SafetensorError, OSError) as error:
         raise BadInputError(weights, f"is damaged or cut short ({error})", "copy or train it again") from None
     return model.eval()
+
+
+def take_weights(model: Predictor, folder: str | os.PathLike[str]) -> Predictor:
+    """Put the weights of a run or model folder into `model`, which is of the same class and config, and return it.
+
+    Raises:
+        BadInputError: as for `load_model`.
+    """
+    stored = load_model(folder, module=deepcopy(model.module) if type(model) is Wrapped else None)
+    model.load_state_dict(stored.state_dict())
+    model.trained = stored.trained
+    return model.eval()
+
+
+def _kebab(model: Predictor) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(model).__name__).lower()
 
 
 def find_model_folder(folder: str | os.PathLike[str]) -> Path:
@@ -146,24 +178,33 @@ def _advice(facts: dict[str, Any]) -> str:
     return f"nextframe {made_by} wrote it, this is {__version__}: pip install {_pin(facts)}"
 
 
-def _build(path: Path, facts: dict[str, Any]) -> Predictor:
+def _build(path: Path, facts: dict[str, Any], module: Module | None) -> Predictor:
     name, fields, task = facts.get("model"), facts.get("config"), facts.get("task")
     if not isinstance(name, str) or not isinstance(fields, dict):
         raise BadInputError(path, "needs a text field 'model' and an object 'config'")
     if task is not None and not isinstance(task, dict):
         raise BadInputError(path, "field 'task' must be an object or null")
+    kind = None if name == WRAPPED else _kind(name, path, facts)
+    if kind is not None and module is not None:
+        raise UserError(f"{path.parent}: holds '{name}', which brings its own code: leave out module=")
+    try:
+        with torch.random.fork_rng(devices=[]):  # initial weights are overwritten: loading draws nothing
+            model = kind(kind.Config.parse(fields)) if kind else rebuilt(fields, module, str(path.parent))
+        model.trained = None if task is None else TrainedTask.parse(task)
+    except BadInputError:
+        raise
+    except (UserError, ValueError, RuntimeError, MemoryError) as error:
+        raise BadInputError(path, str(error), _advice(facts)) from None
+    return model
+
+
+def _kind(name: str, path: Path, facts: dict[str, Any]) -> type[Predictor]:
     try:
         kind: type[Predictor] = MODELS.get(name)
     except UnknownNameError as error:
         plugin = f"its file is wanted: --plugin FILE.py that has '{name}'"
         raise BadInputError(path, str(error), "; ".join(filter(None, [plugin, _advice(facts)]))) from None
-    try:
-        with torch.random.fork_rng(devices=[]):  # initial weights are overwritten: loading draws nothing
-            model = kind(kind.Config.parse(fields))
-        model.trained = None if task is None else TrainedTask.parse(task)
-    except (UserError, ValueError, RuntimeError, MemoryError) as error:
-        raise BadInputError(path, str(error), _advice(facts)) from None
-    return model
+    return kind
 
 
 def _plain_tensors(model: Predictor) -> dict[str, Tensor]:

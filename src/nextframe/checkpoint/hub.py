@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from nextframe.checkpoint.folder import CONFIG, WEIGHTS
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.quiet import import_bars
 
 HUB = "https://huggingface.co"
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -64,6 +65,7 @@ def _leads_out(name: str) -> bool:
 
 def bars_on_terminals_only() -> None:
     """Let the Hub's library draw its progress bars where somebody watches, not into logs."""
+    import_bars()
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if not sys.stderr.isatty():
@@ -78,6 +80,7 @@ def fetch_model(model: HubModel) -> Path:
     Raises:
         BadInputError: no such model or revision, a private one without a token, or no network; the line says which.
     """
+    import_bars()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 

@@ -6,12 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from nextframe.checkpoint.folder import load_model
 from nextframe.checkpoint.hub import HubModel, fetch_model, parse_hub_name
 from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
+from nextframe.models.wrap import Module
 
 DEFAULT_MODEL = "flow"  # of those that need no training the one that predicts best: for whoever names no model
 DEFAULT_MIDDLE = "flow-middle"  # the same, of the frame between two
@@ -50,7 +53,7 @@ def baseline_names(task: Task | None = None) -> list[str]:
     return [name for name in names if task is None or create_model(name).capabilities.serves(task)]
 
 
-def load(spec: str | os.PathLike[str], *, revision: str | None = None) -> Predictor:
+def load(spec: str | os.PathLike[str], *, revision: str | None = None, module: Module | None = None) -> Predictor:
     """Return a trained model, in eval mode on the CPU; nothing in its folder is executed.
 
     Args:
@@ -58,6 +61,7 @@ def load(spec: str | os.PathLike[str], *, revision: str | None = None) -> Predic
             user/name, user/name@revision, or its address, with /tree/REVISION for another revision. A folder that is
             there goes before a name of the Hub.
         revision: of a model of the Hub: a branch, a tag or a commit.
+        module: the code of a module that was wrapped with `nextframe.wrap`, or its class: it gets the weights.
 
     Raises:
         BadInputError: no such folder or model, or one that is damaged or of another version; the line says what to do.
@@ -68,8 +72,9 @@ def load(spec: str | os.PathLike[str], *, revision: str | None = None) -> Predic
     if on_hub is None and revision is not None:
         raise UserError(f"'{name}' is not on the Hub, so it has no revision '{revision}'")
     if on_hub is not None:
-        return load_model(fetch_model(HubModel(on_hub.name, revision or on_hub.revision)))
-    return load_model(SHIPPED / name if name in shipped_models() and not Path(name).exists() else name)
+        return load_model(fetch_model(HubModel(on_hub.name, revision or on_hub.revision)), module=module)
+    folder = SHIPPED / name if name in shipped_models() and not Path(name).exists() else name
+    return load_model(folder, module=module)
 
 
 def resolve_model(spec: str | os.PathLike[str] | Predictor) -> Predictor:
@@ -80,6 +85,8 @@ def resolve_model(spec: str | os.PathLike[str] | Predictor) -> Predictor:
     """
     if isinstance(spec, Predictor):
         return spec
+    if isinstance(spec, nn.Module):
+        raise UserError(f"{type(spec).__name__} is a module of torch: give nextframe.wrap(module, context=, horizon=)")
     name = os.fspath(spec)
     if name in MODELS and not needs_training(name):
         return create_model(name).eval()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from nextframe.core.quiet import import_bars
+
 CACHE_VARIABLE = "NEXTFRAME_CACHE"
 
 
@@ -12,6 +14,7 @@ def cache_folder() -> Path:
     """Return the folder that downloads are kept in: $NEXTFRAME_CACHE, or else the platform's cache folder."""
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen).expanduser()
+    import_bars()
     import pooch
 
     return Path(pooch.os_cache("nextframe"))

@@ -5,8 +5,9 @@ Frames are (B, T, C, H, W): float in [0, 1] between parts, uint8 only in storage
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -112,7 +113,7 @@ class Clip:
     def __len__(self) -> int:
         return self.context.shape[0]
 
-    def to(self, device: torch.device | str) -> Clip:
+    def to(self, device: torch.device | str) -> Self:
         """Return the clip on `device`, frames as float in [0, 1] (uint8 travels, the conversion runs there)."""
         return replace(
             self,
@@ -122,7 +123,17 @@ class Clip:
             extras={name: value.to(device, non_blocking=True) for name, value in self.extras.items()},
         )
 
-    def __getitem__(self, index: slice) -> Clip:
+    @classmethod
+    def join(cls, clips: Sequence[Clip]) -> Clip:
+        """Return several batches, all with the same conditions and extras, as one."""
+        return Clip(
+            torch.cat([clip.context for clip in clips]),
+            torch.cat([clip.target for clip in clips]),
+            Conditions.join([clip.conditions for clip in clips]),
+            {name: torch.cat([clip.extras[name] for clip in clips]) for name in clips[0].extras},
+        )
+
+    def __getitem__(self, index: slice | Tensor) -> Clip:
         return replace(
             self,
             context=self.context[index],
@@ -130,6 +141,20 @@ class Clip:
             conditions=self.conditions.rows(index),
             extras={name: value[index] for name, value in self.extras.items()},
         )
+
+    def pin_memory(self) -> Self:
+        """Return the clip in page-locked memory, from where a GPU fetches it while the processor goes on."""
+        return replace(
+            self,
+            context=self.context.pin_memory(),
+            target=self.target.pin_memory(),
+            conditions=self.conditions.map(Tensor.pin_memory),
+            extras={name: value.pin_memory() for name, value in self.extras.items()},
+        )
+
+
+class EncodedClip(Clip):
+    """A clip whose frames are codes that a stage asked for: context and target are (B, T, 2, 1, D) float."""
 
 
 def check_frames(frames: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -78,7 +78,21 @@ class Conditions(Mapping[str, Tensor]):
         """Return the conditions on `device`, of the types that they have."""
         return self.map(lambda value: value.to(device, non_blocking=True))
 
-    def rows(self, index: slice) -> Conditions:
+    @property
+    def timed(self) -> frozenset[str]:
+        """The names of those that have a time axis."""
+        return frozenset(self._timed)
+
+    @classmethod
+    def join(cls, several: Sequence[Conditions]) -> Conditions:
+        """Return the conditions of several batches, all of the same names, as those of one."""
+        first = several[0]
+        return cls(
+            {name: torch.cat([each[name] for each in several]) for name in first._timed},
+            {name: torch.cat([each[name] for each in several]) for name in first._fixed},
+        )
+
+    def rows(self, index: slice | Tensor) -> Conditions:
         """Return the conditions of clips `index` of the batch."""
         return self.map(lambda value: value[index])
 

@@ -7,10 +7,6 @@ from collections.abc import Iterable
 from os import PathLike
 
 
-class NextframeWarning(UserWarning):
-    """Something a user should know, though the work goes on."""
-
-
 class NextframeError(Exception):
     """A failure with one clear line; the command line shows it without a traceback and exits with `exit_code`."""
 

@@ -85,6 +85,11 @@ def clip_noise(*keys: int | str, index: Tensor, total: int | None = None) -> Ite
         _SCOPE.reset(token)
 
 
+def keep_out_of_graphs() -> None:
+    """Let torch.compile not look into a scope's draws: its key is another constant in every step."""
+    _Scope.numbers = torch.compiler.disable(_Scope.numbers)  # type: ignore
+
+
 def global_batch(clips: int) -> int:
     """Return how many clips all processes hold together; outside a scope `clips`, this process's own number."""
     scope = _SCOPE.get()

@@ -6,6 +6,9 @@ import zlib
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 
 def _entropy(keys: tuple[int | str, ...]) -> list[int]:
@@ -31,3 +34,22 @@ def torch_generator(*keys: int | str, device: str | torch.device = "cpu") -> tor
 def seed_everything(*keys: int | str) -> None:
     """Set torch's global generators (every device) from `keys`; dropout and noise layers draw from them."""
     torch.manual_seed(derive_seed(*keys))
+
+
+def uniforms(key: int, indices: NDArray[np.int64], slots: int) -> Floats:
+    """Return numbers (N, slots), uniform in [0, 1), that depend on (key, index, slot) alone.
+
+    A counter-based generator (SplitMix64, Steele et al. 2014): one pass over the batch instead of one generator
+    per clip, and index i costs the same at any i.
+    """
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    start = _mix(indices.astype(np.uint64) * golden + np.uint64(key))  # (N,)
+    counter = np.arange(1, slots + 1, dtype=np.uint64) * golden  # wraps at 2**64, as intended
+    bits = _mix(start[:, None] + counter)  # (N, slots)
+    return np.asarray((bits >> np.uint64(11)) * 2.0**-53)
+
+
+def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextframe.core.clip import Clip, as_uint8
-from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split
+from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_whole
 from nextframe.flow.dis import dense_flow
 from nextframe.flow.wheel import flow_picture
 
@@ -24,6 +24,7 @@ class FlowClips(ClipSet):
     """The flows between consecutive frames of `clips`, whose spans are one frame longer."""
 
     def __init__(self, clips: ClipSet, config: DataConfig) -> None:
+        check_whole(clips, "turned into flow")
         self.clips, self.max_flow = clips, config.max_flow
         self.name, self.fps, self.classes = clips.name, clips.fps, clips.classes
         self.task = config.task

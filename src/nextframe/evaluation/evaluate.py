@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,9 +21,11 @@ from nextframe.checkpoint import baseline_names, create_model, model_name, resol
 from nextframe.core.clip import Clip, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import UserError
+from nextframe.core.progress import ProgressBar, unheard
 from nextframe.core.seeding import torch_generator
-from nextframe.data import ClipSet, DataConfig, open_data
+from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import SPLITS, Indices, Split
+from nextframe.data.given import Data, as_clips
 from nextframe.evaluation.reconstruction import Reconstructions, lines
 from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
@@ -43,7 +44,7 @@ T = TypeVar("T")
 
 def evaluate(
     model: str | os.PathLike[str] | Predictor,
-    data: ClipSet | DataConfig,
+    data: Data,
     split: Split = "test",
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
@@ -64,8 +65,9 @@ def evaluate(
     Values are averaged over the clips of a source, then over sources; predictions are not kept, but for `examples`.
 
     Args:
-        model: a run or model folder, a baseline's name, or a model.
-        data: the clips, or what to open; their horizon need not be the trained one.
+        model: a run or its folder, a model folder, a baseline's name, user/name on the Hub, or a model.
+        data: clips, a data set's name, a path, a `DataConfig` or frames in memory (see `as_clips`); a name, a path
+            and frames are cut as the model was trained: context, horizon, size.
         split: "train", "val" or "test".
         metrics: names from METRICS, with -moving at the end over the pixels that moved; the first is the main one.
         baselines: "all" (every model that needs no training, and the all-zero prediction), or names.
@@ -78,24 +80,21 @@ def evaluate(
         examples: how many clips to keep for pictures.
         name: what the rows call the model; None: its registered name.
         command: what was typed, for the record; None: this process's command line.
-        samples: futures that a model with randomness draws for each clip; of several there are rows for their mean
-            score, for the best of them and for their mean frame.
+        samples: futures of a clip, of a model with randomness; of several, rows have the mean, best and mean frame.
         options: the model's own at prediction, such as {"temperature": 0.5}.
 
     Raises:
         UserError: an unknown name or option, an empty split, or clips that the model does not take.
     """
     started = time.monotonic()
-    clip_set = data if isinstance(data, ClipSet) else open_data(data)
     net, where = resolve_model(model), resolve_device(device)
+    clip_set = as_clips(data, clips_for(net))
     name = name or model_name(net)
     indices = clip_indices(clip_set, split, clips)
-    first_clip = clip_set.read(split, indices[:1]).to("cpu")
+    first_clip = clip_set.on_device(split, clip_set.read(split, indices[:1]), "cpu")
     chosen = _metrics(metrics, compat, first_clip.context)
     chosen_options = net.read_options(options, name)
-    if samples > 1 and not net.draws(chosen_options):
-        LOG.warning("%s has no randomness: one future is measured instead of %d", name, samples)
-        samples = 1
+    samples = _futures(net, samples, chosen_options, name)
     runners, notes = _runners(net, name, baselines, clip_set, first_clip, where)
     runners[name] = _forecaster(net, where, chosen_options, samples)
     painted = Reconstructions(net, name) if compat == RECONSTRUCTS else None
@@ -119,6 +118,16 @@ def evaluate(
     )
 
 
+def clips_for(model: Predictor) -> DataConfig | None:
+    """Return how clips are cut for a model, if nobody says: as it was trained, else as its config says; or None."""
+    task = model.trained
+    if task is None:
+        context, horizon = getattr(model.config, "context", None), getattr(model.config, "horizon", None)
+        return DataConfig(context=context, horizon=horizon) if context and horizon else None
+    color: Literal["grey", "rgb"] | None = {1: "grey", 3: "rgb"}.get(task.channels or 0)  # type: ignore[assignment]
+    return DataConfig(context=task.context, horizon=task.horizon, size=task.size, gap=task.gap, color=color)
+
+
 @dataclass
 class Contest:
     """Everything that is measured beside one another, and its sums so far."""
@@ -137,24 +146,24 @@ class Contest:
 
     def add(self, data: ClipSet, split: Split, indices: Indices, kept: list[int]) -> None:
         """Let every runner predict clips `indices`, add the values, and keep those at `kept` of them to look at."""
-        clip, sources = data.read(split, indices), [data.source(split, int(index)) for index in indices]
-        on_device = clip.to(self.device)
+        clip = data.on_device(split, data.read(split, indices), self.device)
+        sources = [data.source(split, int(index)) for index in indices]
         if self.reconstructions is not None:
-            self.reconstructions.add(on_device, sources)
+            self.reconstructions.add(clip, sources)
         shown: dict[str, Tensor] = {}
         for runner, forecast in self.runners.items():
             generator = torch_generator(self.seed, "evaluate", int(indices[0]), device=self.device)
-            futures = forecast(on_device, generator).float()
+            futures = forecast(clip, generator).float()
             futures = futures if futures.ndim == 6 else futures.unsqueeze(0)  # (S, B, T, C, H, W)
-            self._score(runner, futures, on_device, sources)
+            self._score(runner, futures, clip, sources)
             shown[runner] = as_uint8(futures[0, kept]).cpu()
         for place, position in enumerate(kept):
             predictions = {runner: future[place] for runner, future in shown.items()}
             self.examples.append(
                 Example(
                     sources[position],
-                    as_uint8(clip.context[position]),
-                    as_uint8(clip.target[position]),
+                    as_uint8(clip.context[position]).cpu(),
+                    as_uint8(clip.target[position]).cpu(),
                     predictions,
                 )
             )
@@ -201,6 +210,14 @@ def clip_indices(data: ClipSet, split: Split, limit: int | None) -> Indices:
 def _evenly(count: int, chosen: int) -> Indices:
     """Return `chosen` of range(count), evenly spaced from the first on."""
     return np.arange(chosen, dtype=np.int64) * count // max(chosen, 1)
+
+
+def _futures(net: Predictor, samples: int, options: ModelOptions, name: str) -> int:
+    """Return how many futures are worth drawing: `samples`, but one of a model without randomness."""
+    if samples > 1 and not net.draws(options):
+        LOG.warning("%s has no randomness: one future is measured instead of %d", name, samples)
+        return 1
+    return samples
 
 
 def _metrics(names: Sequence[str], compat: str | None, context: Tensor) -> list[Metric]:
@@ -268,16 +285,11 @@ def _horizon_note(net: Predictor, name: str, horizon: int) -> list[str]:
 
 
 def _watched(items: Iterable[T], title: str, total: int) -> Iterator[T]:
-    """Yield `items` with a progress bar on a terminal, and a log line every tenth part elsewhere."""
-    if not LOG.isEnabledFor(logging.INFO):
-        yield from items
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
-
-        yield from track(items, title, total=total, console=Console(stderr=True), transient=True)
-    else:
+    """Yield `items` with a progress bar on a terminal, and a line every tenth part, or now and then, elsewhere."""
+    show = unheard() or LOG.isEnabledFor(logging.INFO)
+    with ProgressBar(title, show=show, unit="batch", transient=True) as bar:
         for number, item in enumerate(items):
-            if number and number * 10 // total > (number - 1) * 10 // total:
+            if not bar.fancy and number and number * 10 // total > (number - 1) * 10 // total:
                 LOG.info("%s: %d%%", title, 100 * number // total)
             yield item
+            bar.update((number + 1) / total)

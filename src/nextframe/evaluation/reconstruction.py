@@ -22,7 +22,7 @@ MEAN_FRAME = "mean frame of the context"
 
 
 class Reconstructions:
-    """Sums over clips of what `--compat srivastava` adds to an evaluation.
+    """Sums over clips of what compat srivastava adds to an evaluation.
 
     Srivastava, Mansimov & Salakhutdinov 2015 tested the reconstruction by giving its decoder the true frames that it
     should paint: the row "(leak)". Without that the decoder is fed its own frames. Steps are the context's, in order.
@@ -30,7 +30,7 @@ class Reconstructions:
 
     def __init__(self, model: Predictor, name: str) -> None:
         if not isinstance(model, ContextReconstructor) or not model.reconstructs:
-            raise NotSupportedError(f"--compat srivastava measures reconstructions, which {name} does not make")
+            raise NotSupportedError(f"compat srivastava measures reconstructions, which {name} does not make")
         self.model, self.name = model, name
         self.scores: dict[tuple[str, str], Scores] = defaultdict(Scores)
 

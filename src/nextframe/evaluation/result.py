@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import os
@@ -53,9 +54,12 @@ class Example:
     predictions: dict[str, Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
-    """Rows for the model and everything beside it; `run` says how they were made."""
+    """Rows for the model and everything beside it; `run` says how they were made.
+
+    `print` and a notebook show its tables.
+    """
 
     model: str
     rows: list[Row]
@@ -99,6 +103,18 @@ class Evaluation:
         own = f"{self.model} ("  # best of, mean of
         others = [r for r in self.ranked(metric) if r.model != self.model and not r.model.startswith(own)]
         return others[0] if others else None
+
+    def __repr__(self) -> str:
+        first = self.rows[0]
+        return f"<Evaluation of {self.model} on {first.data}, {first.split} split: {first.metric} {first.mean:.4g}>"
+
+    def __str__(self) -> str:
+        from nextframe.evaluation.table import as_text  # which is made of evaluations
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def as_json(self) -> dict[str, Any]:
         """Return {"rows": [...], "run": {...}} of plain values; a number that is not finite is null."""

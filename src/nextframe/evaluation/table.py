@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,15 @@ def show_evaluation(evaluation: Evaluation, console: Console | None = None) -> N
     console.print(step_table(evaluation, evaluation.metrics[0], fitting))
     for line in findings(evaluation):
         console.print(f"- {line}", highlight=False, markup=False)
+
+
+def as_text(evaluation: Evaluation) -> str:
+    """Return what `show_evaluation` writes, as plain text of 100 columns."""
+    from rich.console import Console
+
+    written = io.StringIO()
+    show_evaluation(evaluation, Console(file=written, width=100, force_jupyter=False))
+    return written.getvalue().strip("\n")
 
 
 def summary_table(evaluation: Evaluation, metrics: Sequence[str]) -> Table:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from nextframe.core.errors import UserError
-from nextframe.layers.fast_conv import FastConv2d
+from nextframe.layers.scales import scale_sizes
+from nextframe.layers.winograd import FastConv2d
 
 Table = Literal["light", "ports", "authors"]
 
@@ -98,6 +99,27 @@ class DenseDiscriminator(nn.Module):
         return cast(Tensor, self.layers(frames))
 
 
+def discriminators(
+    table: Table,
+    scales: int,
+    inputs: int,
+    spectral: bool,
+    size: tuple[int, int] | None = None,
+    pool: bool = False,
+) -> list[nn.Module]:
+    """Return the discriminators of the `scales` finest scales, coarse to fine, of a table.
+
+    They judge patches; with the `size` (height, width) of the finest frames they are the original, fully connected.
+    """
+    tables = TABLES[table][-scales:]
+    if size is None:
+        return [PatchDiscriminator(inputs, layers, spectral) for layers in tables]
+    sizes = scale_sizes(*size, scales)
+    return [
+        DenseDiscriminator(inputs, layers, spectral, side, pool) for layers, side in zip(tables, sizes, strict=True)
+    ]
+
+
 def convolutions(inputs: int, layers: Layers, spectral: bool, padded: bool) -> Iterator[nn.Module]:
     """Yield the convolutions of one scale, each with its ReLU (leaky where the patch head wants gradients)."""
     for maps, kernel, stride in zip(layers.maps, layers.kernels, layers.strides, strict=False):
@@ -115,7 +137,7 @@ def _normed(layer: nn.Module, spectral: bool) -> nn.Module:
 @contextmanager
 def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
     """Let a graph pass through `parameters` without gradients for them: a third of the work is saved."""
-    held = list(parameters)
+    held = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in held:
         parameter.requires_grad_(False)
     try:

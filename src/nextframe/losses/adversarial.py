@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
@@ -67,8 +66,3 @@ def _surprise(logits: Tensor, gan: Gan) -> Tensor:
     if gan == "bce":
         return F.softplus(-logits)
     return -torch.log10(torch.sigmoid(logits).clamp(0.1, 0.9))
-
-
-def even_loss(gan: Gan) -> float:
-    """Return a discriminator's loss for a pair if it cannot tell at all (every score zero)."""
-    return {"bce": 2 * math.log(2), "hinge": 2.0, "clipped": 2 * math.log10(2)}[gan]

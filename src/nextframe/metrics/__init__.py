@@ -15,7 +15,12 @@ __all__ = ["COMPATS", "METRICS", "Metric", "find_metric", "moving"]
 COMPATS = ("openstl", "mathieu")  # ends of names: other codes' definitions
 MOVING = "-moving"  # ends the name of a metric over the pixels that moved
 
-METRICS: Registry[Metric] = Registry("metric")
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    "nextframe.metrics",
+    "a Metric of that name",
+    lambda name, thing: isinstance(thing, Metric) and thing.name == name,
+)
 
 METRICS.add("mse", "nextframe.metrics.pixel:MSE")
 METRICS.add("mae", "nextframe.metrics.pixel:MAE")

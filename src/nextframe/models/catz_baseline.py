@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from nextframe.models.bases.one_step import OneStep, OneStepConfig, keras_conv, pad_to_multiple
+from nextframe.layers.grid import pad_to_multiple
+from nextframe.models.bases.one_step import OneStep, OneStepConfig, keras_conv
 from nextframe.models.contract import ModelConfig
 
 

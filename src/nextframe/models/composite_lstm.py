@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.layers.peephole_lstm import Activation, LSTMStack, LSTMState
+from nextframe.layers.lstm import Activation, LSTMStack, LSTMState
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 
 

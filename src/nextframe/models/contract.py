@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,15 @@ from nextframe.models.request import Capabilities, ModelOptions, Request, check_
 
 __all__ = [
     "Capabilities",
+    "Encode",
     "ModelConfig",
     "ModelOptions",
     "Objective",
     "OptimizerDefaults",
     "Predictor",
-    "Prepare",
     "Request",
     "Stage",
+    "StageLoss",
     "StreamingPredictor",
     "TrainedTask",
     "check_request",
@@ -52,7 +53,7 @@ class TrainedTask(Config):
 class OptimizerDefaults:
     """What an objective wants when the user says nothing."""
 
-    name: Literal["adamw", "adam", "sgd", "muon", "clipped-sgd"] = "adamw"
+    name: str = "adamw"  # of a registered optimizer
     lr: float = 1e-3
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
@@ -74,11 +75,16 @@ class Objective:
     own_batch: bool = False  # asks for a batch of its own, instead of sharing the step's
 
 
-class Prepare(Protocol):
-    """Work done once before a stage, such as encoding every frame to latents on disk."""
+@dataclass(frozen=True)
+class Encode:
+    """Wants a stage's clips as codes: each frame is encoded once, and the loop keeps the codes on disk.
 
-    def __call__(self, data: Any, folder: str) -> Any:
-        """Return the data that the stage trains on; `folder` outlives a killed run."""
+    The stage's losses then get an `EncodedClip`.
+    """
+
+    encoder: nn.Module  # its weights, when the stage begins, say whose codes they are
+    frames: Callable[[Tensor], Tensor]  # float frames (N, C, H, W) to codes (N, 2, D), called without gradients
+    limit: int  # most clips of an endless data set
 
 
 @dataclass(frozen=True)
@@ -91,13 +97,28 @@ class Stage:
 
     name: str
     objectives: list[Objective]
-    prepare: Prepare | None = None
+    encode: Encode | None = None
     share: float = 1.0
     part: str = ""
 
     def inside(self, part: str) -> Stage:
         """Return this stage as one of a model that has this one as its submodule `part`."""
         return replace(self, part=f"{part}.{self.part}" if self.part else part)
+
+
+class StageLoss(nn.Module):
+    """A model's losses as one module, for what wraps modules: data-parallel training, sharding, compiling.
+
+    Save the model itself, not this: the keys of a state dict are those of the model alone.
+    """
+
+    def __init__(self, model: nn.Module, objectives: Sequence[Objective]) -> None:
+        super().__init__()
+        self.model, self.losses = model, [objective.loss for objective in objectives]
+
+    def forward(self, objective: int, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return (scalar loss, detached values to log) of objective number `objective` on `clip`."""
+        return self.losses[objective](clip)
 
 
 class Predictor(nn.Module):

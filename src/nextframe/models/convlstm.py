@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.layers.batch_norm import BatchNorm1d
 from nextframe.layers.convlstm import ConvLSTMLayer, LayerState
-from nextframe.layers.gates import Activation
+from nextframe.layers.lstm import Activation
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from nextframe.layers.batch_norm import BatchNorm2d
 from nextframe.layers.convlstm import ConvLSTMLayer
-from nextframe.layers.gates import Activation, Gate
-from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv, pad_to_multiple
+from nextframe.layers.grid import pad_to_multiple
+from nextframe.layers.lstm import Activation, Gate
+from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv
 from nextframe.models.contract import ModelConfig
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from nextframe.layers.convlstm import ConvLSTMLayer
-from nextframe.layers.gates import Activation, Gate
+from nextframe.layers.lstm import Activation, Gate
 from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv
 from nextframe.models.contract import ModelConfig
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from nextframe.core.clip import Clip, Task
-from nextframe.data.encoded import LatentClip, LatentClips, encode_clips
-from nextframe.layers.latent_cell import CellState, PeepholeLayer
+from nextframe.core.clip import Clip, EncodedClip, Task
 from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
+from nextframe.layers.lstm import LasagneLSTM, LSTMState
 from nextframe.models.bases.autoencoder import Autoencoder, Part, at_least_float32, build_autoencoder, check_size
 from nextframe.models.contract import (
     Capabilities,
+    Encode,
     ModelConfig,
     ModelOptions,
     Objective,
@@ -29,7 +27,7 @@ from nextframe.models.contract import (
     StreamingPredictor,
 )
 
-AUTOENCODER = "autoencoder"  # the submodule's name, for --stage-from
+AUTOENCODER = "autoencoder"  # the submodule's name, for training.stage_from
 
 
 class LatentLSTMConfig(ModelConfig):
@@ -69,7 +67,7 @@ class LatentState:
     `content` (B, 1, C) is the mean of the `read` points so far.
     """
 
-    layers: tuple[CellState, ...] | None = None
+    layers: tuple[LSTMState, ...] | None = None
     point: Tensor | None = None
     content: Tensor | None = None
     read: int = 0
@@ -106,9 +104,9 @@ class LatentLSTM(StreamingPredictor):
         widths = (self.head.reads + self.content, *config.hidden)
         self.layers = nn.ModuleList(self.layer(before, after) for before, after in pairwise(widths))
 
-    def layer(self, before: int, after: int) -> PeepholeLayer:
+    def layer(self, before: int, after: int) -> LasagneLSTM:
         """Return an LSTM layer of `after` units that reads `before` numbers."""
-        return PeepholeLayer(before, after, None, self.config.forget_bias)
+        return LasagneLSTM(before, after, None, self.config.forget_bias)
 
     @property
     def temperature(self) -> float:
@@ -266,28 +264,13 @@ class LatentLSTM(StreamingPredictor):
             self._loss,
             OptimizerDefaults(self.config.optimizer, lr=self.config.lr),
         )
-        return [*first, Stage("lstm", [objective], self._prepare, share=1 - own)]
-
-    def _prepare(self, data: Any, folder: str) -> LatentClips:
-        """Encode the training clips, once for all runs of this folder."""
-
-        def encode(frames: Tensor) -> Tensor:
-            device = next(self.parameters()).device
-            return self.points(frames.to(device).unsqueeze(1)).squeeze(1)
-
-        return encode_clips(data, Path(folder) / "latents", self._fingerprint(), encode, self.config.cache_clips)
-
-    def _fingerprint(self) -> str:
-        """Return what changes with any weight of the encoder."""
-        digest = hashlib.sha256(self.autoencoder.config.model_dump_json().encode())
-        for name, value in sorted(self.autoencoder.state_dict().items()):
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        encode = Encode(self.autoencoder, lambda f: self.points(f.unsqueeze(1)).squeeze(1), self.config.cache_clips)
+        return [*first, Stage("lstm", [objective], encode, share=1 - own)]
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the head's mean loss over every step; the asked frames' from own predictions with `feedback`."""
         frames = clip.frames
-        points = frames.squeeze(3) if isinstance(clip, LatentClip) else self.points(frames)
+        points = frames.squeeze(3) if isinstance(clip, EncodedClip) else self.points(frames)
         forced = clip.context.shape[1] if self.config.feedback else points.shape[1] - 1
         hidden, state = self.advance(points[:, :forced], LatentState())
         moving = self._moving(points)

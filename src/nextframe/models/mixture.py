@@ -14,6 +14,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.layers.augment import augment
+from nextframe.layers.grid import pad_to_multiple
 from nextframe.losses.perceptual import perceptual
 from nextframe.models import MODELS
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
@@ -175,8 +176,7 @@ class BlendNet(nn.Module):
     def forward(self, planes: Tensor) -> Tensor:
         """Return (B, candidates + painted, H, W) of planes (B, P, H, W), any H and W."""
         height, width = planes.shape[-2:]
-        padded = F.pad(planes, (0, -width % self.fold, 0, -height % self.fold), mode="replicate")
-        folded = F.pixel_unshuffle(padded, self.fold)
+        folded = F.pixel_unshuffle(pad_to_multiple(planes, self.fold), self.fold)
         maps, fine = folded.contiguous(memory_format=torch.channels_last), []
         for scale, layer in enumerate(self.down):
             if scale:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
-from nextframe.layers.discriminators import TABLES, PatchDiscriminator, frozen
+from nextframe.layers.discriminators import discriminators, frozen
 from nextframe.layers.scales import grow, scale_sizes, shrink
 from nextframe.layers.stacks import SCALES, painter, start_normal
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
@@ -131,16 +131,13 @@ class MultiscaleGan(Predictor):
 
     def judges(self) -> list[nn.Module]:
         """Return a discriminator for each scale, coarse to fine; they see the context and the frame after it."""
-        inputs, tables = self.config.channels * (self.config.context + 1), TABLES["light"][-self.config.scales :]
-        return [PatchDiscriminator(inputs, layers, self.config.spectral) for layers in tables]
+        inputs = self.config.channels * (self.config.context + 1)
+        return discriminators("light", self.config.scales, inputs, self.config.spectral)
 
     @property
     def capabilities(self) -> Capabilities:
         """Exactly the configured context and channels; any size, any horizon by roll-out."""
-        frames = self.config.context
-        return Capabilities(
-            min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
-        )
+        return Capabilities.exactly(self.config.context, self.config.channels)
 
     def forecast(self, request: Request) -> Tensor:
         """Feed each predicted frame back."""

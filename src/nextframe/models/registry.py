@@ -1,14 +1,22 @@
-"""Every model by name. A new model is one new file and one line here; plugins.py takes those of others.
+"""Every model by name. A new model is one new file and one line here; those of others come by plugins.
 
 `ORIGINALS` are models too, of which a list of models tells apart what is there for comparison alone.
 """
 
 from __future__ import annotations
 
-from nextframe.core.registry import Registry
-from nextframe.models.plugins import add_entry_points
+from typing import Any
 
-MODELS: Registry = Registry("model")  # type: ignore[type-arg]
+from nextframe.core.registry import Registry
+
+
+def _is_model(name: str, thing: Any) -> bool:
+    from nextframe.models.contract import Predictor
+
+    return isinstance(thing, type) and issubclass(thing, Predictor)
+
+
+MODELS: Registry[Any] = Registry("model", "nextframe.models", "a class that extends Predictor", _is_model)
 
 MODELS.add("copy-last", "nextframe.models.copy_last:CopyLast")
 MODELS.add("linear", "nextframe.models.linear:Linear")
@@ -49,5 +57,3 @@ ORIGINALS = {  # the forms of papers, notebooks and public codes, with their fau
 }
 for _name, _where in ORIGINALS.items():
     MODELS.add(_name, f"nextframe.models.originals.{_where}")
-
-add_entry_points(MODELS)

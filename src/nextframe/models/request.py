@@ -53,6 +53,11 @@ class Capabilities:
     needs: tuple[str, ...] = ()  # conditions that it cannot predict without
     uses: tuple[str, ...] = ()  # conditions that it takes, and can do without
 
+    @classmethod
+    def exactly(cls, frames: int, channels: int) -> Capabilities:
+        """Return those of a trained model that takes `frames` context frames, no more and no fewer, of any size."""
+        return cls(min_context=frames, max_context=frames, channels=channels, interpolates=frames == 2)
+
     @property
     def conditions(self) -> tuple[str, ...]:
         """The names of all conditions that the model takes; a data set's others are of no use to it."""

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.core.noise import integers
+from nextframe.layers.grid import pad_to_multiple, places
 from nextframe.layers.processes import mean_over_processes
 from nextframe.losses.latent import kl_standard_normal
 from nextframe.losses.pixel import bce_logits
 from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, at_least_float32, sample, some_runs
-from nextframe.models.bases.one_step import pad_to_multiple
 from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults, Stage
 
 GROUP = 8  # channels of a group, of widths that it divides
@@ -86,7 +86,7 @@ class VAE(Autoencoder):
 
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log deviation, (N, latent) each."""
-        padded = pad_to_multiple(frames.unsqueeze(1), self.factor).squeeze(1)
+        padded = pad_to_multiple(frames, self.factor)
         seen = torch.cat([padded - 0.5, places(padded)], dim=1).contiguous(memory_format=torch.channels_last)
         mean, log_sigma = at_least_float32(self.head(self.encoder(seen))).chunk(2, dim=1)
         return mean, log_sigma.clamp(-6, 3)  # e^-6: far below what a latent can hold, far above where exp overflows
@@ -140,13 +140,6 @@ class VAE(Autoencoder):
             bend = mean.reshape(*runs.shape[:2], -1).diff(n=2, dim=1).square().sum(-1).mean()
             loss, logs["bend"] = loss + self.config.straight * bend, bend.detach()
         return loss, logs
-
-
-def places(frames: Tensor) -> Tensor:
-    """Return (N, 2, H, W): each pixel's row and column from -1 to 1."""
-    rows = torch.linspace(-1, 1, frames.shape[2], device=frames.device, dtype=frames.dtype)
-    columns = torch.linspace(-1, 1, frames.shape[3], device=frames.device, dtype=frames.dtype)
-    return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(frames), -1, -1, -1)
 
 
 def down(before: int, after: int, stride: int) -> nn.Module:

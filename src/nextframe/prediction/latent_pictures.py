@@ -46,7 +46,7 @@ def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: P
     if count == 0:
         raise UserError(f"{clips.name}: the {split} split has no clips")
     shown = min(SHOWN, count or SHOWN)
-    clip = clips.read(split, np.arange(shown, dtype=np.int64)).to("cpu")
+    clip = clips.on_device(split, clips.read(split, np.arange(shown, dtype=np.int64)), "cpu")
     encoder = reconstructor_of(net)
     frames = clip.frames[:, -1]
     pictures = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from nextframe.core.clip import as_uint8
 from nextframe.core.whole_file import check_file, check_folder, whole_file
 from nextframe.media.writer import check_ending, write_video
 from nextframe.prediction.pictures import comparison_animation, comparison_strip
-from nextframe.prediction.predict import Prediction
+
+if TYPE_CHECKING:
+    from nextframe.prediction.result import Prediction
 
 
 def write_prediction(prediction: Prediction, path: str | os.PathLike[str], *, with_context: bool = False) -> Path:
@@ -72,10 +75,7 @@ def _write_pictures(prediction: Prediction, folder: Path) -> None:
 
 def _compared(prediction: Prediction, path: Path, with_context: bool) -> Tensor:
     """Return the panels as frames (T, 3, H, W); a picture is one frame."""
-    names = [prediction.model]
-    if len(prediction.samples) > 1:
-        names = [f"{prediction.model} {number}" for number in range(1, len(prediction.samples) + 1)]
-    futures = dict(zip(names, prediction.samples, strict=True))
+    futures = prediction.futures
     context = prediction.context if with_context or prediction.truth is not None else None
     if path.suffix.lower() == ".png":
         return comparison_strip(context, prediction.truth, futures).unsqueeze(0)

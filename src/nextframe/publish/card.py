@@ -17,7 +17,8 @@ from nextframe.checkpoint import load_model, model_name
 from nextframe.checkpoint.folder import CONFIG, WEIGHTS, find_model_folder, read_config
 from nextframe.core.errors import BadInputError
 from nextframe.core.whole_file import sha256_of, write_whole
-from nextframe.data import DATASETS
+from nextframe.data import DATASETS, DataConfig
+from nextframe.data.clipset import MixPart
 from nextframe.evaluation import Evaluation, evaluate
 from nextframe.evaluation.result import ZERO
 from nextframe.evaluation.table import ARROW
@@ -84,9 +85,14 @@ def told(data: str) -> str:
 
 
 def _told_recipe(recipe: Recipe) -> Recipe:
-    options = {key: value for key, value in recipe.data.options.items() if key != "root"}
-    data = recipe.data.model_copy(update={"name": told(recipe.data.name), "options": options})
+    mix = tuple(part.model_copy(update=_told_place(part)) for part in recipe.data.mix)
+    data = recipe.data.model_copy(update={**_told_place(recipe.data), "mix": mix})
     return recipe.model_copy(update={"data": data})
+
+
+def _told_place(data: DataConfig | MixPart) -> dict[str, Any]:
+    options = {key: value for key, value in data.options.items() if key != "root"}
+    return {"name": told(data.name), "options": options}
 
 
 def _write_model(run: Path, folder: Path) -> None:

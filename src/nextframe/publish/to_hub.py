@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from nextframe.checkpoint.hub import bars_on_terminals_only, endpoint, parse_hub_name
 from nextframe.core.errors import NextframeError, UserError
+from nextframe.core.quiet import import_bars
 from nextframe.publish.card import write_shared
 
 
@@ -50,6 +51,7 @@ def push(
 
 def upload(folder: Path, name: str, branch: str | None, private: bool) -> None:
     """Put the files of `folder` on the Hub as one commit."""
+    import_bars()
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 

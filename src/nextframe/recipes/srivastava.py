@@ -3,7 +3,7 @@
 2048 units, composite and conditional; losses summed over pixels, frames and clips; gradient descent with clipped
 updates at 1e-4, a tenth less every 10,000 updates, decay 1e-4 but not of biases. Matrices start uniform in +-0.01,
 peepholes in +-0.1, biases at zero. Not kept: at test the reconstruction is fed its own frames (the original
-fed it the true ones: `nextframe evaluate --compat srivastava` measures both). The last weights are kept; the original
+fed it the true ones: `--set evaluate.compat=srivastava` measures both). The last weights are kept; the original
 stopped by hand.
 
 The percepts are files of features in the folder that `--root` names; flow is made from any videos given with --data.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.errors import NextframeError
+from nextframe.training.parallel.processes import Processes
 
 
 def not_finite(name: str, step: int) -> NextframeError:
@@ -25,19 +27,27 @@ class Window:
     """Means of what was logged since the last log line; part of a checkpoint, so that resuming changes no mean."""
 
     def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
+        self.sums: dict[str, Tensor | float] = {}
+        self.counts: dict[str, Tensor | float] = {}
 
-    def add(self, values: dict[str, Tensor]) -> None:
-        """Add one step's scalar `values`; they stay on their device until they are read."""
+    def add(self, values: Mapping[str, Tensor], kept: Tensor | float = 1.0) -> None:
+        """Add one step's scalar `values`, or nothing if `kept` is 0; they stay on their device until they are read."""
         for name, value in values.items():
             value = value.detach().to(torch.float64)
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-            self.counts[name] = self.counts.get(name, 0) + 1
+            if isinstance(kept, Tensor):
+                value = torch.where(kept > 0, value, 0.0)
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0.0) + kept
+
+    def reduce(self, processes: Processes) -> None:
+        """Replace the sums by their means over all processes, so that they are those of the global batches."""
+        totals = processes.total({name: float(total) for name, total in self.sums.items()})
+        self.sums = {name: totals[name] / processes.world for name in self.sums}
 
     def means(self) -> dict[str, float]:
-        """Return the means and start a new window."""
-        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        """Return the means, of what was added at all, and start a new window."""
+        counts = {name: float(count) for name, count in self.counts.items()}
+        means = {name: float(total) / counts[name] for name, total in self.sums.items() if counts[name]}
         self.sums, self.counts = {}, {}
         return means
 
@@ -49,12 +59,12 @@ class Window:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
-        return {"sums": {k: float(v) for k, v in self.sums.items()}, "counts": dict(self.counts)}
+        counts = {name: int(count) for name, count in self.counts.items()}
+        return {"sums": {name: float(total) for name, total in self.sums.items()}, "counts": counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
-        self.sums = {k: torch.tensor(v, dtype=torch.float64) for k, v in state["sums"].items()}
-        self.counts = dict(state["counts"])
+        self.sums, self.counts = dict(state["sums"]), dict(state["counts"])
 
 
 class MetricsFile:

@@ -28,25 +28,29 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update every matrix that has a gradient."""
+        """Update every matrix that has a gradient; none where the tensor `found_inf`, once set, is 1."""
+        bad: Tensor | None = getattr(self, "found_inf", None)
         for group in self.param_groups:
             alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for matrix in group["params"]:
                 if matrix.grad is not None:
                     alike[matrix.shape].append(matrix)
             for shape, matrices in alike.items():
-                steps = orthogonalise(torch.stack([self._nesterov(matrix) for matrix in matrices]))
+                steps = orthogonalise(torch.stack([self._nesterov(matrix, bad) for matrix in matrices]))
                 size = group["lr"] * 0.2 * max(shape) ** 0.5
                 for matrix, step in zip(matrices, steps, strict=True):
-                    matrix.mul_(1 - group["lr"] * group["weight_decay"]).sub_(step, alpha=size)
+                    new = matrix.mul(1 - group["lr"] * group["weight_decay"]).sub_(step, alpha=size)
+                    matrix.copy_(new if bad is None else torch.where(bad > 0, matrix, new))
 
-    def _nesterov(self, matrix: nn.Parameter) -> Tensor:
+    def _nesterov(self, matrix: nn.Parameter, bad: Tensor | None) -> Tensor:
         assert matrix.grad is not None
         state = self.state[matrix]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(matrix)
-        momentum: Tensor = state["momentum"].lerp_(matrix.grad, 1 - MOMENTUM)
-        return matrix.grad.lerp(momentum, MOMENTUM)
+        # a mean with itself leaves the momentum as it is
+        gradient = matrix.grad if bad is None else torch.where(bad > 0, state["momentum"], matrix.grad)
+        momentum: Tensor = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+        return gradient.lerp(momentum, MOMENTUM)
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
@@ -76,11 +80,13 @@ class MuonWithAdamW(torch.optim.Optimizer):
         if others:
             self.parts.append(torch.optim.AdamW(others, lr=REST * lr, betas=betas, weight_decay=0.0, fused=True))
         super().__init__(parameters, {})
+        self._step_supports_amp_scaling = True  # as torch's fused optimisers say that they look at `found_inf`
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient; none where the tensor `found_inf`, once set, is 1."""
         for part in self.parts:
+            part.found_inf = getattr(self, "found_inf", None)  # type: ignore[attr-defined]
             part.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:

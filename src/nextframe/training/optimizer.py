@@ -2,37 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor, nn
 
-from nextframe.models.contract import Objective
+from nextframe.core.errors import UserError
+from nextframe.core.registry import Registry, takes
+from nextframe.models.contract import Objective, OptimizerDefaults
 from nextframe.training.clipped_sgd import ClippedSGD
 from nextframe.training.muon import MuonWithAdamW
-from nextframe.training.recipe import TrainingConfig
+
+if TYPE_CHECKING:
+    from nextframe.training.recipe import TrainingConfig
+
+Parameters = list[nn.Parameter]
+Builder = Callable[[Parameters, float, float, OptimizerDefaults], torch.optim.Optimizer]
+OPTIMIZERS: Registry[Builder] = Registry(
+    "optimizer",
+    "nextframe.optimizers",
+    "a function of (parameters, rate, weight decay, defaults) that returns an optimizer of torch",
+    lambda name, thing: takes(thing, 4),
+)
 
 
 def build_optimizer(objective: Objective, config: TrainingConfig) -> torch.optim.Optimizer:
     """Return the optimiser of `objective`, fields of `config` first, then the objective's own defaults.
 
-    Weight decay acts on matrices and kernels only, not on biases and norms (1-D parameters).
+    Raises:
+        UserError: no such optimiser, or a registered one that returns something else.
     """
     wants = objective.optimizer
     name = config.optimizer or wants.name
     lr = config.lr if config.lr is not None else wants.lr
     decay = config.weight_decay if config.weight_decay is not None else wants.weight_decay
-    if name == "muon":
-        return MuonWithAdamW(objective.parameters, lr, decay, wants.betas)
+    built = OPTIMIZERS.get(name)(objective.parameters, lr, decay, wants)
+    if not isinstance(built, torch.optim.Optimizer):
+        raise UserError(f"optimizer '{name}' returned {type(built).__name__}, which is not an optimizer of torch")
+    return built
+
+
+def decay_groups(parameters: Parameters, decay: float) -> list[dict[str, Any]]:
+    """Return the groups of an optimiser: decay acts on matrices and kernels, not on biases and norms (1-D)."""
     groups = [
-        {"params": [p for p in objective.parameters if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in objective.parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    groups = [group for group in groups if group["params"]]
-    if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=wants.momentum)
-    if name == "clipped-sgd":
-        return ClippedSGD(groups, lr=lr)
-    kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
-    return kind(groups, lr=lr, betas=wants.betas, fused=True)
+    return [group for group in groups if group["params"]]
+
+
+def adamw(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
+    """Return AdamW (Loshchilov & Hutter 2019): the decay stands beside the gradient's step."""
+    return torch.optim.AdamW(decay_groups(parameters, decay), lr=lr, betas=wants.betas, fused=True)
+
+
+def adam(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
+    """Return Adam (Kingma & Ba 2015): the decay is added to the gradient."""
+    return torch.optim.Adam(decay_groups(parameters, decay), lr=lr, betas=wants.betas, fused=True)
+
+
+def sgd(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
+    """Return stochastic gradient descent, with the momentum that the objective asks for."""
+    return torch.optim.SGD(decay_groups(parameters, decay), lr=lr, momentum=wants.momentum)
+
+
+def clipped_sgd(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
+    """Return `ClippedSGD`."""
+    return ClippedSGD(decay_groups(parameters, decay), lr=lr)
+
+
+def muon(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
+    """Return `MuonWithAdamW`, which itself decays matrices only."""
+    return MuonWithAdamW(parameters, lr, decay, wants.betas)
+
+
+for _name, _builder in {"adamw": adamw, "adam": adam, "sgd": sgd, "muon": muon, "clipped-sgd": clipped_sgd}.items():
+    OPTIMIZERS.add(_name, _builder)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
@@ -46,8 +92,11 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
 def gradient_norm(parameters: list[nn.Parameter], limit: float | None) -> Tensor:
     """Return the global norm of the gradients; where there is a `limit`, scale them down to it."""
     if limit is not None:
-        return torch.nn.utils.clip_grad_norm_(parameters, limit)
-    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+    else:
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    whole: Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of spread weights
+    return whole
 
 
 class Average:

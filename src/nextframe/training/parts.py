@@ -51,17 +51,6 @@ def take_weights(model: Predictor, run: str | None) -> None:
     model.load_state_dict(source.state_dict())
 
 
-def parse_parts(words: Sequence[str]) -> dict[str, str]:
-    """Turn ["autoencoder=runs/vae", ...] into {part: run}."""
-    parts = {}
-    for word in words:
-        part, equals, run = word.partition("=")
-        if not (part and equals and run):
-            raise UserError(f"--stage-from '{word}': write PART=RUN, for example autoencoder=runs/vae")
-        parts[part] = run
-    return parts
-
-
 def _inside(part: str, outer: str) -> bool:
     return part == outer or part.startswith(f"{outer}.")
 

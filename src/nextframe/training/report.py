@@ -9,6 +9,7 @@ from nextframe.data import ClipSet, open_data
 from nextframe.data.clipset import Split
 from nextframe.evaluation import Evaluation, evaluate, write_report
 from nextframe.media.writer import write_video
+from nextframe.models.contract import Predictor
 from nextframe.prediction.pictures import comparison_animation
 from nextframe.training.logs import read_metrics
 from nextframe.training.recipe import read_recipe
@@ -30,17 +31,18 @@ def report_run(
     split: Split,
     *,
     data: ClipSet | None = None,
+    model: Predictor | None = None,
     clips: int | None = None,
     device: str = "auto",
     command: str | None = None,
 ) -> Evaluation:
     """Evaluate the model of run `folder` on `split` of its own data; write report.html and prediction.gif there.
 
-    `data` is the run's data where it is open already.
+    `data` and `model` are the run's own where they are at hand already.
     """
     recipe = read_recipe(folder)
     evaluation = evaluate(
-        folder,
+        model or folder,
         data or recipe.data,
         split,
         clips=clips,
@@ -53,7 +55,7 @@ def report_run(
         evaluation,
         evaluation.examples,
         folder / "report.html",
-        title=f"{recipe.model.name} on {recipe.data.name}, {split} split",
+        title=f"{evaluation.model} on {recipe.data.name}, {split} split",
         training_curve=training_curve(folder),
     )
     for example in evaluation.examples[:1]:
@@ -62,14 +64,16 @@ def report_run(
     return evaluation
 
 
-def report_validation(folder: Path, device: str = "auto") -> Evaluation | None:
+def report_validation(
+    folder: Path, device: str = "auto", *, data: ClipSet | None = None, model: Predictor | None = None
+) -> Evaluation | None:
     """Report run `folder` on some clips of the val split, which chose its weights; None where there are none.
 
     The test split is left for `nextframe evaluate`: whoever looks at it after every training tunes on it.
     """
-    data = open_data(read_recipe(folder).data)
+    data = data or open_data(read_recipe(folder).data)
     count = data.count("val")
     if count == 0:
         LOG.info("no report: the val split has no clips")
         return None
-    return report_run(folder, "val", data=data, clips=min(count or WATCHED, WATCHED), device=device)
+    return report_run(folder, "val", data=data, model=model, clips=min(count or WATCHED, WATCHED), device=device)

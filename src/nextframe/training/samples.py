@@ -28,7 +28,7 @@ def save_samples(
     shown = CLIPS if count is None else min(CLIPS, count)
     if not shown or clips.frame_shape[0] > SHOWABLE:
         return None
-    clip = clips.read("val", np.arange(shown, dtype=np.int64)).to(device)
+    clip = clips.on_device("val", clips.read("val", np.arange(shown, dtype=np.int64)), device)
     future = model.predict(clip.context, clip.horizon, conditions=model.wanted(clip.conditions)).float()
     strips = [comparison_strip(clip.context[i].cpu(), clip.target[i].cpu(), future[i].cpu()) for i in range(shown)]
     picture = torch.cat(strips, dim=1)  # (C, rows * H, W)

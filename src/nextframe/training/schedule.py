@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from nextframe.core.registry import Registry, takes
+
 
 def onecycle(progress: float, warmup: float = 0.1) -> float:
     """Return the factor of Smith & Topin's one-cycle policy: cosine up from 1/25, then cosine down to 1e-4 / 25.
@@ -33,12 +35,12 @@ def constant(progress: float, warmup: float = 0.0) -> float:
     return 1.0
 
 
-SCHEDULES: dict[str, Callable[[float, float], float]] = {
-    "onecycle": onecycle,
-    "cosine": cosine,
-    "constant": constant,
-    "plateau": constant,
-}
+Schedule = Callable[[float, float], float]  # the factor of the rate after a part of the budget, of that the warmup
+SCHEDULES: Registry[Schedule] = Registry(
+    "schedule", "nextframe.schedules", "a function of (progress, warmup)", lambda name, thing: takes(thing, 2)
+)
+for _name, _schedule in {"onecycle": onecycle, "cosine": cosine, "constant": constant, "plateau": constant}.items():
+    SCHEDULES.add(_name, _schedule)
 
 
 class Patience:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.core.config import Config
@@ -29,13 +29,19 @@ Probabilities = NDArray[np.float64]
 class ClassifierConfig(Config):
     """How a classifier is trained; the same for every encoder that stands in one table."""
 
-    steps: int = Field(200, ge=1)
-    batch: int = Field(32, ge=1)  # windows
-    lr: float = Field(1e-3, gt=0)  # of Adam; the encoder's and the softmax's
-    weight_decay: float = Field(0.0, ge=0)
-    dropout: float = Field(0.0, ge=0, lt=1)  # of the encoder's outputs
-    grad_clip: float = Field(1.0, gt=0)
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    steps: int = Field(200, ge=1, description="training steps of each classifier")
+    batch: int = Field(32, ge=1, description="windows per step")
+    lr: float = Field(1e-3, gt=0, description="Adam's learning rate, for the encoder and the softmax")
+    weight_decay: float = Field(0.0, ge=0, description="Adam's weight decay")
+    dropout: float = Field(0.0, ge=0, lt=1, description="of the encoder's outputs")
+    grad_clip: float = Field(1.0, gt=0, description="largest global gradient norm")
+    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bf16 where the processor has it")
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        """Take --set transfer.classifier.precision=32, which is read as a number."""
+        return f"{value:g}" if isinstance(value, int | float) else value
 
 
 class Head(nn.Module):

@@ -22,7 +22,7 @@ from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.data.clipset import Indices
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.models.contract import Predictor
-from nextframe.training.devices import native_bf16
+from nextframe.training.parallel.devices import native_bf16
 from nextframe.transfer.classifier import ClassifierConfig, Fitting, Probabilities, fit, predict
 from nextframe.transfer.encoder import WindowEncoder, like, open_encoder, training_facts
 from nextframe.transfer.probes import mean_features, probe, single_frame
@@ -38,14 +38,16 @@ PRETRAINED: tuple[Method, ...] = ("fine-tuned", "frozen")  # that need weights w
 class TransferConfig(Config):
     """Which amounts of labels, how many draws, which methods; `split` val is for choosing settings."""
 
-    per_class: tuple[int | None, ...] = (1, 2, 4, 10, 20, 50, None)  # labelled videos of each class; None: all
-    draws: int = Field(10, ge=1)
-    methods: tuple[Method, ...] = METHODS
-    split: Literal["val", "test"] = "test"
-    window: int = Field(16, ge=2)  # frames
-    stride: int = Field(8, ge=1)  # frames from one window to the next
-    seed: int = 0
-    device: str = "auto"
+    per_class: tuple[int | None, ...] = Field(
+        (1, 2, 4, 10, 20, 50, None), description="labelled videos per class; null: all"
+    )
+    draws: int = Field(10, ge=1, description="random choices of the labelled videos")
+    methods: tuple[Method, ...] = Field(METHODS, description="the rows of the table")
+    split: Literal["val", "test"] = Field("test", description="val to choose settings")
+    window: int = Field(16, ge=2, description="frames that a class is recognised from")
+    stride: int = Field(8, ge=1, description="frames from one window to the next")
+    seed: int = Field(0, description="the random seed")
+    device: str = Field("auto", description="auto, cpu, cuda or mps")
     classifier: ClassifierConfig = ClassifierConfig()
 
     @field_validator("per_class")

@@ -36,8 +36,14 @@ class FrameStore:
     """Reads frames of `members`; each is passed through `fit` once and kept while the cache has room."""
 
     def __init__(
-        self, members: Sequence[Member], channels: int, color: Color | None, fit: Callable[[Image], Image], room: int
+        self,
+        members: Sequence[Member],
+        channels: int,
+        color: Color | None,
+        fit: Callable[[Image], Image] | None,
+        room: int,
     ) -> None:
+        """Keep at most `room` bytes of decoded frames; `fit` None leaves frames as they are."""
         self.members, self.channels, self.color, self.room = members, channels, color, room
         self._fit = fit
         self._begin()
@@ -75,7 +81,8 @@ class FrameStore:
         return found
 
     def _prepare(self, image: Image) -> Image:
-        return np.ascontiguousarray(self._fit(recolor(image, self.channels)))
+        image = recolor(image, self.channels)
+        return np.ascontiguousarray(image if self._fit is None else self._fit(image))
 
     def _keep(self, member: int, fresh: dict[int, Image]) -> None:
         for number, image in fresh.items():

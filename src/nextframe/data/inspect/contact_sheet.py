@@ -13,7 +13,7 @@ from PIL import ImageDraw, ImageFont
 from nextframe.core.errors import BadInputError
 from nextframe.data import open_data
 from nextframe.data.clipset import ClipSet, DataConfig
-from nextframe.data.folder.clips import Contents
+from nextframe.data.folder.contents import Contents
 from nextframe.data.folder.store import FrameStore, Member
 from nextframe.media.fit import fit_image
 from nextframe.media.source import Image, recolor

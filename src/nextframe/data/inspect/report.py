@@ -11,7 +11,8 @@ import numpy as np
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig
-from nextframe.data.folder.clips import Contents, FolderConfig, SourceClips, look
+from nextframe.data.folder.clips import SourceClips
+from nextframe.data.folder.contents import Contents, FolderConfig, look
 from nextframe.data.open import is_path, open_data
 from nextframe.data.sets import DATASETS
 from nextframe.media.video.index import index_source

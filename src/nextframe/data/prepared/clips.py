@@ -55,12 +55,11 @@ class PreparedClips(ClipSet):
             raise UserError(f"{here} stride {made['stride']}, not {config.stride}; prepare them again with that stride")
         if config.size not in (None, self.frame_shape[1:]):
             height, width = self.frame_shape[1:]
-            raise UserError(f"{here} size {height}x{width}; leave --size out, or prepare them again with another")
+            raise UserError(f"{here} size {height}x{width}; skip --size, or prepare them again with another")
         channels = {"grey": 1, "rgb": 3, None: self.frame_shape[0]}[config.color]
         if channels != self.frame_shape[0]:
-            raise UserError(
-                f"{here} {self.frame_shape[0]} channels, not {config.color}; prepare them again with --color"
-            )
+            fix = f"prepare them again with --set prepare.color={config.color}"
+            raise UserError(f"{here} {self.frame_shape[0]} channels, not {config.color}; {fix}")
         if made["kind"] == config.kind == "flow" and made["max_flow"] != config.max_flow:
             raise UserError(f"{here} max_flow {made['max_flow']:g}, not {config.max_flow:g}; set data.max_flow")
         if config.options:

@@ -13,10 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from nextframe.core.seeding import derive_seed
+from nextframe.core.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import Indices, Split
 from nextframe.data.prepared.motion import UNIT, CropMotion, Ints
-from nextframe.data.sets.moving_digits import Floats, uniforms
 from nextframe.media.source import Image
 
 Rule = Literal["chance", "motion", "gave-up"]

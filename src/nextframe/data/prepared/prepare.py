@@ -22,7 +22,7 @@ import numpy as np
 from nextframe.core.errors import UserError
 from nextframe.core.progress import ProgressBar
 from nextframe.data.clipset import SPLITS, DataConfig, Split
-from nextframe.data.folder.clips import Contents, FolderConfig, look
+from nextframe.data.folder.contents import Contents, FolderConfig, look
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.crops import Choice, draw_clips
 from nextframe.data.prepared.manifest import FORMAT, VERSION, begin, checksum, layout_of, shard_files, write_manifest

@@ -79,7 +79,7 @@ class Footage:
 
     def _store(self, frames: int) -> FrameStore:
         room = 2 * frames * self.member.index.height * self.member.index.width * self.channels
-        return FrameStore([self.member], self.channels, self.color, _as_it_is, room)
+        return FrameStore([self.member], self.channels, self.color, None, room)
 
 
 class Span:
@@ -112,7 +112,3 @@ class Span:
             assert self._footage.max_flow is not None
             self._flows[pair] = encode_flow(dense_flow(first, second)[0].numpy(), self._footage.max_flow)
         return self._flows[pair]
-
-
-def _as_it_is(image: Image) -> Image:
-    return image

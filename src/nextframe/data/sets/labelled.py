@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.clipset import DataConfig, Split
-from nextframe.data.folder.clips import look_at
+from nextframe.data.folder.contents import look_at
 from nextframe.data.folder.listing import SPLIT_FOLDERS, Found, Listing, list_sources, name_of
 from nextframe.data.folder.splits import split_by_name
 from nextframe.data.sets.lists import Labelled

@@ -18,7 +18,8 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import Conditions
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.clipset import DataConfig, Indices, Split
-from nextframe.data.folder.clips import Contents, FolderConfig, SourceClips, look_at
+from nextframe.data.folder.clips import SourceClips
+from nextframe.data.folder.contents import Contents, FolderConfig, look_at
 from nextframe.data.folder.listing import Listing, list_sources
 from nextframe.data.sets.lists import KTH_TRAIN, Labelled, list_hmdb51, list_kth, list_ucf101
 
@@ -73,7 +74,7 @@ class LocalConfig(FolderConfig):
 
     FIXED: ClassVar[tuple[str, ...]] = ()  # options of a folder that the data set itself decides
 
-    root: str | None = None
+    root: str | None = Field(None, description="the folder of your copy")
 
     @model_validator(mode="after")
     def _nothing_in_vain(self) -> LocalConfig:
@@ -85,7 +86,7 @@ class LocalConfig(FolderConfig):
 class OneShotConfig(LocalConfig):
     """Options of data sets whose clips are the benchmark's own: no cut is looked for in them."""
 
-    across_cuts: bool = True
+    across_cuts: bool = Field(True, description="let clips cross scene cuts")
 
 
 class ListedConfig(LocalConfig):
@@ -93,7 +94,7 @@ class ListedConfig(LocalConfig):
 
     FIXED: ClassVar[tuple[str, ...]] = ("test_share",)
 
-    split_number: int = Field(1, ge=1, le=3)
+    split_number: int = Field(1, ge=1, le=3, description="which of the three official splits")
 
 
 class KthConfig(LocalConfig):
@@ -101,7 +102,7 @@ class KthConfig(LocalConfig):
 
     FIXED: ClassVar[tuple[str, ...]] = ("val_share", "test_share")
 
-    val_persons: tuple[int, ...] = (15, 16)
+    val_persons: tuple[int, ...] = Field((15, 16), description="which of the persons 1 to 16 are val")
 
     @field_validator("val_persons")
     @classmethod

@@ -15,10 +15,10 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import derive_seed
+from nextframe.core.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.digits import Images, open_digits
-from nextframe.data.sets.moving_digits import MOTIONS, Floats, Integers, draw, uniforms
+from nextframe.data.sets.moving_digits import MOTIONS, Integers, draw
 
 CLASSES = tuple(f"{axis} {speed} {wall}" for axis in ("down", "across") for speed in ("slow", "fast")
                 for wall in ("bounce", "wrap"))  # fmt: skip
@@ -30,14 +30,14 @@ DIGIT_SHARE = 28 / 64  # of the frame's shorter side, as in Moving MNIST
 class MotionDigitsConfig(Config):
     """Options of the data set `motion-digits`; a clip starts every `clip_step` frames of a video."""
 
-    digits: str = "embedded"  # embedded, mnist, fashion, or a path to idx files
-    frames: int = Field(32, ge=2)  # of a video
-    clip_step: int = Field(8, ge=1)  # in train
-    eval_step: int = Field(8, ge=1)  # in val and test
-    train_videos: int | None = Field(1_600, ge=8)  # null: endless, for training without labels
-    val_videos: int = Field(400, ge=8)
-    test_videos: int = Field(400, ge=8)
-    seed: int = Field(0, ge=0)  # which train videos; val and test are the same for every seed
+    digits: str = Field("embedded", description="embedded, mnist, fashion, or a path to idx files")
+    frames: int = Field(32, ge=2, description="frames of a video")
+    clip_step: int = Field(8, ge=1, description="frames from the start of one train clip to the next")
+    eval_step: int = Field(8, ge=1, description="the same for val and test")
+    train_videos: int | None = Field(1_600, ge=8, description="null: endless, for training without labels")
+    val_videos: int = Field(400, ge=8, description="videos of the val split")
+    test_videos: int = Field(400, ge=8, description="videos of the test split")
+    seed: int = Field(0, ge=0, description="which train videos; val and test are the same for every seed")
 
 
 def open_motion_digits(config: DataConfig) -> MotionDigits:

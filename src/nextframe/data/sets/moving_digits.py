@@ -16,11 +16,10 @@ from torch import Tensor
 from nextframe.core.clip import Clip
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import derive_seed
+from nextframe.core.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.digits import DigitSplits, Images, open_digits
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 CHUNK_BYTES = 3 << 19  # of frames drawn at once: what fits a core's caches beside its digits
@@ -30,12 +29,14 @@ SLOTS = 6  # random numbers of a digit: which, start y and x, direction, speed, 
 class MovingDigitsConfig(Config):
     """Options of the data set `moving-digits`."""
 
-    digits: str = "embedded"  # embedded, mnist, fashion, or a path to idx files
-    count: int = Field(2, ge=1, le=64)  # digits in a clip
-    motion: Literal["srivastava", "additive"] = "srivastava"
-    val_clips: int = Field(1_000, ge=1)
-    test_clips: int = Field(1_000, ge=1)
-    seed: int = Field(0, ge=0)  # which endless stream train is; val and test are the same for every seed
+    digits: str = Field("embedded", description="embedded, mnist, fashion, or a path to idx files")
+    count: int = Field(2, ge=1, le=64, description="digits in a clip")
+    motion: Literal["srivastava", "additive"] = Field(
+        "srivastava", description="srivastava: as in Moving MNIST; additive: 2 to 6 pixels a frame, brightness added up"
+    )
+    val_clips: int = Field(1_000, ge=1, description="clips of the val split")
+    test_clips: int = Field(1_000, ge=1, description="clips of the test split")
+    seed: int = Field(0, ge=0, description="which endless stream train is; val and test are the same for every seed")
 
 
 @dataclass(frozen=True)
@@ -104,25 +105,6 @@ class MovingDigits(ClipSet):
         steps = (self.task.length - 1) * self.stride + 1
         which = (random[..., 0] * len(images)).astype(np.int64)
         return which, self._motion.path(random, free, steps)[:, :: self.stride]
-
-
-def uniforms(key: int, indices: Indices, slots: int) -> Floats:
-    """Return numbers (N, slots), uniform in [0, 1), that depend on (key, index, slot) alone.
-
-    A counter-based generator (SplitMix64, Steele et al. 2014): one pass over the batch instead of one generator
-    per clip, and index i costs the same at any i.
-    """
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    start = _mix(indices.astype(np.uint64) * golden + np.uint64(key))  # (N,)
-    counter = np.arange(1, slots + 1, dtype=np.uint64) * golden  # wraps at 2**64, as intended
-    bits = _mix(start[:, None] + counter)  # (N, slots)
-    return np.asarray((bits >> np.uint64(11)) * 2.0**-53)
-
-
-def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
 
 
 def srivastava_path(random: Floats, free: tuple[int, int], frames: int) -> Integers:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import BadInputError, UserError
@@ -28,9 +29,9 @@ TEST_CHECKSUM = "md5:be083ec986bfe91a449d63653c411eb2"
 class MovingMnistConfig(MovingDigitsConfig):
     """Options of the data set `moving-mnist`: train and val are generated, test is the fixed file."""
 
-    digits: str = "mnist"
-    test: Literal["file", "generated"] = "file"
-    file: str | None = None  # a local mnist_test_seq.npy or its folder; None: downloaded once (820 MB)
+    digits: str = Field("mnist", description="embedded, mnist, fashion, or a path to idx files")
+    test: Literal["file", "generated"] = Field("file", description="file: the fixed file of the field")
+    file: str | None = Field(None, description="mnist_test_seq.npy or its folder; null: downloaded once (820 MB)")
 
 
 def open_moving_mnist(config: DataConfig) -> MovingMnist:

@@ -20,19 +20,25 @@ from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
 
 LAYOUT = "ROOT/SPLIT.h5 with a data set (frames, D), ROOT/SPLIT_frames.txt and, with classes, SPLIT_labels.txt"
-CLASSES = "classes.txt"  # their names, one a line, where `nextframe prepare --percepts` wrote the files
+CLASSES = "classes.txt"  # their names, one a line, where `nextframe extract-features` wrote the files
 MOST_CLASSES = 100_000  # a label beyond is a mistake: each class up to the largest label gets a name and an output
 
 
 class PerceptConfig(Config):
     """Options of the data set `percepts`."""
 
-    root: str = ""
-    dataset: str = "hidden6"  # the name inside the HDF5 files; hidden6 is VGG-16's fc6 in the original
-    # lambda of x -> 2 / (1 + exp(-lambda x)) - 1, which brings features after a ReLU to [0, 1)
-    squash: float = Field(2.0, gt=0, allow_inf_nan=False)
-    clip_step: int = Field(1, ge=1)  # a clip starts every so many frames of a train video
-    eval_step: int = Field(1, ge=1)  # of a val or test video
+    root: str = Field("", description="the folder of the files")
+    dataset: str = Field(
+        "hidden6", description="the name inside the HDF5 files; hidden6 is VGG-16's fc6 in the original"
+    )
+    squash: float = Field(
+        2.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="lambda of x -> 2 / (1 + exp(-lambda x)) - 1, which brings features after a ReLU to [0, 1)",
+    )
+    clip_step: int = Field(1, ge=1, description="frames from the start of one train clip to the next")
+    eval_step: int = Field(1, ge=1, description="the same for val and test")
 
 
 def open_percepts(config: DataConfig) -> Percepts:

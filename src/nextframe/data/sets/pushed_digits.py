@@ -13,11 +13,11 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import derive_seed
+from nextframe.core.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.digits import Images, open_digits
 from nextframe.data.sets.motion_digits import DIGIT_SHARE, resized
-from nextframe.data.sets.moving_digits import MOTIONS, Floats, Integers, draw, uniforms
+from nextframe.data.sets.moving_digits import MOTIONS, Integers, draw
 
 SLOTS = 3  # random numbers of a digit: which, start y and x
 

@@ -36,10 +36,7 @@ class OneStep(Predictor):
     @property
     def capabilities(self) -> Capabilities:
         """Exactly the configured context and channels; any size, any horizon by roll-out."""
-        frames = self.config.context
-        return Capabilities(
-            min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
-        )
+        return Capabilities.exactly(self.config.context, self.config.channels)
 
     def forecast(self, request: Request) -> Tensor:
         """Roll the one-step prediction out."""
@@ -71,10 +68,3 @@ def keras_conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
 def add_noise(frames: Tensor, sigma: float, training: bool) -> Tensor:
     """Return frames with Gaussian noise while training, and as they are otherwise (Keras's GaussianNoise)."""
     return frames + sigma * normal_like(frames) if training and sigma else frames
-
-
-def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column of (B, T, C, H, W) until H and W are multiples of `multiple`."""
-    rows, columns = -frames.shape[3] % multiple, -frames.shape[4] % multiple
-    flat = F.pad(frames.flatten(1, 2), (0, columns, 0, rows), mode="replicate")
-    return flat.reshape(*frames.shape[:3], *flat.shape[2:])

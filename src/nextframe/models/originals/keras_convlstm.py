@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nextframe.layers.convlstm import ConvLSTMLayer
-from nextframe.layers.gates import Gate
+from nextframe.layers.lstm import Gate
 from nextframe.models.contract import Capabilities, ModelConfig
 from nextframe.models.convlstm import ConvLSTM, ConvLSTMConfig
 

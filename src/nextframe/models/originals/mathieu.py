@@ -17,8 +17,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.layers.discriminators import TABLES, DenseDiscriminator, Table
-from nextframe.layers.scales import Resize, grow, scale_sizes, shrink
+from nextframe.layers.discriminators import Table, discriminators
+from nextframe.layers.scales import Resize, grow, shrink
 from nextframe.layers.stacks import start_normal
 from nextframe.losses.adversarial import Gan, fooling, telling
 from nextframe.losses.gradient_difference import gdl_of_sums, gdl_padded
@@ -72,12 +72,8 @@ class Mathieu(MultiscaleGan):
 
     def judges(self) -> list[nn.Module]:
         """Return a fully connected discriminator for each scale, coarse to fine."""
-        config, tables = self.config, TABLES[self.config.d_table][-self.config.scales :]
-        sizes = scale_sizes(config.frame_height, config.frame_width, config.scales)
-        return [
-            DenseDiscriminator(self.judged_channels, layers, config.spectral, size, self.pooled)
-            for layers, size in zip(tables, sizes, strict=True)
-        ]
+        config, size = self.config, (self.config.frame_height, self.config.frame_width)
+        return discriminators(config.d_table, config.scales, self.judged_channels, config.spectral, size, self.pooled)
 
     @property
     def judged_channels(self) -> int:

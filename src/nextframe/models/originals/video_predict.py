@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nextframe.layers.latent_cell import PeepholeLayer
 from nextframe.layers.latent_heads import HeadName
+from nextframe.layers.lstm import LasagneLSTM
 from nextframe.models.bases.autoencoder import Part
 from nextframe.models.contract import ModelConfig
 from nextframe.models.latent_lstm import LatentLSTM, LatentLSTMConfig, LatentState
@@ -59,10 +59,10 @@ class TenciaLatentLSTM(LatentLSTM):
     idea: ClassVar[str] = "`latent-lstm` as the public code has it: the state starts anew at every fed-back frame."
     paper: ClassVar[str] = SOURCE
 
-    def layer(self, before: int, after: int) -> PeepholeLayer:
+    def layer(self, before: int, after: int) -> LasagneLSTM:
         """Return a layer that starts as Lasagne's do, with a bounded gradient at its gates."""
         config = self.config
-        return PeepholeLayer(before, after, config.weight_std, config.forget_bias, config.gate_clip)
+        return LasagneLSTM(before, after, config.weight_std, config.forget_bias, config.gate_clip)
 
     def imagine(
         self,

@@ -1,4 +1,4 @@
-"""Latents on disk: every frame that training clips are cut from is encoded once, and clips of latents are read back.
+"""Codes on disk: every frame that training clips are cut from is encoded once, and clips of codes are read back.
 
 The file is mapped and not loaded, and frames are encoded as they are read, so a long film needs no more memory than
 a short one.
@@ -6,34 +6,32 @@ a short one.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from nextframe.core.clip import Clip, as_float
+from nextframe.core.clip import Clip, EncodedClip
 from nextframe.data.clipset import ClipSet, Indices, Split
+from nextframe.models.contract import Encode, Predictor
 
 LOG = logging.getLogger(__name__)
-Encode = Callable[[Tensor], Tensor]  # float frames (N, C, H, W) to latents (N, 2, D): mean and log deviation
 LOOK = 1024  # clips whose frames are looked up at a time
 READ = 16  # clips read at a time
 ENCODE = 256  # frames encoded at a time
 SAY_EVERY = 10.0  # seconds between lines
 
 
-class LatentClip(Clip):
-    """A clip whose frames are latents: context and target are (B, T, 2, 1, D) float, mean and log deviation."""
-
-
-class LatentClips(ClipSet):
+class EncodedClips(ClipSet):
     """The training clips of another clip set as latents; `path` holds them by frame id, (rows, 2, D) float32."""
 
     def __init__(self, clips: ClipSet, path: Path, count: int) -> None:
@@ -59,8 +57,8 @@ class LatentClips(ClipSet):
         if split != "train":
             raise ValueError("latents of train only are kept on disk")
         rows = self._rows[self.clips.frame_ids("train", indices)]  # (B, T, 2, D)
-        latents = torch.from_numpy(np.ascontiguousarray(rows)).unsqueeze(3)
-        return LatentClip(latents[:, list(self.task.given)], latents[:, list(self.task.asked)])
+        latents = torch.from_numpy(np.ascontiguousarray(rows)).to(torch.get_default_dtype()).unsqueeze(3)
+        return EncodedClip(latents[:, list(self.task.given)], latents[:, list(self.task.asked)])
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the mapped file behind on the way to another process: it is opened there anew."""
@@ -71,28 +69,43 @@ class LatentClips(ClipSet):
         self._rows = self._open()
 
 
-def encode_clips(clips: ClipSet, folder: Path, key: str, encode: Encode, limit: int) -> LatentClips:
-    """Return the training clips of `clips` as latents, encoded into `folder`/KEY.npy unless that is there.
+def encode_clips(clips: ClipSet, folder: Path, encode: Encode, device: torch.device | str = "cpu") -> EncodedClips:
+    """Return the training clips of `clips` as codes, encoded into `folder`/FINGERPRINT-COUNT.npy unless that is there.
 
     Args:
-        clips: what to encode; of an endless split the first `limit` clips.
+        clips: what to encode; of an endless split the first `encode.limit` clips.
         folder: where the file is written, under a temporary name until it is whole.
-        key: says which encoder it was, so that another one's latents are never taken.
-        encode: the encoder; called without gradients.
-        limit: most clips of an endless split.
+        encode: the encoder; another one's codes are never taken.
+        device: where the encoder's weights are.
     """
     count = clips.count("train")
-    count = limit if count is None else count
-    path = folder / f"{key}-{count}.npy"
+    count = encode.limit if count is None else count
+    path = folder / f"{_fingerprint(encode.encoder)}-{count}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
-        _write(temporary, clips, count, encode)
+        _write(temporary, clips, count, lambda indices, fresh: _encoded(clips, indices, fresh, encode, device))
         os.replace(temporary, path)
-    return LatentClips(clips, path, count)
+    return EncodedClips(clips, path, count)
 
 
-def _write(path: Path, clips: ClipSet, count: int, encode: Encode) -> None:
+def _fingerprint(encoder: nn.Module) -> str:
+    """Return what changes with any weight of `encoder`, and with its settings if it is a predictor."""
+    digest = hashlib.sha256(encoder.config.model_dump_json().encode() if isinstance(encoder, Predictor) else b"")
+    for name, value in sorted([*encoder.named_parameters(), *encoder.named_buffers()], key=itemgetter(0)):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@torch.no_grad()
+def _encoded(clips: ClipSet, indices: Indices, fresh: NDArray[np.bool_], encode: Encode, device: Any) -> Tensor:
+    """Return the codes (N, 2, D) of the `fresh` frames (B, T) of clips `indices` (B,)."""
+    clip = clips.on_device("train", clips.read("train", indices), device)
+    frames = in_order(clip, clips)[torch.from_numpy(fresh).to(device)]
+    return torch.cat([encode.frames(part).float().cpu() for part in torch.split(frames, ENCODE)])
+
+
+def _write(path: Path, clips: ClipSet, count: int, encoded: Callable[[Indices, NDArray[np.bool_]], Tensor]) -> None:
     """Write the latents of every frame to `path`, or the rest of them where a killed run left a part."""
     started = said = time.monotonic()
     total = 1 + max(int(ids.max()) for _, ids in _looked_up(clips, count))
@@ -103,9 +116,7 @@ def _write(path: Path, clips: ClipSet, count: int, encode: Encode) -> None:
         done += int(fresh.sum())
         if done <= before:
             continue
-        frames = in_order(clips.read("train", indices), clips)[torch.from_numpy(fresh)]
-        with torch.no_grad():
-            latents = torch.cat([encode(as_float(part)).float().cpu() for part in torch.split(frames, ENCODE)])
+        latents = encoded(indices, fresh)
         if rows is None:
             shape = (total, *latents.shape[1:])
             rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)

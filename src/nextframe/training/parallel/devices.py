@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
+import inspect
 import logging
+import warnings
 from typing import Any
 
 import torch
-from torch import nn
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 
 from nextframe.core.device import resolve_device
+from nextframe.core.errors import UserError
 from nextframe.training.recipe import TrainingConfig
 
 
@@ -28,6 +33,22 @@ def native_bf16(device: str) -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def check_devices(config: TrainingConfig, devices: int) -> None:
+    """Refuse what the devices of `config` cannot do, before a process is started.
+
+    Raises:
+        UserError: more devices than there are, a strategy that they do not have, or a batch that they cannot share.
+    """
+    device = resolve_device(config.device)
+    there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device, devices)
+    if not 1 <= devices <= there:
+        raise UserError(f"--devices {devices}: this machine has {there} device(s) of the kind '{device}'")
+    if config.batch % devices:
+        raise UserError(f"batch {config.batch} cannot be shared evenly by {devices} processes")
+    if config.strategy == "fsdp" and device != "cuda":
+        raise UserError(f"training.strategy=fsdp needs CUDA GPUs, not '{device}': use ddp, or auto")
+
+
 def make_fabric(config: TrainingConfig, devices: int = 1) -> Any:
     """Return a launched Fabric for `config`: device, number of processes and precision.
 
@@ -43,7 +64,7 @@ def make_fabric(config: TrainingConfig, devices: int = 1) -> Any:
     fabric = Fabric(
         accelerator=accelerator,
         devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
+        strategy=_strategy(config, devices),
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     fabric.launch()
@@ -61,16 +82,22 @@ def _silence_fabric() -> None:
     disable_possible_user_warnings()
 
 
-def average_gradients(fabric: Any, parameters: list[nn.Parameter]) -> None:
-    """Average the gradients of `parameters` over all processes, in one message.
+def _strategy(config: TrainingConfig, devices: int) -> Any:
+    """Return how processes work together; sharding wraps losses by itself, in the processes that this one sets up."""
+    from lightning_fabric.strategies import DDPStrategy
 
-    The loop does this itself, instead of wrapping models, because an objective's loss may call any method of its
-    model: the gradient of the mean over equal shares is the gradient of the global batch.
-    """
-    if fabric.world_size == 1:
-        return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    mean = fabric.all_reduce(flat, reduce_op="mean")
-    for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
+    if devices == 1 and config.strategy == "auto":
+        return "auto"
+    atexit.register(_leave_group)
+    # a layout that a kernel chose for a gradient of one channel is as good as the bucket's
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    # layers that keep statistics share them, or the run does when it reads them
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return DDPStrategy(**{name: False})
+
+
+def _leave_group() -> None:
+    """Take leave of the other processes, which torch else asks for on stderr."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
