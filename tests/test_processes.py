@@ -136,8 +136,7 @@ def all_runs(folder: Path) -> None:
     with float64_and_own_models():
         for name, settings in RUNS.items():
             # what `train` refuses users, for it is slow on processors, is as right there as on GPUs
-            job = Job(settings, folder / name, resume=False, devices=2, show=False, model=None, clips=None)
-            run = _train_here(job)
+            run = _train_here(Job(settings, folder / name, devices=2, show=False))
             torch.save(facts(run), folder / f"{name}-{run.processes.rank}.pt")
 
 
@@ -243,9 +242,16 @@ def endless(folder: Path) -> Recipe:
 
 
 def command(folder: Path, *words: str) -> list[str]:
-    start = [sys.executable, "-m", "nextframe", "train", str(folder / "mine.yaml")]
-    where = ["--plugin", str(folder / "plugin.py"), "-o", str(folder / "run")]
-    return [*start, *where, "--set", "run.devices=2", "--set", "run.report=false", "--quiet", *words]
+    start = [
+        sys.executable,
+        "-m",
+        "nextframe",
+        "train",
+        str(folder / "mine.yaml"),
+        "--plugin",
+        str(folder / "plugin.py"),
+    ]
+    return [*start, "-o", str(folder / "run"), "--no-report", "--quiet", "--devices", "2", *words]
 
 
 def children(pid: int) -> list[int]:

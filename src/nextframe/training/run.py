@@ -69,11 +69,11 @@ class Job:
 
     recipe: Recipe
     folder: Path
-    resume: bool
-    devices: int
-    show: bool
-    model: Predictor | None
-    clips: ClipSet | None
+    resume: bool = False
+    devices: int = 1
+    show: bool = True
+    model: Predictor | None = None
+    clips: ClipSet | None = None
 
 
 def _train_here(job: Job) -> Run:
