@@ -3,9 +3,9 @@
 From one trained autoencoder, an LSTM is trained for each head (squared error, KL, differences, mixture of Gaussians)
 with the same clips, steps and seed, and measured closed loop on the test split. The mixture draws ten futures a clip,
 at temperature 1 and at the one of TEMPERATURES whose best of ten is best on val.
-`(state lost)` rows are the same weights, sampled as the public code does it: the state starts anew at every frame.
+`(state lost)` rows are the same weights, sampled as the public code does it: the state starts again at every frame.
 
-Writes results/latent-heads.json, and pictures beside the runs: curves.png and lost-state.png. Runs that are there
+Writes results/latent-heads.json, and images next to the runs: curves.png and lost-state.png. Runs that are there
 already are not trained again.
 """
 
@@ -28,7 +28,7 @@ from nextframe.evaluation.run_facts import command_line, run_facts
 from nextframe.evaluation.several import sample_names
 from nextframe.media.writer import write_video
 from nextframe.models.latent_lstm import LatentLSTM
-from nextframe.prediction.pictures import comparison_strip
+from nextframe.prediction.panels import comparison_strip
 from nextframe.recipes import load_recipe
 from nextframe.training import override, read_recipe, train
 

@@ -59,7 +59,7 @@ class PlainPort:
 
     @staticmethod
     def _copy(layers: nn.Sequential) -> nn.Sequential:
-        """Build the same layers anew: plain convolutions, weights in channels-first order."""
+        """Build the same layers again: plain convolutions, weights in channels-first order."""
         made = []
         for layer in layers:
             if isinstance(layer, nn.Conv2d):

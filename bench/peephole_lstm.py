@@ -60,7 +60,7 @@ def contestants(args: argparse.Namespace) -> dict[str, Callable[[], None]]:
 
 
 def measure(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of every step; the first round, a warm-up, is left out."""
+    """Return the seconds of every step; the first round, a warm-up, is skipped."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(rounds + 1):
         for name, step in steps.items():

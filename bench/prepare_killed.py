@@ -1,4 +1,4 @@
-"""Prepare clips in one go, and again with two kill -9 on the way: the bytes must be equal.
+"""Prepare clips in one run, and again with two kill -9 on the way: the bytes must be equal.
 
 Writes results/bench-prepare-killed.json: seconds, and the share of clips that each rule kept.
 

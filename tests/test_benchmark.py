@@ -310,10 +310,13 @@ def test_a_process_says_which_rows_are_its_own(caplog: pytest.LogCaptureFixture)
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ({"RANK": "x", "WORLD_SIZE": "2"}, "RANK is 'x' in the environment: a whole number is needed; unset it"),
+        ({"RANK": "x", "WORLD_SIZE": "2"}, "RANK is 'x' in the environment: it must be an integer; unset it"),
         ({"RANK": "0", "WORLD_SIZE": ""}, "WORLD_SIZE is '' in the environment"),
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_LOCALID": "a"}, "SLURM_LOCALID is 'a' in the environment"),
-        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK is 2 and WORLD_SIZE 2 in the environment: processes count from 0"),
+        (
+            {"RANK": "2", "WORLD_SIZE": "2"},
+            "RANK is 2 and WORLD_SIZE 2 in the environment: processes are numbered from 0",
+        ),
         ({"RANK": "-1", "WORLD_SIZE": "2"}, "RANK is -1 and WORLD_SIZE 2"),
     ],
 )

@@ -235,11 +235,11 @@ def test_fit_says_what_does_not_fit(here):
         nf.fit(model, video, steps=1)
     with pytest.raises(UserError, match="the clips are in memory already, with context 4"):
         nf.fit("compact", nf.clips(video, context=4, horizon=3), context=5, steps=1)
-    with pytest.raises(UserError, match=r"Linear is a module of torch: give nextframe\.wrap"):
+    with pytest.raises(UserError, match=r"Linear is a torch module: give nextframe\.wrap"):
         nf.fit(nn.Linear(2, 2), video, steps=1)
     with pytest.raises(UserError, match="object is not data"):
         nf.fit("compact", object(), steps=1)
-    with pytest.raises(UserError, match="resume needs to know which run"):
+    with pytest.raises(UserError, match="resume needs the run"):
         nf.fit("compact", video, steps=1, resume=True)
     assert not Path("runs").exists()
 
@@ -382,7 +382,7 @@ def test_a_wrapped_class_can_be_registered_and_then_has_a_name(here, monkeypatch
         (lambda: nf.wrap(TheirSimVP(channels=3), 4, 3), r"TheirSimVP does not take frames of 1x16x16 \(C x H x W\): "),
         (lambda: nf.wrap(TheirSimVP, 4, 3, arguments={"depth": 2}), "TheirSimVP cannot be made: .*depth"),
         (lambda: nf.wrap(TheirSimVP, 4, 3, arguments={"width": torch.zeros(1)}), "arguments must be plain values"),
-        (lambda: nf.wrap(3, 4, 3), "give a module of torch or its class, not int"),
+        (lambda: nf.wrap(3, 4, 3), "give a torch module or its class, not int"),
         (lambda: nf.wrap(nf.create_model("flow")), "is a model of nextframe already"),
         (lambda: nf.wrap(TheirSimVP(), 4, 3, name="../up"), "the name '../up' cannot be a folder's"),
     ],
@@ -414,7 +414,7 @@ def test_the_weights_of_a_loss_are_left_alone(here):
     loss = Weighted()
     model = nf.wrap(TheirSimVP(), 4, 3, loss=loss)
     run = nf.fit(model, torch.rand(6, 7, 1, 16, 16), steps=3, lr=0.1, quiet=True)
-    assert float(loss.weight) == 0.5
+    assert loss.weight.item() == 0.5
     assert set(model.state_dict()) == {f"module.{name}" for name in TheirSimVP().state_dict()}
     assert nf.load(run, module=TheirSimVP()).trained.horizon == 3
 

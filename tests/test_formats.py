@@ -205,7 +205,7 @@ def test_a_flipped_bit_falls_back_to_the_checkpoint_before(part: float, tmp_path
     assert found is not None
     assert found["counters"] == COUNTERS
     assert torch.equal(found["model"]["weight"], state(1)["model"]["weight"])
-    assert "state.pt has another checksum than checkpoint.json says): trying the one before it" in caplog.text
+    assert "the checksum of state.pt differs from the one in checkpoint.json): trying the one before it" in caplog.text
 
 
 def test_without_its_checksum_the_flipped_bit_would_have_been_read(tmp_path: Path) -> None:

@@ -157,23 +157,26 @@ def test_clips_are_mixed_with_others() -> None:
 
 
 WRONG = {
-    "shape": (torch.zeros(3, 4), r"frames are \(N, T, C, H, W\), or \(T, C, H, W\) of one video, not \(3, 4\)"),
+    "shape": (torch.zeros(3, 4), r"frames must be \(N, T, C, H, W\), or \(T, C, H, W\) of one video, not \(3, 4\)"),
     "channels last": (torch.zeros(2, 3, 8, 8, 3), r"item 0: .*\(3, 8, 8, 3\) looks like \(T, H, W, C\): permute"),
     "range": (
         torch.full((4, 2, 1, 2, 2), 7.0),
-        r"item 0: float frames are in \[0, 1\], these reach from 7 to 7: scale",
+        r"item 0: float frames must be in \[0, 1\], these range from 7 to 7: scale",
     ),
     "not a number": (torch.full((4, 2, 1, 2, 2), float("nan")), r"item 0: float frames .* nan to nan"),
-    "integers": (torch.zeros(4, 2, 1, 2, 2, dtype=torch.int64), r"item 0: frames are uint8 or float, not int64"),
-    "nothing": (torch.zeros(0, 2, 1, 2, 2), "data without items"),
+    "integers": (torch.zeros(4, 2, 1, 2, 2, dtype=torch.int64), r"item 0: frames must be uint8 or float, not int64"),
+    "nothing": (torch.zeros(0, 2, 1, 2, 2), "the data has no items"),
     "short": (torch.zeros(4, 1, 1, 2, 2), r"videos of 1 frames are too short for clips of 1 \+ 1; ask for a smaller"),
     "two short": (torch.zeros(2, 2, 1, 2, 2), r"videos of 2 frames .*; give at least 3 items, or val= and test="),
     "path": ("videos/", "clips are made of .*, not of str"),
     "stream": (Stream(), "__len__ and __getitem__, not of Stream"),
     "mapping": ([{"clip": 1}], "item 0: a mapping needs 'frames' or 'video', this one has 'clip'"),
-    "label": ([(torch.zeros(2, 1, 2, 2), 0.5)], "item 0: a label is a whole number, not 0.5"),
-    "actions": ([{"video": torch.zeros(2, 1, 2, 2), "actions": np.zeros(2)}], r"item 0: actions are \(T, A\), one for"),
-    "text": (["a.mp4"], "item 0: a video is a tensor or an array, not str"),
+    "label": ([(torch.zeros(2, 1, 2, 2), 0.5)], "item 0: a label must be an integer, not 0.5"),
+    "actions": (
+        [{"video": torch.zeros(2, 1, 2, 2), "actions": np.zeros(2)}],
+        r"item 0: actions must be \(T, A\), one for",
+    ),
+    "text": (["a.mp4"], "item 0: a video must be a tensor or an array, not str"),
 }
 
 
@@ -189,7 +192,7 @@ def test_an_item_that_is_not_like_the_first_is_named() -> None:
     items = list(videos(5, 2))
     data = clips(Listed([*items[:4], items[4].repeat(1, 1, 2, 1)]), 1, 1, val=items[:1], test=items[:1])
     assert data.count("train") == 5
-    says = r"item 4 has frames \(2, 1, 8, 4\), item 0 frames \(2, 1, 4, 4\): they have to be alike"
+    says = r"item 4 has frames \(2, 1, 8, 4\), item 0 frames \(2, 1, 4, 4\): they must be alike"
     with pytest.raises(UserError, match=says):
         data.read("train", np.array([0, 4]))
     with pytest.raises(UserError, match=r"val item 0 has frames \(2, 1, 4, 4\), a label, item 0 of train frames"):

@@ -25,3 +25,13 @@ def test_places_run_from_minus_one_to_one():
     rows, columns = places(torch.empty(2, 5, 3, 2))[1]
     assert rows.tolist() == [[-1, -1], [0, 0], [1, 1]]
     assert columns.tolist() == [[-1, 1]] * 3
+
+
+def test_places_leave_the_batch_of_an_export_free():
+    class Places(torch.nn.Module):
+        def forward(self, frames):
+            return places(frames)
+
+    free = {0: torch.export.Dim("batch", min=1)}
+    program = torch.export.export(Places(), (torch.zeros(2, 5, 3, 2),), dynamic_shapes=(free,), strict=False)
+    assert program.module()(torch.zeros(7, 5, 3, 2)).shape == (7, 2, 3, 2)

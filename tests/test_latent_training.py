@@ -246,7 +246,7 @@ def test_a_temperature_is_chosen_when_futures_are_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [0, 2])
 def test_pictures_of_a_latent_space(tmp_path: Path, content: int) -> None:
     from nextframe.media.reader import open_source
-    from nextframe.prediction.latent_pictures import draw_latents
+    from nextframe.prediction.latent_images import draw_latents
 
     torch.manual_seed(0)
     vae = {**FIELDS["autoencoder"]["fields"], "content": content}

@@ -153,7 +153,7 @@ def test_sets_that_do_not_go_together_are_one_line() -> None:
         UserError, match=r"frames differ, set1 has 4x2 with 3 channels, set0 has 2x2 with 1 channel; set"
     ):
         MixedClips([one, Numbered(1, 3, frame_shape=(3, 4, 2))], [1, 1])
-    with pytest.raises(UserError, match="give one task"):
+    with pytest.raises(UserError, match="use one task"):
         MixedClips([one, Numbered(1, 3, task=Task.forecast(1, 2))], [1, 1])
     with pytest.raises(UserError, match="not 1 sets and 2 shares"):
         MixedClips([one], [1, 1])
@@ -198,7 +198,7 @@ def test_a_mix_is_written_read_and_overridden(tmp_path: Path) -> None:
     mistakes = {
         "give either name or mix": {"data.name": "catz", "data.mix": MIX},
         "options belong to the entries of mix": {"data.options.count": 1},
-        "mix has no fields with names; give all of it": {"data.mix.0.share": 1},
+        "mix has no named fields; set all of it": {"data.mix.0.share": 1},
         r"unknown field 'data.mix.0.shares'; did you mean 'share'\?": {"data.mix": [{**MIX[0], "shares": 1}]},
         "field 'data.mix.1.share' of Recipe: .*greater than 0": {"data.mix": [MIX[0], {**MIX[1], "share": 0}]},
     }

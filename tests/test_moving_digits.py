@@ -239,8 +239,8 @@ def test_idx_files_plain_and_gzipped_read_the_same(tmp_path):
     [
         ((3, 3, 4), 0x803, "the header says 36 bytes of images, the file has 24"),
         ((1, 3, 4), 0x803, "the header says 12 bytes of images, the file has more than that"),
-        ((0, 3, 4), 0x803, "which cannot be"),
-        ((2**31, 2**31, 2**31), 0x803, "which cannot be"),
+        ((0, 3, 4), 0x803, "which is impossible"),
+        ((2**31, 2**31, 2**31), 0x803, "which is impossible"),
         ((2, 3, 4), 0x801, "not images"),
         ((2, 3, 4), 0x89504E47, "not an idx file"),
     ],

@@ -137,7 +137,7 @@ def test_what_the_file_cannot_give_is_one_line(shared: Path, tmp_path, sequence_
     time_first(tmp_path)
     with pytest.raises(UserError, match="20 frames a sequence, the clips need 25"):
         moving_mnist(shared, file=str(tmp_path), horizon=15)
-    with pytest.raises(UserError, match="are 64x64; leave size out"):
+    with pytest.raises(UserError, match="are 64x64; omit size"):
         moving_mnist(shared, file=str(tmp_path), size=(32, 32))
     for name in ("derived/pickled_object.npy", "derived/zero_byte.npy", "derived/text_named.avi"):
         with pytest.raises(BadInputError, match=r"not a \.npy file"):

@@ -361,7 +361,7 @@ def test_a_nan_in_a_batch_leaves_that_update_out_and_the_run_goes_on(tmp_path, m
     poisoned(monkeypatch, {2, 5})
     with caplog.at_level(logging.WARNING):
         train(recipe(), tmp_path / "run", show=False)
-    assert "step 2: the gradient of generator is not finite: this update is left out" in caplog.text
+    assert "step 2: the gradient of generator is not finite: this update is skipped" in caplog.text
     lines = read_metrics(tmp_path / "run")
     assert [line["step"] for line in lines if "train/left_out" in line] == [3]
     assert [line["step"] for line in lines if "train/discriminator/left_out" in line] == [6]
@@ -371,7 +371,7 @@ def test_a_nan_in_a_batch_leaves_that_update_out_and_the_run_goes_on(tmp_path, m
 
 def test_a_run_that_sees_nothing_but_nan_stops_and_its_last_good_checkpoint_stays(tmp_path, monkeypatch):
     poisoned(monkeypatch, set(range(4, 1000)))
-    with pytest.raises(NextframeError, match="not finite at step 13: the last good checkpoint stays"):
+    with pytest.raises(NextframeError, match="not finite at step 13: the last good checkpoint is kept"):
         train(recipe(steps=40, checkpoint_every=4), tmp_path / "run", show=False)
     state = load_state(tmp_path / "run" / "checkpoints")
     assert all(torch.isfinite(value).all() for value in state["model"].values())

@@ -1,4 +1,4 @@
-"""Percept files that `nextframe prepare --percepts` writes: what they hold, and how transfer reads them."""
+"""Percept files that `nextframe extract-features` writes: what they hold, and how transfer reads them."""
 
 import math
 import sys
@@ -97,7 +97,7 @@ def test_transfer_learns_from_percept_files(films, tmp_path):
     ("words", "line"),
     [
         (["--backbone", "vgg19"], "unknown backbone or run folder 'vgg19'; did you mean 'vgg16'"),
-        (["-o", "FILMS"], "is there already; give a new folder"),
+        (["-o", "FILMS"], "exists and is not empty; give a new folder"),
     ],
 )
 def test_what_does_not_fit_is_one_line(films, tmp_path, words, line):
@@ -176,7 +176,7 @@ def test_percepts_of_another_width_or_without_labels_are_one_line(films, tmp_pat
     assert done.exit_code == 0, done.output
     words = ["transfer", str(tmp_path / "run"), "--data", "percepts", "-q", "--root"]
     done = CliRunner().invoke(app, [*words, str(narrow)])
-    assert "run takes 432 features a frame, percepts has 3" in str(done.exception)
+    assert "run takes 432 features per frame, percepts has 3" in str(done.exception)
     (out / "test_labels.txt").unlink()
     done = CliRunner().invoke(app, [*words, str(out)])
     assert "no clip of the test split has a class: there is no test_labels.txt" in str(done.exception)

@@ -265,7 +265,7 @@ class TestSameBytes:
 
     def test_a_folder_with_something_else_is_left_alone(self, sources, tmp_path):
         (tmp_path / "thesis.txt").write_text("years of work")
-        with pytest.raises(UserError, match="holds no prepared clips"):
+        with pytest.raises(UserError, match="does not hold prepared clips"):
             prepare(sources, tmp_path, SMALL, show=False)
         assert [f.name for f in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -333,7 +333,7 @@ class TestReading:
         shutil.copytree(unbroken, tmp_path / "clips")
         shard = tmp_path / "clips" / "train-00001.tar"
         shard.write_bytes(shard.read_bytes()[:-1])
-        with pytest.raises(BadInputError, match=r"train-00001\.tar: the shard is cut short"):
+        with pytest.raises(BadInputError, match=r"train-00001\.tar: the shard is truncated"):
             open_data(self.config(tmp_path / "clips"))
 
     def test_unfinished_clips_are_refused(self, unbroken, tmp_path):

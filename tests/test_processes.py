@@ -251,7 +251,7 @@ def command(folder: Path, *words: str) -> list[str]:
         "--plugin",
         str(folder / "plugin.py"),
     ]
-    return [*start, "-o", str(folder / "run"), "--no-report", "--quiet", "--devices", "2", *words]
+    return [*start, "-o", str(folder / "run"), "--quiet", "--set", "run.devices=2", "--set", "run.report=false", *words]
 
 
 def children(pid: int) -> list[int]:
@@ -295,7 +295,8 @@ def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
     assert time.monotonic() - killed < 30
     assert process.returncode == 1
     assert err.splitlines() == [
-        f"nextframe: process 2 of 2 died (signal 9, as when memory runs out); go on with --resume -o {tmp_path / 'run'}"
+        "nextframe: process 2 of 2 died (signal 9, as when memory runs out); "
+        f"continue with --resume -o {tmp_path / 'run'}"
     ]
     assert out == ""
     wait_until_none_runs(workers, 5)
@@ -308,7 +309,7 @@ def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
     _, err = again.communicate(timeout=30)
     assert again.returncode == 130
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last" / "state.pt")["counters"]["step"]
-    assert err.splitlines() == [f"stopped at step {checkpoint}; go on with --resume -o {tmp_path / 'run'}"]
+    assert err.splitlines() == [f"stopped at step {checkpoint}; continue with --resume -o {tmp_path / 'run'}"]
     assert checkpoint == read_metrics(tmp_path / "run")[-1]["step"]  # between two steps, and none is lost
 
     # and finished by one process, as if it had never been stopped
@@ -356,7 +357,7 @@ def test_a_mistake_that_one_process_finds_is_the_users_one_line(tmp_path: Path) 
     [
         (2, {"batch": 5}, "batch 5 cannot be shared evenly by 2 processes"),
         (1, {"strategy": "fsdp"}, "training.strategy=fsdp needs CUDA GPUs, not 'cpu'"),
-        (0, {}, "0 devices are asked for"),
+        (0, {}, "0 devices were asked for; this machine has"),
     ],
 )
 def test_settings_that_the_devices_cannot_serve_are_refused(

@@ -198,19 +198,8 @@ def test_the_page_for_contributors_is_right(tmp_path: Path) -> None:
         assert f"{REGISTRIES[kind].partition(':')[2]}: Registry[" in text
         assert f"| `{file}` | `{registry_of(kind).group}` |" in page
     settings = ("--set", "training.optimizer=my-rmsprop", "--set", "training.schedule=falling", "--lr", "0.5")
-    small = [
-        "--data",
-        "my-noise",
-        "--steps",
-        "4",
-        "--batch",
-        "2",
-        "-q",
-        "--set",
-        "training.log_every=1",
-        "--set",
-        "run.report=false",
-    ]
+    small = ["--data", "my-noise", "--steps", "4", "--batch", "2", "-q"]
+    small += ["--set", "training.log_every=1", "--set", "run.report=false"]
     run("train", "conv2d", "--plugin", plugin, *settings, *small, "-o", tmp_path / "run")
     assert [line["lr"] for line in read_metrics(tmp_path / "run") if "lr" in line] == [0.5, 0.375, 0.25, 0.125]
 
@@ -307,7 +296,7 @@ def test_a_builder_that_returns_no_optimizer_is_one_line(tmp_path: Path) -> None
     register("nothing", kind="optimizer")(lambda parameters, lr, decay, wants: None)
     words = ["train", "conv2d", "--steps", "1", "--set", "training.optimizer=nothing", "-o", str(tmp_path / "run")]
     done = CliRunner().invoke(app, words)
-    assert str(done.exception) == "optimizer 'nothing' returned NoneType, which is not an optimizer of torch"
+    assert str(done.exception) == "optimizer 'nothing' returned NoneType, which is not a torch optimizer"
 
 
 def test_a_task_of_a_plugin_is_run(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_the_best_weights_on_validation_are_kept(tmp_path):
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
     train(recipe(steps=2), tmp_path / "run", show=False)
-    with pytest.raises(UserError, match="exists already: go on with --resume"):
+    with pytest.raises(UserError, match="exists already: continue with --resume"):
         train(recipe(steps=2), tmp_path / "run", show=False)
 
 
@@ -392,7 +392,7 @@ def test_an_unknown_recipe_gets_the_nearest_name():
 
 def test_a_recipe_file_that_is_no_recipe_names_itself(tmp_path):
     (tmp_path / "x.yaml").write_text("- 1\n")
-    with pytest.raises(UserError, match=r"x\.yaml: is no recipe"):
+    with pytest.raises(UserError, match=r"x\.yaml: is not a recipe"):
         load_recipe(str(tmp_path / "x.yaml"))
     (tmp_path / "y.yaml").write_text(json.dumps({"model": {"name": "compact"}, "training": {"stepz": 3}}))
     with pytest.raises(UserError, match=r"y\.yaml: .*stepz.*did you mean 'steps'"):

@@ -143,7 +143,7 @@ def test_skips_are_counted_between_looks(caplog: pytest.LogCaptureFixture) -> No
     for bad in [1.0] * 4 + [0.0] + [1.0] * 3:
         skips.add("pixels", torch.tensor(bad))
     skips.look(8)
-    assert caplog.messages == ["step 8: the gradient of pixels is not finite: 7 updates are left out"]
+    assert caplog.messages == ["step 8: the gradient of pixels is not finite: 7 updates are skipped"]
     skips.look(9)
     assert len(caplog.messages) == 1
     for _ in range(7):  # ten in a row, over a look
@@ -297,5 +297,5 @@ def test_a_step_on_a_gpu_waits_for_nothing(tmp_path: Path) -> None:
 @CUDA
 def test_more_gpus_than_there_are_is_one_line(tmp_path: Path) -> None:
     count = torch.cuda.device_count() + 1
-    with pytest.raises(UserError, match=f"{count} devices are asked for: this machine has"):
+    with pytest.raises(UserError, match=f"{count} devices were asked for; this machine has"):
         train(recipe(device="cuda", batch=4 * count), tmp_path / "run", devices=count, show=False)

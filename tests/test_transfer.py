@@ -290,7 +290,7 @@ def test_an_encoder_without_gradients_is_frozen_or_refused_never_silently_frozen
     MODELS.add("sealed", Sealed)
     try:
         transfer(["sealed"], DIGITS, small(methods=("probe",), per_class=(1,)), show=False)
-        with pytest.raises(UserError, match="features of Sealed have no gradient: leave random out of --methods"):
+        with pytest.raises(UserError, match="features of Sealed have no gradient: remove random from --methods"):
             transfer(["sealed"], DIGITS, small(methods=("random",), per_class=(1,)), show=False)
     finally:
         MODELS.keep([name for name in MODELS if name != "sealed"])
@@ -349,7 +349,7 @@ def test_the_verb_writes_rows_and_a_plot(run, tmp_path):
         "probe",
         "random",
     ]
-    assert "seeded frozen less random weights, 1 a class" in more.output
+    assert "seeded frozen less random weights, 1 per class" in more.output
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_the_verb_writes_rows_and_a_plot(run, tmp_path):
     [
         (["--per-class", "1,0"], "write numbers from 1 on, or all"),
         (["--methods", "finetuned"], "Input should be 'fine-tuned'"),
-        (["-o", "plot.pdf"], "a plot is a .png or .svg"),
+        (["-o", "plot.pdf"], "a plot must be a .png or .svg"),
         (["--set", "model.hidden=3"], "write transfer.FIELD=VALUE or data.FIELD=VALUE"),
         (["--data", "nowhere"], "unknown data set or path 'nowhere'"),
     ],
@@ -410,7 +410,7 @@ def test_rows_of_other_videos_are_refused(run, tmp_path):
     with pytest.raises(UserError, match="results on 24 test videos of motion-digits and on 16 test videos"):
         joined([one, other])
     (tmp_path / "two.json").write_text("{}")
-    with pytest.raises(UserError, match=r"two\.json: is no result of nextframe transfer"):
+    with pytest.raises(UserError, match=r"two\.json: is not a result of nextframe transfer"):
         read_result(tmp_path / "two.json")
     config = {**one.settings["transfer"], "seed": 5}
     reseeded = replace(one, settings={**one.settings, "transfer": config})

@@ -75,9 +75,9 @@ def test_a_place_is_checked_without_making_anything(tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == []
     Path("file").write_text("in the way")
     check_file(Path("file"))  # replaced
-    with pytest.raises(BadInputError, match=r"^file/new/a\.txt: cannot be written: file is no folder; give another"):
+    with pytest.raises(BadInputError, match=r"^file/new/a\.txt: cannot be written: file is not a folder; give another"):
         check_file(Path("file/new/a.txt"))
-    with pytest.raises(BadInputError, match=r"^file: cannot be written: file is no folder"):
+    with pytest.raises(BadInputError, match=r"^file: cannot be written: file is not a folder"):
         check_folder(Path("file"))
     check_file(Path("n" * 300))  # not known before it is tried
 

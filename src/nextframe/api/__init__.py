@@ -1,1 +1,1 @@
-"""The face of the library: what `import nextframe` offers beyond what the parts themselves do."""
+"""The library's public functions: what `import nextframe` offers beyond the functions of its parts."""

@@ -1,4 +1,4 @@
-"""A recipe and what the user calls data: which clips, and what the recipe says of them."""
+"""A recipe with the user's data: which clips, and how the recipe describes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nextframe.data.items import Source
 from nextframe.data.open import is_path
 from nextframe.training import Recipe, override
 
-SIZE = (64, 64)  # of frames that are read from a path, if nobody says: so videos of any size can be trained on
+SIZE = (64, 64)  # default size of frames that are read from a path, so that videos of any size can be trained on
 
 
 def with_data(recipe: Recipe, data: Data | None, wanted: Mapping[str, Any]) -> tuple[Recipe, ClipSet]:
@@ -32,7 +32,7 @@ def with_data(recipe: Recipe, data: Data | None, wanted: Mapping[str, Any]) -> t
 
 
 def describe(clips: ClipSet) -> DataConfig:
-    """Return how `clips` are cut, for the recipe of a run: their name is no name that can be opened."""
+    """Return how `clips` are cut, for the recipe of a run; their name cannot be opened."""
     gap = None if clips.task.is_forecast else clips.task.asked[0]
     size = clips.frame_shape[1:]
     return DataConfig(name=clips.name, context=clips.task.context, horizon=clips.task.horizon, gap=gap, size=size)
@@ -53,7 +53,7 @@ def _named(recipe: Recipe, data: DataConfig | str | os.PathLike[str] | None) -> 
 
 
 def _from_memory(recipe: Recipe, data: Source, wanted: Mapping[str, Any]) -> ClipSet:
-    """Return clips of frames in memory: context and horizon as asked, as the recipe says, or as the data has them."""
+    """Return clips of frames in memory: context and horizon as requested, as in the recipe, or as in the data."""
     own = recipe.data if recipe.data != DataConfig() else None
     context = wanted.get("data.context", own and own.context)
     horizon = wanted.get("data.horizon", own and own.horizon)

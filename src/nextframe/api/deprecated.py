@@ -12,7 +12,7 @@ from nextframe.training import train as train_recipe
 def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 1, show: bool = True) -> Run:
     """Train a recipe into a folder, as `nextframe.training.train` does; use that, or `nextframe.fit`."""
     warnings.warn(
-        "nextframe.train goes away in the next release: use nextframe.fit(model, data, minutes=...), "
+        "nextframe.train will be removed in the next release: use nextframe.fit(model, data, minutes=...), "
         "or nextframe.training.train(recipe, folder)",
         FutureWarning,
         stacklevel=2,

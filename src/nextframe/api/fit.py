@@ -1,4 +1,4 @@
-"""Train in one line: a model, its data, and how long."""
+"""Training in one line: a model, its data, and how long."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nextframe.recipes import load_recipe
 from nextframe.training import ModelSection, Recipe, TrainingConfig, read_recipe, train
 
 LOG = logging.getLogger(__name__)
-STEPS = 2000  # of a model that is given itself, if nobody says how long
+STEPS = 2000  # for a model object, if no duration is given
 
 
 def fit(
@@ -46,16 +46,16 @@ def fit(
     resume: bool = False,
     quiet: bool = False,
 ) -> FittedRun:
-    """Train a model on clips and return the run: its model, losses, pictures and report.
+    """Train a model on clips and return the run: its model, losses, images and report.
 
     Args:
         model: the name of a model or recipe, a recipe file, or a model. A model is trained in place, from the weights
-            that it has; a module of torch becomes one by `nextframe.wrap`.
+            that it has; a torch module becomes one by `nextframe.wrap`.
         data: the name of a data set, a path to videos, clips, a tensor (N, T, C, H, W), an array or a torch Dataset;
             None: the recipe's own, which for a model is moving digits.
         steps: how many steps; or give minutes. Neither: as long as the recipe says.
         minutes: how long.
-        batch: clips a step.
+        batch: clips per step.
         lr: the (highest) learning rate.
         context: frames to predict from; None: as the model or the recipe has it.
         horizon: frames to predict.
@@ -83,7 +83,7 @@ def fit(
     }
     wanted = {name: value for name, value in short.items() if value is not None} | dict(settings or {})
     if resume and folder is None:
-        raise UserError("resume needs to know which run: give its folder, as folder='runs/compact'")
+        raise UserError("resume needs the run's folder: give it, as folder='runs/compact'")
     place = Path(folder) if folder is not None else next_folder(_name(model))
     base = read_recipe(place) if resume and (place / "recipe.yaml").exists() else _recipe(model, data)
     recipe, clips = with_data(base, data, wanted)
@@ -97,7 +97,7 @@ def fit(
 
 
 def next_folder(name: str, parent: Path = Path("runs")) -> Path:
-    """Return parent/NAME, or the first of parent/NAME-2, parent/NAME-3... that is not there."""
+    """Return parent/NAME, or the first of parent/NAME-2, parent/NAME-3... that does not exist."""
     place, number = parent / name, 1
     while place.exists():
         number += 1
@@ -106,11 +106,11 @@ def next_folder(name: str, parent: Path = Path("runs")) -> Path:
 
 
 def _name(model: str | os.PathLike[str] | Predictor) -> str:
-    """Return what a run of `model` is called; UserError for a module that has to be wrapped first."""
+    """Return the name of a run of `model`; UserError for a module that must be wrapped first."""
     if isinstance(model, Predictor):
         return model_name(model)
     if isinstance(model, nn.Module):
-        raise UserError(f"{type(model).__name__} is a module of torch: give nextframe.wrap(module, context=, horizon=)")
+        raise UserError(f"{type(model).__name__} is a torch module: give nextframe.wrap(module, context=, horizon=)")
     return Path(model).stem
 
 

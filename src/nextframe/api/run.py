@@ -1,4 +1,4 @@
-"""A run that is done, as a notebook wants it: the model, its losses, its pictures and its report."""
+"""A finished run for a notebook: the model, its losses, its images and its report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nextframe.training.report import report_validation
 
 @dataclass(frozen=True)
 class FittedRun:
-    """What `fit` returns. It is the path of its folder too: `nextframe.predict("cat.mp4", run)` works.
+    """What `fit` returns. It is also the path of its folder: `nextframe.predict("cat.mp4", run)` works.
 
     `model` has the weights that were kept, on the CPU and in eval mode; `clips` are those it was trained on.
     """
@@ -45,7 +45,7 @@ class FittedRun:
 
     @property
     def report(self) -> Page:
-        """The page report.html of the run: its model on the val split beside every baseline; made when first asked for.
+        """The page report.html of the run: its model on the val split beside every baseline; made on first access.
 
         Raises:
             UserError: the val split has no clips.
@@ -58,25 +58,25 @@ class FittedRun:
         return Page(page)
 
     def show(self) -> Shown:
-        """Return the newest pictures of the training: context, truth and prediction of validation clips.
+        """Return the newest images of the training: context, truth and prediction of validation clips.
 
         As an animation they are the samples of the whole training, one after another; the strip is the last.
 
         Raises:
             UserError: there are none: the val split has no clips, or its frames are not images.
         """
-        pictures = [_picture(path) for path in sorted((self.folder / "samples").glob("step-*.png"))]
-        if not pictures:
+        images = [_read_image(path) for path in sorted((self.folder / "samples").glob("step-*.png"))]
+        if not images:
             raise UserError(f"{self.folder}: there are no samples, because the val split has no clips to show")
-        caption = f"{self.folder}: {len(pictures)} samples of its training"
-        return Shown(torch.stack(pictures), pictures[-1], 1.0, caption)
+        caption = f"{self.folder}: {len(images)} samples of its training"
+        return Shown(torch.stack(images), images[-1], 1.0, caption)
 
     def __repr__(self) -> str:
         best = min((line["val/mse"] for line in self.losses if "val/mse" in line), default=None)
         return f"<run {self.folder}: {type(self.model).__name__}{'' if best is None else f', best val/mse {best:.5f}'}>"
 
 
-def _picture(path: Path) -> Tensor:
-    """Return a picture as uint8 (3, H, W)."""
+def _read_image(path: Path) -> Tensor:
+    """Return an image file as uint8 (3, H, W)."""
     with Image.open(path) as image:
         return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)

@@ -18,7 +18,7 @@ import torch
 from nextframe.benchmark.entries import Budget, Entry, check_names, default_names, make_entry, misfit
 from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, read_row
 from nextframe.benchmark.share import Share
-from nextframe.benchmark.strip import picture_strip
+from nextframe.benchmark.strip import image_strip
 from nextframe.benchmark.tasks import BenchmarkTask
 from nextframe.checkpoint import load_model, model_name, save_model, take_weights
 from nextframe.core.conditions import NO_CONDITIONS
@@ -103,7 +103,7 @@ def make_row(setting: Setting, entry: Entry) -> Path:
     model = load_model(folder) if entry.model is None else take_weights(entry.model, folder)
     evaluation = measure(setting.task, model, setting.clips, entry.name, setting.device, setting.command)
     strip = setting.output / f"{entry.name}.png"
-    write_video(strip, picture_strip(evaluation.examples, entry.name).unsqueeze(0), fps=1.0)
+    write_video(strip, image_strip(evaluation.examples, entry.name).unsqueeze(0), fps=1.0)
     _row(setting, entry, model, evaluation, training, started).write(path)
     return path
 

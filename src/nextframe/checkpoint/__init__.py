@@ -1,4 +1,4 @@
-"""A folder that rebuilds its model, and models by name."""
+"""Model folders, and models by name."""
 
 from nextframe.checkpoint.folder import load_model, model_name, registered_name, save_model, take_weights
 from nextframe.checkpoint.names import (

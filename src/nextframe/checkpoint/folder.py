@@ -1,6 +1,6 @@
-"""A model folder: config.json says which model and how it is built, model.safetensors holds its tensors.
+"""A model folder: config.json names the model and its settings, model.safetensors holds its tensors.
 
-Nothing in the folder is executed: JSON and tensors only, no pickle.
+Nothing in the folder is executed: only JSON and tensors, no pickle.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ def save_model(
     task: TrainedTask | None = None,
     training: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write `model` as a folder that `load_model` rebuilds it from; an older model folder is replaced.
+    """Write `model` as a folder that `load_model` can read; an older model folder is replaced.
 
     Args:
         model: a model of the registry, on any device.
         folder: where; its parents are made.
-        task: what it was trained for; the model's own `trained` where none is given.
-        training: further facts for the reader, plain JSON values (steps, loss, data, seed).
+        task: what it was trained for; None: the model's own `trained`.
+        training: further facts to store, plain JSON values (steps, loss, data, seed).
 
     Raises:
-        BadInputError: `folder` is there and holds something else than a model.
+        BadInputError: `folder` exists and holds something else than a model.
     """
     folder = Path(folder)
     _check_replaceable(folder)
@@ -111,7 +111,7 @@ def load_model(folder: str | os.PathLike[str], *, module: Module | None = None) 
         _check_sum(weights, facts)
         model.load_state_dict(load_file(weights))
     except (SafetensorError, OSError) as error:
-        raise BadInputError(weights, f"is damaged or cut short ({error})", "copy or train it again") from None
+        raise BadInputError(weights, f"is damaged or truncated ({error})", "copy or train it again") from None
     return model.eval()
 
 
@@ -148,14 +148,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return what config.json of a model folder says, in the newest format."""
     path = folder / CONFIG
     if path.stat().st_size > _MAX_CONFIG_BYTES:
-        raise BadInputError(path, "is over 1 MiB, so it is no model config")
+        raise BadInputError(path, "is over 1 MiB, so it is not a model config")
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise BadInputError(path, f"is not JSON ({error})") from None
     if not isinstance(facts, dict) or "format" not in facts:
         raise BadInputError(path, "is not a nextframe model config: it has no field 'format'")
-    fix = f"take the nextframe that wrote it: pip install {_pin(facts)}"
+    fix = f"use the nextframe that wrote it: pip install {_pin(facts)}"
     return {"format": MODEL_FORMATS.newest, **MODEL_FORMATS.migrate(facts, path, fix)}
 
 
@@ -171,7 +171,7 @@ def _pin(facts: dict[str, Any]) -> str:
 
 
 def _advice(facts: dict[str, Any]) -> str:
-    """Return what to do about a config that this version does not understand; "" where this version wrote it."""
+    """Return what to do about a config that this version does not understand; "" if this version wrote it."""
     made_by = _made_by(facts)
     if made_by in ("unknown", __version__):
         return ""
@@ -186,7 +186,7 @@ def _build(path: Path, facts: dict[str, Any], module: Module | None) -> Predicto
         raise BadInputError(path, "field 'task' must be an object or null")
     kind = None if name == WRAPPED else _kind(name, path, facts)
     if kind is not None and module is not None:
-        raise UserError(f"{path.parent}: holds '{name}', which brings its own code: leave out module=")
+        raise UserError(f"{path.parent}: holds '{name}', which brings its own code: omit module=")
     try:
         with torch.random.fork_rng(devices=[]):  # initial weights are overwritten: loading draws nothing
             model = kind(kind.Config.parse(fields)) if kind else rebuilt(fields, module, str(path.parent))
@@ -213,7 +213,7 @@ def _plain_tensors(model: Predictor) -> dict[str, Tensor]:
 
 
 def _check_tensors(weights: Path, model: Predictor) -> None:
-    """Compare names and shapes with the model's before anything is read into memory."""
+    """Compare names and shapes with the model's before any tensor is read into memory."""
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     with safe_open(weights, framework="pt") as file:
         found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -234,7 +234,7 @@ def _check_sum(weights: Path, facts: dict[str, Any]) -> None:
         )
     expected = facts["weights_sha256"]
     if expected is not None and sha256_of(weights) != expected:
-        what = f"is damaged or of another save: its checksum is not the one in {CONFIG}"
+        what = f"is damaged or of another save: its checksum differs from {CONFIG}"
         raise BadInputError(weights, what, "copy the whole model folder again")
 
 

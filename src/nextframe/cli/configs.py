@@ -25,17 +25,15 @@ class PrepareRun(Config):
 
 
 class EvaluateConfig(Config):
-    """What `nextframe evaluate` needs beside its options."""
+    """What `nextframe evaluate` needs besides its options."""
 
     batch: int = Field(16, ge=1, description="clips at a time")
-    compat: str | None = Field(
-        None, description="also measure as openstl, mathieu or srivastava did, in rows of their own"
-    )
+    compat: str | None = Field(None, description="also measure as openstl, mathieu or srivastava did, in separate rows")
 
 
 class PredictConfig(Config):
-    """What `nextframe predict` needs beside its options."""
+    """What `nextframe predict` needs besides its options."""
 
     stride: int = Field(1, ge=1, description="take every k-th frame")
-    tile: int | None = Field(None, ge=16, description="predict in tiles of so many pixels a side: less memory")
+    tile: int | None = Field(None, ge=16, description="predict in tiles of this many pixels per side: less memory")
     overlap: int = Field(32, ge=0, description="pixels that neighbouring tiles share")

@@ -1,4 +1,4 @@
-"""nextframe data: what there is in a path or a data set, what was skipped and why, and a picture of it."""
+"""nextframe data: what there is in a path or a data set, what was skipped and why, and an image of it."""
 
 from __future__ import annotations
 

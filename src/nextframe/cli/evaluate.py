@@ -1,4 +1,4 @@
-"""nextframe evaluate: a model on a split, baselines beside it; JSON and an HTML report."""
+"""nextframe evaluate: a model on a split, with baselines; JSON and an HTML report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Model = Annotated[
     ),
 ]
 Metrics = Annotated[
-    str | None, typer.Option(help="Names separated by commas, the main one first; NAME-moving: of moving pixels.")
+    str | None, typer.Option(help="Names separated by commas, the main one first; NAME-moving: only moving pixels.")
 ]
 
 
@@ -45,7 +45,7 @@ def evaluate(
     data: Annotated[str | None, typer.Option(help="A data set or a path; a run's own by default.")] = None,
     root: Root = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    clips: Annotated[int | None, typer.Option(min=1, help="Only so many, evenly spaced over the split.")] = None,
+    clips: Annotated[int | None, typer.Option(min=1, help="Only this many, evenly spaced over the split.")] = None,
     context: Context = None,
     horizon: Horizon = None,
     size: Size = None,
@@ -59,7 +59,7 @@ def evaluate(
     plugin: Plugin = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a model on a split, closed loop, at every horizon step, with every baseline beside it.
+    """Measure a model on a split, closed loop, at every horizon step, together with every baseline.
 
     Examples:
     nextframe evaluate runs/mine --html report.html

@@ -95,7 +95,7 @@ def _plain(value: Any) -> Any:
 
 
 def table(fields: Iterable[Field], value: str | None = None) -> Table:
-    """Return a table of fields; with a column `value` of what differs from the defaults where that is named."""
+    """Return a table of fields; with a column `value` of values that differ from the defaults if there are any."""
     from rich.table import Table
 
     columns = ["setting", "type", "default", *([value] if value else []), "meaning"]

@@ -43,7 +43,7 @@ def latent(
     nextframe latent runs/digits -o images --context 30 --horizon 30
     """
     from nextframe.data import open_data
-    from nextframe.prediction.latent_pictures import draw_latents
+    from nextframe.prediction.latent_images import draw_latents
     from nextframe.training import evaluation_data
 
     begin(quiet, plugin)

@@ -1,4 +1,4 @@
-"""Options that several verbs share: their names and help stand once."""
+"""Options that several verbs share, with their names and help in one place."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ Root = Annotated[
 Context = Annotated[int | None, typer.Option(help="Context frames.")]
 Horizon = Annotated[int | None, typer.Option(help="Frames to predict.")]
 Size = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the frames, for example 64x64.")]
-Split_ = Annotated[str, typer.Option("--split", help="train, val or test.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows to this file.")]
 Set = Annotated[
     list[str] | None,
@@ -49,7 +48,7 @@ def begin(quiet: bool = False, plugin: list[Path] | None = None) -> None:
 
 
 def load_plugins(plugins: list[Path] | None) -> None:
-    """Add what the user's own files register, before anything asks for them by name."""
+    """Add what the user's own files register, before they are looked up by name."""
     from nextframe.core.plugins import load_plugin
 
     for plugin in plugins or []:

@@ -24,7 +24,7 @@ Output = Annotated[
     typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file, or a folder of images."),
 ]
 Compare = Annotated[
-    bool, typer.Option("--compare", help="Hold back the last frames and show them beside the prediction.")
+    bool, typer.Option("--compare", help="Hold back the last frames and show them next to the prediction.")
 ]
 OneStep = Annotated[
     bool, typer.Option("--one-step", help="Predict each frame from the true frames before it; implies --compare.")

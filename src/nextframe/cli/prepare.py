@@ -31,7 +31,9 @@ def prepare(
     threshold: Annotated[
         float | None, typer.Option(help="Least motion: squared differences in [-1, 1], summed.", show_default="100")
     ] = None,
-    picture: Annotated[Path | None, typer.Option(help="Show the first clips in this .png, .gif or .mp4.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option("--picture", help="Show the first clips in this .png, .gif or .mp4.")
+    ] = None,
     setting: Set = None,
     json_file: JsonFile = None,
     seed: Annotated[int | None, typer.Option(hidden=True)] = None,
@@ -51,9 +53,9 @@ def prepare(
 
     begin(quiet)
     check_folder(output)
-    check_files(picture, json_file)
-    if picture is not None:
-        check_ending(picture)
+    check_files(sheet, json_file)
+    if sheet is not None:
+        check_ending(sheet)
     more = read_settings("prepare", setting)
     options: dict[str, Any] = {
         "clips": clips,
@@ -67,8 +69,8 @@ def prepare(
     config = PrepareConfig.parse(given | section(more, "prepare"), "prepare")
     run = PrepareRun.parse(section(more, "run"), "run")
     manifest = _prepare(path, output, config, run.workers, run.memory, json_file, not quiet)
-    if picture is not None:
-        _show_clips(picture, output, config)
+    if sheet is not None:
+        _show_clips(sheet, output, config)
     _show(output, manifest)
 
 
@@ -92,12 +94,12 @@ def _prepare(
     return manifest
 
 
-def _show_clips(picture: Path, output: Path, config: PrepareConfig) -> None:
+def _show_clips(path: Path, output: Path, config: PrepareConfig) -> None:
     from nextframe.data import DataConfig, open_data
     from nextframe.data.inspect.clip_sheet import write_clip_sheet
 
     data = DataConfig(name=str(output), context=config.context, horizon=config.horizon)
-    write_clip_sheet(picture, open_data(data))
+    write_clip_sheet(path, open_data(data))
 
 
 def _show(output: Path, manifest: Mapping[str, Any]) -> None:

@@ -24,7 +24,7 @@ def push(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Measure a run's model beside the baselines, write its model card, and put both on the Hugging Face Hub.
+    """Measure a run's model together with the baselines, write its model card, and put both on the Hugging Face Hub.
 
     Examples:
     nextframe push runs/mine user/mine --private

@@ -56,7 +56,7 @@ def load_config(path: str) -> type[Config]:
 
 
 def data_options(name: str) -> type[Config] | None:
-    """Return the config of `data.options` for a data set, or for a path; None: a data set that says nothing of it."""
+    """Return the config of `data.options` for a data set, or for a path; None: a data set that declares none."""
     from nextframe.data import DATASETS
 
     if name in DATA_OPTIONS:
@@ -88,7 +88,7 @@ def section(settings: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the fields of one section as nested mappings: {"a.b.c": 1} is {"b": {"c": 1}} for "a".
 
     Raises:
-        UserError: a field inside a field that has no fields with names.
+        UserError: a field inside a field that has no named fields.
     """
     from nextframe.core.settings import set_dotted
 

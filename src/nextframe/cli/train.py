@@ -52,7 +52,7 @@ def train(
     plugin: Plugin = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model or a recipe into a run folder. Without an option, the recipe's own setting holds.
+    """Train a model or a recipe into a run folder. Without an option, the recipe's own setting is used.
 
     Examples:
     nextframe train compact --data my_videos/ --size 64x64 --minutes 30 -o runs/mine
@@ -82,7 +82,7 @@ def train(
 
 
 def _finish(folder: Path, run: TrainRun, device: str) -> None:
-    """Write what was asked for beside the run, and say where everything is."""
+    """Write the requested files next to the run, and say where everything is."""
     import json
 
     from nextframe.core.whole_file import write_whole

@@ -1,4 +1,4 @@
-"""nextframe transfer: what a model has learned, as action classes, with few and many labels."""
+"""nextframe transfer: action classifiers on a trained model, with few and many labels."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def transfer(
     plugin: Plugin = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train action classifiers on what models have learned, with few and many labelled videos, and compare them.
+    """Train action classifiers on trained models, with few and many labelled videos, and compare them.
 
     Examples:
     nextframe transfer runs/mine --json transfer.json -o transfer.png
@@ -106,7 +106,7 @@ def parse_amounts(text: str) -> list[int | None]:
 
     words = [word.strip() for word in text.split(",")]
     if not all(word == "all" or (word.isdigit() and int(word) > 0) for word in words):
-        raise UserError(f"--per-class '{text}': write numbers from 1 on, or all, with commas: 1,2,4,all")
+        raise UserError(f"--per-class '{text}': write numbers from 1 on, or all, separated by commas: 1,2,4,all")
     return [None if word == "all" else int(word) for word in words]
 
 
@@ -132,6 +132,6 @@ def _show(found: TransferResult) -> None:
         low, high = gain["ci95"] or (gain["mean"], gain["mean"])
         amount = gain["videos_per_class"]
         console.print(
-            f"{gain['model']} {gain['method']} less random weights, {amount} a class: "
+            f"{gain['model']} {gain['method']} less random weights, {amount} per class: "
             f"{100 * gain['mean']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
         )

@@ -47,7 +47,7 @@ class Verb(TyperCommand):
             formatter.write_text(self._parts()[0])
 
     def format_epilog(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Write the examples as they stand, and where the other options are."""
+        """Write the examples verbatim, and where the other options are."""
         with formatter.section("Examples"):
             for line in self._parts()[1].splitlines():
                 formatter.write(f"{'':{formatter.current_indent}}{line.strip()}\n")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 def previous_of(folder: Path) -> Path:
-    """Return where the replaced folder waits until the new one stands."""
+    """Return where the replaced folder is kept until the new one is in place."""
     return folder.with_name(f".{folder.name}.previous")
 
 
 def settled(folder: Path) -> Path:
-    """Return `folder`, or its predecessor where a kill came between the two renames of `replaced_folder`."""
+    """Return `folder`, or its predecessor if a kill came between the two renames of `replaced_folder`."""
     previous = previous_of(folder)
     return previous if not folder.exists() and previous.is_dir() else folder
 
@@ -24,8 +24,8 @@ def settled(folder: Path) -> Path:
 def replaced_folder(folder: Path, *, keep_previous: bool = False) -> Iterator[Path]:
     """Yield an empty temporary folder; what is written there becomes `folder`, flushed to disk and renamed.
 
-    On an exception the temporary folder is removed and `folder` stays as it was. With `keep_previous` the
-    replaced folder stays beside the new one, at `previous_of(folder)`.
+    On an exception the temporary folder is removed and `folder` is unchanged. With `keep_previous` the
+    replaced folder is kept next to the new one, at `previous_of(folder)`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.tmp")
@@ -57,7 +57,7 @@ def _flush_tree(folder: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Ask the disk to keep a file or folder now, so that a rename after it never points at missing data."""
+    """Flush a file or folder to disk now, so that a rename after it never points at missing data."""
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot open a folder
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""The words of the project as types: a task says which frames are given and which are asked; a clip holds both.
+"""The terms of the project as types: a task names the context and target frames of a span; a clip holds both.
 
 Frames are (B, T, C, H, W): float in [0, 1] between parts, uint8 only in storage and in loader batches.
 """
@@ -18,7 +18,7 @@ from nextframe.core.errors import UserError
 
 @dataclass(frozen=True)
 class Task:
-    """Which offsets of a span are given to the model and which are asked of it.
+    """Which offsets of a span are context frames (`given`) and which are target frames (`asked`).
 
     Forecasting is (0..n-1) -> (n..n+h-1), interpolation (0, 2) -> (1,): one idea for models, data and evaluation.
     """
@@ -28,7 +28,7 @@ class Task:
 
     def __post_init__(self) -> None:
         if not self.given or not self.asked:
-            raise UserError("a task needs at least one given frame and one asked frame")
+            raise UserError("a task needs at least one context frame and one target frame")
         if min(self.given + self.asked) < 0:
             raise UserError("offsets of a task count from 0: negative ones are not allowed")
 
@@ -49,21 +49,21 @@ class Task:
 
     @property
     def context(self) -> int:
-        """Number of given frames."""
+        """Number of context frames."""
         return len(self.given)
 
     @property
     def horizon(self) -> int:
-        """Number of asked frames."""
+        """Number of target frames."""
         return len(self.asked)
 
     @property
     def is_forecast(self) -> bool:
-        """Whether the asked frames directly follow the given ones."""
+        """Whether the target frames directly follow the context frames."""
         return self == Task.forecast(self.context, self.horizon)
 
     def split(self, frames: Tensor, conditions: Conditions = NO_CONDITIONS) -> Clip:
-        """Cut spans `frames` (B, T >= length, C, H, W), and the timed of their conditions, into given and asked."""
+        """Cut spans `frames` (B, T >= length, C, H, W), and their timed conditions, into context and target."""
         check_frames(frames)
         if frames.shape[1] < self.length:
             raise UserError(f"the task needs {self.length} frames, the span has {frames.shape[1]}")
@@ -74,10 +74,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Clip:
-    """A batch of given frames `context` (B, T, C, H, W) and asked frames `target` (B, H', C, H, W), of one dtype.
+    """A batch of context frames `context` (B, T, C, H, W) and target frames `target` (B, H', C, H, W), of one dtype.
 
     `conditions` may be used to predict; timed ones have T + H' entries. `extras` (B, ...) are for a loss alone, such
-    as the true flow or a target without noise: no model is given them to predict with. Neither is ever scaled.
+    as the true flow or a target without noise: a model never gets them to predict with. Neither is ever scaled.
     """
 
     context: Tensor
@@ -97,17 +97,17 @@ class Clip:
 
     @property
     def frames(self) -> Tensor:
-        """Context and target in one tensor (B, T + H', C, H, W): the sequence, where the task is a forecast."""
+        """Context and target in one tensor (B, T + H', C, H, W): the sequence, if the task is a forecast."""
         return torch.cat([self.context, self.target], dim=1)
 
     @property
     def horizon(self) -> int:
-        """Number of asked frames."""
+        """Number of target frames."""
         return self.target.shape[1]
 
     @property
     def label(self) -> Tensor | None:
-        """The class of each clip, (B,) int64, where the data set has classes: the condition `label`."""
+        """The class of each clip, (B,) int64, if the data set has classes: the condition `label`."""
         return self.conditions.get("label")
 
     def __len__(self) -> int:

@@ -34,7 +34,7 @@ class Formats:
         return len(self._migrations) + 1
 
     def check(self, number: object, where: str | PathLike[str], fix: str = UPGRADE) -> int:
-        """Return the format `number` that the file `where` has.
+        """Check and return the format `number` of the file `where`.
 
         Raises:
             NewerFormatError: a newer nextframe wrote it; the line ends with `fix`.

@@ -1,8 +1,8 @@
 """Random numbers that belong to a clip: the same whatever batch the clip is in and however many processes share it.
 
 A training step opens a scope with `clip_noise`. Inside it each number is a pure function of the scope's keys, the
-clip's position in the global batch, how many draws the scope has served before, and the number's place within the
-clip. Outside a scope, or with a generator of the caller's, the functions draw as torch does.
+clip's position in the global batch, how many draws the scope has served before, and the number's position within
+the clip. Outside a scope, or with the caller's own generator, the functions draw as torch does.
 
 The bits are SplitMix64's (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators"): output i of a
 seed is computed without those before it. The keys' outputs are the clips' seeds, a clip's are its draws' seeds, and a
@@ -48,7 +48,7 @@ class _Scope:
         seeds = splitmix(self.clips.to(device).unsqueeze(1), self.draws)
         numbers = torch.arange(-(-wanted // 2), device=device)
         self.draws += 1
-        # a GPU takes all clips in one go; a CPU is faster with as many as its caches hold
+        # a GPU takes all clips together; a CPU is faster with what fits into its caches
         at_once, parts = max(1, CACHED // max(1, len(numbers)) if device.type == "cpu" else clips), []
         for some in torch.split(seeds, at_once):
             bits = splitmix(some, numbers)
@@ -61,7 +61,7 @@ _SCOPE: ContextVar[_Scope | None] = ContextVar("clip_noise", default=None)
 
 @contextmanager
 def clip_noise(*keys: int | str, index: Tensor, total: int | None = None) -> Iterator[None]:
-    """Draw all noise inside the block clip by clip, from `keys` and each clip's place in the global batch.
+    """Draw all noise inside the block clip by clip, from `keys` and each clip's position in the global batch.
 
     Inside another scope this one holds until it ends. Threads started inside see no scope.
 
@@ -99,12 +99,12 @@ def global_batch(clips: int) -> int:
 def normal_like(values: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Return standard normal numbers of the shape, device and dtype of `values`.
 
-    Two words make two normals (Box & Muller 1958), in float64 where the device has it and then rounded, so the numbers
+    Two words make two normals (Box & Muller 1958), in float64 if the device has it and then rounded, so the numbers
     agree to the last bits between precisions and processors. They reach 6.7 deviations.
 
     Args:
         values: (k * B, ...), floats; inside a scope item i belongs to clip i // k of its B clips.
-        generator: the caller's own, which goes before the scope.
+        generator: the caller's own, which takes precedence over the scope.
 
     Raises:
         ValueError: inside a scope, a first dimension that is not a multiple of B.
@@ -128,7 +128,7 @@ def integers(
 ) -> Tensor:
     """Return int64 numbers of `shape` in [0, high), high at most 2^31; inside a scope as `normal_like` does.
 
-    No number is likelier than another by more than high / 2^32 of its share.
+    No number is more likely than another by more than high / 2^32 of its share.
     """
     scope = _scope(generator)
     if scope is None:
@@ -142,7 +142,7 @@ def categorical(weights: Tensor, generator: torch.Generator | None = None) -> Te
         return torch.multinomial(weights, 1, generator=generator).squeeze(1)
     edges = weights.detach().to(_wide(weights.device)).cumsum(1)
     reached = uniform((len(weights), 1), weights.device).to(edges.dtype) * edges[:, -1:]
-    # an edge equal to what was reached is passed, so that a column without weight is never drawn
+    # an edge equal to the random number is passed, so that a column without weight is never drawn
     return torch.searchsorted(edges, reached, right=True).squeeze(1)
 
 
@@ -153,7 +153,7 @@ def splitmix(seed: Tensor | int, number: Tensor | int) -> Tensor:
     """
     steps = (number + 1) * GAMMA
     bits = torch.as_tensor(seed + (_wrapped(steps) if isinstance(steps, int) else steps))
-    for shift, factor in MIX:  # in place: most of the time is memory's
+    for shift, factor in MIX:  # in place: most of the time goes to memory
         bits = _shifted(bits, shift).bitwise_xor_(bits).mul_(factor)
     return _shifted(bits, 31).bitwise_xor_(bits)
 

@@ -1,4 +1,4 @@
-"""What lives outside of the package: in a user's file (`--plugin my_file.py`) or in an installed package.
+"""What is added from outside of the package: by a user's file (`--plugin my_file.py`) or an installed package.
 
 A plugin file is Python that the user chose to run. It adds models, data sets, metrics, tasks, recipes, optimizers and
 schedules, each with `register`, or with `add` of their registry. A package says
@@ -23,7 +23,7 @@ from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.core.registry import Registry
 
 Kind = Literal["model", "data", "metric", "task", "recipe", "optimizer", "schedule"]
-REGISTRIES: dict[Kind, str] = {  # paths, because the registries stand above this module
+REGISTRIES: dict[Kind, str] = {  # paths, because the registries import this module
     "model": "nextframe.models:MODELS",
     "data": "nextframe.data:DATASETS",
     "metric": "nextframe.metrics:METRICS",
@@ -38,7 +38,7 @@ Thing = TypeVar("Thing")
 
 
 def register(name: str, kind: Kind = "model") -> Callable[[Thing], Thing]:
-    """Return a decorator that registers what it stands above, or is called with, under `name`.
+    """Return a decorator that registers what it decorates, or is called with, under `name`.
 
     Args:
         name: what users will write.
@@ -47,7 +47,7 @@ def register(name: str, kind: Kind = "model") -> Callable[[Thing], Thing]:
             rate, weight decay and the objective's OptimizerDefaults) or "schedule" (a function of progress and warmup).
 
     Raises:
-        UserError: an unknown kind; when it is applied, a name that is taken or a thing of another kind.
+        UserError: an unknown kind; when it is applied, a name that is taken or an object of another kind.
     """
     registry = registry_of(kind)
 
@@ -74,8 +74,8 @@ def load_plugin(path: str | os.PathLike[str]) -> list[str]:
     """Run the Python file `path` and return the names that it registered; a second time does nothing.
 
     Raises:
-        BadInputError: no such file, an error in it (the line says which and where), a name that is taken, a thing
-            that is not of the kind it is registered as, or nothing registered at all. Nothing of the file then stays.
+        BadInputError: no such file, an error in it (the line says which and where), a name that is taken, an
+            object that is not of the kind it is registered as, or nothing registered. Nothing of the file is then kept.
     """
     path = Path(path).resolve()
     module_name = f"nextframe_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
@@ -117,7 +117,7 @@ def _run(path: Path, module_name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except UserError as error:
         raise BadInputError(path, str(error)) from error
-    except Exception as error:  # whatever the user's own code raises is the user's to repair
+    except Exception as error:  # any error of the user's own code is the user's to fix
         raise BadInputError(path, _where(error, path)) from error
     return module
 

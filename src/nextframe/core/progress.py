@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 LOG = logging.getLogger(__name__)
-FIRST_LINE, NEXT_LINES = 3.0, 30.0  # seconds between plain lines where no log takes them
+FIRST_LINE, NEXT_LINES = 3.0, 30.0  # seconds between plain lines if no log handles them
 
 
 def unheard() -> bool:
@@ -24,7 +24,7 @@ def unheard() -> bool:
 
 
 def tell(logger: logging.Logger, text: str) -> None:
-    """Log `text` at level INFO; where no log takes it, write it to stderr."""
+    """Log `text` at level INFO; if no log handles it, write it to stderr."""
     if unheard():
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
@@ -35,8 +35,8 @@ def tell(logger: logging.Logger, text: str) -> None:
 class ProgressBar:
     """A note and the time left; a rich bar on a terminal, plain lines otherwise.
 
-    A log gets one line for each thing said. Where none is set up, stderr gets a line within seconds and then one now
-    and then, so that work of hours is never silent. `unit` is what the work counts in: training steps,
+    A log gets one line for each message. If none is set up, stderr gets a line within seconds and then one now
+    and then, so that hours of work are never silent. `unit` is what the work counts in: training steps,
     clips. A `transient` bar is gone when the work is done.
     """
 
@@ -79,7 +79,7 @@ class ProgressBar:
             self._write_now_and_then(progress)
 
     def say(self, step: int, progress: float, note: str) -> None:
-        """Show `note` (loss, speed) for number `step`, with the time left on plain lines."""
+        """Show `note` (loss, speed) at step `step`, with the time left on plain lines."""
         if self.fancy:
             self.bar.update(self.task, completed=progress, note=f"{self.unit} {step}  {note}")
         elif self.show and unheard():
@@ -90,7 +90,7 @@ class ProgressBar:
             LOG.info("%s: %s %d (%.0f%%)  %s  %s", self.title, self.unit, step, 100 * progress, note, left)
 
     def _write_now_and_then(self, progress: float) -> None:
-        """Write a line to stderr if it is time for one and no log takes what is said."""
+        """Write a line to stderr if it is time for one and no log handles it."""
         left = self._left(progress)
         if time.monotonic() < self.next_line or not unheard():
             return

@@ -1,4 +1,4 @@
-"""What other libraries would say to our users, and they can do nothing about."""
+"""Silences messages of other libraries that users can do nothing about."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A registry maps names to things that are imported only when they are asked for.
+"""A registry maps names to objects that are imported only when they are needed.
 
 Entries are "module:attribute" strings, so that listing names costs no import of torch, and a new entry is one line.
-Things of others come in by `add`, from a plugin file (see `plugins`), or from the entry points of installed packages.
+Others add theirs with `add`, from a plugin file (see `plugins`), or by the entry points of installed packages.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class EntryPoint:
-    """What an installed package offers under a name: a "module:attribute" path, and whose it is."""
+    """What an installed package offers under a name: a "module:attribute" path, and the package."""
 
     path: str
     owner: str
 
 
 class Registry(Generic[T]):
-    """Names of one `kind` of thing; unknown names are answered with the nearest known one."""
+    """Names of one `kind` of object; the error for an unknown name suggests the nearest known one."""
 
     def __init__(
         self, kind: str, group: str = "", wanted: str = "", fits: Callable[[str, Any], bool] | None = None
@@ -37,25 +37,25 @@ class Registry(Generic[T]):
             kind: what an entry is, in the words of an error line: "data set".
             group: the entry points that installed packages use for it: "nextframe.data"; "": none.
             wanted: what an entry has to be, as the end of "NAME is not ...".
-            fits: whether a thing can stand under a name; None: any can.
+            fits: whether an object can be registered under a name; None: any can.
         """
         self.kind, self.group, self.wanted, self.fits = kind, group, wanted, fits
         self._entries: dict[str, str | EntryPoint | T] = {}
         self._packages_read = not group
 
     def add(self, name: str, entry: str | T) -> None:
-        """Register `entry`, a "module:attribute" path or the thing itself; a name can be taken only once.
+        """Register `entry`, a "module:attribute" path or the object itself; a name can be taken only once.
 
         Raises:
             ValueError: the name is taken (a mistake of the programmer, so not a UserError).
-            UserError: the thing is not of this kind.
+            UserError: the object is not of this kind.
         """
         if name in self._entries:
             raise ValueError(f"{self.kind} '{name}' is registered twice")
         self._entries[name] = entry if isinstance(entry, str) else self._checked(name, entry)
 
     def add_entry_points(self) -> None:
-        """Register what installed packages offer; nothing is imported before it is asked for.
+        """Register what installed packages offer; nothing is imported before it is needed.
 
         Raises:
             UserError: a package's entry has a name that is taken.
@@ -76,10 +76,10 @@ class Registry(Generic[T]):
         self._entries = {name: entry for name, entry in self._entries.items() if name in names}
 
     def get(self, name: str) -> T:
-        """Import and return what `name` stands for.
+        """Import and return what is registered as `name`.
 
         Raises:
-            UnknownNameError: there is nothing of that name; the line says the nearest.
+            UnknownNameError: nothing has that name; the line gives the nearest.
             UserError: an installed package's entry that cannot be imported, or an entry that is not of this kind.
         """
         known = self._known()
@@ -119,7 +119,7 @@ class Registry(Generic[T]):
             return _import(entry)
         try:
             return _import(entry.path)
-        except Exception as error:  # whatever another's code raises is that package's to repair
+        except Exception as error:  # any error of another package's code is that package's to fix
             why = f"{type(error).__name__}: {error}"
             raise UserError(f"{self.kind} '{name}' of {entry.owner} cannot be imported: {why}") from error
 

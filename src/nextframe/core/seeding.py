@@ -1,4 +1,4 @@
-"""Random numbers as pure functions of (seed, what they are for): nothing depends on what was drawn before."""
+"""Random numbers as pure functions of (seed, purpose): nothing depends on what was drawn before."""
 
 from __future__ import annotations
 

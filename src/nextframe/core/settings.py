@@ -38,7 +38,7 @@ def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
     for parent in parents:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
-            raise UserError(f"setting '{name}': {parent} has no fields with names; give all of it")
+            raise UserError(f"setting '{name}': {parent} has no named fields; set all of it")
     values[last] = value
 
 

@@ -13,10 +13,10 @@ from nextframe.core.errors import BadInputError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file beside `path`, of the same ending; it takes `path`'s place after the block.
+    """Yield the path of a temporary file next to `path`, with the same ending; it replaces `path` after the block.
 
-    Missing folders are made. Whatever is raised in the block, the temporary file goes and `path` stays as it was. What
-    a link points to is replaced, not the link; a pipe or terminal (/dev/stdout) is written to as it is.
+    Missing folders are made. If the block raises, the temporary file is removed and `path` is unchanged. What a link
+    points to is replaced, not the link; a pipe or terminal (/dev/stdout) is written to directly.
 
     Raises:
         BadInputError: an OSError on the way: the folder or the file cannot be written.
@@ -36,7 +36,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise BadInputError(path, f"cannot be written ({error.strerror or error})", "give another place") from None
+        raise BadInputError(path, f"cannot be written ({error.strerror or error})", "give another path") from None
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -56,10 +56,10 @@ def sha256_of(path: Path) -> str:
 
 
 def check_file(path: Path) -> None:
-    """Refuse before any work a file that could not be written after it; nothing is made yet.
+    """Refuse, before any work, a file that could not be written at the end; nothing is made yet.
 
     Raises:
-        BadInputError: it is a folder, or what is there above it is no folder or may not be written to.
+        BadInputError: it is a folder, or the nearest existing path above it is not a folder or not writable.
     """
     if os.path.isdir(path):
         raise BadInputError(path, "is a folder", "give the name of a file")
@@ -68,10 +68,10 @@ def check_file(path: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse before any work a folder, there or to be made, that could not be written to.
+    """Refuse, before any work, a folder, existing or to be made, that could not be written to.
 
     Raises:
-        BadInputError: it, or the first that is there above it, is no folder or may not be written to.
+        BadInputError: it, or the nearest existing path above it, is not a folder or not writable.
     """
     _check_above(folder, folder)
 
@@ -79,9 +79,9 @@ def check_folder(folder: Path) -> None:
 def _check_above(path: Path, folder: Path) -> None:
     above = next(place for place in (folder, *folder.parents, Path()) if os.path.lexists(place))
     if not os.path.isdir(above):
-        raise BadInputError(path, f"cannot be written: {above} is no folder", "give another place")
+        raise BadInputError(path, f"cannot be written: {above} is not a folder", "give another path")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise BadInputError(path, f"cannot be written: {above} is not yours to write to", "give another place")
+        raise BadInputError(path, f"cannot be written: permission denied for {above}", "give another path")
 
 
 def _is_stream(path: Path) -> bool:

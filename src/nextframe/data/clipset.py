@@ -1,4 +1,4 @@
-"""What every data set is to the rest: splits of clips, each clip a pure function of its index."""
+"""The interface of every data set: splits of clips, each clip a pure function of its index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Indices = NDArray[np.int64]
 
 
 class MixPart(Config):
-    """One data set of a mix. What is None or not here, such as context, size and color, is the mix's own."""
+    """One data set of a mix. Fields that are None or missing here, such as context, size and color, are the mix's."""
 
     name: str = Field(description="a registered data set, or a path")
     share: float = Field(gt=0, description="of the training clips, in any unit: 7 and 3 are 0.7 and 0.3")
@@ -86,7 +86,7 @@ class DataConfig(Config):
 
     @property
     def task(self) -> Task:
-        """What the clips are cut for: a forecast, or with a gap the frame in the middle of two."""
+        """The task that clips are cut for: a forecast, or with a gap the frame in the middle of two."""
         if self.gap is not None:
             return Task.interpolate(self.gap)  # context and horizon are then 2 and 1
         return Task.forecast(self.context, self.horizon)
@@ -95,7 +95,7 @@ class DataConfig(Config):
 class ClipSet(ABC):
     """Three disjoint splits of clips with one frame shape. Reading index i twice gives the same clip.
 
-    `classes` names the classes that `label` numbers, where the clips have any.
+    `classes` names the classes that `label` numbers, if the clips have any.
     """
 
     name: str
@@ -130,7 +130,7 @@ class ClipSet(ABC):
         return None
 
     def frame_ids(self, split: Split, indices: Indices) -> Indices:
-        """Return a number for each frame of the spans of clips, (N, task.length): equal numbers, equal frames."""
+        """Return an id for each frame of the spans of clips, (N, task.length): equal ids mean equal frames."""
         return indices[:, None] * self.task.length + np.arange(self.task.length)
 
     def order(self, split: Split, seed: int, epoch: int) -> Indices:
@@ -153,7 +153,7 @@ def short_name(name: str) -> str:
 
 
 def mix_name(names: Sequence[str], shares: Sequence[float]) -> str:
-    """Return what a mix is called: "70% moving-digits + 30% videos"."""
+    """Return the name of a mix: "70% moving-digits + 30% videos"."""
     return " + ".join(f"{share / sum(shares):.0%} {short_name(n)}" for n, share in zip(names, shares, strict=True))
 
 
@@ -168,8 +168,8 @@ def check_indices(clips: ClipSet, split: Split, indices: Indices) -> None:
 def batch_indices(clips: ClipSet, split: Split, seed: int, step: int, size: int) -> Indices:
     """Return the `size` clip indices of training step `step`: a pure function of (seed, step).
 
-    A finite split is visited in whole epochs, each in its own order; an endless one is walked once, from a start
-    that the seed decides.
+    A finite split is visited in whole epochs, each in its own order; an endless one is read once, from a start
+    that depends on the seed.
 
     Raises:
         UserError: the split has no clips.

@@ -1,4 +1,4 @@
-"""Clips of what a notebook has: a tensor, a NumPy array, a list of either, or a torch Dataset."""
+"""Clips from what a notebook has: a tensor, a NumPy array, a list of either, or a torch Dataset."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def clips(
     fps: float = 10.0,
     name: str = "clips",
 ) -> TorchClips:
-    """Return the clips of tensors, arrays or a torch Dataset; items are read when a clip is asked for.
+    """Return the clips of tensors, arrays or a torch Dataset; items are read when a clip is needed.
 
     An item is a video (T, C, H, W), or a pair (context, target) of two; (video, class); or a mapping with "frames" or
     "video" and optionally "label" (a class) and "actions" (T, A); its other entries are not read. All items have
@@ -51,14 +51,14 @@ def clips(
         clip_step: frames from the start of a training clip to that of the next.
         classes: names of the classes, in the order of their numbers.
         fps: frames a second, for what is shown.
-        name: what tables call the data.
+        name: the name of the data in tables.
 
     Raises:
-        UserError: nothing in it, something else than frames, or videos too short. An item that differs from the first
+        UserError: no items, items that are not frames, or videos too short. An item that differs from the first
             is refused when it is read, with its number.
     """
     if clip_step < 1 or min(val_share, test_share) < 0 or val_share + test_share >= 1:
-        raise UserError("clip_step is at least 1, and val_share and test_share leave something to train on")
+        raise UserError("clip_step must be at least 1, and val_share + test_share below 1")
     whole = Store(frames, "")
     task = _task(whole.kind, context, horizon)
     shares = (0.0 if val is not None else val_share), (0.0 if test is not None else test_share)
@@ -101,7 +101,7 @@ class TorchClips(ClipSet):
         return f"{store.prefix}item {table.members[index]}"
 
     def label(self, split: Split, index: int) -> int | None:
-        """Return the class of clip `index`, if it has one; its item is read for it."""
+        """Return the class of clip `index`, if it has one; this reads its item."""
         store, table = self.parts[split]
         label = store.read(int(table.members[index])).label
         return None if label is None else int(label)

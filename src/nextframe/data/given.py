@@ -1,4 +1,4 @@
-"""From whatever a user calls data to clips: a name, a path, a config, clips, or frames in memory."""
+"""From anything that a user gives as data to clips: a name, a path, a config, clips, or frames in memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def as_clips(data: Data, config: DataConfig | None = None) -> ClipSet:
 
 
 def clips_of(data: Source, context: int | None = None, horizon: int | None = None) -> ClipSet:
-    """Return the clips of frames in memory; UserError for what is not data at all."""
+    """Return the clips of frames in memory; UserError for an object that is not data."""
     if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         raise UserError(f"{type(data).__name__} is not data: give a name, a path, clips, a tensor or a torch Dataset")
     return clips(data, context, horizon)

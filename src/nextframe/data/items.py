@@ -1,4 +1,4 @@
-"""Items of a tensor, an array, a list or a torch Dataset: what each is, and that all are alike."""
+"""Items of a tensor, an array, a list or a torch Dataset: what each holds, checked to be alike."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 
 from nextframe.core.errors import UserError
 
-HALF = 0.5 / 255  # outside of [0, 1]: rounds to the same level as the end of the range
+HALF = 0.5 / 255  # outside of [0, 1]: still rounds to the level at the end of the range
 
 
 class Items(Protocol):
-    """What has items by number: a torch Dataset, or a list."""
+    """Anything with items by number: a torch Dataset, or a list."""
 
     def __getitem__(self, index: int, /) -> Any:
         """Return item `index`."""
@@ -30,7 +30,7 @@ Source: TypeAlias = "Tensor | NDArray[Any] | Items"
 
 @dataclass(frozen=True)
 class Kind:
-    """What all items have in common: their frames (T, C, H, W), the T of context and target, and what is beside."""
+    """What all items have in common: their frames (T, C, H, W), the T of context and target, and the rest."""
 
     length: int
     frame: tuple[int, ...]
@@ -55,7 +55,7 @@ class Item:
 
     @property
     def kind(self) -> Kind:
-        """What other items have to have too."""
+        """What all other items must have as well."""
         length, *frame = self.frames.shape
         return Kind(length, tuple(frame), self.pair, self.label is not None, tuple(self.actions.shape[1:]))
 
@@ -67,14 +67,14 @@ class Store:
         """Read the first item of `source`.
 
         Raises:
-            UserError: no items, or a first item that is not one, or not `like` those of train but for its length.
+            UserError: no items, or a first item that is not valid, or not `like` those of train except for its length.
         """
         self.items, self.prefix = _items(source), prefix
         if not len(self.items):
-            raise UserError(f"{prefix}data without items")
+            raise UserError(f"{prefix}the data has no items")
         self.kind = self._parsed(0).kind
         if like is not None and replace(self.kind, length=like.length) != like:
-            raise UserError(f"{prefix}item 0 has {self.kind}, item 0 of train {like}: they have to be alike")
+            raise UserError(f"{prefix}item 0 has {self.kind}, item 0 of train {like}: they must be alike")
 
     def __len__(self) -> int:
         return len(self.items)
@@ -83,7 +83,7 @@ class Store:
         """Return item `number`; UserError if it is not like the first."""
         item = self._parsed(number)
         if item.kind != self.kind:
-            raise UserError(f"{self.prefix}item {number} has {item.kind}, item 0 {self.kind}: they have to be alike")
+            raise UserError(f"{self.prefix}item {number} has {item.kind}, item 0 {self.kind}: they must be alike")
         return item
 
     def _parsed(self, number: int) -> Item:
@@ -100,7 +100,7 @@ class BadItemError(ValueError):
 def _items(source: Source) -> Items:
     if isinstance(source, Tensor | np.ndarray):
         if source.ndim not in (4, 5):
-            raise UserError(f"frames are (N, T, C, H, W), or (T, C, H, W) of one video, not {tuple(source.shape)}")
+            raise UserError(f"frames must be (N, T, C, H, W), or (T, C, H, W) of one video, not {tuple(source.shape)}")
         return source if source.ndim == 5 else source[None]
     if isinstance(source, str | Mapping) or not (hasattr(source, "__len__") and hasattr(source, "__getitem__")):
         what = "a tensor, an array, a list of them or a torch Dataset with __len__ and __getitem__"
@@ -119,7 +119,7 @@ def _item(value: Any) -> Item:
             return Item(_frames(first), label=_label(rest[0]))
         context, target = _frames(first), _frames(rest[0])
         if context.shape[1:] != target.shape[1:] or context.dtype != target.dtype:
-            raise BadItemError(f"context {_words(context)} and target {_words(target)} do not go together")
+            raise BadItemError(f"context {_words(context)} and target {_words(target)} do not fit together")
         return Item(torch.cat([context, target]), (len(context), len(target)))
     return Item(_frames(value))
 
@@ -136,34 +136,34 @@ def _of_mapping(value: Mapping[str, Any]) -> Item:
         return Item(frames, label=label)
     actions = torch.as_tensor(np.asarray(value["actions"]), dtype=torch.float32)
     if actions.ndim != 2 or len(actions) != len(frames) or not actions.shape[1]:
-        raise BadItemError(f"actions are (T, A), one for each of {len(frames)} frames, not {tuple(actions.shape)}")
+        raise BadItemError(f"actions must be (T, A), one for each of {len(frames)} frames, not {tuple(actions.shape)}")
     return Item(frames, label=label, actions=actions)
 
 
 def _label(value: Any) -> int:
     value = value.item() if isinstance(value, Tensor) else value
     if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "iu":
-        raise BadItemError(f"a label is a whole number, not {value!r}")
+        raise BadItemError(f"a label must be an integer, not {value!r}")
     return int(value)
 
 
 def _frames(value: Any) -> Tensor:
-    """Return a video (T, C, H, W), on the CPU, if it is one."""
+    """Return `value` as a video (T, C, H, W) on the CPU; UserError if it is not one."""
     if isinstance(value, np.ndarray):
         value = torch.from_numpy(np.array(value))  # a copy: the array may be read-only
     if not isinstance(value, Tensor):
-        raise BadItemError(f"a video is a tensor or an array, not {type(value).__name__}")
+        raise BadItemError(f"a video must be a tensor or an array, not {type(value).__name__}")
     frames = value.detach().cpu()
     if frames.ndim != 4 or not frames.numel():
-        raise BadItemError(f"a video is (T, C, H, W), not {tuple(frames.shape)}")
+        raise BadItemError(f"a video must be (T, C, H, W), not {tuple(frames.shape)}")
     if frames.shape[3] in (1, 3, 4) and frames.shape[1] > 4:
-        raise BadItemError(f"a video is (T, C, H, W), and {tuple(frames.shape)} looks like (T, H, W, C): permute it")
+        raise BadItemError(f"a video must be (T, C, H, W); {tuple(frames.shape)} looks like (T, H, W, C): permute it")
     if frames.dtype != torch.uint8 and not frames.is_floating_point():
-        raise BadItemError(f"frames are uint8 or float, not {str(frames.dtype).removeprefix('torch.')}")
+        raise BadItemError(f"frames must be uint8 or float, not {str(frames.dtype).removeprefix('torch.')}")
     if frames.is_floating_point():
         low, high = (float(edge) for edge in frames.aminmax())
-        if not (low >= -HALF and high <= 1 + HALF):  # so written, it refuses NaN too
-            raise BadItemError(f"float frames are in [0, 1], these reach from {low:.3g} to {high:.3g}: scale them")
+        if not (low >= -HALF and high <= 1 + HALF):  # written this way, it refuses NaN too
+            raise BadItemError(f"float frames must be in [0, 1], these range from {low:.3g} to {high:.3g}: scale them")
     return frames
 
 

@@ -17,18 +17,18 @@ from nextframe.core.errors import UserError
 from nextframe.data.clipset import SPLITS, ClipSet, Indices, Split, check_indices, check_whole, mix_name, short_name
 
 LOG = logging.getLogger(__name__)
-LONGEST = 10_000  # clips after which the turns of the sets repeat at the latest: shares are exact to 1 in so many
+LONGEST = 10_000  # clips after which the turns of the sets repeat at the latest: shares are exact to 1 / LONGEST
 
 
 class MixedClips(ClipSet):
     """Clips of several sets of one task and one frame shape.
 
-    Train never ends: which set clip i is of depends on i and the shares alone, and of any n clips in a row a set with
-    share s has n * s, give or take one (with more than two sets: less than two). A set that ends is shown in whole
+    Train never ends: the set of clip i depends on i and the shares alone, and of any n clips in a row a set with
+    share s has n * s, give or take one (with more than two sets: less than two). A finite set is shown in whole
     epochs, each in the set's own order. Val and test are those of all sets, one set after another: what one set holds
-    out is never trained on, and their clips count as they are, not by shares.
+    out is never trained on, and each clip counts once, whatever the shares.
 
-    Conditions and extras are kept where all sets have the same ones; of the others a line says which differ.
+    Conditions and extras are kept if all sets have the same ones; a warning says which others differ.
     """
 
     def __init__(self, parts: Sequence[ClipSet], shares: Sequence[float], names: Sequence[str] = ()) -> None:
@@ -37,7 +37,7 @@ class MixedClips(ClipSet):
         Args:
             parts: the clip sets.
             shares: above 0, in any unit: 7 and 3 are 0.7 and 0.3.
-            names: of the parts, in messages and before the names of sources; by default their own.
+            names: of the parts, in messages and before the names of sources; None: their own.
 
         Raises:
             UserError: no part, tasks or frames that differ, or a share of less than 1 in 10,000.
@@ -51,17 +51,17 @@ class MixedClips(ClipSet):
         self.task, self.frame_shape, self.fps = first.task, first.frame_shape, first.fps
         self._counts = np.array(whole_shares(shares))
         self._turns = turns(self._counts.tolist())
-        self._before = np.zeros_like(self._turns)  # of each turn: how many turns of the period its set had before
+        self._before = np.zeros_like(self._turns)  # for each turn: how many turns of the period its set had before
         for part, count in enumerate(self._counts):
             self._before[self._turns == part] = np.arange(count)
         self._check()
 
     def _check(self) -> None:
-        """Refuse sets whose frames do not go together; find what else their clips have in common."""
+        """Refuse sets whose frames do not fit together; find what else their clips have in common."""
         for name, part in zip(self.names, self.parts, strict=True):
             check_whole(part, "mixed")
             if part.task != self.task:
-                raise UserError(f"{self.name}: {name} asks {part.task}, {self.names[0]} {self.task}: give one task")
+                raise UserError(f"{self.name}: {name} has {part.task}, {self.names[0]} {self.task}: use one task")
             if part.frame_shape != self.frame_shape:
                 shapes = (f"{n} has {_shape(p.frame_shape)}" for n, p in ((name, part), (self.names[0], self.parts[0])))
                 raise UserError(f"{self.name}: frames differ, {', '.join(shapes)}; set data.size and data.color")
@@ -98,7 +98,7 @@ class MixedClips(ClipSet):
         return parts, indices - (ends - [count or 0 for count in counts])[parts]
 
     def _stream(self, split: Split, indices: Indices, counts: Sequence[int | None]) -> tuple[Indices, Indices]:
-        """Return sets and indices where the sets take turns by their shares."""
+        """Return sets and indices when the sets take turns by their shares."""
         periods, places = np.divmod(indices, len(self._turns))
         parts = self._turns[places]
         own = periods * self._counts[parts] + self._before[places]  # how many clips the set has shown before
@@ -116,7 +116,7 @@ class MixedClips(ClipSet):
         return np.array([orders[e][p] for e, p in zip(epochs.tolist(), places.tolist(), strict=True)], dtype=np.int64)
 
     def read(self, split: Split, indices: Indices) -> Clip:
-        """Return clips `indices` as one batch, in that order; each set reads its own at once."""
+        """Return clips `indices` as one batch, in that order; each set reads all its own together."""
         parts, own = self.place(split, indices)
         rows = [np.flatnonzero(parts == part) for part in range(len(self.parts))]
         clips = [p.read(split, own[mine]) for p, mine in zip(self.parts, rows, strict=True) if len(mine)]
@@ -124,7 +124,7 @@ class MixedClips(ClipSet):
         return Clip.join([self._alike(clip) for clip in clips])[order]
 
     def _alike(self, clip: Clip) -> Clip:
-        """Return the clip with what all sets have."""
+        """Return the clip with only what all sets have."""
         extras = {name: value for name, value in clip.extras.items() if name in self._kept}
         return replace(clip, conditions=clip.conditions.only(self._kept), extras=extras)
 
@@ -134,12 +134,12 @@ class MixedClips(ClipSet):
         return f"{self.names[part]}/{self.parts[part].source(split, own)}"
 
     def label(self, split: Split, index: int) -> int | None:
-        """Return the class of clip `index`, where all sets have the same classes."""
+        """Return the class of clip `index`, if all sets have the same classes."""
         part, own = self._place_of(split, index)
         return self.parts[part].label(split, own) if "label" in self._kept else None
 
     def frame_ids(self, split: Split, indices: Indices) -> Indices:
-        """Return a number for each frame, (N, task.length); those of different sets never meet."""
+        """Return an id for each frame, (N, task.length); those of different sets differ."""
         parts, own = self.place(split, indices)
         ids = np.empty((len(indices), self.task.length), np.int64)
         for number, part in enumerate(self.parts):
@@ -154,19 +154,19 @@ class MixedClips(ClipSet):
 
 
 def whole_shares(shares: Sequence[float]) -> list[int]:
-    """Return whole numbers in proportion to `shares`, exact where their sum can be at most `LONGEST`: [7, 3].
+    """Return whole numbers in proportion to `shares`, exact if their sum can be at most `LONGEST`: [7, 3].
 
     Raises:
         UserError: a share of at most 0, or of less than 1 in `LONGEST`.
     """
     if not all(0 < share < math.inf for share in shares):
-        raise UserError(f"shares of a mix are numbers above 0, not {', '.join(map(str, shares))}")
+        raise UserError(f"shares of a mix must be numbers above 0, not {', '.join(map(str, shares))}")
     exact = [Fraction(str(share)) for share in shares]
     parts = [share / sum(exact) for share in exact]
     period = min(LONGEST, math.lcm(*(part.denominator for part in parts)))
     counts = [int(part * period) for part in parts]
     if 0 in counts:
-        raise UserError(f"share {shares[counts.index(0)]} of a mix is less than 1 in {LONGEST:,}: leave that set out")
+        raise UserError(f"share {shares[counts.index(0)]} of a mix is less than 1 in {LONGEST:,}: remove that set")
     by_remainder = sorted(range(len(parts)), key=lambda n: counts[n] - parts[n] * period)
     for number in by_remainder[: period - sum(counts)]:
         counts[number] += 1
@@ -174,11 +174,11 @@ def whole_shares(shares: Sequence[float]) -> list[int]:
 
 
 def turns(counts: Sequence[int]) -> Indices:
-    """Return which of k sets has each turn, (sum(counts),); turn after turn none is far from its share.
+    """Return which of k sets has each turn, (sum(counts),); after every turn no set is far from its share.
 
     Tijdeman 1980, "The chairman assignment problem": after n turns a set with share s had n * s, give or take
-    1 - 1 / (2 k - 2). Of the sets that are behind by at least 1 / (2 k - 2) the turn is that one's which would be too
-    far behind first.
+    1 - 1 / (2 k - 2). Of the sets that are behind by at least 1 / (2 k - 2), the one that would be too far behind first
+    has the turn.
     """
     period, k = sum(counts), len(counts)
     if k == 1:
@@ -194,12 +194,12 @@ def turns(counts: Sequence[int]) -> Indices:
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
-    """Return the sum, None where one of them never ends."""
+    """Return the sum; None if one of them never ends."""
     return None if None in counts else sum(count or 0 for count in counts)
 
 
 def _carried(part: ClipSet, clip: Clip) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Return what the clips of a set have beside frames: by name, its kind in words, and its classes."""
+    """Return what the clips of a set have besides frames: by name, its kind in words, and its classes."""
     known = {name: (_words(value), ()) for name, value in [*clip.conditions.items(), *clip.extras.items()]}
     timed = {name: (f"{known[name][0]} with a time axis", ()) for name in clip.conditions.timed}
     count = f"{len(part.classes)} classes ({', '.join(part.classes[:3])}...)" if part.classes else "unnamed classes"

@@ -11,7 +11,7 @@ from nextframe.data.sets import DATASETS
 
 
 def is_path(name: str) -> bool:
-    """Whether `name` is an existing path, or several with commas between them of which one exists."""
+    """Whether `name` is an existing path, or several separated by commas of which one exists."""
     from nextframe.data.folder.listing import paths_of
 
     return any(path.exists() for path in paths_of(name))

@@ -1,4 +1,4 @@
-"""A model on a split: a table, JSON and a page to look at."""
+"""Evaluation of a model on a split: a table, JSON and an HTML report."""
 
 from nextframe.evaluation.evaluate import DEFAULT_METRICS, clip_indices, clips_for, evaluate
 from nextframe.evaluation.report import write_report

@@ -1,4 +1,4 @@
-"""A model on a split, closed loop, every horizon step, with every baseline beside it.
+"""Measures a model on a split, closed loop, at every horizon step, together with every baseline.
 
 This is the only place that reads a test split.
 """
@@ -37,7 +37,7 @@ from nextframe.models.contract import ModelOptions, Predictor, Request, check_re
 LOG = logging.getLogger(__name__)
 DEFAULT_METRICS = ("mse", "mae", "psnr", "ssim", "mse-sum", "mae-sum")
 RECONSTRUCTS = "srivastava"  # the compat that adds reconstructions to the rows
-ENDLESS_CLIPS = 512  # of a generated split that has no end, where the user does not say how many
+ENDLESS_CLIPS = 512  # of an endless generated split, if the user does not say how many
 Forecaster = Callable[[Clip, torch.Generator], Tensor]
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model on a split: it predicts the whole horizon from the context alone, as in real use.
 
-    Values are averaged over the clips of a source, then over sources; predictions are not kept, but for `examples`.
+    Values are averaged over the clips of a source, then over sources; predictions are not kept, except for `examples`.
 
     Args:
         model: a run or its folder, a model folder, a baseline's name, user/name on the Hub, or a model.
@@ -75,12 +75,12 @@ def evaluate(
         batch: how many at a time; no result depends on it for a model without randomness.
         device: "auto", "cpu", "cuda" or "mps".
         seed: of a model with randomness.
-        compat: "openstl" or "mathieu" adds that code's definitions of the metrics, under names of their own;
+        compat: "openstl" or "mathieu" adds that code's definitions of the metrics, under separate names;
             "srivastava" the reconstruction of the context, with that code's leak and without.
-        examples: how many clips to keep for pictures.
-        name: what the rows call the model; None: its registered name.
+        examples: how many clips to keep for images.
+        name: the model's name in the rows; None: its registered name.
         command: what was typed, for the record; None: this process's command line.
-        samples: futures of a clip, of a model with randomness; of several, rows have the mean, best and mean frame.
+        samples: futures per clip, for a model with randomness; with several, rows have the mean, best and mean frame.
         options: the model's own at prediction, such as {"temperature": 0.5}.
 
     Raises:
@@ -119,7 +119,7 @@ def evaluate(
 
 
 def clips_for(model: Predictor) -> DataConfig | None:
-    """Return how clips are cut for a model, if nobody says: as it was trained, else as its config says; or None."""
+    """Return how clips are cut for a model by default: as it was trained, else as in its config; or None."""
     task = model.trained
     if task is None:
         context, horizon = getattr(model.config, "context", None), getattr(model.config, "horizon", None)
@@ -130,7 +130,7 @@ def clips_for(model: Predictor) -> DataConfig | None:
 
 @dataclass
 class Contest:
-    """Everything that is measured beside one another, and its sums so far."""
+    """All models that are measured together, and their sums so far."""
 
     runners: dict[str, Forecaster]
     metrics: list[Metric]
@@ -145,7 +145,7 @@ class Contest:
         self.examples: list[Example] = []
 
     def add(self, data: ClipSet, split: Split, indices: Indices, kept: list[int]) -> None:
-        """Let every runner predict clips `indices`, add the values, and keep those at `kept` of them to look at."""
+        """Let every runner predict clips `indices`, add the values, and keep those at `kept` as examples."""
         clip = data.on_device(split, data.read(split, indices), self.device)
         sources = [data.source(split, int(index)) for index in indices]
         if self.reconstructions is not None:
@@ -177,7 +177,7 @@ class Contest:
             self.spread.add(sources, differences(futures).double().cpu().numpy())
 
     def spread_note(self) -> list[str]:
-        """Return a line that says how far several futures are apart, where there were several."""
+        """Return a line that says how far several futures are apart, if there were several."""
         if not self.spread.sums:
             return []
         found = self.spread.summary()
@@ -185,7 +185,7 @@ class Contest:
         return [f"two futures of one clip differ by {found.mean:.3g} (mean squared), {last:.3g} at the last step"]
 
     def rows(self, data: str, split: str) -> list[Row]:
-        """Return a row for each metric and runner, and of several futures one for each way to score them."""
+        """Return a row for each metric and runner, and, for several futures, one for each way to score them."""
         return summary_rows(self.scores, self.metrics, data, split)
 
 
@@ -213,7 +213,7 @@ def _evenly(count: int, chosen: int) -> Indices:
 
 
 def _futures(net: Predictor, samples: int, options: ModelOptions, name: str) -> int:
-    """Return how many futures are worth drawing: `samples`, but one of a model without randomness."""
+    """Return how many futures to draw: `samples`, but one for a model without randomness."""
     if samples > 1 and not net.draws(options):
         LOG.warning("%s has no randomness: one future is measured instead of %d", name, samples)
         return 1
@@ -226,7 +226,11 @@ def _metrics(names: Sequence[str], compat: str | None, context: Tensor) -> list[
         raise UserError(f"unknown compat '{compat}' (one of: {', '.join(known)})")
     if compat in COMPATS:
         own = [name for name in METRICS if name.endswith(f"-{compat}")]
-        names = [*names, *own, *(f"{name}-moving" for name in own if compat == "mathieu")]  # which masks what is still
+        names = [
+            *names,
+            *own,
+            *(f"{name}-moving" for name in own if compat == "mathieu"),
+        ]  # masks what is still
     if not names:
         raise UserError("name at least one metric")
     return [find_metric(name, context) for name in dict.fromkeys(names)]
@@ -250,7 +254,7 @@ def _runners(
             check_task(rival, data.task, other)
             _check(rival, clip, other)
         except UserError as error:
-            notes.append(f"baseline {other} is left out: {error}")
+            notes.append(f"baseline {other} is skipped: {error}")
             continue
         runners[other] = _forecaster(rival, device)
     return runners, notes
@@ -262,7 +266,7 @@ def _check(net: Predictor, clip: Clip, name: str) -> None:
 
 
 def _forecaster(net: Predictor, device: str, options: ModelOptions | None = None, samples: int = 1) -> Forecaster:
-    """Return what predicts (B, T, C, H, W) of a clip, or of several futures (S, B, T, C, H, W)."""
+    """Return a function that predicts (B, T, C, H, W) for a clip, or several futures (S, B, T, C, H, W)."""
     net = net.to(device).eval()
 
     def forecast(clip: Clip, generator: torch.Generator) -> Tensor:

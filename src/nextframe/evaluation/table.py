@@ -20,7 +20,7 @@ STEP_WIDTH, NAME_WIDTH = 9, 14  # letters of a column
 
 
 def show_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
-    """Write the finding, both tables and what should be known to `console` (standard output by default)."""
+    """Write the finding, both tables and the notes to `console` (standard output by default)."""
     from rich.console import Console
 
     console = console or Console()
@@ -45,7 +45,7 @@ def as_text(evaluation: Evaluation) -> str:
 def summary_table(evaluation: Evaluation, metrics: Sequence[str]) -> Table:
     """Return a row for each model and a column for each of `metrics`; the best is marked with a star.
 
-    Beside the first metric stands half the width of its 95 % interval.
+    Next to the first metric is half the width of its 95 % interval.
     """
     first = evaluation.rows[0]
     table = _table(f"{first.data}, {first.split} split: {evaluation.clips} clips from {first.n} sources")

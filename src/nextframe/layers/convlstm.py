@@ -1,6 +1,6 @@
 """One ConvLSTM layer over a whole sequence, the building block of the recurrent models.
 
-Its recurrences have gradients of their own: loops that keep only what the way back needs, not differentiable twice.
+Its recurrences have custom gradients: loops that keep only what the backward pass needs, not differentiable twice.
 Maps are (H, W, channels) in memory there, frames outermost.
 """
 
@@ -21,7 +21,7 @@ Grads = tuple[Tensor | None, ...]
 
 
 class ConvLSTMLayer(nn.Module):
-    """LSTM whose products are convolutions; zero padding, gate order i, f, c, o, initialised as Keras does.
+    """LSTM whose products are convolutions; zero padding, gate order i, f, c, o, initialised as in Keras.
 
     i, f, o = gate(conv(x) + conv(h) + b), g = act(conv(x) + conv(h) + b), c' = f * c + i * g, h' = o * act(c').
     Shi et al. 2015 (arXiv 1506.04214) without peepholes. `hard_sigmoid` is that of Keras 2: clip(0.2 x + 0.5, 0, 1).
@@ -82,9 +82,9 @@ class ConvLSTMLayer(nn.Module):
 
 
 def cache_pays(x: Tensor, kernel: int, hidden: int) -> bool:
-    """Whether `CachedRecurrence` is the faster one for x (T, B, H, W, C): large float32 maps on a CPU.
+    """Whether `CachedRecurrence` is faster for x (T, B, H, W, C): large float32 maps on a CPU.
 
-    While a model is exported it is not: ONNX has no operators for what Winograd's method does.
+    Never while a model is exported: ONNX has no operators for Winograd's method.
     """
     if torch.compiler.is_exporting():
         return False
@@ -137,7 +137,7 @@ class DirectRecurrence(torch.autograd.Function):
 class CachedRecurrence(torch.autograd.Function):
     """The whole layer on a CPU, one item of the batch at a time so that its maps stay in the cache.
 
-    The input and the hidden map are convolved together, as one map of C + n channels, by Winograd's method or, where
+    The input and the hidden map are convolved together, as one map of C + n channels, by Winograd's method or, if
     the kernel is 1x1, one product. Weight gradients are summed over the frames in the transformed domain.
     """
 
@@ -145,7 +145,7 @@ class CachedRecurrence(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, h: Tensor | None, c: Tensor, gates: Gates, keep: bool
     ) -> Maps:
-        """Read x (T, B, H, W, C) with `weight` (4n, C + n, k, k); `keep` what the way back needs.
+        """Read x (T, B, H, W, C) with `weight` (4n, C + n, k, k); `keep` what the backward pass needs.
 
         h (None: zeros) and c are the maps (B, H, W, n) before the first frame.
         Returns every hidden map (T, B, H, W, n), the last hidden map and the last cell map.
@@ -202,7 +202,7 @@ class CachedRecurrence(torch.autograd.Function):
 
 
 class _Reader:
-    """Gives the convolution's transformed input of each step: the frame beside the hidden map before it."""
+    """Gives the convolution's transformed input of each step: the frame together with the previous hidden map."""
 
     def __init__(self, conv: Winograd | Dense, x: Tensor, hidden: Tensor, h: Tensor | None) -> None:
         self.conv, self.x, self.hidden, self.h = conv, x, hidden, h

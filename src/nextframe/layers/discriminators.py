@@ -131,7 +131,7 @@ def _normed(layer: nn.Module, spectral: bool) -> nn.Module:
 
 @contextmanager
 def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Let a graph pass through `parameters` without gradients for them: a third of the work is saved."""
+    """Let a graph pass through `parameters` without gradients for them: that saves a third of the work."""
     held = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in held:
         parameter.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""The grid of pixels: sizes that a model can fold, and where each place lies."""
+"""The pixel grid: padding to a multiple, and the coordinates of each position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column of (..., C, H, W) until H and W are multiples of `multiple`.
 
-    Any number of leading axes, from one; the result has as many.
+    Any number of leading axes, at least one; the result has the same.
     """
     rows, columns = -frames.shape[-2] % multiple, -frames.shape[-1] % multiple
     flat = F.pad(frames.flatten(0, -4), (0, columns, 0, rows), mode="replicate")
@@ -18,7 +18,8 @@ def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
 
 
 def places(frames: Tensor) -> Tensor:
-    """Return (N, 2, H, W), each place's row and column from -1 to 1, for (N, C, H, W): where the walls are is known."""
+    """Return (N, 2, H, W), each position's row and column from -1 to 1, for (N, C, H, W), so a model sees borders."""
     rows = torch.linspace(-1, 1, frames.shape[2], device=frames.device, dtype=frames.dtype)
     columns = torch.linspace(-1, 1, frames.shape[3], device=frames.device, dtype=frames.dtype)
-    return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(frames), -1, -1, -1)
+    batch = frames.shape[0]  # not len(), which is a plain number: an exported model would take that one batch size only
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(batch, -1, -1, -1)

@@ -16,7 +16,7 @@ Gate = Literal["sigmoid", "hard_sigmoid"]
 LSTMState = tuple[Tensor, Tensor]  # hidden and cell, (B, hidden) each
 PEEPHOLE_RANGE = 0.1  # peepholes start uniform in +-0.1, as in Srivastava's original
 
-aten = torch.ops.aten  # torch's own gradients of its activations, which can write where they are told
+aten = torch.ops.aten  # torch's own gradients of its activations, which can write into a given tensor
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Gates:
 
     z (..., 4 hidden) holds i, f, g, o, or what `order` says. With peepholes (3, hidden) the gates see the cell:
     i = gate(z + p_i c), f = gate(z + p_f c), o = gate(z + p_o c'). `gate` "hard_sigmoid" is that of Keras 2:
-    clip(0.2 z + 0.5, 0, 1). Little is allocated, and no step is recorded.
+    clip(0.2 z + 0.5, 0, 1). Little memory is allocated, and autograd records no step.
     """
 
     activation: Activation
@@ -42,7 +42,7 @@ class Gates:
     ) -> None:
         """Fill candidate, cell and hidden (..., hidden) from z and the cell before; z becomes the gates.
 
-        With peepholes `candidate` may be g's own quarter of z. Without, that quarter is then of no use: one pass over
+        With peepholes `candidate` may be g's own quarter of z. Without, that quarter is unused: one pass over
         all of z is faster than two with a gap.
         """
         i, f, g, o = self.split(z)
@@ -116,8 +116,8 @@ class PeepholeLSTM(nn.Module):
     """One layer as in Srivastava, Mansimov & Salakhutdinov 2015 (arXiv 1502.04681), peepholes diagonal.
 
     Its weights are plain tensors, so that another layer can start from them: `input_weight` (4 hidden, inputs), None
-    where there is no input; `recurrent_weight` (4 hidden, hidden); `bias` (4 hidden); `peephole` (3, hidden). Gates
-    lie in the order input, forget, output, candidate. Sequences are time first, so that a step is one block of memory.
+    without an input; `recurrent_weight` (4 hidden, hidden); `bias` (4 hidden); `peephole` (3, hidden). Gates
+    are in the order input, forget, output, candidate. Sequences are time first, so that a step is one block of memory.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class PeepholeLSTM(nn.Module):
             self.bias[hidden : 2 * hidden] = forget
 
     def forward(self, x: Tensor | None, state: LSTMState, steps: int) -> tuple[Tensor, LSTMState]:
-        """Read x (steps, B, inputs), None for no input, from `state`; return all hidden (steps, B, hidden), the end."""
+        """Read x (steps, B, inputs), None for no input, from `state`; return all hidden (steps, B, hidden), state."""
         h, c = state
         if x is None or self.input_weight is None:
             z = self.bias.expand(steps, len(h), -1)
@@ -167,7 +167,7 @@ class LSTMStack(nn.Module):
         )
 
     def blank(self, batch: int, like: Tensor) -> list[LSTMState]:
-        """Return the state of zeros that a sequence starts from, in the type and place of `like`."""
+        """Return the state of zeros that a sequence starts from, with the dtype and device of `like`."""
         return [(like.new_zeros(batch, n), like.new_zeros(batch, n)) for n in self.hidden]
 
     def forward(self, x: Tensor | None, states: Sequence[LSTMState], steps: int) -> tuple[Tensor, list[LSTMState]]:
@@ -181,11 +181,11 @@ class LSTMStack(nn.Module):
 
 
 class LasagneLSTM(nn.Module):
-    """One layer as Lasagne has it: peepholes (Gers et al. 2002), a learned first state, gradients that are bounded.
+    """One layer as in Lasagne: peepholes (Gers et al. 2002), a learned first state, clamped gradients.
 
-    `std` is the deviation of all weights, with no bias to forget: Lasagne's start. Without it input weights are
-    Glorot uniform and recurrent ones orthogonal. Each number of the gradient of a step's z is clamped to plus or minus
-    `clip`.
+    `std` is the standard deviation of all initial weights, with a forget bias of zero: Lasagne's defaults. Without it
+    input weights are Glorot uniform and recurrent ones orthogonal. Each element of the gradient of a step's z is
+    clamped to plus or minus `clip`.
     """
 
     def __init__(
@@ -222,9 +222,9 @@ class LasagneLSTM(nn.Module):
 
 
 class Recurrence(torch.autograd.Function):
-    """All steps of a layer, as one function: no step is recorded, and gates are computed in place.
+    """All steps of a layer as one function: autograd records no step, and gates are computed in place.
 
-    Under autocast the products run in its type; gates, cells and sums stay in float32.
+    Under autocast the products run in its dtype; gates, cells and sums are in float32.
     """
 
     @staticmethod
@@ -238,7 +238,7 @@ class Recurrence(torch.autograd.Function):
         gates: Gates,
         clip: float | None,
     ) -> tuple[Tensor, Tensor]:
-        """Take the inputs' share z (T, B, 4n) of the gates; return all hidden (T, B, n) and the last cell (B, n)."""
+        """Take the inputs' part z (T, B, 4n) of the gates; return all hidden (T, B, n) and the last cell (B, n)."""
         steps, batch, n = z.shape[0], z.shape[1], weight.shape[1]
         low = _product_type(z, weight)
         with torch.autocast(z.device.type, enabled=False):
@@ -295,5 +295,5 @@ def _add_product(z: Tensor, h: Tensor, weight: Tensor) -> None:
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
-    """Return left @ right in the type of `left`, multiplied in the type of `right`."""
+    """Return left @ right in the dtype of `left`, multiplied in the dtype of `right`."""
     return (left.to(right.dtype) @ right).to(left.dtype)

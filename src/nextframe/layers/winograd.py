@@ -5,7 +5,7 @@ one, paid for with additions (small matrix products here) and some rounding: in 
 1e-5 of the largest value, ten times the rounding of a direct convolution. After Lavin and Gray 2015
 (arXiv 1509.09308); the matrices are made from the points of the Toom-Cook polynomial product.
 
-`Winograd` has the steps, for loops that reuse their memory; `winograd_conv` is one convolution with a gradient, and
+`Winograd` has the steps, for loops that reuse memory; `winograd_conv` is one convolution with a gradient, and
 `FastConv2d` the layer that uses it. The gradients are the exact transposes of the forward steps, so they reuse its
 transformed input.
 """
@@ -24,11 +24,11 @@ TILES = {3: 4, 5: 4, 7: 2}  # output pixels per axis of a tile, by kernel
 POINTS = {6: (0.0, 1.0, -1.0, 2.0, -2.0), 8: (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)}  # by size, and infinity
 WORTH = {3: 40, 5: 20, 7: 40}  # with fewer channels in x out / (in + out) a direct convolution is faster, by kernel
 PLACES = 64  # tiles below which it is, too
-STRIPE = 32  # rows that are worked on at a time where no gradient is wanted
+STRIPE = 32  # rows that are computed at a time if no gradient is needed
 
 
 class FastConv2d(nn.Conv2d):
-    """`nn.Conv2d`, computed by `winograd_conv` where that is faster: on a CPU, in float32, with many channels."""
+    """`nn.Conv2d`, computed by `winograd_conv` if that is faster: on a CPU, in float32, with many channels."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of x (B, C, H, W)."""
@@ -51,7 +51,7 @@ class FastConv2d(nn.Conv2d):
 def winograd_conv(x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
     """Return the correlation of x (B, C, H, W) with weight (N, C, k, k), k 3, 5 or 7, zeros around x: (B, N, H', W').
 
-    In float32 it is within about 1e-5 of the largest value of the result. Without gradients the memory beside the
+    In float32 it is within about 1e-5 of the largest value of the result. Without gradients the memory besides the
     result is that of `STRIPE` rows.
     """
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
@@ -87,7 +87,7 @@ class _Convolution(torch.autograd.Function):
         entered, x, weight = ctx.saved_tensors
         conv: Winograd = ctx.conv
         by_x, by_weight = ctx.needs_input_grad[:2]
-        if torch.is_grad_enabled():  # these gradients get their own, as in R1: by operations that have them
+        if torch.is_grad_enabled():  # double backward, as in R1: use operations that are differentiable
             own = {"grad_output": grads[0], "padding": conv.padding}
             x_grad = conv2d_input(x.shape, weight, **own) if by_x else None  # type: ignore[no-untyped-call]
             return x_grad, conv2d_weight(x, weight.shape, **own), None  # type: ignore[no-untyped-call]
@@ -135,7 +135,7 @@ class Winograd:
     """A convolution of maps (B, H, W, K) with transformed weights (size, size, K, N), step by step, in reused memory.
 
     Outputs are in tile order (tile, tile, B, rows of tiles, columns of tiles, N), column within the tile first:
-    pixel-wise work does not care. A map that has not whole tiles has zeros below and to the right.
+    pixel-wise work does not depend on it. A map with partial tiles is padded with zeros below and to the right.
     """
 
     def __init__(self, weight: Tensor, kernel: int, shape: tuple[int, int, int], padding: tuple[int, int]) -> None:
@@ -152,13 +152,13 @@ class Winograd:
         self._kept: dict[str, Tensor] = {}
 
     def _room(self, name: str, *shape: int) -> Tensor:
-        """Return memory that every call writes anew."""
+        """Return memory that every call overwrites."""
         if name not in self._kept:
             self._kept[name] = self.weight.new_empty(shape)
         return self._kept[name]
 
     def forget(self) -> None:
-        """Give the reused memory back."""
+        """Free the reused memory."""
         self._kept.clear()
 
     def blank(self, channels: int) -> Tensor:
@@ -181,7 +181,7 @@ class Winograd:
         return tiled.permute(4, 2, 0, 1, 3, 5)
 
     def map(self, tiles: Tensor) -> Tensor:
-        """Return the output (B, N, H', W') of one in tile order."""
+        """Return the output (B, N, H', W') from one in tile order."""
         whole = tiles.permute(2, 3, 1, 4, 0, 5).reshape(self.batch, self.rows * self.tile, self.columns * self.tile, -1)
         return whole[:, : self.out[0], : self.out[1]].permute(0, 3, 1, 2)
 

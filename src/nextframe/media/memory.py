@@ -16,7 +16,7 @@ from nextframe.media.source import Color
 CHANNELS = (1, 3)
 LAYOUTS = ("THW", "THWC", "TCHW", "BTHWC", "BTCHW")
 BT601 = (0.299, 0.587, 0.114)  # the shares of red, green and blue in grey
-ROUNDING = 1e-3  # floats may leave [0, 1] by so much: resizing and compression do that
+ROUNDING = 1e-3  # floats may leave [0, 1] by this much: resizing and compression do that
 
 
 def as_frames(value: Tensor | NDArray[Any], layout: str | None = None) -> Tensor:
@@ -29,7 +29,7 @@ def as_frames(value: Tensor | NDArray[Any], layout: str | None = None) -> Tensor
         layout: the axes in letters, such as "TCHW" or "BTHWC"; None: as above.
 
     Returns:
-        uint8, or float32 in [0, 1], in the memory of `value` where that is possible.
+        uint8, or float32 in [0, 1], in the memory of `value` if possible.
 
     Raises:
         UserError: axes that could mean two things, values out of range, or no frames; the line says what to do.
@@ -62,12 +62,12 @@ class Held:
         return {"grey": 1, "rgb": 3, None: int(self._frames.shape[-3])}[self.color]
 
     def last(self, n: int) -> Tensor:
-        """Return the last `n` frames (fewer where there are fewer), counted back from the very last at the stride."""
+        """Return the last `n` frames (fewer if there are fewer), counted back from the very last at the stride."""
         places = range(self._frames.shape[-4] - 1, -1, -self.stride)[:n]
         return self._at(list(places)[::-1])
 
     def clip(self, start: int, length: int) -> Tensor:
-        """Return `length` frames from `start`, counted from 0 at the stride; UserError where there are not as many."""
+        """Return `length` frames from `start`, counted from 0 at the stride; UserError if there are not enough."""
         places = list(range(0, self._frames.shape[-4], self.stride))
         if start + length > len(places):
             raise UserError(f"{self.name}: asked for frames {start} to {start + length - 1}, there are {len(places)}")
@@ -79,7 +79,7 @@ class Held:
 
 
 def recolored(frames: Tensor, channels: int) -> Tensor:
-    """Return frames (..., C, H, W) with `channels` channels, 1 or 3, in their own type and range."""
+    """Return frames (..., C, H, W) with `channels` channels, 1 or 3, in their own dtype and range."""
     if frames.shape[-3] == channels:
         return frames
     if channels == 3:
@@ -97,7 +97,7 @@ def _as_tensor(value: Any) -> Tensor:
 
 
 def _axes(shape: tuple[int, ...], is_tensor: bool) -> str:
-    """Return the axes that `shape` can only mean; a tensor is channels first, as everywhere in torch."""
+    """Return the axes of `shape` if it is unambiguous; a tensor is channels first, as everywhere in torch."""
     if is_tensor:
         return {4: "TCHW", 5: "BTCHW"}.get(len(shape), "")
     if len(shape) == 3:
@@ -107,7 +107,7 @@ def _axes(shape: tuple[int, ...], is_tensor: bool) -> str:
         first, last = "BTCHW", "BTHWC"
     fitting = [axes for axes in (first, last) if len(axes) == len(shape) and shape[axes.index("C")] in CHANNELS]
     if len(fitting) == 2:
-        raise UserError(f'frames {shape} could be {first} or {last}: say which, as layout="{last}"')
+        raise UserError(f'frames {shape} could be {first} or {last}: set the axes, as layout="{last}"')
     return fitting[0] if fitting else ""
 
 

@@ -1,4 +1,4 @@
-"""The front door of reading: what a file holds decides how it is read, not what it is called."""
+"""Opens anything that has frames: the content of a file decides how it is read, not its name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sniff(path: Path) -> str:
     """Return what the file holds by its first bytes: gif, apng, webp, avif, tiff, image, array, or video for the rest.
 
     Raises:
-        BadInputError: empty files, pointers to files and other things that are known not to be videos.
+        BadInputError: empty files, pointers to files and other kinds of files known not to be videos.
     """
     try:
         with path.open("rb") as file:
@@ -63,7 +63,7 @@ def _kind(head: bytes, path: Path) -> str:
 
 
 def _is_apng(path: Path) -> bool:
-    """Say whether an animation control chunk comes before the image data."""
+    """Return whether an animation control chunk comes before the image data."""
     with path.open("rb") as file:
         file.seek(8)
         while len(header := file.read(8)) == 8:
@@ -93,7 +93,7 @@ def open_source(
         layout: the axes of an array file, such as "TNHW"; None: guessed by `arrays.guess_layout`.
 
     Raises:
-        BadInputError: nothing there, or nothing that can be read; the line says why.
+        BadInputError: there is nothing, or nothing that can be read; the line says why.
     """
     path, limits = Path(path), limits or Limits()
     if path.is_dir():
@@ -150,7 +150,7 @@ def read_video(
 
     Raises:
         BadInputError: a file that cannot be read, damage among the frames, or more bytes than the limits allow.
-        UserError: there are fewer frames than asked for.
+        UserError: there are fewer frames than requested.
     """
     from nextframe.media.fit import fit_frame
 

@@ -18,7 +18,7 @@ from nextframe.models.rollout import roll_out
 class CompactConfig(ModelConfig):
     """Fields of `compact`; the defaults are those of the quickstart."""
 
-    context: int = Field(10, ge=1)  # frames given, exactly
+    context: int = Field(10, ge=1)  # context frames, exactly
     horizon: int = Field(10, ge=1)  # frames of one pass; longer requests are rolled out
     channels: int = Field(1, ge=1)  # 1 grey, 3 RGB
     patch: int = Field(4, ge=1)  # side of the square of pixels that is folded into channels
@@ -37,7 +37,7 @@ class CompactConfig(ModelConfig):
 
 
 class LineMixer(nn.Module):
-    """A long vertical depthwise kernel, then a long horizontal one: far reach for few products.
+    """A long vertical depthwise kernel, then a long horizontal one: a large receptive field at little cost.
 
     The horizontal one is a vertical one on the transposed grid: oneDNN runs (k, 1) several times faster than (1, k).
     """
@@ -49,14 +49,14 @@ class LineMixer(nn.Module):
         self.horizontal = nn.Conv2d(width, width, shape, padding=padding, groups=width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix places of x (B, D, h, w) along columns, then rows."""
+        """Mix positions of x (B, D, h, w) along columns, then rows."""
         columns = self.vertical(x.contiguous(memory_format=torch.channels_last))
         turned = columns.transpose(2, 3).contiguous(memory_format=torch.channels_last)  # (B, D, w, h)
         return cast(Tensor, self.horizontal(turned)).transpose(2, 3)
 
 
 class MixBlock(nn.Module):
-    """Mix places within each channel, then channels within each place; the result is added to the input.
+    """Mix positions within each channel, then channels within each position; the result is added to the input.
 
     The last layer starts near zero, so the block starts as the identity. After ConvNeXt (Liu et al. 2022).
     """
@@ -128,7 +128,7 @@ class Compact(Predictor):
 
 
 def _mixer(config: CompactConfig, index: int) -> nn.Module:
-    """Return the mixer of places of block `index`: squares and lines take turns, near and far."""
+    """Return the spatial mixer of block `index`: square and line kernels alternate, near and far."""
     if index % 2:
         return LineMixer(config.width, config.reach)
     return nn.Conv2d(config.width, config.width, config.kernel, padding=config.kernel // 2, groups=config.width)

@@ -1,4 +1,4 @@
-"""Any module of torch that maps frames to frames, as a predictor: trained, measured and saved like the others."""
+"""Any torch module that maps frames to frames, as a predictor: trained, measured and saved like the others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
-WRAPPED = "wrapped-module"  # what a model folder calls a module that is not registered
+WRAPPED = "wrapped-module"  # the name in a model folder of a module that is not registered
 FOREIGN = (RuntimeError, ValueError, TypeError, AssertionError, IndexError)  # what modules raise on wrong shapes
 Loss = Callable[[Tensor, Tensor], Tensor]
 Module = nn.Module | Callable[..., nn.Module]
@@ -26,10 +26,10 @@ Module = nn.Module | Callable[..., nn.Module]
 class WrappedConfig(ModelConfig):
     """What is known of a wrapped module; its code is not in it."""
 
-    context: int = Field(10, ge=1)  # frames that it takes, exactly
+    context: int = Field(10, ge=1)  # context frames, exactly
     horizon: int = Field(10, ge=1)  # frames that it returns
-    any_size: bool = False  # it takes frames of another size than those it was trained on
-    name: str = Field("", max_length=100)  # what tables call it
+    any_size: bool = False  # whether it takes frames of another size than those it was trained on
+    name: str = Field("", max_length=100)  # its name in tables
     module: str = ""  # the class it is of, as "package.module:Class", for a reader: nothing is imported by it
     arguments: dict[str, Any] = Field(default_factory=dict)  # what the class is called with
 
@@ -50,8 +50,8 @@ class Wrapped(Predictor):
         self._loss_of = (loss,)  # in a tuple: weights of a loss are neither trained nor saved
 
     def make(self) -> nn.Module:
-        """Return the module that `config` stands for; subclasses that are registered implement it."""
-        raise UserError(f"'{self.config.name}' is a wrapped module: its code has to be given, as module=")
+        """Return the module that `config` describes; subclasses that are registered implement it."""
+        raise UserError(f"'{self.config.name}' is a wrapped module: its code must be given, as module=")
 
     @property
     def capabilities(self) -> Capabilities:
@@ -93,7 +93,7 @@ class Wrapped(Predictor):
         return loss, {"loss": loss.detach()}
 
     def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
-        """Raise UserError where the module does not take frames (C, H, W), or returns another number of frames."""
+        """Raise UserError if the module does not take frames (C, H, W), or returns another number of frames."""
         given = next(self.parameters(), torch.zeros(0))
         context = torch.zeros(1, self.config.context, *frame_shape, dtype=given.dtype, device=given.device)
         was_training = self.training
@@ -119,7 +119,7 @@ def wrap(
     arguments: Mapping[str, Any] | None = None,
     any_size: bool = False,
 ) -> Wrapped:
-    """Return a module of torch as a predictor.
+    """Return a torch module as a predictor.
 
     Args:
         module: takes frames (B, context, C, H, W) in [0, 1] and returns (B, horizon, C, H, W); or the class (or any
@@ -127,7 +127,7 @@ def wrap(
         context: how many frames it takes.
         horizon: how many it returns; longer predictions come from feeding them back.
         loss: of (prediction, target), both (B, T, C, H, W), to one number; it is not saved.
-        name: what tables and folders call it; None: the name of its class.
+        name: its name in tables and folders; None: that of its class.
         arguments: what `module`, if it is a class, is called with; saved with the model.
         any_size: it takes frames of any size; if not, those of another size are stretched and the result back.
 
@@ -151,7 +151,7 @@ def wrap(
 
 
 def made(module: Module, arguments: Mapping[str, Any]) -> nn.Module:
-    """Return `module`, or what it makes of `arguments` if it is a class or a function.
+    """Return `module`, or the result of calling it with `arguments` if it is a class or a function.
 
     Raises:
         UserError: it cannot be called so, or makes something else.
@@ -159,13 +159,13 @@ def made(module: Module, arguments: Mapping[str, Any]) -> nn.Module:
     if isinstance(module, nn.Module):
         return module
     if not callable(module):
-        raise UserError(f"give a module of torch or its class, not {type(module).__name__}")
+        raise UserError(f"give a torch module or its class, not {type(module).__name__}")
     try:
         built = module(**arguments)
     except TypeError as error:
         raise UserError(f"{getattr(module, '__name__', 'the module')} cannot be made: {error}") from error
     if not isinstance(built, nn.Module):
-        raise UserError(f"{getattr(module, '__name__', 'it')} made {type(built).__name__}, not a module of torch")
+        raise UserError(f"{getattr(module, '__name__', 'it')} made {type(built).__name__}, not a torch module")
     return built
 
 

@@ -1,4 +1,4 @@
-"""Context in, frames out, and pictures of them."""
+"""Context in, frames out, and images of them."""
 
 from nextframe.prediction.interpolate import interpolate
 from nextframe.prediction.predict import predict

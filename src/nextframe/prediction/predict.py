@@ -1,4 +1,4 @@
-"""From the end of any video to the frames that come after it."""
+"""Predicting the frames that come after the end of any video."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from nextframe.prediction.tiles import Tiled
 
 LOG = logging.getLogger(__name__)
 FORECAST = Task.forecast(1, 1)
-DEFAULT_CONTEXT = 10  # frames given to a model that takes any number of them
+DEFAULT_CONTEXT = 10  # context frames of a model that takes any number of them
 Size = tuple[int, int]
 
 
@@ -68,7 +68,7 @@ def predict(
 ) -> Prediction:
     """Predict the frames that come after the end of a video, or after any frame of it.
 
-    Only the frames that the model is given are held in memory, however long the video is.
+    Only the model's context frames are held in memory, however long the video is.
 
     Args:
         video: a video, an animation, a folder of images or an array file; or frames in memory: a tensor (T, C, H, W)
@@ -77,13 +77,13 @@ def predict(
             that needs no training, as no trained one is shipped yet.
         frames: how many to predict; need not be the trained horizon.
         samples: how many futures; a model without randomness gives the same one each time.
-        compare: keep the last `frames` frames back, predict them, and return them as truth.
-        context: how many frames to give; None: as many as the model was trained with, at most those there are.
+        compare: hold back the last `frames` frames, predict them, and return them as truth.
+        context: number of context frames; None: as many as the model was trained with, at most those there are.
         at: the number of the first predicted frame, counted from 0; None: after the last (compare: the last ones).
         stride: take every stride-th frame.
         seed: of a model with randomness.
         size: (height, width) to scale and crop the frames to; None: the video's own size.
-        tile: predict in tiles of so many pixels a side, which bounds the memory; None: whole frames.
+        tile: predict in tiles of this many pixels per side, which bounds the memory; None: whole frames.
         overlap: pixels that neighbouring tiles share.
         device: "auto", "cpu", "cuda" or "mps".
         one_step: predict each frame from the true ones before it, not from earlier predictions; implies compare.
@@ -122,7 +122,7 @@ def predict(
 
 
 def _or_default(model: str | os.PathLike[str] | Predictor | None) -> str | os.PathLike[str] | Predictor:
-    """Return `model`, or the model that stands in for the trained one that is not shipped yet, and say so."""
+    """Return `model`; None: the default until a trained model is shipped, with a message that says so."""
     if model is None:
         LOG.warning("no model was given, and no trained one is shipped yet: predicting with '%s'", DEFAULT_MODEL)
     return DEFAULT_MODEL if model is None else model
@@ -172,7 +172,7 @@ def _futures(net: Predictor, given: Tensor, frames: int, how: Drawing) -> Tensor
 
 
 def _model_size(net: Predictor, given: Tensor) -> Size:
-    """Return the size to predict at: the frames' own, but for a model that takes its trained one only."""
+    """Return the size to predict at: the frames' own, unless the model takes only the one it was trained on."""
     own: Size = (given.shape[-2], given.shape[-1])
     trained = net.trained.size if net.trained else None
     if trained is None or trained == own:
@@ -216,7 +216,7 @@ def _read(source: Source | Held, net: Predictor, asked: int | None, kept_back: i
     if given < need:
         raise _too_few(source.path, f"{model_name(net)} needs {need} context frame(s)", given, kept_back, at)
     if given < want:
-        LOG.warning("%s: %s is given %d frames instead of %d", source.name, model_name(net), given, want)
+        LOG.warning("%s: %s gets %d frames instead of %d", source.name, model_name(net), given, want)
     return shown
 
 
@@ -231,7 +231,7 @@ def _too_few(path: Path, need: str, given: int, kept_back: int, at: int | None) 
 
 
 def _stretch(frames: Tensor, size: Size) -> Tensor:
-    """Return frames (..., C, H, W) at `size`, whatever that does to their proportions."""
+    """Return frames (..., C, H, W) at `size`, without keeping their aspect ratio."""
     if tuple(frames.shape[-2:]) == size:
         return frames
     flat = frames.flatten(0, -4)

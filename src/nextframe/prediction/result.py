@@ -1,4 +1,4 @@
-"""What a prediction is: frames, what they follow, and how to look at them and keep them."""
+"""The result of a prediction: context, frames, and methods to show and save them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from nextframe.core.errors import UserError
-from nextframe.prediction.pictures import comparison_animation, comparison_strip
+from nextframe.prediction.panels import comparison_animation, comparison_strip
 from nextframe.prediction.show import MOST_VIDEOS, Shown
 from nextframe.prediction.write import write_prediction
 
-PAUSE = 2  # a prediction plays at half its speed in a notebook: a second of it is hard to follow
+PAUSE = 2  # predictions play at half speed in a notebook: one second is hard to follow
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Frames on the CPU, float in [0, 1]: what was given, what was predicted, and what really came where known.
+    """Frames on the CPU, float in [0, 1]: context, prediction, and truth if it is known.
 
     Of a batch of videos each tensor has a batch axis before its time axis, and `prediction[i]` is that of one video.
     """
@@ -58,7 +58,7 @@ class Prediction:
             with_context: put the context before the predicted frames.
 
         Raises:
-            UserError: an ending that is not known, a file that cannot be written, or a batch of videos.
+            UserError: an unknown ending, a file that cannot be written, or a batch of videos.
         """
         if self.batched:
             raise UserError(f"the prediction is of {len(self)} videos: save one, as prediction[0].save({str(path)!r})")
@@ -73,7 +73,7 @@ class Prediction:
         return dict(zip(names, self.samples, strict=True))
 
     def show(self) -> Shown:
-        """Return the context and what follows as something that a notebook plays; truth, if known, stands beside it."""
+        """Return context and prediction as something that a notebook plays, next to the truth if it is known."""
         if self.batched:
             rows = [self[index].show() for index in range(min(len(self), MOST_VIDEOS))]
             frames = torch.cat([row.frames for row in rows], dim=2)

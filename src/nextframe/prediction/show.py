@@ -1,4 +1,4 @@
-"""Frames to look at: they move in a notebook, and are a strip where a picture has to stand still."""
+"""Frames to look at: an animation in a notebook, a strip where only a still image fits."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from nextframe.core.errors import UserError
 from nextframe.media.memory import as_frames
 from nextframe.media.reader import read_video
 from nextframe.media.writer import write_video
-from nextframe.prediction.pictures import GAP, PREDICTED, Row, enlarge, panel_size, strip
+from nextframe.prediction.panels import GAP, PREDICTED, Row, enlarge, panel_size, strip
 
-MOST_VIDEOS = 4  # of a batch are shown
+MOST_VIDEOS = 4  # most videos of a batch shown
 
 
 class Shown:
-    """Frames as a notebook shows them: an animation; `save` writes them, `strip` is a picture that stands still.
+    """Frames as a notebook shows them: an animation; `save` writes them, `strip` is a still image.
 
-    Nothing is opened or printed, so a script that makes one and leaves it does no harm.
+    Nothing is opened or printed, so it does no harm in a script.
     """
 
     def __init__(self, frames: Tensor, still: Tensor, fps: float, caption: str = "") -> None:
@@ -60,7 +60,7 @@ class Shown:
 
 
 class Page:
-    """A page on disk, which a notebook shows in place: `os.fspath(page)` and `str(page)` are its path."""
+    """A page on disk, which a notebook shows inline: `os.fspath(page)` and `str(page)` are its path."""
 
     def __init__(self, path: Path, height: int = 600) -> None:
         self.path, self.height = path, height
@@ -91,7 +91,7 @@ def show(
         layout: the axes of frames in memory, such as "TCHW"; None: told by the shape.
 
     Raises:
-        UserError: no frames of 1 or 3 channels, or floats out of [0, 1].
+        UserError: frames without 1 or 3 channels, or floats out of [0, 1].
         BadInputError: a video that cannot be read.
     """
     if isinstance(frames, str | os.PathLike):

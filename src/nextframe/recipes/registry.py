@@ -1,4 +1,4 @@
-"""Every recipe by name. A new recipe is one typed object in a file of this room, and one line here."""
+"""Every recipe by name. A new recipe is one typed object in a file of this package, and one line here."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def planned_stages(model: Predictor, config: TrainingConfig) -> list[Stage]:
     """Return the stages that are to be trained, with the shares that `config` gives them.
 
     Raises:
-        UserError: there is none, or a share of a stage that the model does not have.
+        UserError: there is none, or a share is for a stage that the model does not have.
     """
     stages = model.stages()
     if not stages:

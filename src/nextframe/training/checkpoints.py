@@ -18,7 +18,7 @@ from nextframe.core.whole_file import sha256_of
 from nextframe.training.formats import CHECKPOINT_FORMATS
 
 LOG = logging.getLogger(__name__)
-STATE, FACTS = "state.pt", "checkpoint.json"  # the state; its format and checksum, which format 1 had not
+STATE, FACTS = "state.pt", "checkpoint.json"  # the state; its format and checksum, which format 1 did not have
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
@@ -34,7 +34,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """Return the newest undamaged state in `folder`, or None where a run was killed before its first checkpoint.
+    """Return the newest undamaged state in `folder`, or None if a run was killed before its first checkpoint.
 
     A damaged checkpoint is passed over with a warning; one of an older format is brought up to date.
 
@@ -51,7 +51,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         except Exception as error:  # noqa: BLE001  # torn bytes make the unpickler raise almost anything
             LOG.warning("%s cannot be read (%s): trying the one before it", path, _reason(error))
     if found:
-        raise BadInputError(folder, "no checkpoint in it can be read", "start the run anew in another folder")
+        raise BadInputError(folder, "no checkpoint in it can be read", "start the run again in another folder")
     return None
 
 
@@ -59,7 +59,7 @@ def _read(path: Path) -> dict[str, Any]:
     facts = json.loads((path / FACTS).read_text(encoding="utf-8")) if (path / FACTS).exists() else {"format": 1}
     number = CHECKPOINT_FORMATS.check(facts["format"], path)
     if number > 1 and sha256_of(path / STATE) != facts["state_sha256"]:
-        raise BadInputError(path / STATE, f"{STATE} has another checksum than {FACTS} says")
+        raise BadInputError(path / STATE, f"the checksum of {STATE} differs from the one in {FACTS}")
     state = torch.load(path / STATE, map_location="cpu", weights_only=True)
     return CHECKPOINT_FORMATS.migrate({**state, "format": number}, path)
 

@@ -9,7 +9,7 @@ from torch import nn
 
 
 class ClippedSGD(torch.optim.Optimizer):
-    """v <- momentum v - rate (g + decay w); every element of v is cut to +-clip; w <- w + v.
+    """v <- momentum v - rate (g + decay w); every element of v is clipped to +-clip; w <- w + v.
 
     The rate is lr * fall ** floor(updates / fall_every): a staircase of updates, as the original has it, whatever the
     length of the run; a schedule of the recipe multiplies it. Followed: the authors' code for arXiv 1502.04681, whose

@@ -1,6 +1,6 @@
 """Codes on disk: every frame that training clips are cut from is encoded once, and clips of codes are read back.
 
-The file is mapped and not loaded, and frames are encoded as they are read, so a long film needs no more memory than
+The file is mapped and not loaded, and frames are encoded as they are read, so a long video needs no more memory than
 a short one.
 """
 
@@ -25,7 +25,7 @@ from nextframe.data.clipset import ClipSet, Indices, Split
 from nextframe.models.contract import Encode, Predictor
 
 LOG = logging.getLogger(__name__)
-LOOK = 1024  # clips whose frames are looked up at a time
+LOOK = 1024  # clips whose frame ids are looked up at a time
 READ = 16  # clips read at a time
 ENCODE = 256  # frames encoded at a time
 SAY_EVERY = 10.0  # seconds between lines
@@ -61,7 +61,7 @@ class EncodedClips(ClipSet):
         return EncodedClip(latents[:, list(self.task.given)], latents[:, list(self.task.asked)])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the mapped file behind on the way to another process: it is opened there anew."""
+        """Drop the mapped file when this is pickled: another process opens it again."""
         return {name: value for name, value in self.__dict__.items() if name != "_rows"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ def encode_clips(clips: ClipSet, folder: Path, encode: Encode, device: torch.dev
 
 
 def _fingerprint(encoder: nn.Module) -> str:
-    """Return what changes with any weight of `encoder`, and with its settings if it is a predictor."""
+    """Return a hash of the weights of `encoder`, and of its settings if it is a predictor."""
     digest = hashlib.sha256(encoder.config.model_dump_json().encode() if isinstance(encoder, Predictor) else b"")
     for name, value in sorted([*encoder.named_parameters(), *encoder.named_buffers()], key=itemgetter(0)):
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
@@ -106,10 +106,10 @@ def _encoded(clips: ClipSet, indices: Indices, fresh: NDArray[np.bool_], encode:
 
 
 def _write(path: Path, clips: ClipSet, count: int, encoded: Callable[[Indices, NDArray[np.bool_]], Tensor]) -> None:
-    """Write the latents of every frame to `path`, or the rest of them where a killed run left a part."""
+    """Write the latents of every frame to `path`, or the rest of them if a killed run left a part."""
     started = said = time.monotonic()
     total = 1 + max(int(ids.max()) for _, ids in _looked_up(clips, count))
-    reached = path.with_suffix(".reached")  # how many frames are safely in the file
+    reached = path.with_suffix(".reached")  # how many frames are written for certain
     done, before = 0, int(reached.read_text() or 0) if reached.exists() and path.exists() else 0
     rows = np.lib.format.open_memmap(path, mode="r+") if before else None
     for indices, ids, fresh in _new_frames(clips, count, total):
@@ -159,7 +159,7 @@ def _new_frames(clips: ClipSet, count: int, total: int) -> Iterator[tuple[Indice
 
 
 def in_order(clip: Clip, clips: ClipSet) -> Tensor:
-    """Return a clip's frames (B, T, C, H, W) in the order of `frame_ids`: given and asked ones by their offsets."""
+    """Return a clip's frames (B, T, C, H, W) in the order of `frame_ids`, by their offsets."""
     offsets = clips.task.given + clips.task.asked
     if sorted(offsets) != list(range(clips.task.length)):
         raise ValueError("latents are kept of tasks that use every frame of their span")

@@ -1,4 +1,4 @@
-"""Which clips a model is measured on when the user says little: those of its own run."""
+"""Which clips a model is measured on by default: those of its own run."""
 
 from __future__ import annotations
 

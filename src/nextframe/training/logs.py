@@ -1,4 +1,4 @@
-"""What a run writes while it trains: metrics.jsonl (one line a step that has something to say) and TensorBoard."""
+"""What a run writes while it trains: metrics.jsonl (one line per logged step) and TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from nextframe.training.parallel.processes import Processes
 
 
 def not_finite(name: str, step: int) -> NextframeError:
-    """Return the error of a run whose numbers have stopped being finite."""
+    """Return the error of a run whose values are no longer finite."""
     return NextframeError(
-        f"{name} is not finite at step {step}: the last good checkpoint stays; "
+        f"{name} is not finite at step {step}: the last good checkpoint is kept; "
         "try a lower learning rate (--set training.lr=...) or --set training.grad_clip=1"
     )
 
@@ -52,7 +52,7 @@ class Window:
         return means
 
     def check(self, step: int) -> None:
-        """Raise NextframeError if any logged value has stopped being finite."""
+        """Raise NextframeError if any logged value is not finite."""
         for name, total in self.sums.items():
             if not math.isfinite(float(total)):
                 raise not_finite(name, step)
@@ -86,8 +86,8 @@ class MetricsFile:
             if isinstance(value, float):
                 self.events.add_scalar(name, value, step)
 
-    def picture(self, step: int, name: str, image: Tensor) -> None:
-        """Add a picture (C, H, W), uint8, to TensorBoard."""
+    def image(self, step: int, name: str, image: Tensor) -> None:
+        """Add an image (C, H, W), uint8, to TensorBoard."""
         self.events.add_image(name, image, step)
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class MetricsFile:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics.jsonl; a last line torn by a kill is left out."""
+    """Return the lines of a run's metrics.jsonl; a last line cut off by a kill is skipped."""
     path = folder / "metrics.jsonl"
     return _whole_lines(path) if path.exists() else []
 

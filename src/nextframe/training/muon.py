@@ -20,7 +20,7 @@ class Muon(torch.optim.Optimizer):
 
     Jordan et al. 2024 (kellerjordan.github.io/posts/muon); the scaling, 0.2 sqrt(max(rows, columns)), is that of Liu
     et al. 2025, arXiv 2502.16982. torch.optim.Muon computes the same in bfloat16, matrix by matrix; on a processor
-    without bfloat16 that took half of a training step. Here matrices of one shape go together, in their own precision.
+    without bfloat16 that took half of a training step. Here equal shapes are stacked, in their own precision.
     """
 
     def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float) -> None:
@@ -28,7 +28,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update every matrix that has a gradient; none where the tensor `found_inf`, once set, is 1."""
+        """Update every matrix that has a gradient; none if the tensor `found_inf`, once set, is 1."""
         bad: Tensor | None = getattr(self, "found_inf", None)
         for group in self.param_groups:
             alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
@@ -67,7 +67,7 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Muon for 2-D weights, AdamW at `REST` of the rate for the rest: kernels, biases and norms are no linear maps."""
+    """Muon for 2-D weights, AdamW at `REST` of the rate for the rest: kernels, biases and norms are not linear maps."""
 
     def __init__(
         self, parameters: list[nn.Parameter], lr: float, weight_decay: float, betas: tuple[float, float]
@@ -84,7 +84,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient; none where the tensor `found_inf`, once set, is 1."""
+        """Update every parameter that has a gradient; none if the tensor `found_inf`, once set, is 1."""
         for part in self.parts:
             part.found_inf = getattr(self, "found_inf", None)  # type: ignore[attr-defined]
             part.step()

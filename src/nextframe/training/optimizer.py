@@ -1,4 +1,4 @@
-"""Optimisers of objectives: what the recipe says wins over what the model asks for."""
+"""Optimisers of objectives: the recipe's settings take precedence over the model's defaults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Builder = Callable[[Parameters, float, float, OptimizerDefaults], torch.optim.Op
 OPTIMIZERS: Registry[Builder] = Registry(
     "optimizer",
     "nextframe.optimizers",
-    "a function of (parameters, rate, weight decay, defaults) that returns an optimizer of torch",
+    "a function of (parameters, rate, weight decay, defaults) that returns a torch optimizer",
     lambda name, thing: takes(thing, 4),
 )
 
@@ -39,7 +39,7 @@ def build_optimizer(objective: Objective, config: TrainingConfig) -> torch.optim
     decay = config.weight_decay if config.weight_decay is not None else wants.weight_decay
     built = OPTIMIZERS.get(name)(objective.parameters, lr, decay, wants)
     if not isinstance(built, torch.optim.Optimizer):
-        raise UserError(f"optimizer '{name}' returned {type(built).__name__}, which is not an optimizer of torch")
+        raise UserError(f"optimizer '{name}' returned {type(built).__name__}, which is not a torch optimizer")
     return built
 
 
@@ -53,7 +53,7 @@ def decay_groups(parameters: Parameters, decay: float) -> list[dict[str, Any]]:
 
 
 def adamw(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
-    """Return AdamW (Loshchilov & Hutter 2019): the decay stands beside the gradient's step."""
+    """Return AdamW (Loshchilov & Hutter 2019): the decay is separate from the gradient step."""
     return torch.optim.AdamW(decay_groups(parameters, decay), lr=lr, betas=wants.betas, fused=True)
 
 
@@ -63,7 +63,7 @@ def adam(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaul
 
 
 def sgd(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
-    """Return stochastic gradient descent, with the momentum that the objective asks for."""
+    """Return stochastic gradient descent, with the objective's momentum."""
     return torch.optim.SGD(decay_groups(parameters, decay), lr=lr, momentum=wants.momentum)
 
 
@@ -90,7 +90,7 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
 
 
 def gradient_norm(parameters: list[nn.Parameter], limit: float | None) -> Tensor:
-    """Return the global norm of the gradients; where there is a `limit`, scale them down to it."""
+    """Return the global norm of the gradients; if there is a `limit`, scale them down to it."""
     if limit is not None:
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
     else:

@@ -43,9 +43,9 @@ class TrainingConfig(Config):
         "redrawn: each batch from all clips",
     )
     seed: int = Field(0, description="the random seed")
-    optimizer: str | None = Field(None, description="a registered optimizer; null: what the model asks for")
-    lr: float | None = Field(None, gt=0, description="the highest learning rate; null: what the model asks for")
-    weight_decay: float | None = Field(None, ge=0, description="null: what the model asks for")
+    optimizer: str | None = Field(None, description="a registered optimizer; null: the model's default")
+    lr: float | None = Field(None, gt=0, description="the highest learning rate; null: the model's default")
+    weight_decay: float | None = Field(None, ge=0, description="null: the model's default")
     schedule: str = Field("onecycle", description="a registered schedule of the learning rate")
     warmup: float = Field(0.1, ge=0, lt=1, description="part of the run in which the rate rises")
     plateau_patience: int = Field(5, ge=0, description="validations without improvement before the rate is cut")
@@ -126,16 +126,16 @@ def read_recipe(path: Path) -> Recipe:
     except FileNotFoundError:
         raise BadInputError(path, "there is no such recipe") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise BadInputError(path, f"is no readable recipe: {str(error).splitlines()[0]}") from None
+        raise BadInputError(path, f"is not a readable recipe: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
-        raise BadInputError(path, "is no recipe", "it needs the sections model, data and training")
+        raise BadInputError(path, "is not a recipe", "it needs the sections model, data and training")
     return Recipe.parse(RECIPE_FORMATS.migrate(values, path), where=str(path))
 
 
 def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     """Return `recipe` with dotted `settings` replaced, for example {"model.hidden": 64, "training.lr": 1e-3}.
 
-    Fields of the model are written `model.FIELD`. Setting steps drops minutes, and the other way round.
+    Fields of the model are written `model.FIELD`. Setting steps drops minutes, and vice versa.
     """
     values = recipe.model_dump()
     choose_data(values["data"], settings)
@@ -156,7 +156,7 @@ def _set(values: dict[str, Any], section: str, name: str, value: Any) -> None:
 
 
 def choose_data(values: dict[str, Any], settings: Collection[str]) -> None:
-    """Make room in the values of a DataConfig for dotted `settings`: a name and a mix exclude one another."""
+    """Make room in the values of a DataConfig for dotted `settings`: a name and a mix are mutually exclusive."""
     if "data.name" in settings:
         values.pop("mix", None)
     if "data.mix" in settings:
@@ -176,9 +176,9 @@ def check_known(model: Predictor, clips: ClipSet, name: str) -> None:
 
 
 def model_fields(section: ModelSection, clips: ClipSet) -> dict[str, Any]:
-    """Return the model's fields, with those that the data decides filled in where the recipe is silent.
+    """Return the model's fields, with those that the data determines filled in if the recipe does not set them.
 
-    A model's config says which it wants by having a field of that name: context, horizon, channels,
+    A model's config has a field of that name for each that it wants: context, horizon, channels,
     frame_height, frame_width.
     """
     channels, height, width = clips.frame_shape

@@ -1,4 +1,4 @@
-"""The page that a run leaves behind: its model on a split, beside the baselines, with the curve of its training."""
+"""The report of a run: its model on a split, together with the baselines, and its training curve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nextframe.data.clipset import Split
 from nextframe.evaluation import Evaluation, evaluate, write_report
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.prediction.pictures import comparison_animation
+from nextframe.prediction.panels import comparison_animation
 from nextframe.training.logs import read_metrics
 from nextframe.training.recipe import read_recipe
 
@@ -38,7 +38,7 @@ def report_run(
 ) -> Evaluation:
     """Evaluate the model of run `folder` on `split` of its own data; write report.html and prediction.gif there.
 
-    `data` and `model` are the run's own where they are at hand already.
+    `data` and `model` are the run's own if they are open already.
     """
     recipe = read_recipe(folder)
     evaluation = evaluate(
@@ -59,17 +59,17 @@ def report_run(
         training_curve=training_curve(folder),
     )
     for example in evaluation.examples[:1]:
-        picture = comparison_animation(example.context, example.truth, example.predictions[evaluation.model])
-        write_video(folder / "prediction.gif", picture, evaluation.fps / 2)  # slow enough to follow
+        animation = comparison_animation(example.context, example.truth, example.predictions[evaluation.model])
+        write_video(folder / "prediction.gif", animation, evaluation.fps / 2)  # slow enough to follow
     return evaluation
 
 
 def report_validation(
     folder: Path, device: str = "auto", *, data: ClipSet | None = None, model: Predictor | None = None
 ) -> Evaluation | None:
-    """Report run `folder` on some clips of the val split, which chose its weights; None where there are none.
+    """Report run `folder` on some clips of the val split, which chose its weights; None if there are none.
 
-    The test split is left for `nextframe evaluate`: whoever looks at it after every training tunes on it.
+    The test split is left for `nextframe evaluate`: to look at it after every training is to tune on it.
     """
     data = data or open_data(read_recipe(folder).data)
     count = data.count("val")

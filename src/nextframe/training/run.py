@@ -1,4 +1,4 @@
-"""A run folder from start to end: recipe in, training with validation, checkpoints and pictures, model out."""
+"""A run folder from start to end: recipe in, training with validation, checkpoints and images, model out."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def train(
     """Train `recipe` into the run folder `folder` and return the finished run.
 
     Args:
-        recipe: with resume it must be the run folder's own, but for budget, cadence, device and workers.
+        recipe: with resume it must be the run folder's own, except for budget, cadence, device and workers.
         folder: new, or a run that was stopped and is resumed exactly: same batches, same losses.
-        resume: go on from the last checkpoint; a folder without one starts from the beginning.
-        devices: processes to start, one a device; they end with this one. Under torchrun or SLURM, how many each
+        resume: continue from the last checkpoint; a folder without one starts from the beginning.
+        devices: processes to start, one per device; they end with this one. Under torchrun or SLURM, how many each
             machine has of those that run already: then each calls this, and the first one's folder is written.
         show: progress on a terminal, log lines elsewhere.
         model: trained as it is, in place, and described by `recipe.model`; None: made from it.
@@ -59,13 +59,13 @@ def train(
     job = Job(recipe, folder, resume, devices, show, model, clips)
     if devices == 1 or started_outside():
         return _train_here(job)
-    launch(devices, _train_here, job, advice=f"go on with --resume -o {folder}")
+    launch(devices, _train_here, job, advice=f"continue with --resume -o {folder}")
     return _trained(job)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What `train` was asked for; it travels to the processes that train."""
+    """The arguments of `train`; they are sent to the processes that train."""
 
     recipe: Recipe
     folder: Path
@@ -80,7 +80,7 @@ def _train_here(job: Job) -> Run:
     """Train in this process, which may be one of several."""
     fabric = make_fabric(job.recipe.training, job.devices)
     if fabric.global_rank:
-        logging.getLogger("nextframe").setLevel(logging.ERROR)  # the first process says it for all
+        logging.getLogger("nextframe").setLevel(logging.ERROR)  # the first process reports it for all
     else:
         check_folder(job.recipe, job.folder, job.resume)
     run = _build(job, fabric)
@@ -133,7 +133,7 @@ class Run:
         """Train until the budget is spent or early stopping says so; Ctrl-C leaves a checkpoint to resume from."""
         if resume:
             self.restore()
-        if self.processes.first:  # all settings have proved good by now: a mistake leaves nothing behind
+        if self.processes.first:  # all settings are valid by now: a mistake leaves no folder behind
             claim(self.recipe, self.folder)
             self.metrics = MetricsFile(self.folder, self.trainer.step)
         self.processes.wait()
@@ -155,10 +155,10 @@ class Run:
             self._load(state)
 
     def _interrupted(self) -> None:
-        """Leave a checkpoint, if the trainer stands between two steps, and all processes at the same place."""
+        """Write a checkpoint, if the trainer is between two steps, and all processes at the same one."""
         if self.trainer.between_steps and (self.processes.interrupted or self.processes.world == 1):
             self._checkpoint()
-        LOG.warning("stopped at step %d; go on with --resume -o %s", self.trainer.step, self.folder)
+        LOG.warning("stopped at step %d; continue with --resume -o %s", self.trainer.step, self.folder)
 
     def _after_step(self) -> bool:
         step, config = self.trainer.step, self.config
@@ -193,7 +193,7 @@ class Run:
         self.bar.say(trainer.step, trainer.progress, note)
 
     def _warn(self) -> None:
-        """Pass on what the model has to say about the newest means, once until it changes."""
+        """Log the model's remark about the newest means, once until it changes."""
         text = self.model.warning(self.line)
         if text is not None and text != self._warned:
             LOG.warning("step %d: %s", self.trainer.step, text)
@@ -214,9 +214,9 @@ class Run:
             return
         value = values[self.config.monitor]
         self.bar.say(self.trainer.step, self.trainer.progress, f"{self.config.monitor} {value:.5f}")
-        picture = save_samples(self.model, self.clips, self.folder, self.trainer.step, self.fabric.device)
-        if self.metrics and picture is not None:
-            self.metrics.picture(self.trainer.step, "samples", picture)
+        image = save_samples(self.model, self.clips, self.folder, self.trainer.step, self.fabric.device)
+        if self.metrics and image is not None:
+            self.metrics.image(self.trainer.step, "samples", image)
 
     def _take(self, values: dict[str, float]) -> bool:
         """Decide by `values`, which all processes share: what is kept, the rate, and whether to stop."""
@@ -231,7 +231,7 @@ class Run:
         return self.stopping.update(value) and self.config.early_stopping is not None
 
     def _finish(self) -> None:
-        """Leave the last checkpoint and, where the last weights are kept or none are yet, the model."""
+        """Write the last checkpoint and, if the last weights are kept or there are none yet, the model."""
         if self.processes.share(self.config.keep == "last" or not (self.folder / "model").exists()):
             with averaged_weights(self.model, self.trainer.average):
                 self._save_model()

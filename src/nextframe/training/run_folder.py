@@ -1,4 +1,4 @@
-"""A run's folder before the run begins: whose it is, and the recipe that is kept in it."""
+"""A run's folder before the run begins: whether it can be used, and the recipe that is kept in it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAY_CHANGE = {
 
 
 def check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
-    """Refuse a folder that holds something else than the run that `recipe` goes on with."""
+    """Refuse a folder that holds something else than the run that `recipe` continues."""
     if resume and (folder / "recipe.yaml").exists():
         changed = differences(read_recipe(folder), recipe)
         if changed:
-            raise UserError(f"{folder} was trained with another {changed[0]}: leave it out, or start another folder")
+            raise UserError(f"{folder} was trained with another {changed[0]}: omit it, or use another folder")
     elif folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder} exists already: go on with --resume, or give another folder with -o")
+        raise UserError(f"{folder} exists already: continue with --resume, or give another folder with -o")
 
 
 def claim(recipe: Recipe, folder: Path) -> None:
@@ -36,7 +36,7 @@ def claim(recipe: Recipe, folder: Path) -> None:
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
-    """Return the dotted names of fields in which two recipes differ, budget and cadence aside."""
+    """Return the dotted names of fields in which two recipes differ, except budget and cadence."""
     before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
     names = [f"{section}.{name}" for section, fields in after.items() for name in fields]
     return [

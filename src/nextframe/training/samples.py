@@ -1,4 +1,4 @@
-"""Pictures while a model trains: context, truth and prediction of the first validation clip of each run."""
+"""Images while a model trains: context, truth and prediction of the first validation clip of each run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 from nextframe.data import ClipSet
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.prediction.pictures import comparison_strip
+from nextframe.prediction.panels import comparison_strip
 
-CLIPS = 2  # how many clips one picture shows
+CLIPS = 2  # how many clips one image shows
 SHOWABLE = 3  # channels at most: grey, flow, RGB
 
 
@@ -22,7 +22,7 @@ def save_samples(
 ) -> Tensor | None:
     """Write samples/step-N.png with rows context | truth | prediction; return it as (C, H, W) uint8.
 
-    None where the validation split is empty, or its frames are no pictures (percepts).
+    None if the validation split is empty, or its frames are not images (percepts).
     """
     count = clips.count("val")
     shown = CLIPS if count is None else min(CLIPS, count)
@@ -31,6 +31,6 @@ def save_samples(
     clip = clips.on_device("val", clips.read("val", np.arange(shown, dtype=np.int64)), device)
     future = model.predict(clip.context, clip.horizon, conditions=model.wanted(clip.conditions)).float()
     strips = [comparison_strip(clip.context[i].cpu(), clip.target[i].cpu(), future[i].cpu()) for i in range(shown)]
-    picture = torch.cat(strips, dim=1)  # (C, rows * H, W)
-    write_video(folder / "samples" / f"step-{step:07d}.png", picture.unsqueeze(0), fps=1.0)
-    return picture
+    image = torch.cat(strips, dim=1)  # (C, rows * H, W)
+    write_video(folder / "samples" / f"step-{step:07d}.png", image.unsqueeze(0), fps=1.0)
+    return image

@@ -54,7 +54,7 @@ class Patience:
         self.best, self.bad = math.inf, 0
 
     def update(self, value: float) -> bool:
-        """Take the newest `value` (lower is better); return True, and start counting anew, when patience is out."""
+        """Take the newest `value` (lower is better); return True, and start counting again, when patience runs out."""
         if value < self.best - self.threshold:
             self.best, self.bad = value, 0
             return False

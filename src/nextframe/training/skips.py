@@ -50,5 +50,5 @@ class Skips:
                 raise not_finite(f"the gradient of {objective}", step)
             if count := int(new):
                 each = "this update is" if count == 1 else f"{count} updates are"
-                LOG.warning("step %d: the gradient of %s is not finite: %s left out", step, objective, each)
+                LOG.warning("step %d: the gradient of %s is not finite: %s skipped", step, objective, each)
                 self._counts[objective] = torch.zeros_like(new), row, longest

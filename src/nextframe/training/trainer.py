@@ -1,4 +1,4 @@
-"""The loop over stages, steps and objectives. It knows no model's name and no data set's."""
+"""The loop over stages, steps and objectives. It does not depend on any model's or data set's name."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ class Trainer:
         self.window.check(self.step)
 
     def whole_weights(self) -> AbstractContextManager[None]:
-        """Return a block in which any method of the model may be called, though its weights be spread."""
+        """Return a block in which any method of the model may be called, even if its weights are sharded."""
         return sharding.whole(self.loss)
 
     def cut_rate(self, value: float) -> None:

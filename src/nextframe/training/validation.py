@@ -66,7 +66,7 @@ def validate(
 
 @contextmanager
 def averaged_weights(model: Predictor, average: Average | None) -> Iterator[None]:
-    """Put the averaged weights into `model` for the time of the block; do nothing where there is no average."""
+    """Put the averaged weights into `model` for the time of the block; do nothing if there is no average."""
     if average is None:
         yield
         return

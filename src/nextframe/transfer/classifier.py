@@ -27,7 +27,7 @@ Probabilities = NDArray[np.float64]
 
 
 class ClassifierConfig(Config):
-    """How a classifier is trained; the same for every encoder that stands in one table."""
+    """How a classifier is trained; the same for every encoder in a table."""
 
     steps: int = Field(200, ge=1, description="training steps of each classifier")
     batch: int = Field(32, ge=1, description="windows per step")
@@ -55,11 +55,11 @@ class Head(nn.Module):
         flat = outputs.flatten(0, 1).float()
         self.register_buffer("mean", flat.mean(0))
         scale = flat.std(0, correction=0)
-        least = 0.1 * scale.square().mean().sqrt() + 1e-6  # a unit that hardly moves must not drown the others
+        least = 0.1 * scale.square().mean().sqrt() + 1e-6  # a unit that hardly varies must not dominate the others
         self.register_buffer("scale", scale.clamp(min=float(least)))
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(flat.shape[1], classes)
-        nn.init.zeros_(self.linear.weight)  # every class is equally likely before the first step
+        nn.init.zeros_(self.linear.weight)  # all classes are equally likely before the first step
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, outputs: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class Head(nn.Module):
 
 @dataclass(frozen=True)
 class Fitting:
-    """What a classifier is trained with: `inputs` gives a batch by window numbers, `key` decides its order."""
+    """What a classifier is trained with: `inputs` gives a batch by window numbers, `key` seeds its order."""
 
     inputs: Make
     config: ClassifierConfig
@@ -83,7 +83,7 @@ class Fitting:
 def fit(encoder: nn.Module, videos: Videos, fitting: Fitting) -> nn.Module:
     """Train `encoder` with a softmax on top, on the windows of `videos`, and return both as one module.
 
-    An encoder without parameters (`nn.Identity` on outputs that are kept) leaves the softmax alone to be trained.
+    With an encoder without parameters (`nn.Identity` on cached outputs) only the softmax is trained.
     """
     windows, owners = videos.flat()
     labels = torch.from_numpy(videos.labels[owners])
@@ -126,7 +126,7 @@ def predict(classifier: nn.Module, videos: Videos, fitting: Fitting) -> Probabil
 
 
 def mean_by_video(values: NDArray[np.floating], owners: Indices, videos: int) -> Probabilities:
-    """Return the mean (V, ...) of the rows of each video; `owners` (N,) says whose a row is."""
+    """Return the mean (V, ...) of the rows of each video; `owners` (N,) is the video of each row."""
     total = np.zeros((videos, *values.shape[1:]))
     np.add.at(total, owners, values)
     counts = np.bincount(owners, minlength=videos)

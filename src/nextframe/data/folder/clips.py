@@ -1,4 +1,4 @@
-"""One data set over anything that has frames: a file, or a folder of videos, animations, frame folders and arrays."""
+"""A data set from anything that has frames: a file, or a folder of videos, animations, frame folders and arrays."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from nextframe.media.fit import fit_image
 
 LOG = logging.getLogger(__name__)
 MIXED = 32  # blocks whose clips are mixed in the order of training
-HELD_WHOLE = 512 * 2**20  # bytes: a data set of so much at its final size is held, unless cache_mb says otherwise
+HELD_WHOLE = 512 * 2**20  # bytes: data sets up to this size, resized, stay in memory unless cache_mb says otherwise
 ORDERS = 4  # that are kept, so that a step need not sort all clips
 
 
 def open_path(config: DataConfig) -> SourceClips:
-    """Return the clips of the file or folder that `config.name` is, or of several with commas between them.
+    """Return the clips of the file or folder that `config.name` is, or of several, separated by commas.
 
     `config.options` are those of `FolderConfig`.
 
     Raises:
         BadInputError: nothing that can be read.
-        UserError: sizes that differ without `size`, or no clip because all sources are too short.
+        UserError: sources of different sizes without `size`, or no clip because all sources are too short.
     """
     options = FolderConfig.parse(config.options, f"options of {config.name}")
     return SourceClips(config, options, look(config, options))
@@ -79,7 +79,7 @@ class SourceClips(ClipSet):
         return f"a clip needs {self.span} frames ({needed}{stride}), the longest stretch without a cut has {longest}"
 
     def why_empty(self, split: Split) -> str:
-        """Return one line that says why `split` has no clips, with the numbers; nothing where it has some."""
+        """Return one line that says why `split` has no clips, with the numbers; "" if it has some."""
         if len(self.tables[split]):
             return ""
         if not self._stretches[split]:
@@ -105,24 +105,24 @@ class SourceClips(ClipSet):
         self._orders: dict[tuple[Split, int, int], Indices] = {}
 
     def count(self, split: Split) -> int:
-        """Return how many clips `split` has; 0 where its sources are too short."""
+        """Return how many clips `split` has; 0 if its sources are too short."""
         return len(self.tables[split])
 
     def source(self, split: Split, index: int) -> str:
-        """Return the name of the source that clip `index` is cut from: its path below the data set."""
+        """Return the name of the source that clip `index` is cut from: its path inside the data set."""
         return self.contents.members[int(self.tables[split].members[index])].name
 
     def frame_ids(self, split: Split, indices: Indices) -> Indices:
-        """Return numbers of frames, (N, task.length); clips that share a frame of a source share its number."""
-        if self.config.fit == "random-crop":  # each clip has a crop of its own
+        """Return frame ids, (N, task.length); clips that share a frame of a source share its id."""
+        if self.config.fit == "random-crop":  # each clip has its own crop
             return super().frame_ids(split, indices)
         ends = np.cumsum([member.index.frames for member in self.contents.members])
         return np.asarray(ends[self.tables[split].members[indices]][:, None] - 1 - self._numbers(split, indices))
 
     def order(self, split: Split, seed: int, epoch: int) -> Indices:
-        """Return the order of `epoch`: clips near each other in a file come close together, batches mix files.
+        """Return the order of `epoch`: clips that are close in a file come close together, batches mix files.
 
-        Once a process has asked for it, `read` decodes ahead what the order will want next.
+        Once a process has called it, `read` decodes ahead what the order will need next.
         """
         key = (split, seed, epoch)
         if key not in self._orders:
@@ -152,7 +152,7 @@ class SourceClips(ClipSet):
         """Write the clips of one source into their rows of the batch."""
         chosen = indices[rows]
         numbers = self._numbers(split, chosen)
-        # the rest of a block is wanted soon, or can be kept until it is
+        # the rest of a block is needed soon, or can be kept until it is
         ordered = self._whole or any(key[0] == split for key in self._orders)
         more = partial(self._blocks, split, chosen) if ordered else tuple
         frames = self._store.frames(member, np.unique(numbers).tolist(), more)

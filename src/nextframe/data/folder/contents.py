@@ -1,4 +1,4 @@
-"""What a path holds: its sources, each looked at once, and the split that each is in."""
+"""What a path holds: its sources, each indexed once, and the split that each is in."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from nextframe.data.folder.store import Member
 from nextframe.media.video.index import SourceIndex, index_source
 
 LOG = logging.getLogger(__name__)
-SAY_EVERY = 10.0  # seconds between lines while sources are looked at
+SAY_EVERY = 10.0  # seconds between log lines while sources are indexed
 
 
 class FolderConfig(Config):
     """Options of a data set that is a path.
 
     A clip starts every `clip_step` frames in train; val and test clips start every `eval_step` (None: one after
-    another, without overlap). Shares are of the sources, or of the frames where there are fewer than 3 sources.
+    another, without overlap). Shares are of the sources, or of the frames if there are fewer than 3 sources.
     """
 
     across_cuts: bool = Field(False, description="let clips cross scene cuts")
@@ -45,7 +45,7 @@ class FolderConfig(Config):
 
 @dataclass
 class Contents:
-    """What a path holds once every source was looked at."""
+    """What a path holds once every source is indexed."""
 
     root: Path
     members: list[Member] = field(default_factory=list)
@@ -55,10 +55,10 @@ class Contents:
     rule: str = ""
 
     def stretches(self, span: int, shares: tuple[float, float], across_cuts: bool) -> dict[Split, list[Stretch]]:
-        """Return where clips of `span` frames may be cut from in each split, ascending.
+        """Return the stretches that clips of `span` frames may be cut from in each split, ascending.
 
-        Sources without a split of their own are divided by time, `shares` of their frames for val and test; a stretch
-        goes over scene cuts only with `across_cuts`.
+        If no source has a split, they are divided by time, `shares` of their frames for val and test; a stretch
+        crosses scene cuts only with `across_cuts`.
         """
         found: dict[Split, list[Stretch]] = {split: [] for split in SPLITS}
         for number, (member, own) in enumerate(zip(self.members, self.splits, strict=True)):
@@ -71,10 +71,10 @@ class Contents:
 
 
 def look(config: DataConfig, options: FolderConfig, *, fresh: bool = False) -> Contents:
-    """Return what the path of `config` holds; `fresh` decodes every source even where its index is kept.
+    """Return what the path of `config` holds; `fresh` decodes every source even if its index is cached.
 
     Raises:
-        BadInputError: the file is bad, or every source of the folder is.
+        BadInputError: the file cannot be read, or no source of the folder can be.
     """
     paths = paths_of(config.name)
     root = Path(config.name)
@@ -84,16 +84,16 @@ def look(config: DataConfig, options: FolderConfig, *, fresh: bool = False) -> C
 def look_at(
     root: Path, listing: Listing, config: DataConfig, options: FolderConfig, *, fresh: bool = False, alone: bool = False
 ) -> Contents:
-    """Return what the sources of a listing hold, each decoded once; one that is bad is skipped unless `alone`.
+    """Return what the sources of a listing hold, each decoded once; one that cannot be read is skipped unless `alone`.
 
     Raises:
-        BadInputError: every source is bad, or the one that is alone.
+        BadInputError: no source can be read, or the one that is alone cannot.
     """
     contents = Contents(root, skipped=list(listing.skipped), others=dict(listing.others))
     said = time.monotonic()
     for done, found in enumerate(listing.found):
         if time.monotonic() - said > SAY_EVERY:
-            LOG.info("looking at sources: %d of %d", done, len(listing.found))
+            LOG.info("indexing sources: %d of %d", done, len(listing.found))
             said = time.monotonic()
         try:
             _add(contents, found, index_source(found.path, config.color, fresh=fresh))
@@ -108,7 +108,7 @@ def look_at(
 
 
 def reason(error: BadInputError, path: Path) -> str:
-    """Return why a source is skipped, naming the file inside it where that is the bad one."""
+    """Return why a source is skipped, naming the file inside it if that is the bad one."""
     inside = Path(error.path)
     return error.what if inside == path.absolute() or inside == path else f"{inside.name}: {error.what}"
 
@@ -125,11 +125,11 @@ def _nothing(root: Path, contents: Contents) -> BadInputError:
         name, why = contents.skipped[0]
         return BadInputError(root, f"none of its {len(contents.skipped)} sources can be read", f"{name}: {why}")
     fix = "expected videos, GIFs, WebPs, folders of images or .npy files"
-    return BadInputError(root, "there is nothing in it that has frames", fix)
+    return BadInputError(root, "it holds nothing that has frames", fix)
 
 
 def _assign(contents: Contents, listing: Listing, options: FolderConfig) -> None:
-    """Give each member its split and say by which rule."""
+    """Give each member its split and return the rule in words."""
     free = {m.name: m.index.frames for m, s in zip(contents.members, contents.splits, strict=True) if s is None}
     shares = f"{options.val_share:.0%} val, {options.test_share:.0%} test"
     if listing.rule:
@@ -147,7 +147,7 @@ def _assign(contents: Contents, listing: Listing, options: FolderConfig) -> None
 
 
 def _complete_folders(contents: Contents, options: FolderConfig) -> None:
-    """Take val, and test, from the train folder where there is no folder for it."""
+    """Take val, and test, from the train folder if it has no folder of its own."""
     missing = [split for split in ("val", "test") if split not in contents.splits]
     train = {m.name: m.index.frames for m, s in zip(contents.members, contents.splits, strict=True) if s == "train"}
     if not missing or len(train) < 3:

@@ -20,7 +20,7 @@ from nextframe.media.source import Image
 
 Rule = Literal["chance", "motion", "gave-up"]
 RULES: tuple[Rule, ...] = ("chance", "motion", "gave-up")
-FIRST_TRIES = 8  # looked at before the rest: many clips need no more
+FIRST_TRIES = 8  # tried before the rest: many clips need no more
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Choice:
-    """The crop that was kept: where, by which rule, at which try (from 1), its motion and the first crop's."""
+    """The crop that was kept: its position, the rule, the try (from 1), its motion and that of the first crop."""
 
     top: int
     left: int
@@ -67,7 +67,7 @@ def draw_clips(seed: int, split: Split, indices: Indices, tries: int) -> Draws:
 
 
 def pick(uniform: Floats, count: int | Ints) -> Ints:
-    """Return integers from 0 to count - 1, each as likely as the other."""
+    """Return integers from 0 to count - 1, all equally likely."""
     return np.asarray(np.minimum(np.floor(uniform * count), np.asarray(count) - 1), np.int64)
 
 

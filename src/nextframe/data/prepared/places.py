@@ -16,7 +16,7 @@ from nextframe.data.prepared.motion import Ints
 
 
 class SpanPlaces:
-    """The spans of one split: each source is as likely as the other, then each of its spans."""
+    """The spans of one split: sources are equally likely, then the spans of each."""
 
     def __init__(self, stretches: Sequence[Stretch], span: int) -> None:
         fitting = sorted((s for s in stretches if s.stop - s.first >= span), key=lambda s: (s.member, s.first))
@@ -42,7 +42,7 @@ class SpanPlaces:
 
 
 def span_places(contents: Contents, usable: Sequence[bool], config: PrepareConfig) -> dict[Split, SpanPlaces]:
-    """Return where spans may begin in each split; `usable` says it of each member.
+    """Return where spans may begin in each split; `usable` says so of each member.
 
     Sources without a split of their own are divided by time; spans cross a scene cut only with `across_cuts`.
     """

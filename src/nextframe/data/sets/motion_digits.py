@@ -1,8 +1,8 @@
 """Motion digits: videos whose class is how a digit moves, and nothing else.
 
-Eight classes: along which axis it moves, how fast, and what it does at a wall: turn back, or go on from the opposite
-wall. Which digit it is, where it starts and which way it goes first are random. Places are uniform over the frame in
-every class and at every moment, so one frame says nothing about the class: a classifier must see motion.
+Eight classes: along which axis it moves, how fast, and what it does at a wall: bounce, or go on from the opposite
+wall. The digit, its start and its first direction are random. Positions are uniform over the frame in every class and
+at every time, so one frame says nothing about the class: a classifier must see motion.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nextframe.data.sets.moving_digits import MOTIONS, Integers, draw
 
 CLASSES = tuple(f"{axis} {speed} {wall}" for axis in ("down", "across") for speed in ("slow", "fast")
                 for wall in ("bounce", "wrap"))  # fmt: skip
-SPEEDS = ((0.07, 0.09), (0.14, 0.18))  # slow and fast, in free widths a frame: 16 frames always meet a wall
+SPEEDS = ((0.07, 0.09), (0.14, 0.18))  # slow and fast, in free widths per frame: 16 frames always reach a wall
 SLOTS = 5  # random numbers of a video: which digit, place along and beside the axis, sign, speed
 DIGIT_SHARE = 28 / 64  # of the frame's shorter side, as in Moving MNIST
 
@@ -72,7 +72,7 @@ class MotionDigits(ClipSet):
         self.windows["val"] = self.windows["test"] = (options.frames - span) // options.eval_step + 1
 
     def count(self, split: Split) -> int | None:
-        """Return how many windows all videos of `split` have; None where train is endless."""
+        """Return how many windows all videos of `split` have; None if train is endless."""
         options = self.options
         videos = {"train": options.train_videos, "val": options.val_videos, "test": options.test_videos}[split]
         return None if videos is None else videos * self.windows[split]
@@ -116,7 +116,7 @@ def motion_path(random: Floats, labels: Integers, times: Integers, free: tuple[i
     """
     axis, fast, wrap = labels // 4, labels // 2 % 2, labels % 2
     low, high = np.array(SPEEDS)[fast].T
-    speed = np.where(random[:, 2] < 0.5, -1, 1) * (low + (high - low) * random[:, 3])  # free widths a frame
+    speed = np.where(random[:, 2] < 0.5, -1, 1) * (low + (high - low) * random[:, 3])  # free widths per frame
     # The phase starts uniformly on one whole period: 1 for wrapping, 2 (there and back) for bouncing.
     period = np.where(wrap, 1.0, 2.0)
     phase = (random[:, 0] * period)[:, None] + speed[:, None] * times  # (N, T)
@@ -130,7 +130,7 @@ def motion_path(random: Floats, labels: Integers, times: Integers, free: tuple[i
 
 
 def resized(digits: Images, side: int) -> Images:
-    """Return the digits at side x side pixels, each the mean of what it covers."""
+    """Return the digits at side x side pixels, each pixel the mean of the area it covers."""
     from PIL import Image
 
     if digits.shape[1:] == (side, side):

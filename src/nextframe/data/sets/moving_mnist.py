@@ -83,7 +83,7 @@ class MovingMnist(MovingDigits):
             raise UserError(f"moving-mnist has {len(sequences)} frames a sequence, the clips need {self._span}")
         if self.frame_shape[1:] != sequences.shape[2:]:
             height, width = sequences.shape[2:]
-            raise UserError(f"the frames of {path.name} are {height}x{width}; leave size out, or test=generated")
+            raise UserError(f"the frames of {path.name} are {height}x{width}; omit size, or set test=generated")
         return sequences
 
 
@@ -98,7 +98,7 @@ def open_sequences(path: Path) -> NDArray[np.uint8]:
     except OSError as error:
         raise BadInputError(path, f"could not be read ({error.strerror or error})") from None
     except (ValueError, EOFError):
-        raise BadInputError(path, "not a .npy file of numbers, or cut off", f"expected {TEST_FILE}") from None
+        raise BadInputError(path, "not a .npy file of numbers, or truncated", f"expected {TEST_FILE}") from None
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 4 or 0 in array.shape:
         found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
         raise BadInputError(path, f"holds {found}", "expected uint8 (20, sequences, 64, 64), time first")

@@ -90,7 +90,7 @@ INTERRUPTED = threading.Event()
 def held_interrupts(several: bool) -> Iterator[None]:
     """Let a Ctrl-C inside the block wait for the end of a training step, where `Processes.clock` tells of it.
 
-    A second one is not held, unless there are `several` processes: then whoever started them ends them.
+    A second one is not held, unless there are `several` processes: then the process that started them ends them.
     """
     INTERRUPTED.clear()
     if threading.current_thread() is not threading.main_thread():

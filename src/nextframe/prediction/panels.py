@@ -1,6 +1,6 @@
-"""Pictures of predictions: panels with borders and labels, in rows over time or side by side as a clip.
+"""Images of predictions: panels with borders and labels, in rows over time or side by side as a clip.
 
-A border's colour says what a frame is: grey is context, green is truth, orange is predicted.
+The colour of a border: grey is context, green is truth, orange is predicted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from nextframe.core.clip import as_float, as_uint8
 from nextframe.core.errors import UserError
-from nextframe.data.flow import flow_frames_picture
+from nextframe.data.flow import flow_frames_image
 
 Rgb = tuple[int, int, int]
 BACKGROUND: Rgb = (22, 24, 29)
@@ -45,7 +45,7 @@ class Row:
 
 
 def comparison_strip(context: Tensor | None, truth: Tensor | None, prediction: Tensor | Mapping[str, Tensor]) -> Tensor:
-    """Return one picture (3, H', W') uint8 with rows context, truth and prediction over time.
+    """Return one image (3, H', W') uint8 with rows context, truth and prediction over time.
 
     Frames are (T, C, H, W), uint8 or float in [0, 1], grey or RGB. Small frames are enlarged without smoothing, and
     of more than 20 frames in a row 20 are shown, evenly chosen. Several predictions go by name, a row each.
@@ -64,14 +64,14 @@ def strip(rows: Sequence[Row]) -> Tensor:
     size = panel_size(rows[0].frames, low=72, high=192)
     columns = min(MAX_COLUMNS, max(len(row.frames) for row in rows))
     margin = max(_text_width(row.label) for row in rows) + 2 * GAP
-    pictures = []
+    rows_drawn = []
     for row in rows:
         cells = _row_cells(row, size, columns)
         height = cells.shape[1]
         name = label(row.label, margin, height - LINE, color=row.color)
         side = torch.cat([_blank(LINE, margin), name], dim=1)
-        pictures.append(torch.cat([side, cells], dim=2))
-    return surround(torch.cat(pictures, dim=1))
+        rows_drawn.append(torch.cat([side, cells], dim=2))
+    return surround(torch.cat(rows_drawn, dim=1))
 
 
 def comparison_animation(
@@ -95,7 +95,7 @@ def comparison_animation(
 
 
 def _panel(name: str, context: Tensor | None, future: Tensor, color: Rgb) -> Tensor:
-    """Stack name, framed picture and a line that says the time, for every frame: (T + n, 3, h, w)."""
+    """Stack name, framed image and a line with the time, for every frame: (T + n, 3, h, w)."""
     size = panel_size(future, low=192, high=480)
     shown = framed(enlarge(future, size), color)
     captions = [f"frame +{t} of {len(future)}" for t in range(1, len(future) + 1)]
@@ -148,9 +148,9 @@ def to_rgb(frames: Tensor) -> Tensor:
         UserError: another number of channels.
     """
     if frames.ndim == 4 and frames.shape[1] == 2:
-        return flow_frames_picture(frames.cpu())
+        return flow_frames_image(frames.cpu())
     if frames.ndim != 4 or frames.shape[1] not in (1, 3):
-        raise UserError(f"pictures need frames (T, 1 to 3, H, W), not {tuple(frames.shape)}")
+        raise UserError(f"images need frames (T, 1 to 3, H, W), not {tuple(frames.shape)}")
     return as_uint8(frames.cpu()).expand(-1, 3, -1, -1)
 
 
@@ -162,11 +162,11 @@ def framed(frames: Tensor, color: Rgb) -> Tensor:
     return out
 
 
-def surround(picture: Tensor) -> Tensor:
-    """Return a picture (..., 3, H, W) uint8 with a margin of background colour."""
-    out = _blank(picture.shape[-2] + 2 * GAP, picture.shape[-1] + 2 * GAP)
-    out = out.expand(*picture.shape[:-3], -1, -1, -1).clone()
-    out[..., GAP:-GAP, GAP:-GAP] = picture
+def surround(image: Tensor) -> Tensor:
+    """Return an image (..., 3, H, W) uint8 with a margin of background colour."""
+    out = _blank(image.shape[-2] + 2 * GAP, image.shape[-1] + 2 * GAP)
+    out = out.expand(*image.shape[:-3], -1, -1, -1).clone()
+    out[..., GAP:-GAP, GAP:-GAP] = image
     return out
 
 

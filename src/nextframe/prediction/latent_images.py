@@ -1,4 +1,4 @@
-"""Pictures of a latent space: what it keeps of frames, what lies between two, what its numbers mean, its futures."""
+"""Images of a latent space: reconstructions, interpolations, traversals of its dimensions, and futures."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from nextframe.data.clipset import Split
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
 from nextframe.models.protocols import LatentPredictor, Reconstructor
-from nextframe.prediction.pictures import CONTEXT, PREDICTED, TRUTH, Rgb, enlarge, framed, label, panel_size, surround
+from nextframe.prediction.panels import CONTEXT, PREDICTED, TRUTH, Rgb, enlarge, framed, label, panel_size, surround
 
 SHOWN = 10  # frames of a sheet, columns of the others
-NUMBERS = 8  # rows of a traversal: the numbers of a latent that differ most between frames
-REACH = 2.0  # of a traversal, in deviations of the number
+NUMBERS = 8  # rows of a traversal: the latent dimensions that differ most between frames
+REACH = 2.0  # of a traversal, in deviations of the dimension
 SECONDS = 0.1  # a frame of the animation
 
 
 def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: Path, seed: int = 0) -> list[Path]:
-    """Write pictures of a model's latent space to `folder` and return their paths.
+    """Write images of a model's latent space to `folder` and return their paths.
 
-    reconstructions.png (frames above what the latent keeps of them), interpolation.png and traversal.png; of a
-    latent predictor primed.gif too: truth beside one-step predictions in the context, then free ones.
+    reconstructions.png (frames above their reconstructions), interpolation.png and traversal.png; for a
+    latent predictor also primed.gif: truth next to one-step predictions in the context, then free ones.
 
     Args:
         model: a run or model folder, or a model.
-        clips: what to draw them from; context and horizon say how many primed and free frames there are.
+        clips: what to draw; context and horizon are the numbers of primed and free frames.
         split: of the clips.
         folder: where; it is made.
         seed: of a model with randomness.
@@ -49,14 +49,14 @@ def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: P
     clip = clips.on_device(split, clips.read(split, np.arange(shown, dtype=np.int64)), "cpu")
     encoder = reconstructor_of(net)
     frames = clip.frames[:, -1]
-    pictures = {
+    images = {
         "reconstructions.png": reconstruction_sheet(encoder, frames),
         "interpolation.png": interpolation(encoder, frames[:2]),
         "traversal.png": traversal(encoder, clip.frames.flatten(0, 1)),
     }
     paths = []
-    for name, picture in pictures.items():
-        write_video(folder / name, picture.unsqueeze(0), fps=1.0)
+    for name, image in images.items():
+        write_video(folder / name, image.unsqueeze(0), fps=1.0)
         paths.append(folder / name)
     if isinstance(net, LatentPredictor):
         write_video(folder / "primed.gif", primed_animation(net, clip[:1], seed), fps=1 / SECONDS)
@@ -84,7 +84,7 @@ def interpolation(encoder: Reconstructor, ends: Tensor, steps: int = SHOWN) -> T
     """Return (3, H', W') uint8: frames decoded from a straight line between two latents, and the frames mixed.
 
     Args:
-        encoder: what turns frames into latents and back.
+        encoder: turns frames into latents and back.
         ends: (2, C, H, W), the first and the last frame.
         steps: frames on the line, both ends among them.
     """
@@ -97,9 +97,9 @@ def interpolation(encoder: Reconstructor, ends: Tensor, steps: int = SHOWN) -> T
 
 @torch.no_grad()
 def traversal(encoder: Reconstructor, frames: Tensor, steps: int = SHOWN) -> Tensor:
-    """Return (3, H', W') uint8: the first of `frames` (N, C, H, W) with one number of its latent moved, a row each.
+    """Return (3, H', W') uint8: the first of `frames` (N, C, H, W) with one dimension of its latent changed per row.
 
-    The numbers that differ most between the frames are moved, from -2 to +2 of their deviations.
+    The dimensions that differ most between the frames are changed, from -2 to +2 of their deviations.
     """
     mean, _ = encoder.encode(frames)
     spread = mean.std(0)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.errors import UserError
-from nextframe.prediction.pictures import (
+from nextframe.prediction.panels import (
     BORDER,
     CONTEXT,
     PREDICTED,
