@@ -136,12 +136,7 @@ def all_runs(folder: Path) -> None:
     with float64_and_own_models():
         for name, settings in RUNS.items():
             # what `train` refuses users, for it is slow on processors, is as right there as on GPUs
-<<<<<<< HEAD
             run = _train_here(Job(settings, folder / name, devices=2, show=False))
-=======
-            job = Job(settings, folder / name, resume=False, devices=2, show=False, model=None, clips=None)
-            run = _train_here(job)
->>>>>>> proc
             torch.save(facts(run), folder / f"{name}-{run.processes.rank}.pt")
 
 
@@ -247,7 +242,6 @@ def endless(folder: Path) -> Recipe:
 
 
 def command(folder: Path, *words: str) -> list[str]:
-<<<<<<< HEAD
     start = [
         sys.executable,
         "-m",
@@ -258,11 +252,6 @@ def command(folder: Path, *words: str) -> list[str]:
         str(folder / "plugin.py"),
     ]
     return [*start, "-o", str(folder / "run"), "--quiet", "--set", "run.devices=2", "--set", "run.report=false", *words]
-=======
-    start = [sys.executable, "-m", "nextframe", "train", str(folder / "mine.yaml")]
-    where = ["--plugin", str(folder / "plugin.py"), "-o", str(folder / "run")]
-    return [*start, *where, "--set", "run.devices=2", "--set", "run.report=false", "--quiet", *words]
->>>>>>> proc
 
 
 def children(pid: int) -> list[int]:
@@ -368,11 +357,7 @@ def test_a_mistake_that_one_process_finds_is_the_users_one_line(tmp_path: Path) 
     [
         (2, {"batch": 5}, "batch 5 cannot be shared evenly by 2 processes"),
         (1, {"strategy": "fsdp"}, "training.strategy=fsdp needs CUDA GPUs, not 'cpu'"),
-<<<<<<< HEAD
         (0, {}, "0 devices were asked for; this machine has"),
-=======
-        (0, {}, "0 devices are asked for"),
->>>>>>> proc
     ],
 )
 def test_settings_that_the_devices_cannot_serve_are_refused(

@@ -297,9 +297,5 @@ def test_a_step_on_a_gpu_waits_for_nothing(tmp_path: Path) -> None:
 @CUDA
 def test_more_gpus_than_there_are_is_one_line(tmp_path: Path) -> None:
     count = torch.cuda.device_count() + 1
-<<<<<<< HEAD
     with pytest.raises(UserError, match=f"{count} devices were asked for; this machine has"):
-=======
-    with pytest.raises(UserError, match=f"{count} devices are asked for: this machine has"):
->>>>>>> proc
         train(recipe(device="cuda", batch=4 * count), tmp_path / "run", devices=count, show=False)

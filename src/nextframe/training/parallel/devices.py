@@ -42,11 +42,7 @@ def check_devices(config: TrainingConfig, devices: int) -> None:
     device = resolve_device(config.device)
     there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device, devices)
     if not 1 <= devices <= there:
-<<<<<<< HEAD
         raise UserError(f"{devices} devices were asked for; this machine has {there} of the kind '{device}'")
-=======
-        raise UserError(f"{devices} devices are asked for: this machine has {there} of the kind '{device}'")
->>>>>>> proc
     if config.batch % devices:
         raise UserError(f"batch {config.batch} cannot be shared evenly by {devices} processes")
     if config.strategy == "fsdp" and device != "cuda":
