@@ -73,7 +73,7 @@ def changed(model: LatentLSTM, **fields: Any) -> LatentLSTM:
 
 
 def with_lost_state(model: LatentLSTM) -> LatentLSTM:
-    """Return a copy of `model` that samples as the public code does: its state starts anew at every frame."""
+    """Return a copy of `model` that samples as the public code does: its state is reset at every frame."""
     fields = model.config.model_dump() | {"weight_std": None, "gate_clip": None}
     lost = create_model("tencia-latent-lstm", **fields)
     lost.load_state_dict(model.state_dict())

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 
 from nextframe.checkpoint import create_model
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import DataConfig, open_data
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.recipes import load_recipe

@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.whole_file import write_whole
 from nextframe.data import DataConfig
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.prepare import prepare

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.evaluation import run_facts
 from nextframe.models.contract import Predictor
 

@@ -8,7 +8,7 @@ from PIL import Image
 from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
 from nextframe.core.color import redmean_squared
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import open_data
 from nextframe.layers.augment import augment
 from nextframe.losses.perceptual import perceptual

@@ -17,8 +17,8 @@ from nextframe.models.composite_lstm import CompositeLSTM, CompositeLSTMConfig
 from nextframe.models.contract import Objective
 from nextframe.models.originals.srivastava import SrivastavaComposite, SrivastavaCompositeConfig
 from nextframe.recipes import RECIPES
-from nextframe.training.clipped_sgd import ClippedSGD
-from nextframe.training.optimizer import build_optimizer
+from nextframe.training.optim.clipped_sgd import ClippedSGD
+from nextframe.training.optim.optimizer import build_optimizer
 from nextframe.training.recipe import TrainingConfig
 
 SMALL = {"frame_height": 4, "frame_width": 3, "hidden": (5,), "start": 0.5}

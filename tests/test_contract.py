@@ -19,13 +19,13 @@ import torch
 
 from nextframe.checkpoint import create_model, load_model, needs_training, save_model
 from nextframe.core.clip import Clip, Task
-from nextframe.core.noise import clip_noise
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.noise import clip_noise
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import DataConfig, open_data
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
 from nextframe.models.protocols import Encoder, Streaming
-from nextframe.training.optimizer import build_optimizer
+from nextframe.training.optim.optimizer import build_optimizer
 from nextframe.training.recipe import TrainingConfig
 
 CONTEXT, HORIZON = 4, 3

@@ -21,13 +21,13 @@ from torch import Tensor
 
 from nextframe.checkpoint import load_model
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.core.formats import Formats, NewerFormatError
-from nextframe.core.whole_file import sha256_of
+from nextframe.core.files.formats import Formats, NewerFormatError
+from nextframe.core.files.whole_file import sha256_of
 from nextframe.data import DataConfig
 from nextframe.publish import write_shared
 from nextframe.recipes import load_recipe
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
-from nextframe.training.checkpoints import load_state, save_state
+from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.recipe import read_recipe
 
 TESTS = Path(__file__).parent

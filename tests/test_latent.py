@@ -12,7 +12,7 @@ from torch import Tensor
 from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import torch_generator
+from nextframe.core.seeds.seeding import torch_generator
 from nextframe.layers.cae_spec import parse_spec
 from nextframe.layers.latent_heads import HEADS, HeadSettings
 from nextframe.layers.lstm import LasagneLSTM

@@ -14,7 +14,7 @@ from torch import Tensor
 from nextframe.checkpoint import create_model, load_model
 from nextframe.core.clip import EncodedClip
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import torch_generator
+from nextframe.core.seeds.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.models.contract import Encode
 from nextframe.models.latent_lstm import LatentLSTM

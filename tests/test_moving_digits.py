@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.core.seeding import _mix, uniforms
+from nextframe.core.seeds.seeding import _mix, uniforms
 from nextframe.data import DataConfig, open_data
 from nextframe.data.clipset import SPLITS, batch_indices
 from nextframe.data.sets.digits import open_digits, read_idx_images
@@ -120,7 +120,7 @@ def slow_clip(clips: MovingDigits, index: int, key: int, frames: int, motion: st
 @pytest.mark.parametrize("motion", ["srivastava", "additive"])
 @pytest.mark.parametrize(("size", "count"), [(None, 2), ((41, 70), 3), ((28, 30), 1)])
 def test_clips_equal_a_slow_drawing(motion, size, count):
-    from nextframe.core.seeding import derive_seed
+    from nextframe.core.seeds.seeding import derive_seed
 
     clips = moving(motion=motion, size=size, count=count, context=12, horizon=13)
     frames = clips.read("train", np.arange(40)).frames

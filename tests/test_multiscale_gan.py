@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from nextframe.checkpoint import create_model, load_model
 from nextframe.core.clip import Clip, Task, as_float
 from nextframe.core.errors import NextframeError, UserError
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import DataConfig
 from nextframe.data.sets.moving_digits import MovingDigits
 from nextframe.layers.scales import grow, scale_sizes, shrink
@@ -22,7 +22,7 @@ from nextframe.prediction import predict
 from nextframe.prediction.tiles import Tiled, stretches
 from nextframe.recipes import RECIPES, load_recipe
 from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
-from nextframe.training.checkpoints import load_state
+from nextframe.training.folder.checkpoints import load_state
 from nextframe.training.trainer import Trainer
 from tiny import Tiny, TinyConfig
 

@@ -20,7 +20,7 @@ from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.core.plugins import REGISTRIES, Kind, load_plugin, loaded_files, register, registry_of
 from nextframe.core.registry import Registry, takes
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.training import TrainingConfig, read_metrics
 
 METRIC = """

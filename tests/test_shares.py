@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 
 from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
-from nextframe.core.noise import clip_noise
+from nextframe.core.seeds.noise import clip_noise
 from nextframe.layers.augment import augment
 from nextframe.models.bases.autoencoder import sample, some_frames, some_runs
 

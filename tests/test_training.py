@@ -22,11 +22,11 @@ from nextframe.data import DataConfig, open_data
 from nextframe.data.clipset import batch_indices
 from nextframe.recipes import load_recipe
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
-from nextframe.training.checkpoints import load_state, save_state
+from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.loader import Steps, training_batches
-from nextframe.training.optimizer import Average
+from nextframe.training.optim.optimizer import Average
+from nextframe.training.optim.schedule import Patience, cosine, onecycle
 from nextframe.training.recipe import read_recipe
-from nextframe.training.schedule import Patience, cosine, onecycle
 
 SMALL = {"patch": 8, "width": 8, "blocks": 1, "kernel": 3}
 DATA = DataConfig(context=3, horizon=2, size=(32, 32), options={"count": 1, "val_clips": 8})
@@ -287,7 +287,7 @@ def test_the_average_of_constant_weights_is_the_weights():
 
 
 def test_muon_orthogonalises_the_step_of_a_matrix_and_leaves_the_rest_to_adamw():
-    from nextframe.training.muon import REST, MuonWithAdamW
+    from nextframe.training.optim.muon import REST, MuonWithAdamW
 
     matrix, bias = nn.Parameter(torch.eye(6, 4)), nn.Parameter(torch.zeros(3))
     optimizer = MuonWithAdamW([matrix, bias], lr=0.1, weight_decay=0.0, betas=(0.9, 0.99))
@@ -304,7 +304,7 @@ def test_muon_orthogonalises_the_step_of_a_matrix_and_leaves_the_rest_to_adamw()
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch before 2.9 has no Muon to compare with")
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (8, 8)])
 def test_muon_is_torchs(shape):
-    from nextframe.training.muon import Muon
+    from nextframe.training.optim.muon import Muon
 
     start = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
@@ -326,7 +326,7 @@ def test_muon_resumes_exactly(tmp_path):
                 parameter.grad = torch.full_like(parameter, float(step + number)).cumsum(0)
             optimizer.step()
 
-    from nextframe.training.muon import MuonWithAdamW
+    from nextframe.training.optim.muon import MuonWithAdamW
 
     def new():
         parameters = [nn.Parameter(torch.eye(4)), nn.Parameter(torch.ones(3))]

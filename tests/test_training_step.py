@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nextframe.checkpoint import load_model
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import NextframeError, UserError
-from nextframe.core.noise import uniform
+from nextframe.core.seeds.noise import uniform
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import Indices, Split
 from nextframe.data.flow import FlowClips
@@ -26,10 +26,10 @@ from nextframe.evaluation import evaluate
 from nextframe.models import MODELS
 from nextframe.models.contract import Objective, OptimizerDefaults, Stage, StageLoss
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
-from nextframe.training.optimizer import build_optimizer
+from nextframe.training.optim.optimizer import build_optimizer
+from nextframe.training.optim.skips import Skips, step_unless
 from nextframe.training.parallel.devices import make_fabric
 from nextframe.training.run import Run
-from nextframe.training.skips import Skips, step_unless
 from nextframe.training.trainer import Trainer
 from nextframe.training.turns import build_turns
 from tiny import Tiny, TinyConfig

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from nextframe.cli import app
 from nextframe.core.errors import BadInputError
-from nextframe.core.whole_file import check_file, check_folder, whole_file, write_whole
+from nextframe.core.files.whole_file import check_file, check_folder, whole_file, write_whole
 from nextframe.transfer.plot import write_plot
 from nextframe.transfer.result import TransferRow
 

@@ -15,9 +15,9 @@ from nextframe.core.errors import UserError
 from nextframe.data import ClipSet
 from nextframe.models.contract import Predictor
 from nextframe.prediction.show import Page, Shown
-from nextframe.training.logs import read_metrics
+from nextframe.training.folder.logs import read_metrics
+from nextframe.training.folder.report import report_validation
 from nextframe.training.recipe import Recipe
-from nextframe.training.report import report_validation
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from nextframe.benchmark.row import MACS, BenchmarkRow, Figure, read_row
 from nextframe.benchmark.tasks import TASKS
 from nextframe.core.errors import BadInputError
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.whole_file import write_whole
 from nextframe.evaluation.scores import mean_interval
 from nextframe.evaluation.table import ARROW
 from nextframe.evaluation.verdict import number

@@ -11,8 +11,8 @@ from pydantic import Field
 from nextframe.checkpoint.renames import renamed_section
 from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.core.formats import Formats
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.formats import Formats
+from nextframe.core.files.whole_file import write_whole
 
 MACS = (
     "multiply-accumulates of one predicted clip: those of convolutions and matrix products, as "

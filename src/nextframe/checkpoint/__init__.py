@@ -12,7 +12,7 @@ from nextframe.checkpoint.names import (
     resolve_model,
     shipped_models,
 )
-from nextframe.core.atomic import replaced_folder, settled
+from nextframe.core.files.atomic import replaced_folder, settled
 
 __all__ = [
     "DEFAULT_MIDDLE",

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from nextframe import __version__
 from nextframe.checkpoint.formats import MODEL_FORMATS
-from nextframe.core.atomic import replaced_folder, settled
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
-from nextframe.core.whole_file import sha256_of
+from nextframe.core.files.atomic import replaced_folder, settled
+from nextframe.core.files.whole_file import sha256_of
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor, TrainedTask
 from nextframe.models.wrap import WRAPPED, Module, Wrapped, rebuilt

@@ -39,7 +39,7 @@ def benchmark(
     """
     from nextframe.benchmark import TASKS, budget_of, take_share
     from nextframe.benchmark import benchmark as make_rows
-    from nextframe.core.whole_file import check_folder
+    from nextframe.core.files.whole_file import check_folder
 
     begin(quiet, plugin)
     if task is None:

@@ -79,7 +79,7 @@ def data(
 
 
 def _write_json(report: DataReport, path: Path, started: float) -> None:
-    from nextframe.core.whole_file import write_whole
+    from nextframe.core.files.whole_file import write_whole
     from nextframe.evaluation.run_facts import run_facts
 
     whole = {**report.as_json(), "run": run_facts(None, None, started)}

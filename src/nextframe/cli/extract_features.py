@@ -32,7 +32,7 @@ def extract_features(
     nextframe extract-features my_videos/ --classes -o features
     nextframe train composite-lstm --data percepts --root features --set model.loss=squared
     """
-    from nextframe.core.whole_file import check_folder
+    from nextframe.core.files.whole_file import check_folder
     from nextframe.data import DataConfig
     from nextframe.transfer.percepts import write_percepts
 

@@ -30,7 +30,7 @@ def leaderboard(
     """
     from nextframe.benchmark import as_markdown, find_rows, verify, write_leaderboard
     from nextframe.core.errors import UserError
-    from nextframe.core.whole_file import write_whole
+    from nextframe.core.files.whole_file import write_whole
 
     begin(quiet, plugin)
     if check is not None:

@@ -31,7 +31,7 @@ def models(
     begin(plugin=plugin)
     console = Console(soft_wrap=True)
     if markdown is not None:
-        from nextframe.core.whole_file import write_whole
+        from nextframe.core.files.whole_file import write_whole
 
         write_whole(markdown, as_markdown())
         typer.echo(str(markdown))

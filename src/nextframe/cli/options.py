@@ -57,7 +57,7 @@ def load_plugins(plugins: list[Path] | None) -> None:
 
 def check_files(*paths: Path | None) -> None:
     """Refuse output files that cannot be written, before any work."""
-    from nextframe.core.whole_file import check_file
+    from nextframe.core.files.whole_file import check_file
 
     for path in paths:
         if path is not None:

@@ -47,7 +47,7 @@ def prepare(
     nextframe train compact --data clips/ --context 4 --horizon 1 --steps 10000
     """
     from nextframe.cli.configs import PrepareRun
-    from nextframe.core.whole_file import check_folder
+    from nextframe.core.files.whole_file import check_folder
     from nextframe.data.prepared.config import PrepareConfig
     from nextframe.media.writer import check_ending
 
@@ -121,7 +121,7 @@ def _show(output: Path, manifest: Mapping[str, Any]) -> None:
 def _write_json(file: Path, output: Path, manifest: Mapping[str, Any], seed: int, started: float) -> None:
     import json
 
-    from nextframe.core.whole_file import write_whole
+    from nextframe.core.files.whole_file import write_whole
     from nextframe.evaluation import run_facts
 
     rows = [

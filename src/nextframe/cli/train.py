@@ -85,9 +85,9 @@ def _finish(folder: Path, run: TrainRun, device: str) -> None:
     """Write the requested files next to the run, and say where everything is."""
     import json
 
-    from nextframe.core.whole_file import write_whole
+    from nextframe.core.files.whole_file import write_whole
     from nextframe.training import read_metrics
-    from nextframe.training.report import report_validation
+    from nextframe.training.folder.report import report_validation
 
     if run.json_file is not None:
         write_whole(run.json_file, json.dumps(read_metrics(folder)[-1]) + "\n")

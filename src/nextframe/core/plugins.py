@@ -29,8 +29,8 @@ REGISTRIES: dict[Kind, str] = {  # paths, because the registries import this mod
     "metric": "nextframe.metrics:METRICS",
     "task": "nextframe.benchmark:TASKS",
     "recipe": "nextframe.recipes:RECIPES",
-    "optimizer": "nextframe.training.optimizer:OPTIMIZERS",
-    "schedule": "nextframe.training.schedule:SCHEDULES",
+    "optimizer": "nextframe.training.optim.optimizer:OPTIMIZERS",
+    "schedule": "nextframe.training.optim.schedule:SCHEDULES",
 }
 LOADED: dict[str, list[tuple[Kind, str]]] = {}  # what each file added, by the name of its module
 FILES: dict[str, str] = {}  # the path of each file, by the same name

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from nextframe.core.clip import Clip, Task
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import numpy_generator
+from nextframe.core.seeds.seeding import numpy_generator
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -116,8 +116,8 @@ class ClipSet(ABC):
         """Return what `read` returned on `device`, floats in [0, 1]: what models see.
 
         Clips that are rendered or augmented there, instead of being stored or sent whole, override this. Random
-        augmentation of training clips draws from `nextframe.core.noise`, so that it is a function of (seed, step) and
-        of the clip's place in the batch.
+        augmentation of training clips draws from `nextframe.core.seeds.noise`, so that it is a function of (seed, step)
+        and of the clip's place in the batch.
         """
         return clip.to(device)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nextframe.core.clip import as_float
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import numpy_generator
+from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.data.clipset import ClipSet, Indices, Split
 
 LOOKED_AT = 10  # clips of a source that its change is measured on

@@ -22,7 +22,7 @@ from nextframe.core.clip import Clip, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import UserError
 from nextframe.core.progress import ProgressBar, unheard
-from nextframe.core.seeding import torch_generator
+from nextframe.core.seeds.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import SPLITS, Indices, Split
 from nextframe.data.given import Data, as_clips

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.whole_file import write_whole
 from nextframe.evaluation.charts import COLORS, line_chart
 from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
 from nextframe.evaluation.sprites import make_sprite

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from nextframe.core.errors import UserError
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.whole_file import write_whole
 
 MOST_SOURCES = 200  # each generated clip is a source: a list of more than these is of no use to a reader
 ZERO = "zero"  # the all-zero prediction, which is listed with the baselines

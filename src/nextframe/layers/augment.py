@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
-from nextframe.core.noise import uniform
+from nextframe.core.seeds.noise import uniform
 
 
 def augment(clip: Clip) -> Clip:

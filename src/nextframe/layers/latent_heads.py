@@ -15,7 +15,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from nextframe.core.noise import categorical, normal_like
+from nextframe.core.seeds.noise import categorical, normal_like
 from nextframe.losses.latent import diagonal_mixture_nll, kl_normal, mixture_nll
 
 HeadName = Literal["mse", "kl", "differences", "mixture"]

@@ -10,12 +10,12 @@ from torch import Tensor
 from nextframe.losses.gradient_difference import gdl_paper
 from nextframe.losses.pixel import Reduction, charbonnier, mae, mse
 
-Pictures = Sequence[Tensor]  # (B, C, h, w) of each scale, coarse to fine, in [-1, 1]
+Images = Sequence[Tensor]  # (B, C, h, w) of each scale, coarse to fine, in [-1, 1]
 
 
-def pixel_term(pictures: Pictures, truths: Pictures, p: int, smooth: float = 0.0) -> Tensor:
+def pixel_term(images: Images, truths: Images, p: int, smooth: float = 0.0) -> Tensor:
     """Return the sum over scales of the mean of |difference|^p; with p 1, what is much below `smooth` squared."""
-    return torch.stack([distance(a, b, p, smooth) for a, b in zip(pictures, truths, strict=True)]).sum()
+    return torch.stack([distance(a, b, p, smooth) for a, b in zip(images, truths, strict=True)]).sum()
 
 
 def distance(picture: Tensor, truth: Tensor, p: int, smooth: float = 0.0, reduction: Reduction = "mean") -> Tensor:
@@ -25,6 +25,6 @@ def distance(picture: Tensor, truth: Tensor, p: int, smooth: float = 0.0, reduct
     return charbonnier(picture, truth, smooth, reduction) if smooth else mae(picture, truth, reduction)
 
 
-def gradient_term(pictures: Pictures, truths: Pictures, alpha: int = 1, smooth: float = 0.0) -> Tensor:
+def gradient_term(images: Images, truths: Images, alpha: int = 1, smooth: float = 0.0) -> Tensor:
     """Return the sum over scales of the gradient difference with exponent `alpha`."""
-    return torch.stack([gdl_paper(a, b, alpha, smooth) for a, b in zip(pictures, truths, strict=True)]).sum()
+    return torch.stack([gdl_paper(a, b, alpha, smooth) for a, b in zip(images, truths, strict=True)]).sum()

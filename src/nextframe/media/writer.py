@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nextframe.core.clip import as_uint8
 from nextframe.core.errors import UserError
-from nextframe.core.whole_file import whole_file
+from nextframe.core.files.whole_file import whole_file
 
 LOG = logging.getLogger(__name__)
 Frames = NDArray[np.uint8]  # (T, H, W, C), C is 1 or 3

@@ -16,7 +16,7 @@ from nextframe.layers.discriminators import discriminators, frozen
 from nextframe.layers.scales import grow, scale_sizes, shrink
 from nextframe.layers.stacks import SCALES, painter, start_normal
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
-from nextframe.losses.multiscale import Pictures, gradient_term, pixel_term
+from nextframe.losses.multiscale import Images, gradient_term, pixel_term
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
@@ -244,7 +244,7 @@ class MultiscaleGan(Predictor):
             loss, logs = loss + more, {name: logs[name] + term for name, term in terms.items()}
         return loss / steps, {name: term / steps for name, term in logs.items()}
 
-    def _content(self, pictures: Pictures, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+    def _content(self, pictures: Images, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         config, truths = self.config, self._truths(clip)
         pixel = self.pixel_term(pictures, truths)
         loss, logs = config.pixel_weight * pixel, {f"l{config.p}": pixel.detach()}
@@ -253,11 +253,11 @@ class MultiscaleGan(Predictor):
             loss, logs["gdl"] = loss + config.gradient_weight * gradient, gradient.detach()
         return loss, logs
 
-    def pixel_term(self, pictures: Pictures, truths: Pictures) -> Tensor:
+    def pixel_term(self, pictures: Images, truths: Images) -> Tensor:
         """Return the mean of |difference|^p at each scale, added up."""
         return pixel_term(pictures, truths, self.config.p, self.config.smooth)
 
-    def gradient_term(self, pictures: Pictures, truths: Pictures) -> Tensor:
+    def gradient_term(self, pictures: Images, truths: Images) -> Tensor:
         """Return the gradient difference at each scale, added up."""
         return gradient_term(pictures, truths, smooth=self.config.smooth)
 
@@ -285,12 +285,12 @@ class MultiscaleGan(Predictor):
         with torch.no_grad():
             return cast(list[Tensor], self.generator(clip.context * 2 - 1))
 
-    def _scores(self, clip: Clip, pictures: Pictures) -> list[Tensor]:
+    def _scores(self, clip: Clip, pictures: Images) -> list[Tensor]:
         """Return every scale's logits for frames of that scale."""
         shown = self.shown(clip, pictures)
         return [judge(frames) for judge, frames in zip(self.discriminators, shown, strict=True)]
 
-    def shown(self, clip: Clip, pictures: Pictures) -> Pictures:
+    def shown(self, clip: Clip, pictures: Images) -> Images:
         """Return what the discriminators see for frames of every scale: the context, and the frame after it."""
         given = self._at_scales(clip.context.flatten(1, 2) * 2 - 1)
         return [torch.cat([a, b], dim=1) for a, b in zip(given, pictures, strict=True)]

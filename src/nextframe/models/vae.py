@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.core.noise import integers
+from nextframe.core.seeds.noise import integers
 from nextframe.layers.grid import pad_to_multiple, places
 from nextframe.layers.processes import mean_over_processes
 from nextframe.losses.latent import kl_standard_normal

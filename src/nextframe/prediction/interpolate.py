@@ -13,7 +13,7 @@ from nextframe.checkpoint import DEFAULT_MIDDLE, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
-from nextframe.core.whole_file import check_file
+from nextframe.core.files.whole_file import check_file
 from nextframe.media.reader import open_source
 from nextframe.media.writer import check_ending, write_video
 from nextframe.models.contract import Predictor, check_task

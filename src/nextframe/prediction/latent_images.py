@@ -11,7 +11,7 @@ from torch import Tensor
 from nextframe.checkpoint import resolve_model
 from nextframe.core.clip import Clip, as_float
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.core.seeding import torch_generator
+from nextframe.core.seeds.seeding import torch_generator
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Split
 from nextframe.media.writer import write_video

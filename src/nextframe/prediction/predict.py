@@ -18,7 +18,7 @@ from nextframe.checkpoint import DEFAULT_MODEL, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.core.seeding import torch_generator
+from nextframe.core.seeds.seeding import torch_generator
 from nextframe.media.fit import fit_frame
 from nextframe.media.limits import Limits
 from nextframe.media.memory import Held, as_frames

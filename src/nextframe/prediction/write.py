@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import as_uint8
-from nextframe.core.whole_file import check_file, check_folder, whole_file
+from nextframe.core.files.whole_file import check_file, check_folder, whole_file
 from nextframe.media.writer import check_ending, write_video
 from nextframe.prediction.panels import comparison_animation, comparison_strip
 

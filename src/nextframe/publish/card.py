@@ -16,7 +16,7 @@ from nextframe import __version__
 from nextframe.checkpoint import load_model, model_name
 from nextframe.checkpoint.folder import CONFIG, WEIGHTS, find_model_folder, read_config
 from nextframe.core.errors import BadInputError
-from nextframe.core.whole_file import sha256_of, write_whole
+from nextframe.core.files.whole_file import sha256_of, write_whole
 from nextframe.data import DATASETS, DataConfig
 from nextframe.data.clipset import MixPart
 from nextframe.evaluation import Evaluation, evaluate

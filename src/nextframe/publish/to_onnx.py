@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from nextframe import __version__
 from nextframe.checkpoint import model_name, resolve_model
 from nextframe.core.errors import NextframeError, NotSupportedError, UserError
-from nextframe.core.seeding import torch_generator
-from nextframe.core.whole_file import whole_file
+from nextframe.core.files.whole_file import whole_file
+from nextframe.core.seeds.seeding import torch_generator
 from nextframe.models.contract import Predictor, StreamingPredictor, TrainedTask
 from nextframe.publish.state import flatten, rebuild
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from nextframe.data import DataConfig
 from nextframe.evaluation import Evaluation
+from nextframe.training.folder.report import report_run
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig, override
-from nextframe.training.report import report_run
 from nextframe.training.run import train
 
 QUICKSTART = Recipe(

@@ -1,7 +1,7 @@
 """Training: recipes, the loop, run folders and resuming."""
 
 from nextframe.training.evaluation_data import evaluation_data
-from nextframe.training.logs import read_metrics
+from nextframe.training.folder.logs import read_metrics
 from nextframe.training.recipe import (
     ModelSection,
     Recipe,

@@ -19,9 +19,9 @@ from nextframe.data.order import Balance
 from nextframe.models import MODELS
 from nextframe.models.contract import ModelConfig, Predictor
 from nextframe.models.request import check_conditions
-from nextframe.training.formats import RECIPE_FORMATS
-from nextframe.training.optimizer import OPTIMIZERS
-from nextframe.training.schedule import SCHEDULES
+from nextframe.training.folder.formats import RECIPE_FORMATS
+from nextframe.training.optim.optimizer import OPTIMIZERS
+from nextframe.training.optim.schedule import SCHEDULES
 
 
 class ModelSection(Config):

@@ -10,19 +10,19 @@ from typing import Any
 
 from nextframe.checkpoint import create_model, save_model
 from nextframe.core.progress import ProgressBar
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
 from nextframe.models.contract import Predictor, TrainedTask, check_task
-from nextframe.training.checkpoints import load_state, save_state
-from nextframe.training.logs import MetricsFile
+from nextframe.training.folder.checkpoints import load_state, save_state
+from nextframe.training.folder.logs import MetricsFile
+from nextframe.training.folder.run_folder import check_folder, claim
+from nextframe.training.folder.samples import save_samples
+from nextframe.training.optim.schedule import Patience
 from nextframe.training.parallel.devices import check_devices, make_fabric
 from nextframe.training.parallel.launch import launch, started_outside
 from nextframe.training.parallel.sharding import gathered
 from nextframe.training.parts import take_parts, take_weights
 from nextframe.training.recipe import Recipe, check_known, model_fields
-from nextframe.training.run_folder import check_folder, claim
-from nextframe.training.samples import save_samples
-from nextframe.training.schedule import Patience
 from nextframe.training.trainer import Trainer
 from nextframe.training.validation import averaged_weights, validate
 

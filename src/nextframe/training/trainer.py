@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
-from nextframe.core.noise import clip_noise
-from nextframe.core.seeding import derive_seed, seed_everything
+from nextframe.core.seeds.noise import clip_noise
+from nextframe.core.seeds.seeding import derive_seed, seed_everything
 from nextframe.data import ClipSet
 from nextframe.models.contract import Predictor, Stage, StageLoss
 from nextframe.training.budget import Span, planned_stages, spans
 from nextframe.training.encoded import encode_clips
+from nextframe.training.folder.logs import Window
 from nextframe.training.loader import Steps, training_batches
-from nextframe.training.logs import Window
-from nextframe.training.optimizer import Average, gradient_norm, set_rate
+from nextframe.training.optim.optimizer import Average, gradient_norm, set_rate
+from nextframe.training.optim.schedule import SCHEDULES, Patience
+from nextframe.training.optim.skips import Skips, step_unless
 from nextframe.training.parallel import sharding
 from nextframe.training.parallel.processes import Processes, held_interrupts
 from nextframe.training.recipe import TrainingConfig
-from nextframe.training.schedule import SCHEDULES, Patience
-from nextframe.training.skips import Skips, step_unless
 from nextframe.training.turns import Turn, at_rest, build_turns
 
 FOREVER = 10**9  # more steps than a run by minutes will reach

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from nextframe.core.noise import keep_out_of_graphs
+from nextframe.core.seeds.noise import keep_out_of_graphs
 from nextframe.models.contract import Objective, Stage, StageLoss
-from nextframe.training.optimizer import build_optimizer
+from nextframe.training.optim.optimizer import build_optimizer
 from nextframe.training.recipe import TrainingConfig
 
 

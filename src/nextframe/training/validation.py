@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nextframe.core.noise import clip_noise
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.noise import clip_noise
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Indices
 from nextframe.models.contract import Predictor, Stage
-from nextframe.training.optimizer import Average
+from nextframe.training.optim.optimizer import Average
 from nextframe.training.parallel.processes import Processes
 from nextframe.training.recipe import TrainingConfig
 

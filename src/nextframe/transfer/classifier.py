@@ -17,9 +17,9 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.core.config import Config
-from nextframe.core.seeding import numpy_generator, seed_everything
+from nextframe.core.seeds.seeding import numpy_generator, seed_everything
 from nextframe.data.clipset import Indices
-from nextframe.training.schedule import cosine
+from nextframe.training.optim.schedule import cosine
 from nextframe.transfer.videos import Make, Videos
 
 EVAL_WINDOWS = 128  # at a time

@@ -13,7 +13,7 @@ from nextframe.checkpoint import create_model, load_model, model_name, needs_tra
 from nextframe.checkpoint.folder import find_model_folder, read_config
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor

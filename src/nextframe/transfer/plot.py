@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nextframe.core.errors import UserError
-from nextframe.core.whole_file import whole_file
+from nextframe.core.files.whole_file import whole_file
 from nextframe.transfer.result import TransferRow
 
 STYLES = {"fine-tuned": "-o", "frozen": "-s", "random": "--^", "probe": ":D", "single-frame": ":x"}

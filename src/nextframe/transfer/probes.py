@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nextframe.core.seeding import numpy_generator
+from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.data.clipset import Indices
 from nextframe.transfer.classifier import Probabilities, mean_by_video
 from nextframe.transfer.videos import Make, Videos

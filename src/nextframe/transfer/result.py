@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nextframe.core.errors import UserError
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.whole_file import write_whole
 from nextframe.evaluation.scores import mean_interval
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nextframe.core.clip import as_float
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import numpy_generator
+from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Indices, Split
 

@@ -12,7 +12,7 @@ import torch
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import numpy_generator
+from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
 from nextframe.data.folder.contents import Contents, FolderConfig, look
 from nextframe.data.folder.plan import ClipTable

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from nextframe.core.seeding import Floats, derive_seed, uniforms
+from nextframe.core.seeds.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import Indices, Split
 from nextframe.data.prepared.motion import UNIT, CropMotion, Ints
 from nextframe.media.source import Image

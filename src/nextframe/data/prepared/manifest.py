@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.core.whole_file import sha256_of
+from nextframe.core.files.whole_file import sha256_of
 from nextframe.data.clipset import Split
 from nextframe.data.prepared.shards import Layout
 from nextframe.media.images import image_files

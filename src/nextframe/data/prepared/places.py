@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nextframe.core.seeding import Floats
+from nextframe.core.seeds.seeding import Floats
 from nextframe.data.clipset import Split
 from nextframe.data.folder.contents import Contents
 from nextframe.data.folder.plan import Stretch

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nextframe.core.cache import CACHE_VARIABLE, cache_folder
 from nextframe.core.errors import BadInputError
+from nextframe.core.files.cache import CACHE_VARIABLE, cache_folder
 from nextframe.core.quiet import import_bars
 
 

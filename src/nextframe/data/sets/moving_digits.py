@@ -16,7 +16,7 @@ from torch import Tensor
 from nextframe.core.clip import Clip
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import Floats, derive_seed, uniforms
+from nextframe.core.seeds.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.digits import DigitSplits, Images, open_digits
 

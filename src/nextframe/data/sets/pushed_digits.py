@@ -13,7 +13,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import Floats, derive_seed, uniforms
+from nextframe.core.seeds.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.digits import Images, open_digits
 from nextframe.data.sets.motion_digits import DIGIT_SHARE, resized

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nextframe.core.cache import cache_folder
 from nextframe.core.errors import BadInputError
+from nextframe.core.files.cache import cache_folder
 from nextframe.media.images import image_files
 from nextframe.media.reader import open_source
 from nextframe.media.source import Color, Image, Source

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip, Task
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.noise import global_batch, normal_like, uniform
+from nextframe.core.seeds.noise import global_batch, normal_like, uniform
 from nextframe.models import MODELS
 from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request
 

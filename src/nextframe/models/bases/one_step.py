@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.core.noise import normal_like
+from nextframe.core.seeds.noise import normal_like
 from nextframe.losses.perceptual import perceptual
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out

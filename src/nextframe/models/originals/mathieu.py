@@ -22,7 +22,7 @@ from nextframe.layers.scales import Resize, grow, shrink
 from nextframe.layers.stacks import start_normal
 from nextframe.losses.adversarial import Gan, fooling, telling
 from nextframe.losses.gradient_difference import gdl_of_sums, gdl_padded
-from nextframe.losses.multiscale import Pictures, distance
+from nextframe.losses.multiscale import Images, distance
 from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults
 from nextframe.models.multiscale_gan import Generator, MultiscaleGan, MultiscaleGanConfig
 
@@ -42,7 +42,7 @@ class MathieuConfig(MultiscaleGanConfig):
 
 
 class PortGenerator(Generator):
-    """Each scale paints the frame anew, from the enlarged coarser one beside the frames; then a tanh."""
+    """Each scale paints the frame itself, from the enlarged coarser one beside the frames; then a tanh."""
 
     resize: ClassVar[Resize]
 
@@ -50,9 +50,9 @@ class PortGenerator(Generator):
         """Return frames (B, C, H, W) at a smaller size, as the code at hand resizes."""
         return shrink(frames, size, self.resize)
 
-    def guess(self, before: Tensor, last: Tensor, picture: Tensor) -> Tensor:
-        """Return the coarser picture, enlarged."""
-        return grow(picture, (last.shape[-2], last.shape[-1]), self.resize)
+    def guess(self, before: Tensor, last: Tensor, image: Tensor) -> Tensor:
+        """Return the coarser image, enlarged."""
+        return grow(image, (last.shape[-2], last.shape[-1]), self.resize)
 
     def seen(self, given: Tensor, guess: Tensor | None) -> Tensor:
         """Return what a stack reads: the context frames as they are, and the guess."""
@@ -103,7 +103,7 @@ class CoarserGenerator(PortGenerator):
     resize: ClassVar[Resize] = "average"
 
     def frame(self, change: Tensor, last: Tensor, guess: Tensor | None) -> Tensor:
-        """Return the frame of a scale: what its stack gave, on the enlarged coarser picture."""
+        """Return the frame of a scale: what its stack gave, on the enlarged coarser image."""
         return (change if guess is None else change + guess).tanh()
 
     def start(self, layers: Sequence[nn.Conv2d]) -> None:
@@ -158,9 +158,9 @@ class Port(Mathieu):
         """Those of one frame."""
         return self.config.channels
 
-    def shown(self, clip: Clip, pictures: Pictures) -> Pictures:
+    def shown(self, clip: Clip, images: Images) -> Images:
         """Return what the discriminators see: the frame alone."""
-        return pictures
+        return images
 
     def fooling(self, scores: Sequence[Tensor]) -> Tensor:
         """Return the sum of what all scores of made frames cost the generator."""
@@ -170,9 +170,9 @@ class Port(Mathieu):
         """Return the sum of what all scores of real and made frames cost the discriminators."""
         return torch.stack([telling(a, b, self.config.gan, "sum") for a, b in zip(real, fake, strict=True)]).sum()
 
-    def distance(self, picture: Tensor, truth: Tensor) -> Tensor:
+    def distance(self, image: Tensor, truth: Tensor) -> Tensor:
         """Return the sum of |difference|^p at one scale."""
-        return distance(picture, truth, self.config.p, self.config.smooth, "sum")
+        return distance(image, truth, self.config.p, self.config.smooth, "sum")
 
 
 class MathieuChainerConfig(MathieuConfig):
@@ -205,13 +205,13 @@ class MathieuChainer(Port):
     idea: ClassVar[str] = "`multiscale-gan` as the Chainer port has it: no residual, sums, the finest scale's pixels."
     paper: ClassVar[str] = "Mathieu, Couprie & LeCun, ICLR 2016: alokwhitewolf's Chainer port"
 
-    def pixel_term(self, pictures: Pictures, truths: Pictures) -> Tensor:
+    def pixel_term(self, images: Images, truths: Images) -> Tensor:
         """Return the sum of |difference|^p at the finest scale."""
-        return self.distance(pictures[-1], truths[-1])
+        return self.distance(images[-1], truths[-1])
 
-    def gradient_term(self, pictures: Pictures, truths: Pictures) -> Tensor:
+    def gradient_term(self, images: Images, truths: Images) -> Tensor:
         """Return the gradient difference of the channels' sum at the finest scale."""
-        return gdl_of_sums(pictures[-1], truths[-1])
+        return gdl_of_sums(images[-1], truths[-1])
 
     def telling(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
         """Return half of the sum."""
@@ -262,13 +262,13 @@ class MathieuTf(Port):
         generator, judges = super().rivals()
         return [replace(judges, own_batch=True), generator]
 
-    def pixel_term(self, pictures: Pictures, truths: Pictures) -> Tensor:
+    def pixel_term(self, images: Images, truths: Images) -> Tensor:
         """Return the mean over scales of the sum of |difference|^p."""
-        return self._mean(pictures, truths, self.distance)
+        return self._mean(images, truths, self.distance)
 
-    def gradient_term(self, pictures: Pictures, truths: Pictures) -> Tensor:
+    def gradient_term(self, images: Images, truths: Images) -> Tensor:
         """Return the mean over scales of the gradient difference with steps to zero at two borders."""
-        return self._mean(pictures, truths, lambda a, b: gdl_padded(a, b, self.config.alpha))
+        return self._mean(images, truths, lambda a, b: gdl_padded(a, b, self.config.alpha))
 
     def fooling(self, scores: Sequence[Tensor]) -> Tensor:
         """Return the mean over scales of what the scores of made frames cost the generator."""
@@ -278,5 +278,5 @@ class MathieuTf(Port):
         """Return the mean over scales of what the scores of real and made frames cost the discriminators."""
         return super().telling(real, fake) / len(real)
 
-    def _mean(self, pictures: Pictures, truths: Pictures, term: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        return torch.stack([term(a, b) for a, b in zip(pictures, truths, strict=True)]).sum() / len(truths)
+    def _mean(self, images: Images, truths: Images, term: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        return torch.stack([term(a, b) for a, b in zip(images, truths, strict=True)]).sum() / len(truths)

@@ -51,12 +51,12 @@ class TenciaLatentLSTMConfig(LatentLSTMConfig):
 
 
 class TenciaLatentLSTM(LatentLSTM):
-    """The state is lost: it starts anew at every fed-back frame, which is so predicted from one frame alone."""
+    """The state is lost: it is reset at every fed-back frame, so each is predicted from one frame alone."""
 
     Config: ClassVar[type[ModelConfig]] = TenciaLatentLSTMConfig
     config: TenciaLatentLSTMConfig
     original_of: ClassVar[str] = "latent-lstm"
-    idea: ClassVar[str] = "`latent-lstm` as the public code has it: the state starts anew at every fed-back frame."
+    idea: ClassVar[str] = "`latent-lstm` as the public code has it: the state is reset at every fed-back frame."
     paper: ClassVar[str] = SOURCE
 
     def layer(self, before: int, after: int) -> LasagneLSTM:

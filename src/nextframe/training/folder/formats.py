@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nextframe.checkpoint.renames import renamed_section
-from nextframe.core.formats import Formats
+from nextframe.core.files.formats import Formats
 
 
 def _with_named_counters(state: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-from nextframe.core.seeding import derive_seed
+from nextframe.core.seeds.seeding import derive_seed
 
 MASK = 0xFFFFFFFF
 CACHED = 2**16  # outputs; more than torch's grain of 2**15, so that threads share them

@@ -7,7 +7,7 @@ import logging
 import torch
 from torch import Tensor
 
-from nextframe.training.logs import not_finite
+from nextframe.training.folder.logs import not_finite
 
 LOG = logging.getLogger(__name__)
 PATIENCE = 10  # updates in a row without a finite gradient, then the run stops

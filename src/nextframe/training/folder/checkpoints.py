@@ -11,11 +11,11 @@ import torch
 
 from nextframe import __version__
 from nextframe.checkpoint import replaced_folder
-from nextframe.core.atomic import previous_of
 from nextframe.core.errors import BadInputError
-from nextframe.core.formats import NewerFormatError
-from nextframe.core.whole_file import sha256_of
-from nextframe.training.formats import CHECKPOINT_FORMATS
+from nextframe.core.files.atomic import previous_of
+from nextframe.core.files.formats import NewerFormatError
+from nextframe.core.files.whole_file import sha256_of
+from nextframe.training.folder.formats import CHECKPOINT_FORMATS
 
 LOG = logging.getLogger(__name__)
 STATE, FACTS = "state.pt", "checkpoint.json"  # the state; its format and checksum, which format 1 did not have

@@ -11,7 +11,7 @@ from nextframe.evaluation import Evaluation, evaluate, write_report
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
 from nextframe.prediction.panels import comparison_animation
-from nextframe.training.logs import read_metrics
+from nextframe.training.folder.logs import read_metrics
 from nextframe.training.recipe import read_recipe
 
 LOG = logging.getLogger(__name__)

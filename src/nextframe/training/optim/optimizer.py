@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from nextframe.core.errors import UserError
 from nextframe.core.registry import Registry, takes
 from nextframe.models.contract import Objective, OptimizerDefaults
-from nextframe.training.clipped_sgd import ClippedSGD
-from nextframe.training.muon import MuonWithAdamW
+from nextframe.training.optim.clipped_sgd import ClippedSGD
+from nextframe.training.optim.muon import MuonWithAdamW
 
 if TYPE_CHECKING:
     from nextframe.training.recipe import TrainingConfig
