@@ -1,4 +1,4 @@
-"""Train the rows of system 3's table on Ms. Pac-Man at one budget, measure them, write results/mspacman-gan.json.
+"""Train the rows of docs/multiscale-gan.md at one budget, measure them, write results/mspacman-gan.json.
 
     python bench/mspacman_gan.py ../shared/data/mspacman_dataset/Ms_Pacman_Train_8episodes.zip
 

@@ -15,6 +15,7 @@ from nextframe.evaluation.verdict import number
 from nextframe.layers.lstm import Gates, LSTMStack, PeepholeLSTM, Recurrence
 from nextframe.models.composite_lstm import CompositeLSTM, CompositeLSTMConfig
 from nextframe.models.contract import Objective
+from nextframe.models.originals.srivastava import SrivastavaComposite, SrivastavaCompositeConfig
 from nextframe.recipes import RECIPES
 from nextframe.training.clipped_sgd import ClippedSGD
 from nextframe.training.optimizer import build_optimizer
@@ -126,15 +127,17 @@ def test_the_recipes_have_the_originals_sizes(recipe, shape, parameters):
         dict(zip(("channels", "frame_height", "frame_width"), shape, strict=True)) | RECIPES.get(recipe).model.fields
     )
     with torch.device("meta"):
-        built = CompositeLSTM(CompositeLSTMConfig(**fields))
+        built = SrivastavaComposite(SrivastavaCompositeConfig(**fields))
     assert sum(p.numel() for p in built.parameters()) == parameters
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("srivastava")])
 def test_the_recipes_train_as_the_original(name):
     recipe = RECIPES.get(name)
-    assert recipe.model.fields["conditional"]
-    assert recipe.model.fields["reduction"] == "sum"
+    assert recipe.model.name == "srivastava-composite"
+    config = SrivastavaCompositeConfig(**recipe.model.fields)
+    assert config.conditional
+    assert (config.start, config.forget_bias) == (0.01, 0.0)
     weight, bias = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
     optimizer = build_optimizer(Objective("x", [weight, bias], lambda clip: (weight.sum(), {})), recipe.training)
     assert isinstance(optimizer, ClippedSGD)
@@ -241,7 +244,7 @@ def test_losses_are_sums_over_pixels_and_means_over_frames_or_sums():
     clip = Clip(frames(), frames(steps=3))
     with torch.no_grad():
         per_frame, logs = model(start=1e-9).loss(clip)
-        summed, _ = model(start=1e-9, reduction="sum").loss(clip)
+        summed, _ = SrivastavaComposite(SrivastavaCompositeConfig(**{**SMALL, "start": 1e-9})).loss(clip)
     assert logs["future"].item() == pytest.approx(12 * math.log(2), rel=1e-5)  # logits 0: ln 2 for each of 12 pixels
     assert per_frame.item() == pytest.approx(24 * math.log(2), rel=1e-5)
     assert summed.item() == pytest.approx((2 * 4 + 2 * 3) * 12 * math.log(2), rel=1e-5)

@@ -39,6 +39,17 @@ SMALL = {
     "convlstm": {"hidden": [6, 6], "kernels": [3, 3]},
     "multiscale-gan": {"width": 8},
     "composite-lstm": {"hidden": [24]},
+    "convlstm-keras": {"hidden": [6, 6], "kernels": [3, 3]},
+    "catz-conv3d": {"noise": 0.1},
+    **{name: {"width": 4, "d_table": "light"} for name in MODELS if name.startswith("mathieu-")},
+    "tencia-vcae": {"hidden": 16, "filters": 4, "latent": 8},
+    "tencia-latent-lstm": {
+        "autoencoder": {"name": "vae", "fields": {"widths": [8, 8], "latent": 8}},
+        "hidden": [16, 16],
+        "dropout": 0.0,
+        "lr": 0.01,
+    },
+    "srivastava-composite": {"hidden": [24]},
 }
 GOLDEN = Path(__file__).parent / "golden_losses.json"
 NAMES = MODELS.names()

@@ -1,4 +1,4 @@
-"""System 1: autoencoders, the LSTM over latents, its heads, its sampling and its cache of latents."""
+"""Prediction in a latent space: autoencoders, the LSTM over latents, its heads, its sampling and its cache."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def count(module: torch.nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def small(seed: int = 0, **fields: Any) -> LatentLSTM:
+def small(seed: int = 0, name: str = "latent-lstm", **fields: Any) -> LatentLSTM:
     torch.manual_seed(seed)
     given = {"frame_height": 32, "frame_width": 32, "autoencoder": SMALL_VAE, "hidden": [12, 12], "head": "mse"}
-    model = create_model("latent-lstm", **{**given, **fields})
+    model = create_model(name, **{**given, **fields})
     assert isinstance(model, LatentLSTM)
     return model.eval()
 
@@ -49,7 +49,7 @@ def apart(content: int) -> dict[str, Any]:
 
 
 def test_the_faithful_vcae_has_403_million_parameters_and_sharing_saves_a_third() -> None:
-    big, shared = on_paper("vcae", shared_output=False), on_paper("vcae")
+    big, shared = on_paper("tencia-vcae"), on_paper("vcae")
     dense = 32 * 64 * 64 * 1024
     # encoder: convolution, dense, two heads; decoder: dense, an output matrix for each draw, convolution
     encoder = (9 + 1) * 32 + dense + 1024 + 2 * (1024 * 32 + 32)
@@ -82,7 +82,7 @@ def test_the_film_cae_has_the_published_shapes() -> None:
 
 def test_the_original_lstm_has_the_published_sizes() -> None:
     recipe = load_recipe("mnist-latent-original")
-    model = on_paper("latent-lstm", **recipe.model.fields)
+    model = on_paper(recipe.model.name, **recipe.model.fields)
     weights = 4 * 1024 * (64 + 1024) + 4 * 1024 * 2048  # reads mean and log deviation
     other = 2 * (4 * 1024 + 3 * 1024 + 2 * 1024)  # biases, peepholes, the learned first state
     assert count(model.layers) == weights + other
@@ -227,7 +227,7 @@ def free_points(model: LatentLSTM, context: Tensor) -> Tensor:
 def test_the_second_fed_back_frame_depends_on_the_context() -> None:
     """The public code loses its state after every frame: then only the frame that is fed in counts."""
     one, other = torch.rand(1, 4, 1, 32, 32), torch.rand(1, 4, 1, 32, 32)
-    carried, restarted = small(sampler="carried"), small(sampler="restarted")
+    carried, restarted = small(), small(name="tencia-latent-lstm")
     assert not torch.allclose(free_points(carried, one), free_points(carried, other))
     fed = torch.randn(1, 1, 2, 6)
     # after one step the fault makes both futures those of a fresh start

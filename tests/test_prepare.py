@@ -1,4 +1,4 @@
-"""Preparing clips: system 3's rule of motion, the same bytes whatever happens on the way, and reading them back."""
+"""Preparing clips: the ports' rule of motion, the same bytes whatever happens on the way, and reading them back."""
 
 import hashlib
 import io
@@ -112,7 +112,7 @@ class TestMotion:
 
 class TestRule:
     def reference(self, frames, tops, lefts, chance, rule):
-        """System 3's loop, one crop after the other."""
+        """The ports' loop, one crop after the other."""
         height, width = frames[0].shape[:2]
         for tried in range(rule.tries):
             top = int(tops[tried] * (height - rule.size[0] + 1))

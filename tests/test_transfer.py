@@ -421,7 +421,7 @@ def test_rows_of_other_videos_are_refused(run, tmp_path):
 
 
 def test_the_originals_classifier_has_its_50_6_million_parameters():
-    """2048 units with peepholes on 4096-d percepts and a softmax over the 101 classes of UCF-101 (systems.md 5.5)."""
+    """2048 units with peepholes on 4096-d percepts and a softmax over the 101 classes of UCF-101."""
     with torch.device("meta"):
         fields = {"channels": 4096, "frame_height": 1, "frame_width": 1, "hidden": (2048,), "loss": "squared"}
         encoder = MODELS.get("composite-lstm")(MODELS.get("composite-lstm").Config.parse(fields)).encoder

@@ -14,7 +14,7 @@ from nextframe.benchmark.tasks import BenchmarkTask
 from nextframe.checkpoint import create_model, model_name, needs_training, registered_name
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.data import ClipSet, DataConfig
-from nextframe.models import MODELS
+from nextframe.models import MODELS, ORIGINALS
 from nextframe.models.contract import Predictor, check_task
 from nextframe.models.request import check_frames_asked
 from nextframe.recipes import RECIPES, load_recipe
@@ -123,10 +123,13 @@ def check_names(names: Sequence[str | Predictor]) -> None:
 
 
 def default_names(task: BenchmarkTask, clips: ClipSet) -> list[str]:
-    """Return every registered model that fits the task: baselines, the task's recipes, and models without one."""
+    """Return every registered model that fits the task: baselines, the task's recipes, and models without one.
+
+    The originals take part by their recipes only.
+    """
     recipes = [name for name in RECIPES if name.startswith(task.recipes)] if task.recipes else []
     covered = {RECIPES.get(name).model.name for name in recipes}
-    models = [name for name in MODELS if name not in covered]
+    models = [name for name in MODELS if name not in covered and name not in ORIGINALS]
     sections = {name: RECIPES.get(name).model for name in recipes} | {n: ModelSection(name=n) for n in models}
     fitting = [name for name, section in sections.items() if misfit(section, clips) is None]
     return sorted(fitting, key=lambda name: needs_training(sections[name].name))  # baselines first

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from nextframe.checkpoint.renames import renamed_section
 from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.formats import Formats
 from nextframe.core.whole_file import write_whole
 
 MACS = (
@@ -63,10 +65,25 @@ class TrainingFacts(Config):
     recipe: dict[str, Any]
 
 
+def _with_originals(row: dict[str, Any]) -> dict[str, Any]:
+    """In format 2 the forms of papers and notebooks are models of their own, not fields of a config."""
+    model = renamed_section({"name": row.get("model"), "fields": row.get("config")})
+    row = {**row, "model": model["name"], "config": model["fields"]}
+    training = row.get("training")
+    recipe = training.get("recipe") if isinstance(training, dict) else None
+    if isinstance(training, dict) and isinstance(recipe, dict):
+        recipe = {**recipe, "model": renamed_section(recipe.get("model"))}
+        row["training"] = {**training, "recipe": recipe}
+    return row
+
+
+ROW_FORMATS = Formats({1: _with_originals})
+
+
 class BenchmarkRow(Config):
     """One model on one task. Paths are relative to the row's file."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     entry: str
     model: str
     kind: Literal["baseline", "trained"]
@@ -107,7 +124,7 @@ def read_row(path: Path) -> BenchmarkRow:
         raise BadInputError(path, f"is not JSON ({error})") from None
     if not isinstance(values, dict) or "figures" not in values:
         raise BadInputError(path, "is no row of a leaderboard", "give what nextframe benchmark wrote")
-    row = BenchmarkRow.parse(values, where=str(path))
+    row = BenchmarkRow.parse(ROW_FORMATS.migrate(values, path), where=str(path))
     for part in (row.model_folder, row.strip):
         if Path(part).is_absolute() or ".." in Path(part).parts:
             raise BadInputError(path, f"the path '{part}' leads out of the row's folder")

@@ -27,6 +27,7 @@ from nextframe.data import ClipSet, open_data
 from nextframe.data.clipset import Split, batch_indices
 from nextframe.evaluation import Evaluation, clip_indices, evaluate, run_facts
 from nextframe.media.writer import write_video
+from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
 from nextframe.training import Recipe, Run, read_recipe, train
 
@@ -155,7 +156,12 @@ def _check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     """Return what a recipe trains and how, but not where its data lie; fields that it did not know at defaults."""
-    return recipe.model_dump(mode="json", include={"model", "training"})
+    model: type[Predictor] = MODELS.get(recipe.model.name)
+    fields = model.Config.parse(recipe.model.fields).model_dump(mode="json")
+    return {
+        "model": {"name": recipe.model.name, "fields": fields},
+        **recipe.model_dump(mode="json", include={"training"}),
+    }
 
 
 def _train(setting: Setting, entry: Entry, folder: Path) -> TrainingFacts:

@@ -44,12 +44,16 @@ def models(
 def as_markdown() -> str:
     """Return every model and recipe of the registry as a Markdown page; `make docs` writes it."""
     from nextframe.checkpoint import needs_training
-    from nextframe.models import MODELS
+    from nextframe.models import MODELS, ORIGINALS
     from nextframe.recipes import RECIPES, about
 
     rows = [
         f"| `{name}` | {'trained' if needs_training(name) else 'baseline'} | {model.idea} | {model.paper} |"
-        for name, model in ((name, MODELS.get(name)) for name in MODELS)
+        for name, model in ((name, MODELS.get(name)) for name in MODELS if name not in ORIGINALS)
+    ]
+    originals = [
+        f"| `{name}` | `{model.original_of}` | {model.idea} | {model.paper} |"
+        for name, model in ((name, MODELS.get(name)) for name in ORIGINALS)
     ]
     recipes = [
         f"| `{name}` | `{recipe.model.name}` | `{recipe.data.name}` | {about(name)} |"
@@ -65,6 +69,12 @@ def as_markdown() -> str:
             "|---|---|---|---|",
             *rows,
             "",
+            "The originals: the same models as papers, notebooks and public codes have them, with their faults.",
+            "",
+            "| model | of | what it is | source |",
+            "|---|---|---|---|",
+            *originals,
+            "",
             "| recipe | model | data | what it is |",
             "|---|---|---|---|",
             *recipes,
@@ -77,11 +87,12 @@ def _list(console: Console) -> None:
     from rich.table import Table
 
     from nextframe.checkpoint import needs_training
-    from nextframe.models import MODELS
+    from nextframe.models import MODELS, ORIGINALS
 
     table = Table("model", "", "idea", box=None, pad_edge=False)
-    for name in MODELS:
-        table.add_row(name, "trained" if needs_training(name) else "baseline", MODELS.get(name).idea)
+    for name in sorted(MODELS, key=lambda name: name in ORIGINALS):
+        kind = "original" if name in ORIGINALS else "trained" if needs_training(name) else "baseline"
+        table.add_row(name, kind, MODELS.get(name).idea)
     console.print(table)
     console.print("\nnextframe models NAME shows one; nextframe recipes lists the recipes")
 

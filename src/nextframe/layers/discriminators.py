@@ -1,4 +1,4 @@
-"""Discriminators of system 3, one for each scale: is this frame real? Of any size by patches, or fully connected."""
+"""Discriminators, one for each scale: is this frame real? Of any size by patches, or fully connected."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Layers:
         return length // 2 if pool else length
 
 
-# coarse to fine; systems.md 4.3: the Chainer and TensorFlow ports', and those of the authors' script
+# coarse to fine: those of two ports of Mathieu et al. 2016 (Chainer, TensorFlow), of the authors' script, small ones
 TABLES: dict[Table, tuple[Layers, ...]] = {
     "ports": (
         Layers((64,), (3,), (512, 256)),
@@ -72,7 +72,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class DenseDiscriminator(nn.Module):
-    """The original: convolutions without padding, then fully connected layers that fix the size of the frames."""
+    """As in Mathieu et al. 2016: convolutions without padding, then fully connected layers, for frames of one size."""
 
     def __init__(self, inputs: int, layers: Layers, spectral: bool, size: tuple[int, int], pool: bool) -> None:
         super().__init__()
@@ -95,12 +95,17 @@ class DenseDiscriminator(nn.Module):
         if tuple(frames.shape[-2:]) != self.size:
             rows, columns = frames.shape[-2:]
             made = f"{self.size[0]}x{self.size[1]}"
-            raise UserError(f"the discriminator is made for {made}, not {rows}x{columns}: use discriminator=patch")
+            raise UserError(f"the discriminator is made for {made}, not {rows}x{columns}: train on crops of that size")
         return cast(Tensor, self.layers(frames))
 
 
 def discriminators(
-    table: Table, scales: int, inputs: int, spectral: bool, size: tuple[int, int] | None, pool: bool
+    table: Table,
+    scales: int,
+    inputs: int,
+    spectral: bool,
+    size: tuple[int, int] | None = None,
+    pool: bool = False,
 ) -> list[nn.Module]:
     """Return the discriminators of the `scales` finest scales, coarse to fine, of a table.
 

@@ -1,4 +1,4 @@
-"""CAE: system 1's convolutional autoencoder, built from a spec string, its decoder tied to its encoder."""
+"""CAE: a convolutional autoencoder, built from a spec string, its decoder tied to its encoder."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from nextframe.models.contract import Capabilities, ModelConfig, Objective, Opti
 
 
 class CompositeLSTMConfig(ModelConfig):
-    """Fields of `composite-lstm`; the defaults are the original's network for Moving MNIST, but for its start."""
+    """Fields of `composite-lstm`; the sizes are those of the paper's network for Moving MNIST."""
 
     channels: int = Field(1, ge=1)  # percepts have as many channels as features, and frames of 1x1
     frame_height: int = Field(64, ge=1)
@@ -25,7 +25,6 @@ class CompositeLSTMConfig(ModelConfig):
     decoders: Literal["composite", "future", "autoencoder"] = "composite"
     conditional: bool = True  # a decoder reads the frame before the one that it paints
     loss: Literal["bce", "squared"] = "bce"  # bce: sigmoid outputs; squared: linear ones, half the squared distance
-    reduction: Literal["frame", "sum"] = "frame"  # frame: mean over clips and frames; sum, as the original, over all
     train_on: Literal["truth", "own"] = "truth"  # what a conditional decoder reads in training
     copy_state: bool = False  # a decoder's first frame comes from the encoder's state itself, without a step
     zero: float = Field(0.0, ge=0, le=1)  # the level of frames that the network sees as 0; 0.5 for optical flow
@@ -176,13 +175,17 @@ class CompositeLSTM(Predictor):
                 own = self.config.train_on == "own"
                 logits = decoder.generate(states, len(target)) if own else decoder(states, target)
                 summed = distance(logits, target, self.config)
-                count = target.shape[0] * target.shape[1]
-                logs[name] = summed.detach() / count
-                total = total + (summed if self.config.reduction == "sum" else summed / count)
+                mean = summed / (target.shape[0] * target.shape[1])
+                logs[name] = mean.detach()
+                total = total + self.reduced(summed, mean)
         return total, logs
 
+    def reduced(self, summed: Tensor, mean: Tensor) -> Tensor:
+        """Return a decoder's loss: of its sum over everything, and its mean over clips and frames, the mean."""
+        return mean
+
     def stages(self) -> list[Stage]:
-        """One stage, one objective, by Adam; the recipes of the original have its own optimizer."""
+        """One stage, one objective, by Adam."""
         adam = OptimizerDefaults(name="adam", lr=1e-3)
         return [Stage("train", [Objective("frames", list(self.parameters()), self.loss, adam)])]
 

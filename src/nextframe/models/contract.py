@@ -134,6 +134,7 @@ class Predictor(nn.Module):
     idea: ClassVar[str] = ""
     reference: ClassVar[str] = ""  # of the baseline that others are measured against: what it predicts, in words
     paper: ClassVar[str] = ""
+    original_of: ClassVar[str] = ""  # of a paper's or notebook's form with its faults: the model it is a form of
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Deconv: system 1's way from convolutional features back to the image, beside the autoencoder that makes them."""
+"""Deconv: the way from convolutional features back to the image, beside the autoencoder that makes them."""
 
 from __future__ import annotations
 

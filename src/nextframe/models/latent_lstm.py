@@ -39,9 +39,7 @@ class LatentLSTMConfig(ModelConfig):
     autoencoder: Part = Part(name="vae")
     hidden: tuple[int, ...] = Field((384, 384), min_length=1)  # units of each LSTM layer
     dropout: float = Field(0.0, ge=0, lt=1)  # before each layer
-    weight_std: float | None = Field(None, gt=0)  # of all LSTM weights; None: by their size. The public code has 0.1
     forget_bias: float = 1.0
-    gate_clip: float | None = Field(None, gt=0)  # bounds the gradient at the gates; the public code has 10
     head: HeadName = "differences"
     drift: float = Field(1.0, ge=0)  # head "differences": weight of the error after adding up
     anchored: bool = True  # head "differences": the LSTM is given the latent too, not its changes alone
@@ -50,7 +48,6 @@ class LatentLSTMConfig(ModelConfig):
     sigma_floor: float = Field(0.05, gt=0)  # head "mixture": the smallest deviation
     temperature: float | None = Field(None, ge=0)  # None: 1 for head "mixture", else 0, which draws nothing
     feedback: bool = True  # in training, the asked frames are predicted from own predictions, as in use
-    sampler: Literal["carried", "restarted"] = "carried"  # restarted: the public code's fault, its state is lost
     cache_clips: int = Field(10_000, ge=1)  # of an endless data set, encoded before the LSTM is trained
     autoencoder_share: float = Field(0.5, gt=0, lt=1)  # of the run's steps
     optimizer: Literal["adam", "muon"] = "muon"  # of the LSTM's stage
@@ -79,9 +76,6 @@ class LatentState:
 class LatentLSTM(StreamingPredictor):
     """An autoencoder, trained first, and an LSTM over its latents. Predictions are fed back as latents.
 
-    The public code (tencia/video_predict) samples with a state that starts anew at every frame, so that each
-    fed-back frame is predicted from one frame alone; `sampler="restarted"` does the same.
-
     Where the autoencoder keeps content apart (`content` of `vae`), that is averaged over the frames read and held, and
     only the rest is predicted, as in Denton & Birodkar 2017.
     """
@@ -108,10 +102,11 @@ class LatentLSTM(StreamingPredictor):
         )
         self.head = HEADS[config.head](settings)
         widths = (self.head.reads + self.content, *config.hidden)
-        self.layers = nn.ModuleList(
-            LasagneLSTM(before, after, config.weight_std, config.forget_bias, config.gate_clip)
-            for before, after in pairwise(widths)
-        )
+        self.layers = nn.ModuleList(self.layer(before, after) for before, after in pairwise(widths))
+
+    def layer(self, before: int, after: int) -> LasagneLSTM:
+        """Return an LSTM layer of `after` units that reads `before` numbers."""
+        return LasagneLSTM(before, after, None, self.config.forget_bias)
 
     @property
     def temperature(self) -> float:
@@ -230,8 +225,6 @@ class LatentLSTM(StreamingPredictor):
             hidden, state = self.advance(point, state)
             point = self.following(hidden, point, state, generator, temperature)
             found.append(point)
-            if self.config.sampler == "restarted":
-                state = LatentState()
         return torch.cat(found, dim=1)
 
     @property
@@ -244,7 +237,7 @@ class LatentLSTM(StreamingPredictor):
         """Return (B, T + H, C, H, W) in [0, 1]: one-step predictions in the context, then free ones.
 
         The first frame is its own reconstruction, because nothing comes before it; frame t of the context is predicted
-        from those before t, as in the public code.
+        from those before t.
         """
         points = self.points(clip.context)
         *before, last = torch.split(points, 1, dim=1)

@@ -1,4 +1,4 @@
-"""VAE on features: system 1's film chain, image -> convolutional features -> latent -> features -> image."""
+"""VAE on features: a chain for videos, image -> convolutional features -> latent -> features -> image."""
 
 from __future__ import annotations
 

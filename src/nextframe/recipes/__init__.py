@@ -1,4 +1,4 @@
-"""The experiments of the original systems, and our own: one typed file each."""
+"""The experiments of papers, notebooks and public codes, and our own: one typed file each."""
 
 from nextframe.recipes.about import about
 from nextframe.recipes.load import load_recipe

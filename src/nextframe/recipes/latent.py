@@ -12,8 +12,6 @@ length is nowhere said, 100,000 frames.
 
 from __future__ import annotations
 
-from typing import Any
-
 from nextframe.data import DataConfig
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
 
@@ -41,24 +39,8 @@ MNIST_LATENT = Recipe(
     ),
 )
 
-ORIGINAL_LSTM: dict[str, Any] = {
-    "hidden": [1024, 1024],
-    "dropout": 0.3,
-    "weight_std": 0.1,
-    "forget_bias": 0.0,
-    "gate_clip": 10.0,
-    "head": "kl",
-    "feedback": False,
-    "sampler": "restarted",
-    "optimizer": "adam",
-    "lr": 1e-4,
-}
-
 MNIST_LATENT_ORIGINAL = Recipe(
-    model=ModelSection(
-        name="latent-lstm",
-        fields={"autoencoder": {"name": "vcae", "fields": {"shared_output": False}}, **ORIGINAL_LSTM},
-    ),
+    model=ModelSection(name="tencia-latent-lstm"),
     data=DataConfig(name="moving-digits", context=30, horizon=1, size=(64, 64), options=ADDITIVE),
     training=TrainingConfig(
         steps=12 * 2109 + 68,
@@ -116,10 +98,7 @@ FILM_LATENT_SMALL = Recipe(
 )
 
 FILM_LATENT_ORIGINAL = Recipe(
-    model=ModelSection(
-        name="latent-lstm",
-        fields={"autoencoder": {"name": "vae-on-features"}, **ORIGINAL_LSTM},
-    ),
+    model=ModelSection(name="tencia-latent-lstm", fields={"autoencoder": {"name": "vae-on-features"}}),
     data=FILM.model_copy(update={"context": 30, "horizon": 1}),
     training=TrainingConfig(
         steps=125_000 + 7_812 + 7_812 + 269,

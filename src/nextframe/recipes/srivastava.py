@@ -17,7 +17,6 @@ from nextframe.data import DataConfig
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
 
 LONG, SHORT = 10_000_000, 100_000  # updates: of digits, of patches
-ORIGINAL = {"conditional": True, "reduction": "sum", "start": 0.01, "forget_bias": 0.0}
 
 
 def _recipe(data: DataConfig, steps: int, batch: int, hidden: tuple[int, ...] = (2048,), **fields: Any) -> Recipe:
@@ -34,7 +33,7 @@ def _recipe(data: DataConfig, steps: int, batch: int, hidden: tuple[int, ...] = 
         checkpoint_every=500,
         keep="last",
     )
-    section = ModelSection(name="composite-lstm", fields={"hidden": list(hidden), **ORIGINAL, **fields})
+    section = ModelSection(name="srivastava-composite", fields={"hidden": list(hidden), **fields})
     return Recipe(model=section, data=data, training=training)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nextframe.checkpoint.renames import renamed_section
 from nextframe.core.formats import Formats
 
 
@@ -15,5 +16,11 @@ def _with_named_counters(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "counters": dict(zip(names, state["counters"], strict=True))}
 
 
-RECIPE_FORMATS = Formats({})  # a recipe written by hand has no number: a migration leaves what is in the new format
+def _with_originals(recipe: dict[str, Any]) -> dict[str, Any]:
+    """In format 2 the forms of papers and notebooks are models of their own, not fields of a config."""
+    return {**recipe, "model": renamed_section(recipe["model"])} if "model" in recipe else recipe
+
+
+# a recipe written by hand has no number: a migration leaves what is in the new format
+RECIPE_FORMATS = Formats({1: _with_originals})
 CHECKPOINT_FORMATS = Formats({1: _with_named_counters})

@@ -1,4 +1,4 @@
-"""Which crop of which span clip i is: system 3's rule of motion, as a pure function of (seed, split, i).
+"""Which crop of which span clip i is: a rule of motion, as a pure function of (seed, split, i).
 
 The rule (the data code of the Ms. Pac-Man adversarial predictors, after Mathieu et al. 2016): a random source, a
 random span of it, then random crops of that span until one moves enough; one time in twenty the first crop is kept

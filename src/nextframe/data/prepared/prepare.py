@@ -64,7 +64,7 @@ def prepare(
     Args:
         path: a file or folder of sources; train, val and test folders are honoured, else names decide the split.
         output: the folder of the clips, new or begun before with the same settings and sources.
-        config: which clips; None: system 3's 20,000.
+        config: which clips; None: 20,000, chosen by motion.
         workers: threads; None: one for each core, 4 at most. The clips are the same.
         memory: GiB of decoded frames to hold at most; sources beyond it are read from their files in order.
         show: whether progress is shown.

@@ -15,7 +15,6 @@ from nextframe.models.contract import Capabilities, ModelConfig, Objective, Opti
 from nextframe.models.rollout import roll_out
 
 Loss = Literal["mse", "perceptual"]
-Head = Literal["relu", "linear", "residual"]
 
 
 class OneStepConfig(ModelConfig):
@@ -23,7 +22,7 @@ class OneStepConfig(ModelConfig):
 
     context: int = Field(5, ge=1)  # frames given, exactly
     channels: int = Field(3, ge=1)  # 1 grey, 3 RGB
-    loss: Loss = "perceptual"  # the metric by which the catz models are ranked; they were trained by "mse"
+    loss: Loss = "perceptual"  # perceptual: the metric by which the catz benchmark ranks
 
 
 class OneStep(Predictor):
@@ -69,11 +68,3 @@ def keras_conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
 def add_noise(frames: Tensor, sigma: float, training: bool) -> Tensor:
     """Return frames with Gaussian noise while training, and as they are otherwise (Keras's GaussianNoise)."""
     return frames + sigma * normal_like(frames) if training and sigma else frames
-
-
-def finish(out: Tensor, context: Tensor, head: Head) -> Tensor:
-    """Turn the last convolution's output (B, C, H, W) into the frame (B, 1, C, H, W)."""
-    out = out.unsqueeze(1)
-    if head == "relu":
-        return out.relu()
-    return out + context[:, -1:] if head == "residual" else out
