@@ -93,6 +93,19 @@ def test_transfer_learns_from_percept_files(films, tmp_path):
     assert clips.read("train", np.array([0])).context.shape == (1, 15, 432, 1, 1)
 
 
+def test_training_on_percepts_ends_with_a_report_without_images(films, tmp_path):
+    out, run = tmp_path / "percepts", tmp_path / "run"
+    CliRunner().invoke(app, ["extract-features", str(films), "--classes", "-o", str(out), "-q"])
+    words = ["train", "composite-lstm", "--data", "percepts", "--root", str(out), "--context", "8", "--horizon", "8"]
+    words += ["--steps", "1", "--set", "model.hidden=[4]", "--set", "model.loss=squared", "-q", "-o", str(run)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.exception
+    page = (run / "report.html").read_text()
+    assert "copy-last" in page, "the figures are there"
+    assert 'class="example"' not in page
+    assert not (run / "prediction.gif").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

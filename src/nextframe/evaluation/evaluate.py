@@ -33,6 +33,7 @@ from nextframe.evaluation.scores import Scores, summary_rows
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
 from nextframe.models.contract import ModelOptions, Predictor, Request, check_request, check_task
+from nextframe.prediction.panels import SHOWABLE
 
 LOG = logging.getLogger(__name__)
 DEFAULT_METRICS = ("mse", "mae", "psnr", "ssim", "mse-sum", "mae-sum")
@@ -77,7 +78,7 @@ def evaluate(
         seed: of a model with randomness.
         compat: "openstl" or "mathieu" adds that code's definitions of the metrics, under separate names;
             "srivastava" the reconstruction of the context, with that code's leak and without.
-        examples: how many clips to keep for images.
+        examples: how many clips to keep for images; none of frames that are not images, such as percepts.
         name: the model's name in the rows; None: its registered name.
         command: what was typed, for the record; None: this process's command line.
         samples: futures per clip, for a model with randomness; with several, rows have the mean, best and mean frame.
@@ -99,7 +100,7 @@ def evaluate(
     runners[name] = _forecaster(net, where, chosen_options, samples)
     painted = Reconstructions(net, name) if compat == RECONSTRUCTS else None
     contest = Contest(runners, chosen, clip_set.task.horizon, where, seed, painted)
-    kept = _evenly(len(indices), min(examples, len(indices))).tolist()
+    kept = _evenly(len(indices), min(examples, len(indices))).tolist() if clip_set.frame_shape[0] <= SHOWABLE else []
     firsts = range(0, len(indices), batch)
     for first in _watched(firsts, f"evaluate {name}", len(firsts)):
         part = indices[first : first + batch]

@@ -28,6 +28,7 @@ TRUTH: Rgb = (52, 168, 83)
 PREDICTED: Rgb = (245, 145, 30)
 
 BORDER = 2
+SHOWABLE = 3  # channels at most that an image can show: grey, flow, RGB
 GAP = 4
 TEXT = 13  # pixels of the letters
 LINE = 20  # pixels of a line of text

@@ -11,10 +11,9 @@ from torch import Tensor
 from nextframe.data import ClipSet
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.prediction.panels import comparison_strip
+from nextframe.prediction.panels import SHOWABLE, comparison_strip
 
 CLIPS = 2  # how many clips one image shows
-SHOWABLE = 3  # channels at most: grey, flow, RGB
 
 
 def save_samples(
