@@ -114,7 +114,7 @@ def test_predict_of_bytes_grey_and_truth():
 @pytest.mark.parametrize(
     ("frames", "layout", "says"),
     [
-        (np.zeros((5, 3, 8, 3), np.uint8), None, 'could be TCHW or THWC: say which, as layout="THWC"'),
+        (np.zeros((5, 3, 8, 3), np.uint8), None, 'could be TCHW or THWC: set the axes, as layout="THWC"'),
         (np.zeros((5, 8, 8, 4), np.uint8), None, "are not a video"),
         (np.zeros((5, 8, 8, 4), np.uint8), "THWC", "have 4 channels: give grey (1) or RGB (3) frames"),
         (torch.zeros(5, 8, 8, 3), None, "have 8 channels"),
