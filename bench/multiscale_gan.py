@@ -66,35 +66,35 @@ class PlainPort:
     def frames(self, context: Tensor) -> list[Tensor]:
         """Return the next frame at every scale for context (B, 12, H, W) in [-1, 1]."""
         height, width = context.shape[-2:]
-        pictures: list[Tensor] = []
+        images: list[Tensor] = []
         for power, stack in zip((3, 2, 1, 0), self.stacks, strict=True):
             given = F.adaptive_avg_pool2d(context, (height >> power, width >> power))
-            if not pictures:
-                pictures.append(torch.tanh(stack(given)))
+            if not images:
+                images.append(torch.tanh(stack(given)))
                 continue
-            guess = F.interpolate(pictures[-1], size=given.shape[-2:])
-            pictures.append(torch.tanh(stack(torch.cat([given, guess], 1)) + guess))
-        return pictures
+            guess = F.interpolate(images[-1], size=given.shape[-2:])
+            images.append(torch.tanh(stack(torch.cat([given, guess], 1)) + guess))
+        return images
 
-    def scores(self, context: Tensor, pictures: list[Tensor]) -> list[Tensor]:
+    def scores(self, context: Tensor, images: list[Tensor]) -> list[Tensor]:
         """Return the logits of every scale."""
-        given = [F.adaptive_avg_pool2d(context, picture.shape[-2:]) for picture in pictures]
-        return [judge(torch.cat(pair, 1)) for judge, *pair in zip(self.judges, given, pictures, strict=True)]
+        given = [F.adaptive_avg_pool2d(context, image.shape[-2:]) for image in images]
+        return [judge(torch.cat(pair, 1)) for judge, *pair in zip(self.judges, given, images, strict=True)]
 
     def step(self, clip: Clip) -> list[float]:
         """Train on a batch and return both losses."""
         context, target = clip.context.flatten(1, 2) * 2 - 1, clip.target[:, 0] * 2 - 1
-        pictures = self.frames(context)
-        truths = [F.adaptive_avg_pool2d(target, picture.shape[-2:]) for picture in pictures]
+        images = self.frames(context)
+        truths = [F.adaptive_avg_pool2d(target, image.shape[-2:]) for image in images]
         loss = torch.zeros(())
-        for picture, truth, score in zip(pictures, truths, self.scores(context, pictures), strict=True):
-            loss = loss + F.l1_loss(picture, truth) + 0.05 * F.binary_cross_entropy_with_logits(score, score * 0 + 1)
+        for image, truth, score in zip(images, truths, self.scores(context, images), strict=True):
+            loss = loss + F.l1_loss(image, truth) + 0.05 * F.binary_cross_entropy_with_logits(score, score * 0 + 1)
             for axis in (-1, -2):
-                gap = truth.diff(dim=axis).abs() - picture.diff(dim=axis).abs()
+                gap = truth.diff(dim=axis).abs() - image.diff(dim=axis).abs()
                 loss = loss + gap.abs().sum() / truth.numel()
         self._update(self.optimizers[0], loss)
         judged = torch.zeros(())
-        made = [picture.detach() for picture in pictures]
+        made = [image.detach() for image in images]
         for real, fake in zip(self.scores(context, truths), self.scores(context, made), strict=True):
             judged = judged + F.binary_cross_entropy_with_logits(real, real * 0 + 1)
             judged = judged + F.binary_cross_entropy_with_logits(fake, fake * 0)

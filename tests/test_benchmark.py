@@ -214,7 +214,7 @@ def test_a_changed_figure_is_refused_in_one_line(cheat, says: str, made: Path) -
     ("text", "says"),
     [
         ("{", "is not JSON"),
-        ("[1]", "is no row of a leaderboard"),
+        ("[1]", "is not a row of a leaderboard"),
         ('{"figures": []}', "field 'entry'"),
         (None, "cannot be read"),
     ],

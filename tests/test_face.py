@@ -114,7 +114,7 @@ def test_predict_of_bytes_grey_and_truth():
 @pytest.mark.parametrize(
     ("frames", "layout", "says"),
     [
-        (np.zeros((5, 3, 8, 3), np.uint8), None, 'could be TCHW or THWC: say which, as layout="THWC"'),
+        (np.zeros((5, 3, 8, 3), np.uint8), None, 'could be TCHW or THWC: set the axes, as layout="THWC"'),
         (np.zeros((5, 8, 8, 4), np.uint8), None, "are not a video"),
         (np.zeros((5, 8, 8, 4), np.uint8), "THWC", "have 4 channels: give grey (1) or RGB (3) frames"),
         (torch.zeros(5, 8, 8, 3), None, "have 8 channels"),
@@ -322,7 +322,7 @@ def test_a_foreign_module_stands_in_a_leaderboard(here):
     assert benchmark(task, here / "rows", models=["copy-last", model], budget={"steps": 3}, show=False) == rows
     loaded = nf.load(here / "rows" / "TheirSimVP", module=TheirSimVP)
     assert nf.evaluate(loaded, task.data).row("TheirSimVP", "mse").mean == pytest.approx(row.figures[0].mean, rel=1e-4)
-    with pytest.raises(UserError, match="is trained already, with a budget of its own"):
+    with pytest.raises(UserError, match="is already trained, with another budget"):
         benchmark(task, here / "more", models=[loaded], budget={"steps": 3}, show=False)
     with pytest.raises(UserError):
         verify(rows[1])

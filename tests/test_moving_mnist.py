@@ -144,7 +144,7 @@ def test_what_the_file_cannot_give_is_one_line(shared: Path, tmp_path, sequence_
             moving_mnist(shared, file=str(shared / "malformed" / name))
     cut = tmp_path / "cut.npy"
     cut.write_bytes((tmp_path / "mnist_test_seq.npy").read_bytes()[:100_000])
-    with pytest.raises(BadInputError, match="cut off"):
+    with pytest.raises(BadInputError, match="truncated"):
         moving_mnist(shared, file=str(cut))
     with pytest.raises(BadInputError, match=r"uint8 \(20, 64, 64\).*time first"):
         moving_mnist(shared, file=str(shared / "moving_mnist" / "official_test_seq_A.npy"))

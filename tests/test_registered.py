@@ -300,7 +300,7 @@ def test_hmdb51_takes_ids_1_and_2_and_leaves_0_unused(tmp_path):
     assert not films["val"] & films["train"]
     assert len(sources(clips, "train") | sources(clips, "val")) == 12
     assert "2 videos unused" in clips.contents.rule
-    with pytest.raises(UserError, match="there is no CLASS_test_split1"):
+    with pytest.raises(UserError, match="it has no CLASS_test_split1"):
         clips_of("hmdb51", tmp_path)
 
 

@@ -14,7 +14,7 @@ CHECK = runpy.run_path(str(Path(__file__).resolve().parents[1] / "scripts" / "ch
     ("line", "better"),
     [
         ("A long film needs no more memory.", "video"),
-        ("Images of predictions.", "image"),
+        ("Pictures of predictions.", "image"),
         ("Hidden files are left out.", "skip, omit or remove"),
         ("Leave --size out, or prepare them again.", "skip, omit or remove"),
         ("'x' is no layer.", "is not a"),

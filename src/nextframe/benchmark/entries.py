@@ -26,7 +26,7 @@ Budget = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Entry:
-    """One row to be: its name, and the recipe to train by. A baseline's recipe only says the model.
+    """One row to make: its name, and the recipe to train by. A baseline's recipe only names the model.
 
     `model` is there if the user gave one, instead of a name; it is a copy, as the row trains it.
     """
@@ -50,7 +50,7 @@ class Entry:
 
 
 def budget_of(task: BenchmarkTask, minutes: float | None = None, steps: int | None = None) -> dict[str, float]:
-    """Return {"minutes": m} or {"steps": n}: what the user says, else the task's own.
+    """Return {"minutes": m} or {"steps": n}: the user's, else the task's own.
 
     Raises:
         UserError: both are given.
@@ -64,12 +64,12 @@ def budget_of(task: BenchmarkTask, minutes: float | None = None, steps: int | No
 
 
 def make_entry(task: BenchmarkTask, data: DataConfig, name: str | Predictor, budget: Budget, device: str) -> Entry:
-    """Return the entry that `name` (a model, its name, a recipe or a recipe's YAML file) stands for.
+    """Return the entry that `name` (a model, its name, a recipe or a recipe's YAML file) means.
 
     A recipe brings its model, optimiser and batch; the data, seed and budget are the task's.
 
     Raises:
-        UserError: an unknown name, or a model that is trained already: its budget was another one.
+        UserError: an unknown name, or a model that is already trained, with another budget.
     """
     if isinstance(name, Predictor):
         own, training = _section(name), task.training
@@ -90,7 +90,7 @@ def make_entry(task: BenchmarkTask, data: DataConfig, name: str | Predictor, bud
 
 def _section(model: Predictor) -> ModelSection:
     if model.trained is not None:
-        raise UserError(f"{model_name(model)} is trained already, with a budget of its own: give the untrained model")
+        raise UserError(f"{model_name(model)} is already trained, with another budget: give the untrained model")
     return ModelSection(name=registered_name(model), fields=model.config.model_dump(mode="json"))
 
 
@@ -109,7 +109,7 @@ def entry_name(name: str | Predictor) -> str:
 
 
 def check_names(names: Sequence[str | Predictor]) -> None:
-    """Refuse two entries of one name, whose rows would be one file.
+    """Refuse two entries of the same name, whose rows would be one file.
 
     Raises:
         UserError: which two they are.
@@ -136,7 +136,7 @@ def default_names(task: BenchmarkTask, clips: ClipSet) -> list[str]:
 
 
 def misfit(wanted: ModelSection | Entry, clips: ClipSet) -> str | None:
-    """Return why a model cannot take `clips`, None where it can."""
+    """Return why a model cannot take `clips`, None if it can."""
     try:
         wanted.build(clips) if isinstance(wanted, Entry) else build(wanted, clips)
     except NextframeError as error:

@@ -100,7 +100,7 @@ class BenchmarkRow(Config):
     strip: str
 
     def figure(self, metric: str) -> Figure | None:
-        """Return the figure of `metric`, None where the row has none."""
+        """Return the figure of `metric`, None if the row has none."""
         return next((figure for figure in self.figures if figure.metric == metric), None)
 
     def write(self, path: Path) -> None:
@@ -112,18 +112,18 @@ def read_row(path: Path) -> BenchmarkRow:
     """Return the row of file `path`.
 
     Raises:
-        BadInputError: no such file, no row, or a row whose paths lead out of its folder.
+        BadInputError: no such file, not a row, or a row whose paths lead out of its folder.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise BadInputError(path, "is over 4 MiB, so it is no row of a leaderboard")
+            raise BadInputError(path, "is over 4 MiB, so it is not a row of a leaderboard")
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInputError(path, f"cannot be read ({error.strerror})", "give the JSON file of a row") from None
     except (ValueError, RecursionError) as error:
         raise BadInputError(path, f"is not JSON ({error})") from None
     if not isinstance(values, dict) or "figures" not in values:
-        raise BadInputError(path, "is no row of a leaderboard", "give what nextframe benchmark wrote")
+        raise BadInputError(path, "is not a row of a leaderboard", "give a file that nextframe benchmark wrote")
     row = BenchmarkRow.parse(ROW_FORMATS.migrate(values, path), where=str(path))
     for part in (row.model_folder, row.strip):
         if Path(part).is_absolute() or ".." in Path(part).parts:

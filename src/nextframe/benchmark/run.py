@@ -1,4 +1,4 @@
-"""Train and measure models on a task, row by row: a row that is done stays, a training that was killed goes on."""
+"""Train and measure models on a task, row by row: a finished row is kept, a training that was killed continues."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from nextframe.models.contract import Predictor
 from nextframe.training import Recipe, Run, read_recipe, train
 
 LOG = logging.getLogger(__name__)
-EXAMPLES = 4  # clips in a picture strip, the same ones for every model
+EXAMPLES = 4  # clips in an image strip, the same ones for every model
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def benchmark(
     """Make the rows of `models` on `task` in the folder `output`, and return their files.
 
     Args:
-        task: what is asked and how it is measured.
-        output: OUTPUT/NAME.json is the row, OUTPUT/NAME.png its pictures, OUTPUT/NAME/ the run or model folder.
-        data: the path of the clips, where the task has none of its own.
+        task: what is predicted and how it is measured.
+        output: OUTPUT/NAME.json is the row, OUTPUT/NAME.png its image, OUTPUT/NAME/ the run or model folder.
+        data: the path of the clips, if the task has none of its own.
         models: names of models, recipes or recipe files, or untrained models; None: all that fit.
         budget: {"minutes": m} or {"steps": n} for each trained model.
         device: auto, cpu, cuda or mps.
@@ -90,11 +90,11 @@ def benchmark(
 
 
 def make_row(setting: Setting, entry: Entry) -> Path:
-    """Train (where there is anything to train), measure and write one row, or leave the one that is there."""
+    """Train (if there is anything to train), measure and write one row, or keep an existing one."""
     path, folder = setting.output / f"{entry.name}.json", setting.output / entry.name
     if path.exists():
         _check_same(read_row(path), setting, entry, path)
-        LOG.info("%s: done before", entry.name)
+        LOG.info("%s: already done", entry.name)
         return path
     started = time.monotonic()
     LOG.info("%s on %s", entry.name, setting.task.name)
@@ -140,7 +140,7 @@ def exact_products() -> Iterator[None]:
 
 
 def _check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -> None:
-    """Refuse a row of other settings: it would stand in the table as if it were this one."""
+    """Refuse a row of other settings: the table would show it as if it were this one."""
     made = {"task": row.task.hash, "data": row.data, "budget": row.training and row.training.budget}
     made["recipe"] = _settings(Recipe.parse(row.training.recipe, where=str(path))) if row.training else None
     now = {
@@ -155,7 +155,7 @@ def _check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    """Return what a recipe trains and how, but not where its data lie; fields that it did not know at defaults."""
+    """Return what a recipe trains and how, without the path of its data; fields added since are at defaults."""
     model: type[Predictor] = MODELS.get(recipe.model.name)
     fields = model.Config.parse(recipe.model.fields).model_dump(mode="json")
     return {
@@ -215,7 +215,7 @@ def figures(evaluation: Evaluation) -> list[Figure]:
 
 
 def data_facts(clips: ClipSet, split: Split) -> DataFacts:
-    """Return what the held-out split holds; the fingerprint depends on its sources and not on where they lie."""
+    """Return what the held-out split holds; the fingerprint depends on its sources and not on their paths."""
     indices = clip_indices(clips, split, None)
     sources = Counter(clips.source(split, int(index)) for index in indices)
     text = json.dumps(sorted(sources.items()))
@@ -224,7 +224,7 @@ def data_facts(clips: ClipSet, split: Split) -> DataFacts:
 
 
 def parameters(model: Predictor) -> int:
-    """Return how many numbers of the model are trained."""
+    """Return the number of trained parameters of the model."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -58,7 +58,7 @@ TABLES: dict[Table, tuple[Layers, ...]] = {
 
 
 class PatchDiscriminator(nn.Module):
-    """Convolutions with padding, and a score for every place: of any size; losses are means over the places."""
+    """Convolutions with padding, and a score for every position, at any size; losses are means over positions."""
 
     def __init__(self, inputs: int, layers: Layers, spectral: bool) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ def discriminators(
 
 
 def convolutions(inputs: int, layers: Layers, spectral: bool, padded: bool) -> Iterator[nn.Module]:
-    """Yield the convolutions of one scale, each with its ReLU (leaky where the patch head wants gradients)."""
+    """Yield the convolutions of one scale, each with its ReLU (leaky if the patch head needs gradients)."""
     for maps, kernel, stride in zip(layers.maps, layers.kernels, layers.strides, strict=False):
         padding = kernel // 2 if padded else 0
         yield _normed(FastConv2d(inputs, maps, kernel, stride=stride, padding=padding), spectral)
@@ -130,7 +130,7 @@ def convolutions(inputs: int, layers: Layers, spectral: bool, padded: bool) -> I
 
 
 def _normed(layer: nn.Module, spectral: bool) -> nn.Module:
-    """Return `layer`, with its weights divided by their largest singular value where asked (Miyato et al. 2018)."""
+    """Return `layer`, with spectral normalisation if asked for (Miyato et al. 2018)."""
     return spectral_norm(layer) if spectral else layer
 
 

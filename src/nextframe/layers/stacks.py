@@ -1,4 +1,4 @@
-"""The stacks of convolutions that paint a frame at one of four scales (Mathieu, Couprie & LeCun 2016, table 1)."""
+"""The stacks of convolutions that generate a frame at one of four scales (Mathieu, Couprie & LeCun 2016, table 1)."""
 
 from __future__ import annotations
 

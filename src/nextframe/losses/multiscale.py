@@ -14,15 +14,15 @@ Images = Sequence[Tensor]  # (B, C, h, w) of each scale, coarse to fine, in [-1,
 
 
 def pixel_term(images: Images, truths: Images, p: int, smooth: float = 0.0) -> Tensor:
-    """Return the sum over scales of the mean of |difference|^p; with p 1, what is much below `smooth` squared."""
+    """Return the sum over scales of the mean of |difference|^p; with p 1, differences much below `smooth` squared."""
     return torch.stack([distance(a, b, p, smooth) for a, b in zip(images, truths, strict=True)]).sum()
 
 
-def distance(picture: Tensor, truth: Tensor, p: int, smooth: float = 0.0, reduction: Reduction = "mean") -> Tensor:
+def distance(image: Tensor, truth: Tensor, p: int, smooth: float = 0.0, reduction: Reduction = "mean") -> Tensor:
     """Return |difference|^p of one scale, as `pixel_term` has it."""
     if p == 2:
-        return mse(picture, truth, reduction)
-    return charbonnier(picture, truth, smooth, reduction) if smooth else mae(picture, truth, reduction)
+        return mse(image, truth, reduction)
+    return charbonnier(image, truth, smooth, reduction) if smooth else mae(image, truth, reduction)
 
 
 def gradient_term(images: Images, truths: Images, alpha: int = 1, smooth: float = 0.0) -> Tensor:

@@ -38,7 +38,7 @@ class CatzBaseline(OneStep):
         return context[:, -1:] + self.painted(context)
 
     def painted(self, context: Tensor) -> Tensor:
-        """Return what the network makes of a context, (B, 1, C, H, W); odd sizes are padded inside."""
+        """Return the network's output for a context, (B, 1, C, H, W); odd sizes are padded inside."""
         maps = self.first(pad_to_multiple(context, 2).flatten(1, 2)).relu()
         maps = self.second(F.max_pool2d(maps, 2)).relu()
         out: Tensor = self.last(F.interpolate(maps, scale_factor=2, mode="nearest"))

@@ -1,4 +1,4 @@
-"""Conv2d: one convolution over all frames at once says what changes."""
+"""Conv2d: one convolution over all frames at once predicts the change."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ class Conv2dModel(OneStep):
         return context[:, -1:] + self.painted(context)
 
     def painted(self, context: Tensor) -> Tensor:
-        """Return what the convolution makes of a context, (B, 1, C, H, W)."""
+        """Return the convolution's output for a context, (B, 1, C, H, W)."""
         maps: Tensor = self.conv(context.flatten(1, 2))
         return maps.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Conv3d: a 3D convolution over time and space says what changes."""
+"""Conv3d: a 3D convolution over time and space predicts the change."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Conv3dConfig(OneStepConfig):
 class Conv3dModel(OneStep):
     """The last frame plus a 3x3x3 convolution of the context; 246 parameters.
 
-    Its axes are time, height and width, with colours as channels; its last place, which sees three frames, is the
-    answer.
+    Its axes are time, height and width, with colours as channels; its last position, which sees three frames, is the
+    output.
     """
 
     Config: ClassVar[type[ModelConfig]] = Conv3dConfig
@@ -53,6 +53,6 @@ class Conv3dModel(OneStep):
         return context[:, -1:] + self.change(add_noise(context, self.config.noise, self.training))
 
     def change(self, frames: Tensor) -> Tensor:
-        """Return what the convolution makes of frames (B, T, C, H, W): (B, 1, C, H, W)."""
-        recent = F.pad(frames, (0, 0, 0, 0, 0, 0, KERNEL, 0))[:, -KERNEL:]  # black where the context is shorter
+        """Return the convolution's output for frames (B, T, C, H, W): (B, 1, C, H, W)."""
+        recent = F.pad(frames, (0, 0, 0, 0, 0, 0, KERNEL, 0))[:, -KERNEL:]  # black if the context is shorter
         return cast(Tensor, self.conv(recent.transpose(1, 2))).transpose(1, 2)

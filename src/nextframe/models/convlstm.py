@@ -1,4 +1,4 @@
-"""ConvLSTM: a stack of convolutional LSTMs that reads frames and paints the next one."""
+"""ConvLSTM: a stack of convolutional LSTMs that reads frames and predicts the next one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ConvLSTMConfig(ModelConfig):
     activation: Activation = "relu"  # of the candidate and of the output
     norm: Literal["batch", "none"] = "batch"  # between layers, not after the last
     norm_momentum: float = Field(0.01, gt=0, le=1)  # share of the new batch; Keras writes it 0.99
-    residual: bool = False  # the head moves the last frame's logit instead of painting from nothing
+    residual: bool = False  # the head changes the last frame's logit instead of generating from nothing
     loss: Literal["bce", "mse"] = "bce"
 
     @model_validator(mode="after")
@@ -49,7 +49,7 @@ class ConvLSTMConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class ConvLSTMState:
-    """What streaming carries: each layer's hidden and cell maps, and the two latest feature maps for the head."""
+    """The streaming state: each layer's hidden and cell maps, and the two latest feature maps for the head."""
 
     layers: tuple[LayerState, ...]
     recent: Tensor  # (B, 2, hidden[-1], H, W)
@@ -62,7 +62,7 @@ class ConvLSTM(StreamingPredictor):
     """
 
     Config: ClassVar[type[ModelConfig]] = ConvLSTMConfig
-    idea: ClassVar[str] = "A stack of convolutional LSTMs reads the frames; a 3D convolution paints the next one."
+    idea: ClassVar[str] = "A stack of convolutional LSTMs reads the frames; a 3D convolution predicts the next one."
     paper: ClassVar[str] = "Shi et al. 2015, arXiv 1506.04214"
     config: ConvLSTMConfig
 
@@ -80,7 +80,7 @@ class ConvLSTM(StreamingPredictor):
         nn.init.zeros_(cast(Tensor, self.head.bias))
 
     def layer(self, before: int, after: int, kernel: int) -> ConvLSTMLayer:
-        """Return a layer that reads `before` maps and has `after` of its own."""
+        """Return a layer that reads `before` maps and has `after` hidden maps."""
         return ConvLSTMLayer(before, after, kernel, self.config.activation)
 
     @property
@@ -94,7 +94,7 @@ class ConvLSTM(StreamingPredictor):
         return self._paint(self.window(F.pad(maps, (0, 0, 0, 0, 0, 0, 2, 0))), frames)
 
     def window(self, maps: Tensor) -> Tensor:
-        """Return what the head reads, (B, T + 2, hidden, H, W), of maps with those of two frames before them."""
+        """Return what the head reads, (B, T + 2, hidden, H, W), of maps preceded by those of two frames."""
         return maps
 
     def _encode(self, frames: Tensor, states: tuple[LayerState, ...] | None) -> tuple[Tensor, tuple[LayerState, ...]]:
@@ -158,7 +158,7 @@ class ConvLSTM(StreamingPredictor):
 
 
 def _per_pixel(norm: nn.Module, maps: Tensor) -> Tensor:
-    """Apply a norm over channels to every pixel of maps (B, T, C, H, W), in the order that they have in memory."""
+    """Apply a norm over channels to every pixel of maps (B, T, C, H, W), in their memory order."""
     pixels = maps.permute(1, 0, 3, 4, 2)  # (T, B, H, W, C)
     normed: Tensor = norm(pixels.reshape(-1, pixels.shape[-1])).view(pixels.shape)
     return normed.permute(1, 0, 4, 2, 3)

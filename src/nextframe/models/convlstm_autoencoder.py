@@ -1,4 +1,4 @@
-"""Convlstm-autoencoder: ConvLSTM layers down to a quarter of the size and back, beside the last frame."""
+"""Convlstm-autoencoder: ConvLSTM layers down to a quarter of the size and back, plus the last frame."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ConvLSTMAutoencoder(OneStep):
 
     Config: ClassVar[type[ModelConfig]] = ConvLSTMAutoencoderConfig
     config: ConvLSTMAutoencoderConfig
-    idea: ClassVar[str] = "An auto-encoder of convolutional LSTM layers, two halvings deep, beside the last frame."
+    idea: ClassVar[str] = "An auto-encoder of convolutional LSTM layers, two halvings deep, plus the last frame."
     paper: ClassVar[str] = "catz notebook, W&B 2019; ConvLSTM: Shi et al. 2015, arXiv 1506.04214"
 
     def __init__(self, config: ConvLSTMAutoencoderConfig) -> None:
@@ -58,7 +58,7 @@ class ConvLSTMAutoencoder(OneStep):
         return self.painted(add_noise(context, self.config.noise, self.training), context[:, -1])
 
     def painted(self, seen: Tensor, last: Tensor) -> Tensor:
-        """Return the next frame (B, 1, C, H, W) of the frames `seen` (B, T, C, H, W) and the last one beside them.
+        """Return the next frame (B, 1, C, H, W) of the frames `seen` (B, T, C, H, W) and the last one.
 
         Sizes that 4 does not divide are padded inside.
         """
@@ -92,7 +92,7 @@ def _norm(width: int) -> BatchNorm2d:
 
 
 def _per_frame(layer: nn.Module, maps: Tensor) -> Tensor:
-    """Apply a layer for pictures to every frame of maps (B, T, n, h, w)."""
+    """Apply a layer for images to every frame of maps (B, T, n, h, w)."""
     out: Tensor = layer(maps.flatten(0, 1))
     return out.view(*maps.shape[:2], *out.shape[1:])
 

@@ -1,4 +1,4 @@
-"""Convlstm-residual: one ConvLSTM layer reads the frames, a convolution says what changes."""
+"""Convlstm-residual: one ConvLSTM layer reads the frames, a convolution predicts the change."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ConvLSTMResidual(OneStep):
         return context[:, -1:] + self.change(add_noise(context, self.config.noise, self.training))
 
     def change(self, frames: Tensor) -> Tensor:
-        """Return what the network makes of frames (B, T, C, H, W): (B, 1, C, H, W)."""
+        """Return the network's output for frames (B, T, C, H, W): (B, 1, C, H, W)."""
         maps, _ = self.lstm(frames)
         change: Tensor = self.out(maps[:, -1])
         return change.unsqueeze(1)

@@ -42,12 +42,12 @@ class LatentLSTMConfig(ModelConfig):
     forget_bias: float = 1.0
     head: HeadName = "differences"
     drift: float = Field(1.0, ge=0)  # head "differences": weight of the error after adding up
-    anchored: bool = True  # head "differences": the LSTM is given the latent too, not its changes alone
+    anchored: bool = True  # head "differences": the LSTM reads the latent too, not only its changes
     components: int = Field(5, ge=1)  # head "mixture"
-    per_dimension: bool = False  # head "mixture": a mixture for each number of the latent
+    per_dimension: bool = False  # head "mixture": a mixture for each dimension of the latent
     sigma_floor: float = Field(0.05, gt=0)  # head "mixture": the smallest deviation
     temperature: float | None = Field(None, ge=0)  # None: 1 for head "mixture", else 0, which draws nothing
-    feedback: bool = True  # in training, the asked frames are predicted from own predictions, as in use
+    feedback: bool = True  # in training, the target frames are predicted from own predictions, as in use
     cache_clips: int = Field(10_000, ge=1)  # of an endless data set, encoded before the LSTM is trained
     autoencoder_share: float = Field(0.5, gt=0, lt=1)  # of the run's steps
     optimizer: Literal["adam", "muon"] = "muon"  # of the LSTM's stage
@@ -57,12 +57,12 @@ class LatentLSTMConfig(ModelConfig):
 class LatentLSTMOptions(ModelOptions):
     """What may be chosen when futures are drawn."""
 
-    temperature: float | None = Field(None, ge=0)  # 0 the likeliest, 1 as learned; None: the config's
+    temperature: float | None = Field(None, ge=0)  # 0 the most likely, 1 as learned; None: the config's
 
 
 @dataclass(frozen=True)
 class LatentState:
-    """What streaming carries: each layer's hidden and cell state, the latest point (B, 1, 2, D), and the content.
+    """The streaming state: each layer's hidden and cell state, the latest point (B, 1, 2, D), and the content.
 
     `content` (B, 1, C) is the mean of the `read` points so far.
     """
@@ -76,7 +76,7 @@ class LatentState:
 class LatentLSTM(StreamingPredictor):
     """An autoencoder, trained first, and an LSTM over its latents. Predictions are fed back as latents.
 
-    Where the autoencoder keeps content apart (`content` of `vae`), that is averaged over the frames read and held, and
+    If the autoencoder separates content (`content` of `vae`), that is averaged over the frames read and held, and
     only the rest is predicted, as in Denton & Birodkar 2017.
     """
 
@@ -110,12 +110,12 @@ class LatentLSTM(StreamingPredictor):
 
     @property
     def temperature(self) -> float:
-        """How much randomness sampling has: 0 none, 1 as learned."""
+        """The randomness of sampling: 0 none, 1 as learned."""
         usual = 1.0 if self.config.head == "mixture" else 0.0
         return usual if self.config.temperature is None else self.config.temperature
 
     def draws(self, options: ModelOptions) -> bool:
-        """Whether futures differ: at a temperature above 0, of a head that can draw."""
+        """Whether futures differ: at a temperature above 0, with a head that can draw."""
         return self.head.stochastic and self._temperature(options) > 0
 
     def _temperature(self, options: ModelOptions) -> float:
@@ -164,7 +164,7 @@ class LatentLSTM(StreamingPredictor):
         return maps, LatentState(tuple(after), points[:, -1:], content[:, -1:], state.read + points.shape[1])
 
     def _moving(self, points: Tensor) -> Tensor:
-        """Return what of points (B, T, 2, D) is predicted."""
+        """Return the part of points (B, T, 2, D) that is predicted."""
         return points[..., self.content :]
 
     def _content(self, points: Tensor, state: LatentState) -> Tensor:
@@ -185,7 +185,7 @@ class LatentLSTM(StreamingPredictor):
     ) -> Tensor:
         """Return the point (B, 1, 2, D) after `point`, which `advance` read to give `hidden` and `state`.
 
-        `temperature` is the model's own where None.
+        `temperature` None is the model's own.
         """
         moved = self.head.draw(
             hidden, self._moving(point), self.temperature if temperature is None else temperature, generator
@@ -229,7 +229,7 @@ class LatentLSTM(StreamingPredictor):
 
     @property
     def reconstructor(self) -> Autoencoder:
-        """What turns frames into latents and back."""
+        """The autoencoder, which turns frames into latents and back."""
         return self.autoencoder
 
     @torch.no_grad()
@@ -268,7 +268,7 @@ class LatentLSTM(StreamingPredictor):
         return [*first, Stage("lstm", [objective], encode, share=1 - own)]
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the head's mean loss over every step; the asked frames' from own predictions with `feedback`."""
+        """Return the head's mean loss over every step; with `feedback`, from own predictions after the context."""
         frames = clip.frames
         points = frames.squeeze(3) if isinstance(clip, EncodedClip) else self.points(frames)
         forced = clip.context.shape[1] if self.config.feedback else points.shape[1] - 1

@@ -20,7 +20,7 @@ from nextframe.losses.multiscale import Images, gradient_term, pixel_term
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
-WON = 0.97  # a discriminator that is right so often has won
+WON = 0.97  # a discriminator that is right this often has won
 BETAS = (0.5, 0.999)  # of Adam, while there is an adversary
 
 
@@ -66,7 +66,7 @@ class Generator(nn.Module):
 
     def forward(self, context: Tensor) -> list[Tensor]:
         """Return the next frame at every scale, coarse to fine, (B, C, h, w) each, of a context (B, T, C, H, W)."""
-        return [picture for picture, _ in self.paint(context)]
+        return [image for image, _ in self.paint(context)]
 
     def paint(self, context: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return, of every scale, the next frame and the maps (B, maps, h, w) that its last layer made it from."""
@@ -91,9 +91,9 @@ class Generator(nn.Module):
         """Return frames (B, C, H, W) at a smaller size."""
         return shrink(frames, size)
 
-    def guess(self, before: Tensor, last: Tensor, picture: Tensor) -> Tensor:
-        """Put what the coarser scale changed of its last frame, `before`, on this scale's, whose edges are sharp."""
-        return last + grow(picture - before, (last.shape[-2], last.shape[-1]))
+    def guess(self, before: Tensor, last: Tensor, image: Tensor) -> Tensor:
+        """Add the coarser scale's change of its last frame, `before`, to this scale's, whose edges are sharp."""
+        return last + grow(image - before, (last.shape[-2], last.shape[-1]))
 
     def seen(self, given: Tensor, guess: Tensor | None) -> Tensor:
         """Return what a stack reads: the steps from frame to frame, zero where nothing moves, the last frame, a guess.
@@ -109,7 +109,7 @@ class Generator(nn.Module):
         return change + (last if guess is None else guess)
 
     def start(self, layers: Sequence[nn.Conv2d]) -> None:
-        """Set the initial weights of a stack: He's, but of the last layer small ones: it starts near the last frame."""
+        """Set the initial weights of a stack: He's, but small in the last layer, to start near the last frame."""
         start_normal(layers, gain=2)
         nn.init.normal_(layers[-1].weight, std=1e-3)
 
@@ -127,7 +127,7 @@ class MultiscaleGan(Predictor):
         super().__init__(config)
         self.generator = self.GENERATOR(config)
         self.discriminators = nn.ModuleList(self.judges() if config.adversarial_weight else [])
-        self._made: tuple[Clip, list[Tensor]] | None = None  # what the generator made of a clip, for its adversary
+        self._made: tuple[Clip, list[Tensor]] | None = None  # the generator's frames for a clip, for its adversary
 
     def judges(self) -> list[nn.Module]:
         """Return a discriminator for each scale, coarse to fine; they see the context and the frame after it."""
@@ -179,26 +179,26 @@ class MultiscaleGan(Predictor):
     def content_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted pixel and gradient difference terms, and each term to log.
 
-        They are means over the first `unroll` frames asked. Each is predicted from the frames before it, the model's
-        own where they were not given; no gradient flows back through those.
+        They are means over the first `unroll` target frames. Each is predicted from the frames before it, the model's
+        own after the context; no gradient flows back through those.
 
         Raises:
-            UserError: fewer frames are asked than are unrolled.
+            UserError: there are fewer target frames than are unrolled.
         """
         return self._further(self.generator(clip.context * 2 - 1), clip)
 
     def generator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the content loss plus what the discriminators cost the generator; its gradient reaches it."""
-        pictures = self.generator(clip.context * 2 - 1)
-        self._made = (clip, [picture.detach() for picture in pictures])
-        loss, logs = self._further(pictures, clip)
+        images = self.generator(clip.context * 2 - 1)
+        self._made = (clip, [image.detach() for image in images])
+        loss, logs = self._further(images, clip)
         with frozen(self.discriminators.parameters()):
-            scores = self._scores(clip, pictures)
+            scores = self._scores(clip, images)
         adversarial = self.fooling(scores)
         return loss + self.config.adversarial_weight * adversarial, {**logs, "adversarial": adversarial.detach()}
 
     def discriminator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what telling real frames from the generator's costs at all scales, and its accuracy in [0, 1]."""
+        """Return the discriminators' loss at all scales, and their accuracy in [0, 1]."""
         truths = self._truths(clip)
         penalized = self.config.r1 > 0 and torch.is_grad_enabled()
         if penalized:
@@ -213,7 +213,7 @@ class MultiscaleGan(Predictor):
         return loss, logs
 
     def warning(self, logs: Mapping[str, float]) -> str | None:
-        """Say when the discriminators have won, going by the means of a log line."""
+        """Warn if the discriminators have won, by the means of a log line."""
         if logs.get("train/discriminator/accuracy", 0.0) < WON:
             return None
         return (
@@ -230,36 +230,36 @@ class MultiscaleGan(Predictor):
         if steps > horizon:
             raise UserError(f"model.unroll is {steps}, the clips have {horizon} frame(s) to predict: ask for more")
 
-    def _further(self, pictures: list[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the content loss of `pictures`, the first frame of `clip`, and of those predicted after them."""
+    def _further(self, images: list[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the content loss of `images`, the first frame of `clip`, and of those predicted after them."""
         steps = self.config.unroll
         self._check_horizon(clip.horizon)
-        loss, logs = self._content(pictures, clip)
+        loss, logs = self._content(images, clip)
         for _ in range(1, steps):
-            own = (pictures[-1].detach().unsqueeze(1) + 1) / 2
+            own = (images[-1].detach().unsqueeze(1) + 1) / 2
             given = torch.cat([clip.context[:, 1:], own.clamp(0, 1)], dim=1)
             clip = Clip(given, clip.target[:, 1:])
-            pictures = self.generator(given * 2 - 1)
-            more, terms = self._content(pictures, clip)
+            images = self.generator(given * 2 - 1)
+            more, terms = self._content(images, clip)
             loss, logs = loss + more, {name: logs[name] + term for name, term in terms.items()}
         return loss / steps, {name: term / steps for name, term in logs.items()}
 
-    def _content(self, pictures: Images, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+    def _content(self, images: Images, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         config, truths = self.config, self._truths(clip)
-        pixel = self.pixel_term(pictures, truths)
+        pixel = self.pixel_term(images, truths)
         loss, logs = config.pixel_weight * pixel, {f"l{config.p}": pixel.detach()}
         if config.gradient_weight:
-            gradient = self.gradient_term(pictures, truths)
+            gradient = self.gradient_term(images, truths)
             loss, logs["gdl"] = loss + config.gradient_weight * gradient, gradient.detach()
         return loss, logs
 
-    def pixel_term(self, pictures: Images, truths: Images) -> Tensor:
+    def pixel_term(self, images: Images, truths: Images) -> Tensor:
         """Return the mean of |difference|^p at each scale, added up."""
-        return pixel_term(pictures, truths, self.config.p, self.config.smooth)
+        return pixel_term(images, truths, self.config.p, self.config.smooth)
 
-    def gradient_term(self, pictures: Images, truths: Images) -> Tensor:
+    def gradient_term(self, images: Images, truths: Images) -> Tensor:
         """Return the gradient difference at each scale, added up."""
-        return gradient_term(pictures, truths, smooth=self.config.smooth)
+        return gradient_term(images, truths, smooth=self.config.smooth)
 
     def fooling(self, scores: Sequence[Tensor]) -> Tensor:
         """Return what every scale's scores of made frames cost the generator, added up."""
@@ -270,7 +270,7 @@ class MultiscaleGan(Predictor):
         return torch.stack([telling(a, b, self.config.gan) for a, b in zip(real, fake, strict=True)]).sum()
 
     def _truths(self, clip: Clip) -> list[Tensor]:
-        """Return the first frame asked, (B, C, h, w) at every scale, in [-1, 1]."""
+        """Return the first target frame, (B, C, h, w) at every scale, in [-1, 1]."""
         return self._at_scales(clip.target[:, 0] * 2 - 1)
 
     def _at_scales(self, frames: Tensor) -> list[Tensor]:
@@ -285,12 +285,12 @@ class MultiscaleGan(Predictor):
         with torch.no_grad():
             return cast(list[Tensor], self.generator(clip.context * 2 - 1))
 
-    def _scores(self, clip: Clip, pictures: Images) -> list[Tensor]:
+    def _scores(self, clip: Clip, images: Images) -> list[Tensor]:
         """Return every scale's logits for frames of that scale."""
-        shown = self.shown(clip, pictures)
+        shown = self.shown(clip, images)
         return [judge(frames) for judge, frames in zip(self.discriminators, shown, strict=True)]
 
-    def shown(self, clip: Clip, pictures: Images) -> Images:
+    def shown(self, clip: Clip, images: Images) -> Images:
         """Return what the discriminators see for frames of every scale: the context, and the frame after it."""
         given = self._at_scales(clip.context.flatten(1, 2) * 2 - 1)
-        return [torch.cat([a, b], dim=1) for a, b in zip(given, pictures, strict=True)]
+        return [torch.cat([a, b], dim=1) for a, b in zip(given, images, strict=True)]

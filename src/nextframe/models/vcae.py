@@ -35,7 +35,7 @@ class VCAEConfig(AutoencoderConfig):
 
 
 class VCAE(Autoencoder):
-    """Convolution, dense layer, latent; and back. Trained by the evidence lower bound, in nats a frame."""
+    """Convolution, dense layer, latent; and back. Trained by the evidence lower bound, in nats per frame."""
 
     Config: ClassVar[type[ModelConfig]] = VCAEConfig
     idea: ClassVar[str] = "A variational autoencoder of frames: one convolution and one wide dense layer each way."

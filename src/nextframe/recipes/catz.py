@@ -1,7 +1,7 @@
 """The cat-gif notebook and the catz benchmark (L. Biewald, Weights & Biases, 2019), model by model.
 
 Each recipe is the original: its network with its faults (`models/originals/catz.py`), mean squared error, Adam at
-1e-3, batches of 32, and its epochs as steps. Each `-fixed` recipe is the same budget with the faults set right;
+1e-3, batches of 32, and its epochs as steps. Each `-fixed` recipe is the same budget with the faults corrected;
 docs/catz.md lists them. An epoch of the notebook is 52 steps, a quarter of its data; one of the benchmark's script
 is 200.
 

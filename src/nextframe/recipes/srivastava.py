@@ -46,4 +46,4 @@ SRIVASTAVA_MNIST = _recipe(_DIGITS, LONG, 80)
 SRIVASTAVA_MNIST_2LAYER = _recipe(_DIGITS, LONG, 80, hidden=(2048, 2048))
 SRIVASTAVA_PATCHES = _recipe(_PATCHES, SHORT, 100, loss="squared")
 SRIVASTAVA_PERCEPTS = _recipe(_PERCEPTS, SHORT, 100)  # squashed to [0, 1), taken as probabilities
-SRIVASTAVA_FLOW = _recipe(_FLOW, SHORT, 100, loss="squared", zero=128 / 255)  # 128 is rest
+SRIVASTAVA_FLOW = _recipe(_FLOW, SHORT, 100, loss="squared", zero=128 / 255)  # 128: no motion

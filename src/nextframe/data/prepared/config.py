@@ -12,7 +12,7 @@ from nextframe.data.prepared.crops import MotionRule
 
 
 class PrepareConfig(Config):
-    """Which clips are prepared: everything that decides their bytes, beside the sources."""
+    """Which clips are prepared: everything that determines their bytes, besides the sources."""
 
     size: tuple[int, int] = Field((32, 32), description="height and width of the crops")
     context: int = Field(4, ge=1, description="context frames")
@@ -64,5 +64,5 @@ class PrepareConfig(Config):
         return self.clips if split == "train" else self.clips // 10 if self.held_out is None else self.held_out
 
     def shape(self, channels: int) -> tuple[int, int, int, int]:
-        """Return a clip's (T, C, H, W) for sources of so many channels."""
+        """Return a clip's (T, C, H, W) for sources of this many channels."""
         return (self.context + self.horizon, 2 if self.kind == "flow" else channels, *self.size)

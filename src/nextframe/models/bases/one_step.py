@@ -1,4 +1,4 @@
-"""What the models of one next frame share: exact context, roll-out, and one loss by Adam."""
+"""Base of the models that predict one next frame: exact context, roll-out, and one loss by Adam."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Loss = Literal["mse", "perceptual"]
 class OneStepConfig(ModelConfig):
     """Fields that every such model has."""
 
-    context: int = Field(5, ge=1)  # frames given, exactly
+    context: int = Field(5, ge=1)  # context frames, exactly
     channels: int = Field(3, ge=1)  # 1 grey, 3 RGB
     loss: Loss = "perceptual"  # perceptual: the metric by which the catz benchmark ranks
 
 
 class OneStep(Predictor):
-    """A model whose `next_frame` maps (B, T, C, H, W) to the one asked frame.
+    """A model whose `next_frame` maps (B, T, C, H, W) to the one target frame.
 
-    That is the next frame, or, of a model that was trained on middle frames, the one in the middle.
+    That is the next frame, or, for a model trained on middle frames, the one in the middle.
     """
 
     config: OneStepConfig
@@ -43,7 +43,7 @@ class OneStep(Predictor):
         return roll_out(self.next_frame, request.context, request.horizon)
 
     def next_frame(self, context: Tensor) -> Tensor:
-        """Return the asked frame (B, 1, C, H, W), not clamped, of a context (B, T, C, H, W)."""
+        """Return the target frame (B, 1, C, H, W), not clamped, of a context (B, T, C, H, W)."""
         raise NotImplementedError
 
     def stages(self) -> list[Stage]:
@@ -58,7 +58,7 @@ class OneStep(Predictor):
 
 
 def keras_conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
-    """Return a "same" convolution that starts as Keras's do: Glorot uniform weights, zero bias."""
+    """Return a "same" convolution initialised as in Keras: Glorot uniform weights, zero bias."""
     conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     nn.init.xavier_uniform_(conv.weight)
     nn.init.zeros_(cast(Tensor, conv.bias))
@@ -66,5 +66,5 @@ def keras_conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
 
 
 def add_noise(frames: Tensor, sigma: float, training: bool) -> Tensor:
-    """Return frames with Gaussian noise while training, and as they are otherwise (Keras's GaussianNoise)."""
+    """Return frames with Gaussian noise while training, and unchanged otherwise (Keras's GaussianNoise)."""
     return frames + sigma * normal_like(frames) if training and sigma else frames

@@ -29,7 +29,7 @@ class CatzBaselineOriginalConfig(CatzBaselineConfig):
 
 
 class CatzBaselineOriginal(CatzBaseline):
-    """The network paints the frame itself, in levels of 0-255, under initial weights made for 0-1.
+    """The network generates the frame itself, in levels of 0-255, under initial weights made for 0-1.
 
     Its output goes through a ReLU: a channel whose bias drifts below zero is black for good.
     """
@@ -51,11 +51,11 @@ class CatzConv2dConfig(Conv2dConfig):
 
 
 class CatzConv2d(Conv2dModel):
-    """The convolution paints the frame itself, through a ReLU: a channel whose bias drifts below zero stays black."""
+    """The convolution generates the frame itself, through a ReLU: a channel with a bias below zero stays black."""
 
     Config: ClassVar[type[ModelConfig]] = CatzConv2dConfig
     original_of: ClassVar[str] = "conv2d"
-    idea: ClassVar[str] = "`conv2d` as the notebook has it: it paints the frame itself, through a ReLU."
+    idea: ClassVar[str] = "`conv2d` as the notebook has it: it generates the frame itself, through a ReLU."
     paper: ClassVar[str] = NOTEBOOK
 
     def next_frame(self, context: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class CatzConv3d(Conv3dModel):
     """The third axis of the convolution is colour, and the frames are its channels; 136 parameters.
 
     So a colour is predicted from its neighbours in the list red, green, blue, by the same weights for each. The change
-    is added to the noisy last frame, so the noise is in the answer while training.
+    is added to the noisy last frame, so the noise is in the output while training.
     """
 
     Config: ClassVar[type[ModelConfig]] = CatzConv3dConfig
@@ -96,7 +96,7 @@ class CatzConv3d(Conv3dModel):
         return seen[:, -1:] + self.change(seen)
 
     def change(self, frames: Tensor) -> Tensor:
-        """Return what the convolution makes of frames (B, T, C, H, W): (B, 1, C, H, W)."""
+        """Return the convolution's output for frames (B, T, C, H, W): (B, 1, C, H, W)."""
         return cast(Tensor, self.conv(frames))
 
 

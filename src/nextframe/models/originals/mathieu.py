@@ -1,9 +1,9 @@
 """Mathieu, Couprie & LeCun (ICLR 2016) as the paper, the authors' script and two public ports have it.
 
-All paint frames through a tanh, judge them by fully connected discriminators, for crops of one size, and train both
+All generate frames through a tanh, judge them by fully connected discriminators, for crops of one size, and train both
 from the first step, by cross-entropy and without spectral norm. Two faults are not kept: the TensorFlow port's
-discriminators gave the generator no gradient (here they do, as in its gradient-bug branch), and its combined loss left
-its weights out (they are all 1 here too, which is what it trained with). docs/multiscale-gan.md lists all differences.
+discriminators gave the generator no gradient (here they do, as in its gradient-bug branch); its combined loss ignored
+its weights (they are all 1 here too, which is what it trained with). docs/multiscale-gan.md lists all differences.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class MathieuConfig(MultiscaleGanConfig):
 
 
 class PortGenerator(Generator):
-    """Each scale paints the frame itself, from the enlarged coarser one beside the frames; then a tanh."""
+    """Each scale generates the frame itself, from the context frames and the enlarged coarser one; then a tanh."""
 
     resize: ClassVar[Resize]
 

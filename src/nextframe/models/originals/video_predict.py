@@ -19,7 +19,7 @@ SOURCE = "tencia/video_predict (2016)"
 
 
 class TenciaVCAE(VCAE):
-    """An output matrix for each draw of a latent, by mistake; the first paints the frames. 403 M parameters."""
+    """An output matrix for each draw of a latent, by mistake; the first generates the frames. 403 M parameters."""
 
     original_of: ClassVar[str] = "vcae"
     idea: ClassVar[str] = "`vcae` as the public code has it: an output matrix for each of two draws, by mistake."
