@@ -178,3 +178,10 @@ def test_an_original_is_a_subclass_in_a_room_of_its_own(name: str) -> None:
     assert issubclass(kind, MODELS.get(kind.original_of))
     assert kind.__module__.startswith("nextframe.models.originals.")
     assert not any(MODELS.get(other).original_of for other in MODELS if other not in ORIGINALS)
+
+
+def test_nothing_is_built_on_an_original() -> None:
+    source = Path(__file__).parents[1] / "src" / "nextframe"
+    for path in source.rglob("*.py"):
+        if path.parent.name != "originals" and path.name != "registry.py":
+            assert "models.originals" not in path.read_text(encoding="utf-8"), path
