@@ -228,7 +228,7 @@ def listed(*words):
 def test_recipes_are_listed_with_what_they_are():
     lines = listed("recipes")
     assert [line.split()[0] for line in lines[1:]] == list(RECIPES)
-    assert re.split(r"  +", lines[2]) == ["keras-convlstm", "convlstm", "moving-digits", about("keras-convlstm")]
+    assert re.split(r"  +", lines[2]) == ["keras-convlstm", "convlstm-keras", "moving-digits", about("keras-convlstm")]
     assert all(about(name) for name in RECIPES)
 
 
@@ -238,7 +238,7 @@ def test_a_recipe_is_shown_before_it_runs():
     assert rows["training.monitor"][:3] == ["val/mse | val/loss", "val/mse", "val/loss"]
     assert rows["training.log_every"][:3] == ["int (>= 1)", "50", "10"]
     assert rows["data.horizon"] == ["int (>= 1)", "10", "frames to predict"]  # the default: no fourth cell
-    assert rows["model.head"][1:3] == ["causal", "same"]
+    assert rows["model.gate"][:2] == ["sigmoid | hard_sigmoid", "sigmoid"]
     assert rows["data.options.count"][:2] == ["int (>= 1, <= 64)", "2"]
 
 

@@ -149,13 +149,13 @@ def test_the_card_says_what_was_measured(run: Path, tmp_path: Path) -> None:
     card = (folder / "README.md").read_text()
     front = yaml.safe_load(card.split("---\n")[1])
     rows = json.loads((folder / "results.json").read_text())["rows"]
-    mse = next(row["mean"] for row in rows if (row["model"], row["metric"]) == ("convlstm", "mse"))
+    mse = next(row["mean"] for row in rows if (row["model"], row["metric"]) == ("convlstm-keras", "mse"))
     metrics = front["model-index"][0]["results"][0]["metrics"]
     assert (front["license"], front["library_name"]) == ("cc-by-4.0", "nextframe")
     assert next(metric["value"] for metric in metrics if metric["type"] == "mse") == mse
     assert "From 3 context frames of grey video of 32 x 32 pixels, it predicts the 2 that follow" in card
-    for name in ("convlstm", "copy-last", "flow", "linear", "zero"):
-        assert f"| {'**convlstm**' if name == 'convlstm' else name} | " in card
+    for name in ("convlstm-keras", "copy-last", "flow", "linear", "zero"):
+        assert f"| {'**convlstm-keras**' if name == 'convlstm-keras' else name} | " in card
     assert "done: 2 steps of 5 clips" in card
     code = card.split("```python\n")[1].split("```")[0].splitlines()
     assert len(code) == 3, "three lines to use it"

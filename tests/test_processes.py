@@ -88,7 +88,7 @@ RUNS = {
     "noise": recipe("vae", VAE),
     "stages": recipe("latent-lstm", {"autoencoder": {"name": "vae", "fields": VAE}, "hidden": [4], "cache_clips": 9}),
     "gan": override(
-        recipe("multiscale-gan", {"width": 2, "scales": 2, "pretrain": 0.5, "own_batches": True, "r1": 1.0}, lr=1e-3),
+        recipe("multiscale-gan", {"width": 2, "scales": 2, "pretrain": 0.5, "r1": 1.0}, lr=1e-3),
         {"data.context": 4, "data.horizon": 1, "model.channels": 1},
     ),
 }

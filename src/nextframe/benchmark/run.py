@@ -156,8 +156,10 @@ def _check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     """Return what a recipe trains and how, without the path of its data; fields added since are at defaults."""
-    model: type[Predictor] = MODELS.get(recipe.model.name)
-    fields = model.Config.parse(recipe.model.fields).model_dump(mode="json")
+    fields = recipe.model.fields
+    if recipe.model.name in MODELS:  # else a module that was given as it is, which has no fields to fill in
+        model: type[Predictor] = MODELS.get(recipe.model.name)
+        fields = model.Config.parse(fields).model_dump(mode="json")
     return {
         "model": {"name": recipe.model.name, "fields": fields},
         **recipe.model_dump(mode="json", include={"training"}),
