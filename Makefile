@@ -46,11 +46,12 @@ native-2: $(VENV)/.ready
 	@echo "== this processor's kernels, 2 threads"
 	TEST_THREADS=2 OMP_WAIT_POLICY=passive $(NATIVE) $(NUMERIC)
 
-lint: $(VENV)/.ready  ## style, types, import direction
+lint: $(VENV)/.ready  ## style, types, import direction, words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_words.py
 
 bench: $(VENV)/.ready  ## speed against named peers, in venvs of their own
 	bash bench/run.sh

@@ -14,7 +14,7 @@ import torch
 import nextframe
 from nextframe.core.clip import Clip
 from nextframe.data import DataConfig, open_data
-from nextframe.models.convlstm import ConvLSTM, ConvLSTMConfig
+from nextframe.models.originals.keras_convlstm import KerasConvLSTM, KerasConvLSTMConfig
 
 
 class Side:
@@ -23,7 +23,7 @@ class Side:
     def __init__(self, precision: str, folder: Path, batch: int) -> None:
         torch.manual_seed(0)
         self.precision, self.folder = precision, folder
-        self.model = ConvLSTM(ConvLSTMConfig(head="same"))
+        self.model = KerasConvLSTM(KerasConvLSTMConfig())
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3)
         clips = open_data(DataConfig()).read("train", np.arange(batch, dtype=np.int64))
         self.clip: Clip = clips.to("cpu")

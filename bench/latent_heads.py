@@ -3,9 +3,9 @@
 From one trained autoencoder, an LSTM is trained for each head (squared error, KL, differences, mixture of Gaussians)
 with the same clips, steps and seed, and measured closed loop on the test split. The mixture draws ten futures a clip,
 at temperature 1 and at the one of TEMPERATURES whose best of ten is best on val.
-`(state lost)` rows are the same weights, sampled as the public code does it: the state starts anew at every frame.
+`(state lost)` rows are the same weights, sampled as the public code does it: the state starts again at every frame.
 
-Writes results/latent-heads.json, and pictures beside the runs: curves.png and lost-state.png. Runs that are there
+Writes results/latent-heads.json, and images next to the runs: curves.png and lost-state.png. Runs that are there
 already are not trained again.
 """
 
@@ -21,14 +21,14 @@ from typing import Any
 
 import torch
 
-from nextframe.checkpoint import load_model
+from nextframe.checkpoint import create_model, load_model
 from nextframe.data import DataConfig, open_data
 from nextframe.evaluation import Evaluation, evaluate
 from nextframe.evaluation.run_facts import command_line, run_facts
 from nextframe.evaluation.several import sample_names
 from nextframe.media.writer import write_video
 from nextframe.models.latent_lstm import LatentLSTM
-from nextframe.prediction.pictures import comparison_strip
+from nextframe.prediction.panels import comparison_strip
 from nextframe.recipes import load_recipe
 from nextframe.training import override, read_recipe, train
 
@@ -72,6 +72,16 @@ def changed(model: LatentLSTM, **fields: Any) -> LatentLSTM:
     return model
 
 
+def with_lost_state(model: LatentLSTM) -> LatentLSTM:
+    """Return a copy of `model` that samples as the public code does: its state is reset at every frame."""
+    fields = model.config.model_dump() | {"weight_std": None, "gate_clip": None}
+    lost = create_model("tencia-latent-lstm", **fields)
+    lost.load_state_dict(model.state_dict())
+    lost.trained = model.trained
+    assert isinstance(lost, LatentLSTM)
+    return lost.eval()
+
+
 def evaluations(
     models: dict[str, LatentLSTM], data: DataConfig, clips: int, metrics: Sequence[str]
 ) -> list[Evaluation]:
@@ -91,8 +101,7 @@ def evaluations(
             measure(changed(model, temperature=chosen), f"mixture, temperature {chosen:g}", FUTURES)
         else:
             measure(model, head)
-            measure(changed(model, sampler="restarted"), f"{head} (state lost)")
-            changed(model, sampler="carried")
+            measure(with_lost_state(model), f"{head} (state lost)")
     return found
 
 
@@ -150,9 +159,8 @@ def draw_lost_state(model: LatentLSTM, data: DataConfig, path: Path) -> None:
     import numpy as np
 
     clip = open_data(data).read("test", np.array([0, 1])).to("cpu")
-    carried = changed(model, sampler="carried").predict(clip.context, clip.horizon)
-    lost = changed(model, sampler="restarted").predict(clip.context, clip.horizon)
-    changed(model, sampler="carried")
+    carried = model.predict(clip.context, clip.horizon)
+    lost = with_lost_state(model).predict(clip.context, clip.horizon)
     strips = [
         comparison_strip(None, clip.target[n], {"carried": carried[n], "state lost": lost[n]}) for n in range(len(clip))
     ]

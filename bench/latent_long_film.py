@@ -1,4 +1,4 @@
-"""A long film trains its latent LSTM in bounded memory: the peak of a whole `nextframe train`.
+"""A long video trains its latent LSTM in bounded memory: the peak of a whole `nextframe train`.
 
 A video is scaled down and repeated until it lasts HOURS (its packets are copied, so this takes seconds), then trained
 on with recipe film-latent-small: autoencoder, every frame encoded once, LSTM. The steps are few, because memory does
@@ -57,7 +57,7 @@ def repeat(once: Path, length: int, times: int, path: Path) -> None:
 
 
 def main() -> None:
-    """Make the film, train on it, write its peak memory."""
+    """Make the video, train on it, write its peak memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("video", type=Path)
     parser.add_argument("--hours", type=float, default=2.0)
@@ -66,13 +66,14 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        once, film = Path(scratch, "once.mp4"), Path(scratch, "film.mp4")
+        once, video = Path(scratch, "once.mp4"), Path(scratch, "video.mp4")
         length = encode_once(options.video, once)
         times = int(options.hours * 3600 * FPS / length) + 1
-        repeat(once, length, times, film)
+        repeat(once, length, times, video)
         run = Path(scratch, "run")
-        command = [sys.executable, "-m", "nextframe", "train", "film-latent-small", "--data", str(film), "-o", str(run)]
-        command += ["--steps", str(options.steps), "--val-every", str(options.steps), "--no-report"]
+        command = [sys.executable, "-m", "nextframe", "train", "film-latent-small", "--data", str(video)]
+        command += ["-o", str(run), "--steps", str(options.steps), "--set", f"training.val_every={options.steps}"]
+        command += ["--set", "run.report=false"]
         subprocess.run(command, check=True)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         latents = sum(path.stat().st_size for path in (run / "latents").iterdir()) / 2**20

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 
 from nextframe.checkpoint import create_model
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import DataConfig, open_data
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.recipes import load_recipe
@@ -35,7 +35,7 @@ def main() -> None:
     recipe = load_recipe("keras-convlstm")
     clips = open_data(DataConfig(name=options.videos, size=(64, 64), color="grey"))
     seed_everything(0, "weights")
-    model = create_model("convlstm", **model_fields(recipe.model, clips))
+    model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
     objective = model.stages()[0].objectives[0]
     feed = training_batches(Steps(clips, "train", 0, recipe.training.batch), 0, 10**6)
     cached = next(feed)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from nextframe.checkpoint import resolve_model
 from nextframe.core.clip import as_float
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.whole_file import write_whole
 from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.evaluation import clip_indices, evaluate, run_facts
 from nextframe.evaluation.run_facts import command_line

@@ -1,4 +1,4 @@
-"""Train the rows of system 3's table on Ms. Pac-Man at one budget, measure them, write results/mspacman-gan.json.
+"""Train the rows of docs/multiscale-gan.md at one budget, measure them, write results/mspacman-gan.json.
 
     python bench/mspacman_gan.py ../shared/data/mspacman_dataset/Ms_Pacman_Train_8episodes.zip
 
@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.whole_file import write_whole
 from nextframe.data import DataConfig
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.prepare import prepare

@@ -1,4 +1,4 @@
-"""Compare training of `multiscale-gan` with a plain port of its layers, and write results/bench-multiscale-gan.json.
+"""Compare training of `mathieu-paper` with a plain port of its layers, and write results/bench-multiscale-gan.json.
 
 The plain port is what one writes first: `nn.Conv2d` in eager PyTorch, float32, channels first, a gradient for every
 weight that takes part. Both have the same weights and see the same batch in turns; a step is the generator's update,
@@ -22,26 +22,16 @@ from torch import Tensor, nn
 
 from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.evaluation import run_facts
 from nextframe.models.contract import Predictor
 
 BATCH = 8
 CPU_GOAL = 4.0  # on a processor with AMX
 SECONDS_GOAL = 1.0
-ORIGINAL = {
-    "residual": "coarser",
-    "output": "tanh",
-    "smooth": 0.0,
-    "discriminator": "dense",
-    "d_pool": True,
-    "gan": "bce",
-    "spectral": False,
-    "pretrain": 0.0,
-}
-SIZES = {
-    "paper (12.6 M)": ORIGINAL | {"width": 128, "d_table": "ports"},
-    "authors' script (0.2 M)": ORIGINAL | {"width": 16, "d_table": "authors"},
+SIZES: dict[str, dict[str, Any]] = {
+    "paper (12.6 M)": {"width": 128, "d_table": "ports"},
+    "authors' script (0.2 M)": {"width": 16, "d_table": "authors"},
 }
 
 
@@ -59,7 +49,7 @@ class PlainPort:
 
     @staticmethod
     def _copy(layers: nn.Sequential) -> nn.Sequential:
-        """Build the same layers anew: plain convolutions, weights in channels-first order."""
+        """Build the same layers again: plain convolutions, weights in channels-first order."""
         made = []
         for layer in layers:
             if isinstance(layer, nn.Conv2d):
@@ -76,35 +66,35 @@ class PlainPort:
     def frames(self, context: Tensor) -> list[Tensor]:
         """Return the next frame at every scale for context (B, 12, H, W) in [-1, 1]."""
         height, width = context.shape[-2:]
-        pictures: list[Tensor] = []
+        images: list[Tensor] = []
         for power, stack in zip((3, 2, 1, 0), self.stacks, strict=True):
             given = F.adaptive_avg_pool2d(context, (height >> power, width >> power))
-            if not pictures:
-                pictures.append(torch.tanh(stack(given)))
+            if not images:
+                images.append(torch.tanh(stack(given)))
                 continue
-            guess = F.interpolate(pictures[-1], size=given.shape[-2:])
-            pictures.append(torch.tanh(stack(torch.cat([given, guess], 1)) + guess))
-        return pictures
+            guess = F.interpolate(images[-1], size=given.shape[-2:])
+            images.append(torch.tanh(stack(torch.cat([given, guess], 1)) + guess))
+        return images
 
-    def scores(self, context: Tensor, pictures: list[Tensor]) -> list[Tensor]:
+    def scores(self, context: Tensor, images: list[Tensor]) -> list[Tensor]:
         """Return the logits of every scale."""
-        given = [F.adaptive_avg_pool2d(context, picture.shape[-2:]) for picture in pictures]
-        return [judge(torch.cat(pair, 1)) for judge, *pair in zip(self.judges, given, pictures, strict=True)]
+        given = [F.adaptive_avg_pool2d(context, image.shape[-2:]) for image in images]
+        return [judge(torch.cat(pair, 1)) for judge, *pair in zip(self.judges, given, images, strict=True)]
 
     def step(self, clip: Clip) -> list[float]:
         """Train on a batch and return both losses."""
         context, target = clip.context.flatten(1, 2) * 2 - 1, clip.target[:, 0] * 2 - 1
-        pictures = self.frames(context)
-        truths = [F.adaptive_avg_pool2d(target, picture.shape[-2:]) for picture in pictures]
+        images = self.frames(context)
+        truths = [F.adaptive_avg_pool2d(target, image.shape[-2:]) for image in images]
         loss = torch.zeros(())
-        for picture, truth, score in zip(pictures, truths, self.scores(context, pictures), strict=True):
-            loss = loss + F.l1_loss(picture, truth) + 0.05 * F.binary_cross_entropy_with_logits(score, score * 0 + 1)
+        for image, truth, score in zip(images, truths, self.scores(context, images), strict=True):
+            loss = loss + F.l1_loss(image, truth) + 0.05 * F.binary_cross_entropy_with_logits(score, score * 0 + 1)
             for axis in (-1, -2):
-                gap = truth.diff(dim=axis).abs() - picture.diff(dim=axis).abs()
+                gap = truth.diff(dim=axis).abs() - image.diff(dim=axis).abs()
                 loss = loss + gap.abs().sum() / truth.numel()
         self._update(self.optimizers[0], loss)
         judged = torch.zeros(())
-        made = [picture.detach() for picture in pictures]
+        made = [image.detach() for image in images]
         for real, fake in zip(self.scores(context, truths), self.scores(context, made), strict=True):
             judged = judged + F.binary_cross_entropy_with_logits(real, real * 0 + 1)
             judged = judged + F.binary_cross_entropy_with_logits(fake, fake * 0)
@@ -128,7 +118,7 @@ class Ours:
 
     def __init__(self, model: Predictor) -> None:
         self.model = model
-        self.objectives = model.stages()[-1].objectives
+        self.objectives = sorted(model.stages()[-1].objectives, key=lambda o: o.name != "generator")
         rates = (0.04, 0.02)
         self.optimizers = [
             torch.optim.SGD(o.parameters, lr=rate) for o, rate in zip(self.objectives, rates, strict=True)
@@ -153,7 +143,7 @@ class Ours:
 def compare(name: str, fields: dict[str, Any], rounds: int) -> dict[str, Any]:
     """Return the seconds of both, step by step in turns, and how far their results are apart."""
     seed_everything(0, "bench")
-    model = create_model("multiscale-gan", **fields)
+    model = create_model("mathieu-paper", **fields)
     plain, ours = PlainPort(model), Ours(model)
     clip = Clip(torch.rand(BATCH, 4, 3, 32, 32), torch.rand(BATCH, 1, 3, 32, 32))
     first = [timed(lambda: plain.step(clip)), timed(lambda: ours.step(clip))]  # to warm up, and to compare

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nextframe.evaluation.run_facts import run_facts
-from nextframe.layers.peephole_lstm import PeepholeLSTM
+from nextframe.layers.lstm import PeepholeLSTM
 
 ROOT = Path(__file__).resolve().parents[1]
 GOALS = {"float32": "at most 1.3 times the seconds of torch.nn.LSTM", "bfloat16": "at most 1/3 of its float32 seconds"}
@@ -60,7 +60,7 @@ def contestants(args: argparse.Namespace) -> dict[str, Callable[[], None]]:
 
 
 def measure(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of every step; the first round, a warm-up, is left out."""
+    """Return the seconds of every step; the first round, a warm-up, is skipped."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(rounds + 1):
         for name, step in steps.items():

@@ -1,4 +1,4 @@
-"""Prepare clips in one go, and again with two kill -9 on the way: the bytes must be equal.
+"""Prepare clips in one run, and again with two kill -9 on the way: the bytes must be equal.
 
 Writes results/bench-prepare-killed.json: seconds, and the share of clips that each rule kept.
 
@@ -27,7 +27,7 @@ KILLS = (0.25, 0.6)  # parts of the shards that are there when the process is ki
 
 def start(source: Path, output: Path, clips: int, workers: int) -> subprocess.Popen[bytes]:
     """Start `nextframe prepare` as a process of its own."""
-    words = ["prepare", source, "-o", output, "--clips", clips, "--workers", workers, "--quiet"]
+    words = ["prepare", source, "-o", output, "--clips", clips, "--set", f"run.workers={workers}", "--quiet"]
     return subprocess.Popen([sys.executable, "-m", "nextframe", *map(str, words)], stdout=subprocess.DEVNULL)
 
 

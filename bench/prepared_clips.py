@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from nextframe.data import DataConfig, open_data
-from nextframe.data.folder.clips import FolderConfig, look
+from nextframe.data.folder.contents import FolderConfig, look
 from nextframe.data.folder.store import FrameStore
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.manifest import layout_of, shard_files

@@ -27,7 +27,7 @@ of processor time and 1 GiB of memory.
 **{read} of {total} files were read, {refused} refused with one line, {failed} crashed or hung.** The slowest took
 {slowest:.1f} s of processor time, the largest {largest:,.0f} MiB of memory, Python and PyTorch included.
 
-A line begins with the path of the file, which is left out here. Damage in the middle is an error when it is reached;
+Messages begin with the path of the file, which is omitted here. Damage in the middle is an error when it is reached;
 the frames before it can be read. Sizes are width x height, after rotation.
 
 | file | what happened | frames, or the line |

@@ -1,4 +1,4 @@
-"""Look into the state of a trained `composite-lstm`: pictures in docs/media and numbers in a results file.
+"""Look into the state of a trained `composite-lstm`: images in docs/media and numbers in a results file.
 
 Reconstructions beside the future, long roll-outs, clips of 1 and 3 digits for a model trained on 2, clips without one
 of their digits, and what the weights look like. Clips are those of the validation split, never of test.
@@ -26,7 +26,7 @@ from nextframe.metrics import METRICS
 from nextframe.models.composite_lstm import CompositeLSTM
 
 CROSS_ENTROPY = METRICS.get("cross-entropy")
-SHOWN = 3  # clips in a picture
+SHOWN = 3  # clips in an image
 LONG = 100
 GREY = 0.35  # of the lines between frames
 
@@ -48,10 +48,10 @@ def stack(rows: list[Tensor]) -> Tensor:
     return torch.cat([torch.nn.functional.pad(row, (0, 0, 0, 1), value=GREY) for row in rows])
 
 
-def save(picture: Tensor, path: Path, colors: int = 16) -> None:
-    """Write a picture (H, W) in [0, 1] as a small grey PNG."""
+def save(image: Tensor, path: Path, colors: int = 16) -> None:
+    """Write an image (H, W) in [0, 1] as a small grey PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    levels = (picture.clamp(0, 1) * (colors - 1)).round() / (colors - 1)
+    levels = (image.clamp(0, 1) * (colors - 1)).round() / (colors - 1)
     Image.fromarray((levels.numpy() * 255).round().astype(np.uint8)).save(path, optimize=True)
 
 
@@ -61,7 +61,7 @@ def both_ways(model: CompositeLSTM, clip: Clip) -> Tensor:
 
 
 def pairs(model: CompositeLSTM, clip: Clip) -> Tensor:
-    """Return the picture of some clips: the truth, and under it what the state kept and expects."""
+    """Return the image of some clips: the truth, and under it what the state kept and expects."""
     painted = both_ways(model, clip[:SHOWN])
     rows = [strip(part[b]) for b in range(SHOWN) for part in (clip.frames, painted)]
     return stack(rows)
@@ -96,7 +96,7 @@ def long_roll_out(args: argparse.Namespace, model: CompositeLSTM) -> dict[str, A
 
 
 def without_one(args: argparse.Namespace, model: CompositeLSTM) -> dict[str, float]:
-    """Take one of two digits away: does the rest of the state, and of the picture, stay?
+    """Take one of two digits away: does the rest of the state, and of the image, stay?
 
     A and B are clips of one digit, AB their maximum. Were the state a sum of objects, s(AB) - s(B) would be
     s(A) - s(empty): their cosine says how far it is. The control is the same with another clip's A.
@@ -152,7 +152,7 @@ def _tiles(found: Tensor, model: CompositeLSTM, count: int) -> Tensor:
 
 
 def main() -> None:
-    """Make every picture and write the numbers."""
+    """Make every image and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="a run folder of composite-lstm, trained on two moving digits")
     parser.add_argument("--digits", default="../shared/data/mnist")

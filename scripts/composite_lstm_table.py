@@ -39,7 +39,7 @@ VARIANTS = {
 }
 PAPER = {"future": 350.2, "composite": 344.9, "conditional-future": 343.5, "conditional-composite": 341.2}  # 2 layers
 METRIC = "cross-entropy"
-SHORT = 3  # frames given, and asked, in the first part of a training
+SHORT = 3  # context frames, and target frames, in the first part of a training
 
 
 class MeanFrame(Predictor):

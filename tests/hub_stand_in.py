@@ -11,9 +11,15 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
+from huggingface_hub import constants
 
 Files = dict[str, bytes]
 
@@ -55,6 +61,19 @@ class StandIn:
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
+
+
+@contextmanager
+def stand_in_for(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[StandIn]:
+    """A started server, which this process takes for the Hub; who asks may write. What is fetched goes to `cache`."""
+    started = StandIn()
+    monkeypatch.setenv("HF_ENDPOINT", started.address)
+    monkeypatch.setenv("HF_TOKEN", "hf_writer")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    yield started
+    started.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Losses of system 3 by hand: gradient differences, scores of discriminators, and how codes add them up."""
+"""Losses of multiscale-gan by hand: gradient differences, scores of discriminators, how codes add them up."""
 
 import math
 
@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from nextframe.checkpoint import create_model
 from nextframe.losses.adversarial import accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.gradient_difference import gdl_of_sums, gdl_padded, gdl_paper
-from nextframe.losses.multiscale import FORMS, add_scales, gradient_term, pixel_term
+from nextframe.losses.multiscale import gradient_term, pixel_term
 
 
 def picture(*rows: list[float], channels: int = 1) -> torch.Tensor:
@@ -27,11 +28,11 @@ def test_the_papers_gradient_difference():
 
 
 def test_the_chainer_ports_gradient_difference_sees_the_sum_of_the_channels_with_its_sign():
-    assert gdl_of_sums(FLAT, TARGET, 1).item() == pytest.approx(2.0)
-    assert gdl_of_sums(-TARGET, TARGET, 1).item() == pytest.approx(4.0)  # reversed edges cost twice as much
+    assert gdl_of_sums(FLAT, TARGET).item() == pytest.approx(2.0)
+    assert gdl_of_sums(-TARGET, TARGET).item() == pytest.approx(4.0)  # reversed edges cost twice as much
     red_up, green_down = TARGET, -TARGET
     both = torch.cat([red_up, green_down], dim=1)
-    assert gdl_of_sums(torch.zeros_like(both), both, 1).item() == 0  # the channels cancel
+    assert gdl_of_sums(torch.zeros_like(both), both).item() == 0  # the channels cancel
 
 
 def test_the_tensorflow_ports_gradient_difference_counts_steps_to_zero_at_two_borders():
@@ -40,27 +41,38 @@ def test_the_tensorflow_ports_gradient_difference_counts_steps_to_zero_at_two_bo
     assert gdl_padded(FLAT, TARGET, 2).item() == pytest.approx(2 + 4 * 0.25)
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", ["paper", "torch", "chainer", "tf"])
 def test_how_each_code_adds_up_pixels_batch_and_scales(name):
     """Gaps of 2 at a coarse scale of 1x1 and of 3 at a fine one of 2x2, two clips of one channel."""
+    fields = {"width": 1, "pixel_weight": 1.0, "adversarial_weight": 0.0}
+    squares, absolutes = (create_model(f"mathieu-{name}", p=p, **fields) for p in (2, 1))
     pictures = [torch.full((2, 1, 1, 1), 2.0), torch.full((2, 1, 2, 2), 3.0)]
     truths = [torch.zeros_like(p) for p in pictures]
     expected = {"paper": 4 + 9, "torch": 4 + 9, "chainer": 8 * 9, "tf": (2 * 4 + 8 * 9) / 2}
-    assert pixel_term(FORMS[name], pictures, truths, 2).item() == pytest.approx(expected[name])
+    assert squares.pixel_term(pictures, truths).item() == pytest.approx(expected[name])
     absolute = {"paper": 2 + 3, "torch": 2 + 3, "chainer": 8 * 3, "tf": (2 * 2 + 8 * 3) / 2}
-    assert pixel_term(FORMS[name], pictures, truths, 1).item() == pytest.approx(absolute[name])
-    flat = {"paper": 0, "torch": 0, "chainer": 0, "tf": (2 * 2 * 2 + 2 * 4 * 3) / 2}  # only steps to the border
-    assert gradient_term(FORMS[name], pictures, truths, 1).item() == pytest.approx(flat[name])
-    assert add_scales(FORMS[name], [torch.tensor(1.0), torch.tensor(3.0)]).item() == (2 if name == "tf" else 4)
+    assert absolutes.pixel_term(pictures, truths).item() == pytest.approx(absolute[name])
+    flat = {
+        "paper": 0,
+        "torch": 0,
+        "chainer": 0,
+        "tf": (2 * 2 * 4 + 2 * 4 * 9) / 2,
+    }  # only steps to the border, squared
+    assert squares.gradient_term(pictures, truths).item() == pytest.approx(flat[name])
+    even = [torch.zeros(2, 1), torch.zeros(2, 2)]  # 2 and 4 scores, each of probability one half
+    bit = {"paper": math.log(2) * 2, "torch": math.log(2) * 2, "chainer": math.log(2) * 6, "tf": math.log10(2) * 6 / 2}
+    assert squares.fooling(even).item() == pytest.approx(bit[name])
+    halved = 1 if name in ("torch", "chainer") else 2  # the discriminators' mean over both kinds, or their sum
+    assert squares.telling(even, even).item() == pytest.approx(halved * bit[name])
 
 
 def test_smoothed_terms_cost_little_gaps_their_square_and_large_ones_themselves():
     pictures, truths = [torch.full((1, 1, 1, 1), 0.3)], [torch.full((1, 1, 1, 1), 0.7)]
     expected = math.sqrt(0.4**2 + 0.3**2) - 0.3
-    assert pixel_term(FORMS["paper"], pictures, truths, 1, smooth=0.3).item() == pytest.approx(expected)
+    assert pixel_term(pictures, truths, 1, smooth=0.3).item() == pytest.approx(expected)
     flat = [FLAT], [TARGET]  # gaps of steps: 1 and 0.5 across, 0 and 0.5 down
     expected = sum(math.sqrt(gap**2 + 0.2**2) - 0.2 for gap in (1, 0.5, 0.5)) / 4
-    assert gradient_term(FORMS["paper"], *flat, 1, smooth=0.2).item() == pytest.approx(expected)
+    assert gradient_term(*flat, 1, smooth=0.2).item() == pytest.approx(expected)
 
 
 def logit(probability: float) -> torch.Tensor:

@@ -95,7 +95,7 @@ def test_redrawn_batches_have_no_twins_and_an_epoch_misses_clips():
 
 
 def test_clips_without_end_or_without_clips_are_refused():
-    with pytest.raises(UserError, match=r"leave training\.balance out"):
+    with pytest.raises(UserError, match=r"remove training\.balance"):
         SourceTurns(open_data(DataConfig(name="moving-digits")), "train", 0)
     with pytest.raises(UserError, match="val split has no clips"):
         SourceTurns(Uneven(), "val", 0)

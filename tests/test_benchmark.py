@@ -138,7 +138,7 @@ def test_an_honest_row_is_accepted(made: Path) -> None:
 def test_a_row_from_before_a_setting_came_is_accepted(made: Path) -> None:
     """Its model was made without the field, and is read with the default too."""
     row = json.loads((made / "conv2d.json").read_text())
-    assert row["config"].pop("head") == "residual"
+    assert row["config"].pop("kernel") == 3
     older = made / "older.json"
     older.write_text(json.dumps(row))
     try:
@@ -214,7 +214,7 @@ def test_a_changed_figure_is_refused_in_one_line(cheat, says: str, made: Path) -
     ("text", "says"),
     [
         ("{", "is not JSON"),
-        ("[1]", "is no row of a leaderboard"),
+        ("[1]", "is not a row of a leaderboard"),
         ('{"figures": []}', "field 'entry'"),
         (None, "cannot be read"),
     ],
@@ -310,10 +310,13 @@ def test_a_process_says_which_rows_are_its_own(caplog: pytest.LogCaptureFixture)
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ({"RANK": "x", "WORLD_SIZE": "2"}, "RANK is 'x' in the environment: a whole number is needed; unset it"),
+        ({"RANK": "x", "WORLD_SIZE": "2"}, "RANK is 'x' in the environment: it must be an integer; unset it"),
         ({"RANK": "0", "WORLD_SIZE": ""}, "WORLD_SIZE is '' in the environment"),
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_LOCALID": "a"}, "SLURM_LOCALID is 'a' in the environment"),
-        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK is 2 and WORLD_SIZE 2 in the environment: processes count from 0"),
+        (
+            {"RANK": "2", "WORLD_SIZE": "2"},
+            "RANK is 2 and WORLD_SIZE 2 in the environment: processes are numbered from 0",
+        ),
         ({"RANK": "-1", "WORLD_SIZE": "2"}, "RANK is -1 and WORLD_SIZE 2"),
     ],
 )

@@ -163,9 +163,9 @@ def truncate(path: Path, size: int) -> None:
 DAMAGE = {
     "no config": (lambda m: (m / "config.json").unlink(), r"has no config\.json"),
     "no weights": (lambda m: (m / "model.safetensors").unlink(), r"model\.safetensors: is missing"),
-    "cut weights": (lambda m: truncate(m / "model.safetensors", 200), "is damaged or cut short"),
-    "cut header": (lambda m: truncate(m / "model.safetensors", 5), "is damaged or cut short"),
-    "empty weights": (lambda m: truncate(m / "model.safetensors", 0), "is damaged or cut short"),
+    "cut weights": (lambda m: truncate(m / "model.safetensors", 200), "is damaged or truncated"),
+    "cut header": (lambda m: truncate(m / "model.safetensors", 5), "is damaged or truncated"),
+    "empty weights": (lambda m: truncate(m / "model.safetensors", 0), "is damaged or truncated"),
     "not json": (lambda m: truncate(m / "config.json", 30), "is not JSON"),
     "deep json": (lambda m: (m / "config.json").write_text("[" * 100_000), "is not JSON"),
     "a list": (lambda m: (m / "config.json").write_text("[1]"), "no field 'format'"),

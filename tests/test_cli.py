@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nextframe.cli import VERBS
+
 pytestmark = pytest.mark.numeric
 
 ENVIRONMENT = dict(os.environ)
@@ -38,17 +40,32 @@ def moving_square(tmp_path):
     return path
 
 
-def test_help_imports_nothing_heavy():
+HEAVY = {"torch", "numpy", "rich", "yaml", "cv2", "av", "matplotlib", "torchmetrics"}
+ALL_HELP = [verb.__name__.replace("_", "-") for verb in VERBS]
+
+
+@pytest.mark.parametrize(("verbs", "heavy"), [([""], {*HEAVY, "pydantic"}), (ALL_HELP, HEAVY)])
+def test_help_imports_nothing_heavy(verbs, heavy):
+    """Typer itself imports pydantic to read the options of a verb, so only `nextframe --help` can do without."""
     code = (
-        "import sys\nfrom nextframe.cli import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'numpy', 'cv2', 'av', 'matplotlib', 'torchmetrics'} & set(sys.modules)\n"
-        "sys.exit(','.join(heavy) or 0)"
+        f"import sys\nfrom nextframe.cli import main\nfor verb in {verbs}:\n"
+        "    try:\n        main([*verb.split(), '--help'])\n"
+        "    except SystemExit as done:\n        assert not done.code\n"
+        f"sys.exit(','.join({heavy} & set(sys.modules)) or 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    for verb in ("quickstart", "models", "data", "train", "evaluate", "predict"):
-        assert verb in result.stdout
+    assert result.stdout.count("Usage: nextframe ") == len(verbs)
+
+
+def test_the_bare_program_prints_its_verbs_in_groups():
+    result = nextframe()
+    assert result.returncode == 0
+    assert result.stderr == ""
+    assert result.stdout == nextframe("--help").stdout
+    groups = result.stdout.split("\n\n")
+    for title, verb in (("See data:", "prepare"), ("Train:", "recipes"), ("Measure:", "evaluate"), ("Share:", "push")):
+        assert any(group.startswith(f"{title}\n") and f"\n  {verb} " in group for group in groups)
 
 
 def test_help_answers_at_once():
@@ -142,12 +159,13 @@ def test_train_leaves_a_report_of_the_val_split(tmp_path):
     page = (tmp_path / "run" / "report.html").read_text()
     assert "val split" in page
     assert "copy-last" in page
-    result = nextframe(*words, "--no-report", "-o", tmp_path / "bare")
+    result = nextframe(*words, "--set", "run.report=false", "-o", tmp_path / "bare")
     assert result.returncode == 0, result.stderr
     assert not (tmp_path / "bare" / "report.html").exists()
 
 
-SMALL_RUN = ("--steps", 1, "--batch", 2, "--set", "model.width=8", "--set", "model.blocks=1", "--no-report")
+SMALL = ("model.width=8", "model.blocks=1", "run.report=false")
+SMALL_RUN = ("--steps", 1, "--batch", 2, *(word for setting in SMALL for word in ("--set", setting)))
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])
@@ -158,8 +176,8 @@ def test_no_library_speaks_to_a_user_who_trains(precision, tmp_path):
     srun.write_text("#!/bin/sh\n")
     srun.chmod(0o755)
     path = {"PATH": f"{srun.parent}{os.pathsep}{os.environ['PATH']}"}
-    words = ("train", "compact", *SMALL_RUN, "--precision", precision, "--device", "cpu", "-o", tmp_path / "run")
-    result = nextframe(*words, **path)
+    words = ("train", "compact", *SMALL_RUN, "--set", f"training.precision={precision}", "--device", "cpu")
+    result = nextframe(*words, "-o", tmp_path / "run", **path)
     assert result.returncode == 0, result.stderr
     lines = result.stderr.strip().splitlines()
     assert lines

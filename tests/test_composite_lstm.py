@@ -12,12 +12,13 @@ from nextframe.data import DataConfig, open_data
 from nextframe.evaluation import evaluate, show_evaluation, write_report
 from nextframe.evaluation.evaluate import clip_indices
 from nextframe.evaluation.verdict import number
-from nextframe.layers.peephole_lstm import LSTMStack, PeepholeLSTM, Recurrence
+from nextframe.layers.lstm import Gates, LSTMStack, PeepholeLSTM, Recurrence
 from nextframe.models.composite_lstm import CompositeLSTM, CompositeLSTMConfig
 from nextframe.models.contract import Objective
+from nextframe.models.originals.srivastava import SrivastavaComposite, SrivastavaCompositeConfig
 from nextframe.recipes import RECIPES
-from nextframe.training.clipped_sgd import ClippedSGD
-from nextframe.training.optimizer import build_optimizer
+from nextframe.training.optim.clipped_sgd import ClippedSGD
+from nextframe.training.optim.optimizer import build_optimizer
 from nextframe.training.recipe import TrainingConfig
 
 SMALL = {"frame_height": 4, "frame_width": 3, "hidden": (5,), "start": 0.5}
@@ -62,7 +63,7 @@ def test_the_gradient_is_the_right_one(activation):
     random = torch.Generator().manual_seed(0)
     shapes = [(4, 3, 20), (20, 5), (3, 5), (3, 5), (3, 5)]  # z, weight, peephole, h, c
     values = [torch.randn(s, generator=random, dtype=torch.float64).requires_grad_() for s in shapes]
-    assert torch.autograd.gradcheck(lambda *v: Recurrence.apply(*v, activation), values)
+    assert torch.autograd.gradcheck(lambda *v: Recurrence.apply(*v, Gates(activation, order="ifog"), None), values)
 
 
 def test_without_peepholes_it_is_torchs_lstm():
@@ -126,15 +127,17 @@ def test_the_recipes_have_the_originals_sizes(recipe, shape, parameters):
         dict(zip(("channels", "frame_height", "frame_width"), shape, strict=True)) | RECIPES.get(recipe).model.fields
     )
     with torch.device("meta"):
-        built = CompositeLSTM(CompositeLSTMConfig(**fields))
+        built = SrivastavaComposite(SrivastavaCompositeConfig(**fields))
     assert sum(p.numel() for p in built.parameters()) == parameters
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("srivastava")])
 def test_the_recipes_train_as_the_original(name):
     recipe = RECIPES.get(name)
-    assert recipe.model.fields["conditional"]
-    assert recipe.model.fields["reduction"] == "sum"
+    assert recipe.model.name == "srivastava-composite"
+    config = SrivastavaCompositeConfig(**recipe.model.fields)
+    assert config.conditional
+    assert (config.start, config.forget_bias) == (0.01, 0.0)
     weight, bias = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
     optimizer = build_optimizer(Objective("x", [weight, bias], lambda clip: (weight.sum(), {})), recipe.training)
     assert isinstance(optimizer, ClippedSGD)
@@ -241,7 +244,7 @@ def test_losses_are_sums_over_pixels_and_means_over_frames_or_sums():
     clip = Clip(frames(), frames(steps=3))
     with torch.no_grad():
         per_frame, logs = model(start=1e-9).loss(clip)
-        summed, _ = model(start=1e-9, reduction="sum").loss(clip)
+        summed, _ = SrivastavaComposite(SrivastavaCompositeConfig(**{**SMALL, "start": 1e-9})).loss(clip)
     assert logs["future"].item() == pytest.approx(12 * math.log(2), rel=1e-5)  # logits 0: ln 2 for each of 12 pixels
     assert per_frame.item() == pytest.approx(24 * math.log(2), rel=1e-5)
     assert summed.item() == pytest.approx((2 * 4 + 2 * 3) * 12 * math.log(2), rel=1e-5)

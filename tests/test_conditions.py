@@ -131,5 +131,5 @@ def test_pushed_digits_carry_their_actions():
     assert 0.9 < actions.abs().max() <= 1
     assert torch.equal(again.conditions["actions"], actions[2:])
     assert torch.equal(again.frames, read.frames[2:])
-    with pytest.raises(UserError, match="leave stride and gap out"):
+    with pytest.raises(UserError, match="remove stride and gap"):
         open_data(DataConfig(name="pushed-digits", stride=2))

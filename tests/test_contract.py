@@ -19,13 +19,13 @@ import torch
 
 from nextframe.checkpoint import create_model, load_model, needs_training, save_model
 from nextframe.core.clip import Clip, Task
-from nextframe.core.noise import clip_noise
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.noise import clip_noise
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import DataConfig, open_data
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
 from nextframe.models.protocols import Encoder, Streaming
-from nextframe.training.optimizer import build_optimizer
+from nextframe.training.optim.optimizer import build_optimizer
 from nextframe.training.recipe import TrainingConfig
 
 CONTEXT, HORIZON = 4, 3
@@ -39,6 +39,17 @@ SMALL = {
     "convlstm": {"hidden": [6, 6], "kernels": [3, 3]},
     "multiscale-gan": {"width": 8},
     "composite-lstm": {"hidden": [24]},
+    "convlstm-keras": {"hidden": [6, 6], "kernels": [3, 3]},
+    "catz-conv3d": {"noise": 0.1},
+    **{name: {"width": 4, "d_table": "light"} for name in MODELS if name.startswith("mathieu-")},
+    "tencia-vcae": {"hidden": 16, "filters": 4, "latent": 8},
+    "tencia-latent-lstm": {
+        "autoencoder": {"name": "vae", "fields": {"widths": [8, 8], "latent": 8}},
+        "hidden": [16, 16],
+        "dropout": 0.0,
+        "lr": 0.01,
+    },
+    "srivastava-composite": {"hidden": [24]},
 }
 GOLDEN = Path(__file__).parent / "golden_losses.json"
 NAMES = MODELS.names()

@@ -15,7 +15,7 @@ PAGE = Path(__file__).parent.parent / "CONTRIBUTING.md"
 
 
 def test_the_worked_example_is_one_file_and_one_line(tmp_path, monkeypatch):
-    code, line = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    code, line, _ = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     module = types.ModuleType("nextframe.models.blend")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))

@@ -10,8 +10,9 @@ from torch import Tensor
 from nextframe.core.clip import Task
 from nextframe.core.errors import UserError
 from nextframe.layers.convlstm import ConvLSTMLayer, cache_pays
-from nextframe.layers.gates import Activation, Gate
+from nextframe.layers.lstm import Activation, Gate
 from nextframe.models.convlstm import ConvLSTM, ConvLSTMConfig
+from nextframe.models.originals.keras_convlstm import KerasConvLSTM, KerasConvLSTMConfig
 
 
 def plain_layer(layer: ConvLSTMLayer, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -34,10 +35,10 @@ def plain_layer(layer: ConvLSTMLayer, x: Tensor, h: Tensor, c: Tensor) -> tuple[
     return torch.stack(maps, 1), h, c
 
 
-def small(**settings: object) -> ConvLSTM:
+def small(kind: type[ConvLSTM] = ConvLSTM, **settings: object) -> ConvLSTM:
     """A seeded small model in eval mode whose batch norms have seen something."""
     torch.manual_seed(0)
-    model = ConvLSTM(ConvLSTMConfig.parse({"hidden": (6, 5, 4), "norm_momentum": 0.5} | settings))
+    model = kind(kind.Config.parse({"hidden": (6, 5, 4), "norm_momentum": 0.5} | settings))
     model.logits(torch.rand(2, 4, model.config.channels, 12, 12))
     return model.eval()
 
@@ -126,7 +127,7 @@ def test_layer_gradcheck(kernel):
 
 
 def test_keras_example_has_its_parameters():
-    model = ConvLSTM(ConvLSTMConfig(head="same"))
+    model = KerasConvLSTM(KerasConvLSTMConfig())
     trainable = sum(p.numel() for p in model.parameters())
     statistics = sum(b.numel() for name, b in model.named_buffers() if "running" in name)
     assert statistics == 256
@@ -152,7 +153,7 @@ def test_default_is_causal_and_the_keras_head_leaks():
     frames = torch.rand(1, 6, 1, 9, 8)
     changed = frames.clone()
     changed[:, 4:] = 1 - changed[:, 4:]
-    causal, leaky = small(), small(head="same")
+    causal, leaky = small(), small(KerasConvLSTM)
     assert causal.capabilities.causal
     assert not leaky.capabilities.causal
     assert torch.equal(causal.logits(frames)[:, :4], causal.logits(changed)[:, :4])
@@ -161,7 +162,9 @@ def test_default_is_causal_and_the_keras_head_leaks():
     assert not torch.allclose(leaky.logits(frames)[:, 3], leaky.logits(changed)[:, 3])
 
 
-@pytest.mark.parametrize("settings", [{}, {"head": "same"}, {"residual": True, "norm": "none", "activation": "tanh"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"kind": KerasConvLSTM}, {"residual": True, "norm": "none", "activation": "tanh"}]
+)
 @pytest.mark.parametrize("context", [1, 2, 4])
 def test_streaming_equals_predicting_on_the_growing_sequence(settings, context):
     model = small(channels=2, **settings)

@@ -7,7 +7,7 @@ import torch
 from nextframe.core.clip import Clip, Task, as_float, as_uint8
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import derive_seed, numpy_generator, seed_everything, torch_generator
+from nextframe.core.seeds.seeding import derive_seed, numpy_generator, seed_everything, torch_generator
 
 
 def test_a_forecast_gives_the_first_frames_and_asks_the_next():

@@ -130,7 +130,7 @@ def test_all_baselines_stand_beside_the_model(tmp_path: Path) -> None:
 def test_baselines_that_cannot_take_the_context_are_left_out_and_said() -> None:
     found = evaluate("copy-last", BY_HAND, metrics=("mse",))
     assert found.models == ["copy-last", "zero"]  # linear and flow need two frames
-    assert any("linear is left out" in line and "at least 2" in line for line in findings(found))
+    assert any("linear is skipped" in line and "at least 2" in line for line in findings(found))
 
 
 def test_a_horizon_beyond_the_trained_one_is_measured_and_said() -> None:

@@ -35,6 +35,13 @@ def test_a_model_is_exported_whole_and_any_batch_goes_in(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
+def test_the_exporter_says_nothing_to_the_user(tmp_path, caplog):
+    """The command line shows what is logged at INFO, and libraries would tell of every node there."""
+    with caplog.at_level("INFO"):
+        export(Tiny(TinyConfig()).eval(), tmp_path / "m.onnx", size=(9, 7))
+    assert [record.name for record in caplog.records if not record.name.startswith("nextframe")] == []
+
+
 @pytest.mark.slow
 def test_a_recurrent_model_is_exported_as_its_step(tmp_path):
     import onnxruntime

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nextframe.core.errors import UserError
 from nextframe.flow.dis import dense_flow
 from nextframe.flow.warp import backward_warp, compose
-from nextframe.flow.wheel import flow_picture
+from nextframe.flow.wheel import flow_image
 from texture import texture
 
 # --- estimating
@@ -126,13 +126,13 @@ def test_composed_translations_add_up_and_a_flow_and_its_inverse_cancel():
 )
 def test_colours_of_the_wheel_by_hand(direction, color):
     flow = torch.tensor(direction, dtype=torch.float32).view(1, 2, 1, 1)
-    assert torch.allclose(flow_picture(flow, 1.0).flatten(), torch.tensor(color), atol=1e-3)
+    assert torch.allclose(flow_image(flow, 1.0).flatten(), torch.tensor(color), atol=1e-3)
 
 
 def test_the_wheel_is_continuous_and_in_range():
     angle = torch.linspace(-torch.pi, torch.pi, 2_000)
     flow = torch.stack([angle.cos(), angle.sin()]).view(1, 2, 1, -1)
-    picture = flow_picture(flow)
+    picture = flow_image(flow)
     assert picture.min() >= 0
     assert picture.max() <= 1
     assert picture.diff(dim=-1).abs().max() < 0.05

@@ -21,13 +21,13 @@ from torch import Tensor
 
 from nextframe.checkpoint import load_model
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.core.formats import Formats, NewerFormatError
-from nextframe.core.whole_file import sha256_of
+from nextframe.core.files.formats import Formats, NewerFormatError
+from nextframe.core.files.whole_file import sha256_of
 from nextframe.data import DataConfig
 from nextframe.publish import write_shared
 from nextframe.recipes import load_recipe
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
-from nextframe.training.checkpoints import load_state, save_state
+from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.recipe import read_recipe
 
 TESTS = Path(__file__).parent
@@ -125,7 +125,7 @@ def test_models_of_format_1_predict_what_they_predicted() -> None:
 def test_a_shared_model_of_format_1_gets_a_checksum(old_run: Path, tmp_path: Path) -> None:
     shared = write_shared(old_run, tmp_path / "shared", "user/old", clips=1)
     facts = json.loads((shared / "config.json").read_text())
-    assert facts["format"] == 2
+    assert facts["format"] == 3
     assert facts["weights_sha256"] == hashlib.sha256((shared / "model.safetensors").read_bytes()).hexdigest()
     flip(shared / "model.safetensors", -1)
     with pytest.raises(BadInputError, match=r"model\.safetensors: is damaged"):
@@ -151,14 +151,14 @@ def test_a_recipe_of_format_1_is_the_same_recipe() -> None:
 def test_a_recipe_is_written_with_its_format_first_and_read_with_or_without(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(OLD_RECIPE.to_yaml())
-    assert path.read_text().splitlines()[0] == "format: 1"
+    assert path.read_text().splitlines()[0] == "format: 2"
     assert load_recipe(str(path)) == OLD_RECIPE
     path.write_text("model: {name: conv2d}\ntraining: {steps: 5}\n")
     assert load_recipe(str(path)) == Recipe(model=ModelSection(name="conv2d"), training=TrainingConfig(steps=5))
 
 
 @pytest.mark.parametrize(
-    ("number", "says"), [(99, "newer nextframe: this one reads 1;"), ("two", "is not a format of nextframe")]
+    ("number", "says"), [(99, "newer nextframe: this one reads 1 to 2;"), ("two", "is not a format of nextframe")]
 )
 def test_a_recipe_of_an_unknown_format_is_refused_in_one_line(number: object, says: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
@@ -189,7 +189,7 @@ def test_a_run_of_format_1_goes_on_with_the_losses_it_had(old_run: Path) -> None
     assert [line["val/mse"] for line in lines if "val/mse" in line] == pytest.approx(VALUES["validation"], rel=1e-5)
     check(load_model(old_run).predict(frames(1, 3, 1, 32, 32), 2)[0, :, 0, 8, ::4], "resumed")
     assert json.loads((old_run / "checkpoints" / "last" / "checkpoint.json").read_text())["format"] == 2
-    assert (old_run / "recipe.yaml").read_text().startswith("format: 1\n")
+    assert (old_run / "recipe.yaml").read_text().startswith("format: 2\n")
 
 
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.5, 0.7, 0.999])
@@ -205,7 +205,7 @@ def test_a_flipped_bit_falls_back_to_the_checkpoint_before(part: float, tmp_path
     assert found is not None
     assert found["counters"] == COUNTERS
     assert torch.equal(found["model"]["weight"], state(1)["model"]["weight"])
-    assert "state.pt has another checksum than checkpoint.json says): trying the one before it" in caplog.text
+    assert "the checksum of state.pt differs from the one in checkpoint.json): trying the one before it" in caplog.text
 
 
 def test_without_its_checksum_the_flipped_bit_would_have_been_read(tmp_path: Path) -> None:

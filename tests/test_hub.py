@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 
 import nextframe
-from hub_stand_in import StandIn
+from hub_stand_in import StandIn, stand_in_for
 from nextframe.checkpoint.hub import HubModel, parse_hub_name
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.publish import push, write_shared
@@ -44,14 +44,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
-    started = StandIn()
-    monkeypatch.setenv("HF_ENDPOINT", started.address)
-    monkeypatch.setenv("HF_TOKEN", "hf_writer")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    yield started
-    started.close()
+    with stand_in_for(monkeypatch, tmp_path / "cache") as started:
+        yield started
 
 
 # what a fresh process needs to compute with the same kernels, so to the same bit
@@ -114,7 +108,7 @@ def test_what_is_not_there_is_one_line(hub: StandIn, run: Path) -> None:
 
 def test_a_push_without_leave_is_one_line(hub: StandIn, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_stranger")
-    with pytest.raises(UserError, match="does not let you write there"):
+    with pytest.raises(UserError, match="permission denied by the Hub"):
         push(run, "user/mine", clips=2)
     with pytest.raises(UserError, match="write user/name"):
         push(run, "mine")
@@ -155,13 +149,13 @@ def test_the_card_says_what_was_measured(run: Path, tmp_path: Path) -> None:
     card = (folder / "README.md").read_text()
     front = yaml.safe_load(card.split("---\n")[1])
     rows = json.loads((folder / "results.json").read_text())["rows"]
-    mse = next(row["mean"] for row in rows if (row["model"], row["metric"]) == ("convlstm", "mse"))
+    mse = next(row["mean"] for row in rows if (row["model"], row["metric"]) == ("convlstm-keras", "mse"))
     metrics = front["model-index"][0]["results"][0]["metrics"]
     assert (front["license"], front["library_name"]) == ("cc-by-4.0", "nextframe")
     assert next(metric["value"] for metric in metrics if metric["type"] == "mse") == mse
-    assert "Given 3 frames of grey video of 32 x 32 pixels, it predicts the 2 that follow" in card
-    for name in ("convlstm", "copy-last", "flow", "linear", "zero"):
-        assert f"| {'**convlstm**' if name == 'convlstm' else name} | " in card
+    assert "From 3 context frames of grey video of 32 x 32 pixels, it predicts the 2 that follow" in card
+    for name in ("convlstm-keras", "copy-last", "flow", "linear", "zero"):
+        assert f"| {'**convlstm-keras**' if name == 'convlstm-keras' else name} | " in card
     assert "done: 2 steps of 5 clips" in card
     code = card.split("```python\n")[1].split("```")[0].splitlines()
     assert len(code) == 3, "three lines to use it"

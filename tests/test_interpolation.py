@@ -143,7 +143,7 @@ def test_a_film_gets_factor_times_its_rate_and_keeps_its_frames(tmp_path, factor
 
 def test_what_cannot_be_interpolated_says_why(tmp_path):
     one = write_video(tmp_path / "one.npy", pan(1, 1.0))
-    with pytest.raises(BadInputError, match="has 1 frame, there is nothing between"):
+    with pytest.raises(BadInputError, match="has only 1 frame, so there is no gap"):
         interpolate(one, tmp_path / "slow.gif")
     with pytest.raises(UserError, match="power of two, not 3"):
         interpolate(one, tmp_path / "slow.gif", factor=3)

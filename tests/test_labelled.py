@@ -83,11 +83,11 @@ def test_a_file_lists_paths_classes_and_splits(tmp_path):
     ("text", "line"),
     [
         ("x.npy", r"line 1 has 1 fields; expected PATH CLASS \[SPLIT\]"),
-        ("a.npy run tests", "line 1: 'tests' is no split"),
-        ("b.npy run", "line 1: there is no b.npy; paths begin at the file's own folder"),
+        ("a.npy run tests", "line 1: 'tests' is not a split"),
+        ("b.npy run", "line 1: there is no b.npy; paths are relative to the file's folder"),
         ("a.npy run\na.npy walk", "line 2: a.npy is listed twice"),
-        ("a.npy run", "1 class found, two are needed"),
-        ("a.npy run train\nc.npy walk", "some lines say a split and some do not"),
+        ("a.npy run", "1 class found, at least two are needed"),
+        ("a.npy run train\nc.npy walk", "some lines give a split and some do not"),
     ],
 )
 def test_a_wrong_file_is_one_line(tmp_path, text, line):
@@ -101,7 +101,7 @@ def test_a_wrong_file_is_one_line(tmp_path, text, line):
 def test_a_film_outside_the_class_folders_is_one_line(tmp_path):
     film(tmp_path / "films" / "run" / "a.npy", 1)
     film(tmp_path / "films" / "b.npy", 1)
-    with pytest.raises(UserError, match=r"b\.npy: lies in no class folder"):
+    with pytest.raises(UserError, match=r"b\.npy: is not in a class folder"):
         opened(tmp_path / "films")
     with pytest.raises(UserError, match="needs --root PATH"):
         open_data(DataConfig(name="labelled"))

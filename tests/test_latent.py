@@ -1,4 +1,4 @@
-"""System 1: autoencoders, the LSTM over latents, its heads, its sampling and its cache of latents."""
+"""Prediction in a latent space: autoencoders, the LSTM over latents, its heads, its sampling and its cache."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import torch_generator
+from nextframe.core.seeds.seeding import torch_generator
 from nextframe.layers.cae_spec import parse_spec
-from nextframe.layers.latent_cell import PeepholeLayer
 from nextframe.layers.latent_heads import HEADS, HeadSettings
+from nextframe.layers.lstm import LasagneLSTM
 from nextframe.losses.latent import diagonal_mixture_nll, gaussian_nll
 from nextframe.models.bases.autoencoder import Autoencoder
 from nextframe.models.latent_lstm import LatentLSTM, LatentState
@@ -35,10 +35,10 @@ def count(module: torch.nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def small(seed: int = 0, **fields: Any) -> LatentLSTM:
+def small(seed: int = 0, name: str = "latent-lstm", **fields: Any) -> LatentLSTM:
     torch.manual_seed(seed)
     given = {"frame_height": 32, "frame_width": 32, "autoencoder": SMALL_VAE, "hidden": [12, 12], "head": "mse"}
-    model = create_model("latent-lstm", **{**given, **fields})
+    model = create_model(name, **{**given, **fields})
     assert isinstance(model, LatentLSTM)
     return model.eval()
 
@@ -49,7 +49,7 @@ def apart(content: int) -> dict[str, Any]:
 
 
 def test_the_faithful_vcae_has_403_million_parameters_and_sharing_saves_a_third() -> None:
-    big, shared = on_paper("vcae", shared_output=False), on_paper("vcae")
+    big, shared = on_paper("tencia-vcae"), on_paper("vcae")
     dense = 32 * 64 * 64 * 1024
     # encoder: convolution, dense, two heads; decoder: dense, an output matrix for each draw, convolution
     encoder = (9 + 1) * 32 + dense + 1024 + 2 * (1024 * 32 + 32)
@@ -82,7 +82,7 @@ def test_the_film_cae_has_the_published_shapes() -> None:
 
 def test_the_original_lstm_has_the_published_sizes() -> None:
     recipe = load_recipe("mnist-latent-original")
-    model = on_paper("latent-lstm", **recipe.model.fields)
+    model = on_paper(recipe.model.name, **recipe.model.fields)
     weights = 4 * 1024 * (64 + 1024) + 4 * 1024 * 2048  # reads mean and log deviation
     other = 2 * (4 * 1024 + 3 * 1024 + 2 * 1024)  # biases, peepholes, the learned first state
     assert count(model.layers) == weights + other
@@ -155,7 +155,7 @@ def test_switches_put_maxima_back_where_they_were() -> None:
 
 
 def test_the_peephole_cell_by_hand() -> None:
-    layer = PeepholeLayer(1, 1, std=0.1, forget_bias=0.0)
+    layer = LasagneLSTM(1, 1, std=0.1, forget_bias=0.0)
     with torch.no_grad():
         layer.input.weight.copy_(torch.tensor([[1.0], [2.0], [3.0], [4.0]]))
         layer.recurrent.fill_(0.5)
@@ -174,12 +174,47 @@ def test_the_peephole_cell_by_hand() -> None:
 
 
 def test_the_gradient_at_the_gates_is_bounded() -> None:
-    free, bound = PeepholeLayer(1, 2, std=0.1), PeepholeLayer(1, 2, std=0.1, clip=1e-3)
+    free, bound = LasagneLSTM(1, 2, std=0.1), LasagneLSTM(1, 2, std=0.1, clip=1e-3)
     bound.load_state_dict(free.state_dict())
     for layer in (free, bound):
         (100 * layer(torch.ones(1, 1, 1), None)[0].sum()).backward()
     assert float(free.input.bias.grad.abs().max()) > 0.1
     assert float(bound.input.bias.grad.abs().max()) == pytest.approx(1e-3)
+
+
+def recorded(layer: LasagneLSTM, inputs: Tensor, clip: float | None) -> Tensor:
+    """The definition, every step recorded by autograd; the gradient of each step's z is clamped on its way back."""
+    hidden, cell = (first.expand(len(inputs), -1) for first in (layer.first_hidden, layer.first_cell))
+    found = []
+    for x in inputs.unbind(1):
+        z = layer.input(x) + hidden @ layer.recurrent.T
+        if clip is not None:
+            z.register_hook(lambda grad: grad.clamp(-clip, clip))
+        i, f, g, o = z.chunk(4, dim=1)
+        cell = (f + layer.peepholes[1] * cell).sigmoid() * cell + (i + layer.peepholes[0] * cell).sigmoid() * g.tanh()
+        hidden = (o + layer.peepholes[2] * cell).sigmoid() * cell.tanh()
+        found.append(hidden)
+    return torch.stack(found, dim=1)
+
+
+@pytest.mark.parametrize("clip", [None, 0.02])
+def test_outputs_and_gradients_are_those_of_the_recorded_steps(clip: float | None) -> None:
+    random = torch.Generator().manual_seed(0)
+    layer = LasagneLSTM(3, 4, std=0.7, clip=clip).double()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_(generator=random)
+    inputs = torch.randn(2, 5, 3, generator=random, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(2, 5, 4, generator=random, dtype=torch.float64)
+    found, expected = layer(inputs, None)[0], recorded(layer, inputs, clip)
+    torch.testing.assert_close(found, expected)
+    leaves = [inputs, *layer.parameters()]
+    for one, other in zip(
+        torch.autograd.grad((found * weights).sum(), leaves),
+        torch.autograd.grad((expected * weights).sum(), leaves),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
 
 
 def free_points(model: LatentLSTM, context: Tensor) -> Tensor:
@@ -192,7 +227,7 @@ def free_points(model: LatentLSTM, context: Tensor) -> Tensor:
 def test_the_second_fed_back_frame_depends_on_the_context() -> None:
     """The public code loses its state after every frame: then only the frame that is fed in counts."""
     one, other = torch.rand(1, 4, 1, 32, 32), torch.rand(1, 4, 1, 32, 32)
-    carried, restarted = small(sampler="carried"), small(sampler="restarted")
+    carried, restarted = small(), small(name="tencia-latent-lstm")
     assert not torch.allclose(free_points(carried, one), free_points(carried, other))
     fed = torch.randn(1, 1, 2, 6)
     # after one step the fault makes both futures those of a fresh start
@@ -347,7 +382,7 @@ def test_content_must_leave_something_to_predict() -> None:
 def test_wrong_sizes_and_parts_are_refused() -> None:
     with pytest.raises(UserError, match="--size 32x32"):
         small().predict(torch.rand(1, 2, 1, 40, 32), 1)
-    with pytest.raises(UserError, match="no autoencoder"):
+    with pytest.raises(UserError, match="not an autoencoder"):
         small(autoencoder={"name": "compact"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import torch
 from torch import Tensor
 
 from nextframe.checkpoint import create_model, load_model
+from nextframe.core.clip import EncodedClip
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import torch_generator
+from nextframe.core.seeds.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig, open_data
-from nextframe.data.encoded import LatentClip, encode_clips
+from nextframe.models.contract import Encode
 from nextframe.models.latent_lstm import LatentLSTM
 from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
+from nextframe.training.encoded import encode_clips
 from nextframe.training.run import Run
 
 DATA = DataConfig(context=3, horizon=2, size=(32, 32), options={"count": 1, "val_clips": 8})
@@ -49,6 +52,10 @@ def film(folder: Path, frames: int = 60, cut: int = 33) -> ClipSet:
     return open_data(DataConfig(name=str(folder / "film.npy"), context=2, horizon=1, stride=3, color="grey"))
 
 
+def keyed(frames: Callable[[Tensor], Tensor]) -> Encode:
+    return Encode(torch.nn.Identity(), frames, 10)
+
+
 def brightness(frames: Tensor) -> Tensor:
     """An encoder that keeps one number: (N, 2, 1)."""
     return frames[:, 0, 0, 1].view(-1, 1, 1).expand(-1, 2, 1)
@@ -62,21 +69,21 @@ def test_every_frame_of_a_film_is_encoded_once(tmp_path: Path) -> None:
         seen.append(frames[:, 0, 0, 1])
         return brightness(frames)
 
-    latents = encode_clips(clips, tmp_path / "latents", "key", encode, 10)
+    latents = encode_clips(clips, tmp_path / "latents", keyed(encode))
     everything = torch.cat(seen)
     assert len(everything) == len(everything.unique())
     indices = np.arange(clips.count("train") or 0)
     wanted = clips.read("train", indices).to("cpu")
     got = latents.read("train", indices)
-    assert isinstance(got, LatentClip)
-    assert isinstance(got.to("cpu"), LatentClip)
+    assert isinstance(got, EncodedClip)
+    assert isinstance(got.to("cpu"), EncodedClip)
     assert latents.count("train") == len(indices)
     assert [latents.source("train", i) for i in indices] == [clips.source("train", i) for i in indices]
     torch.testing.assert_close(got.frames[:, :, 0, 0, 0], wanted.frames[:, :, 0, 0, 1])
     steps = (got.frames[:, 1:] - got.frames[:, :-1])[..., 0, 0, 0] * 255
     assert steps.round().unique().tolist() == [6.0]  # three frames on, and never over the cut
     seen.clear()
-    encode_clips(clips, tmp_path / "latents", "key", encode, 10)
+    encode_clips(clips, tmp_path / "latents", keyed(encode))
     assert seen == []
 
 
@@ -88,7 +95,7 @@ def test_a_film_is_read_hardly_more_than_once(tmp_path: Path, monkeypatch: pytes
     frames = len(np.unique(clips.frame_ids("train", indices)))
     read, counted = clips.read, []
     monkeypatch.setattr(clips, "read", lambda split, some: counted.append(len(some) * 3) or read(split, some))
-    encode_clips(clips, tmp_path / "latents", "key", lambda frames: frames[:, 0, 0, :1].view(-1, 1, 1), 10)
+    encode_clips(clips, tmp_path / "latents", keyed(lambda frames: frames[:, 0, 0, :1].view(-1, 1, 1)))
     assert frames <= sum(counted) < 1.2 * frames
 
 
@@ -99,15 +106,15 @@ def test_a_killed_encoding_leaves_nothing_that_is_taken_for_whole(tmp_path: Path
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        encode_clips(clips, tmp_path / "latents", "key", killed, 10)
-    whole = encode_clips(clips, tmp_path / "latents", "key", brightness, 10)
+        encode_clips(clips, tmp_path / "latents", keyed(killed))
+    whole = encode_clips(clips, tmp_path / "latents", keyed(brightness))
     assert float(whole.read("train", np.array([0])).frames.max()) > 0
 
 
 def test_a_killed_encoding_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nextframe.data.encoded.SAY_EVERY", 0.0)
+    monkeypatch.setattr("nextframe.training.encoded.SAY_EVERY", 0.0)
     clips = film(tmp_path, frames=600, cut=599)
-    whole = encode_clips(clips, tmp_path / "whole", "key", brightness, 10)
+    whole = encode_clips(clips, tmp_path / "whole", keyed(brightness))
     left = 3
 
     def killed(frames: Tensor) -> Tensor:
@@ -124,10 +131,10 @@ def test_a_killed_encoding_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyt
         return brightness(frames)
 
     with pytest.raises(KeyboardInterrupt):
-        encode_clips(clips, tmp_path / "killed", "key", killed, 10)
-    again = encode_clips(clips, tmp_path / "killed", "key", counted, 10)
+        encode_clips(clips, tmp_path / "killed", keyed(killed))
+    again = encode_clips(clips, tmp_path / "killed", keyed(counted))
     rest = sum(seen)
-    encode_clips(clips, tmp_path / "fresh", "key", counted, 10)
+    encode_clips(clips, tmp_path / "fresh", keyed(counted))
     assert 0 < rest < sum(seen) - rest  # fewer than all: what was done stays done
     indices = np.arange(clips.count("train") or 0)
     assert torch.equal(again.read("train", indices).frames, whole.read("train", indices).frames)
@@ -147,8 +154,8 @@ def test_latents_on_disk_train_as_frames_do(tmp_path: Path) -> None:
     model = create_model("latent-lstm", frame_height=32, frame_width=32, **FIELDS)
     clips = open_data(DATA)
     stage = model.stages()[-1]
-    assert stage.prepare is not None
-    latents = stage.prepare(clips, str(tmp_path))
+    assert stage.encode is not None
+    latents = encode_clips(clips, tmp_path, stage.encode)
     indices = np.array([3, 1])
     on_disk = stage.objectives[0].loss(latents.read("train", indices))[0]
     on_the_fly = stage.objectives[0].loss(clips.read("train", indices).to("cpu"))[0]
@@ -239,7 +246,7 @@ def test_a_temperature_is_chosen_when_futures_are_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [0, 2])
 def test_pictures_of_a_latent_space(tmp_path: Path, content: int) -> None:
     from nextframe.media.reader import open_source
-    from nextframe.prediction.latent_pictures import draw_latents
+    from nextframe.prediction.latent_images import draw_latents
 
     torch.manual_seed(0)
     vae = {**FIELDS["autoencoder"]["fields"], "content": content}

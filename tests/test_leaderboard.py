@@ -15,7 +15,7 @@ import torch
 from nextframe.benchmark import TASKS, BenchmarkRow, as_markdown, find_rows, write_leaderboard
 from nextframe.benchmark.leaderboard import boards, short_count
 from nextframe.benchmark.row import DataFacts, Figure, TaskFacts, TrainingFacts
-from nextframe.benchmark.strip import picture_strip
+from nextframe.benchmark.strip import image_strip
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.evaluation import Example
 from nextframe.media.writer import write_video
@@ -66,7 +66,7 @@ def rows(tmp_path: Path) -> Path:
         one.write(folder / f"{one.entry}.json")
         frames = torch.rand(5, 3, 24, 24, generator=torch.Generator().manual_seed(0))
         example = Example("a", frames, frames[:1], {one.entry: frames[1:2]})
-        write_video(folder / one.strip, picture_strip([example] * 3, one.entry).unsqueeze(0), fps=1.0)
+        write_video(folder / one.strip, image_strip([example] * 3, one.entry).unsqueeze(0), fps=1.0)
     return folder
 
 
@@ -134,7 +134,7 @@ def test_mistakes_are_one_line(rows: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there are no rows"):
         find_rows([tmp_path])
     (rows / "conv2d.png").write_text("<script>")
-    with pytest.raises(BadInputError, match=r"conv2d.png: is no PNG picture"):
+    with pytest.raises(BadInputError, match=r"conv2d.png: is not a PNG image"):
         write_leaderboard(find_rows([rows]), tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
     (rows / "conv2d.png").unlink()

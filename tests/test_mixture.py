@@ -9,7 +9,7 @@ import torch
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.losses.perceptual import perceptual
 from nextframe.models.mixture import Mixture, MixtureConfig
 

@@ -137,14 +137,14 @@ def test_what_the_file_cannot_give_is_one_line(shared: Path, tmp_path, sequence_
     time_first(tmp_path)
     with pytest.raises(UserError, match="20 frames a sequence, the clips need 25"):
         moving_mnist(shared, file=str(tmp_path), horizon=15)
-    with pytest.raises(UserError, match="are 64x64; leave size out"):
+    with pytest.raises(UserError, match="are 64x64; omit size"):
         moving_mnist(shared, file=str(tmp_path), size=(32, 32))
     for name in ("derived/pickled_object.npy", "derived/zero_byte.npy", "derived/text_named.avi"):
         with pytest.raises(BadInputError, match=r"not a \.npy file"):
             moving_mnist(shared, file=str(shared / "malformed" / name))
     cut = tmp_path / "cut.npy"
     cut.write_bytes((tmp_path / "mnist_test_seq.npy").read_bytes()[:100_000])
-    with pytest.raises(BadInputError, match="cut off"):
+    with pytest.raises(BadInputError, match="truncated"):
         moving_mnist(shared, file=str(cut))
     with pytest.raises(BadInputError, match=r"uint8 \(20, 64, 64\).*time first"):
         moving_mnist(shared, file=str(shared / "moving_mnist" / "official_test_seq_A.npy"))

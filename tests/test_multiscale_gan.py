@@ -1,4 +1,4 @@
-"""System 3: sizes of the tables, the residual, who gets which gradient, two optimisers resumed, tiles, pictures."""
+"""Multiscale-gan and its originals: sizes, the residual, who gets which gradient, resuming, tiles, pictures."""
 
 import logging
 import math
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from nextframe.checkpoint import create_model, load_model
 from nextframe.core.clip import Clip, Task, as_float
 from nextframe.core.errors import NextframeError, UserError
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import DataConfig
 from nextframe.data.sets.moving_digits import MovingDigits
 from nextframe.layers.scales import grow, scale_sizes, shrink
@@ -22,17 +22,21 @@ from nextframe.prediction import predict
 from nextframe.prediction.tiles import Tiled, stretches
 from nextframe.recipes import RECIPES, load_recipe
 from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
-from nextframe.training.checkpoints import load_state
+from nextframe.training.folder.checkpoints import load_state
 from nextframe.training.trainer import Trainer
 from tiny import Tiny, TinyConfig
 
-FULL = {"width": 128, "d_table": "ports", "discriminator": "dense", "conditional": False, "spectral": False}
 MATHIEU = ["mathieu-chainer", "mathieu-tf", "mathieu-paper"]
 
 
-def build(**fields):
+def build(name="multiscale-gan", **fields):
     seed_everything(0, "weights")
-    return create_model("multiscale-gan", **({"width": 4, "pretrain": 0.0} | fields))
+    return create_model(name, **({"width": 4, "pretrain": 0.0} | fields))
+
+
+def alone(name="multiscale-gan", **fields):
+    """The generator without an adversary."""
+    return build(name, adversarial_weight=0.0, **fields)
 
 
 def clip_of(batch=2, height=32, width=32, seed=0):
@@ -45,7 +49,7 @@ def clip_of(batch=2, height=32, width=32, seed=0):
 
 
 def test_the_generators_have_the_papers_sizes():
-    generator = build(width=128, discriminator="none").generator
+    generator = alone(width=128).generator
     counts = [sum(p.numel() for p in stack.parameters()) for stack in generator.stacks]
     assert counts == [607_619, 647_939, 3_008_003, 8_306_179]
     assert sum(counts) == 12_569_740
@@ -54,11 +58,14 @@ def test_the_generators_have_the_papers_sizes():
 
 
 @pytest.mark.parametrize(
-    ("pool", "flat", "total"),
-    [(False, [256, 512, 4096, 18_432], 34_668_676), (True, [64, 128, 1024, 4608], 16_875_652)],
+    ("name", "flat", "total"),
+    [
+        ("mathieu-chainer", [256, 512, 4096, 18_432], 34_668_676),
+        ("mathieu-tf", [64, 128, 1024, 4608], 16_875_652),
+    ],
 )
-def test_the_discriminators_have_the_ports_sizes(pool, flat, total):
-    model = create_model("multiscale-gan", **FULL, d_pool=pool)
+def test_the_discriminators_have_the_ports_sizes(name, flat, total):
+    model = create_model(name)
     linear = [[m for m in d.modules() if isinstance(m, torch.nn.Linear)] for d in model.discriminators]
     assert [layers[0].in_features for layers in linear] == flat
     assert [[m.out_features for m in layers] for layers in linear] == [[512, 256, 1], *[[1024, 512, 1]] * 3]
@@ -66,7 +73,7 @@ def test_the_discriminators_have_the_ports_sizes(pool, flat, total):
 
 
 def test_the_authors_script_has_a_small_model():
-    model = build(width=16, discriminator="dense", d_table="authors", d_pool=True, spectral=False)
+    model = create_model("mathieu-torch")
     maps = [[layer.out_channels for layer in stack[::2]] for stack in model.generator.stacks]
     assert maps == [[16, 32, 16, 3]] * 2 + [[16, 32, 64, 32, 16, 3]] * 2
     finest = model.discriminators[3].layers
@@ -122,10 +129,10 @@ def test_odd_sizes_are_averaged_without_a_pixel_lost():
     torch.testing.assert_close(shrink(frames, (1, 1)).flatten(), frames.mean((2, 3)).flatten())
 
 
-@pytest.mark.parametrize(("output", "residual"), [("linear", "coarser"), ("tanh", "coarser"), ("tanh", "none")])
-def test_each_scale_adds_to_the_enlarged_coarser_one(output, residual):
-    """With all weights zero a generator gives its last bias: Y_k = f(u(Y_{k-1}) + b_k)."""
-    generator = build(output=output, residual=residual, discriminator="none").generator
+@pytest.mark.parametrize("name", [*MATHIEU, "mathieu-torch"])
+def test_each_scale_of_the_paper_adds_to_the_enlarged_coarser_one_and_of_the_ports_begins_anew(name):
+    """With all weights zero a generator gives its last bias: Y_k = tanh(u(Y_{k-1}) + b_k), or tanh(b_k)."""
+    generator = alone(name).generator
     biases = [0.1, 0.2, 0.3, 0.4]
     for stack, value in zip(generator.stacks, biases, strict=True):
         for parameter in stack.parameters():
@@ -133,8 +140,7 @@ def test_each_scale_adds_to_the_enlarged_coarser_one(output, residual):
         torch.nn.init.constant_(stack[-1].bias, value)
     expected, value = [], 0.0
     for bias in biases:
-        value = bias + (value if residual == "coarser" else 0)
-        value = math.tanh(value) if output == "tanh" else value
+        value = math.tanh(bias + (value if name in ("mathieu-paper", "mathieu-torch") else 0))
         expected.append(value)
     pictures = generator(torch.zeros(1, 4, 3, 21, 18))
     assert [tuple(p.shape[-2:]) for p in pictures] == [(2, 2), (5, 4), (10, 9), (21, 18)]
@@ -144,7 +150,7 @@ def test_each_scale_adds_to_the_enlarged_coarser_one(output, residual):
 
 def test_on_the_last_frame_only_changes_are_handed_to_the_finer_scale():
     """With all weights zero and biases b: the last frame, with all its edges, plus the sum of the biases."""
-    generator = build(discriminator="none").generator
+    generator = alone().generator
     for stack in generator.stacks:
         for parameter in stack.parameters():
             torch.nn.init.zeros_(parameter)
@@ -154,7 +160,7 @@ def test_on_the_last_frame_only_changes_are_handed_to_the_finer_scale():
 
 
 def test_on_the_last_frame_a_generator_reads_steps_between_frames():
-    generator = build(discriminator="none", scales=1).generator
+    generator = alone(scales=1).generator
     context = clip_of().context * 2 - 1
     seen = torch.cat([context.diff(dim=1).flatten(1, 2), context[:, -1]], dim=1)
     torch.testing.assert_close(generator(context)[0], context[:, -1] + generator.stacks[0](seen))
@@ -166,27 +172,28 @@ def test_it_starts_near_the_last_frame():
 
 
 def test_the_finer_generator_sees_the_frames_of_its_scale_and_the_coarser_prediction():
-    generator = build(discriminator="none", residual="coarser").generator
+    generator = alone("mathieu-paper").generator
     context = clip_of().context * 2 - 1
     pictures = generator(context)
     given = F.avg_pool2d(context.flatten(1, 2), 2)
     guess = F.interpolate(pictures[1], scale_factor=2)
-    expected = guess + generator.stacks[2](torch.cat([given, guess], dim=1))
+    expected = (guess + generator.stacks[2](torch.cat([given, guess], dim=1))).tanh()
     torch.testing.assert_close(pictures[2], expected)
 
 
 @pytest.mark.parametrize(("height", "width"), [(210, 160), (37, 23), (9, 50)])
 def test_any_size_can_be_predicted_even_with_discriminators_of_one_size(height, width):
-    model = build(discriminator="dense", d_table="authors")
+    model = build("mathieu-torch")
     assert model.predict(clip_of(1, height, width).context, 2).shape == (1, 2, 3, height, width)
 
 
 # --- who gets which gradient
 
 
-@pytest.mark.parametrize("fields", [{}, {"discriminator": "dense", "gan": "bce", "spectral": False}])
-def test_the_adversarial_gradient_reaches_the_generator_and_no_discriminator(fields):
-    model = build(pixel_weight=0.0, gradient_weight=0.0, adversarial_weight=1.0, **fields)
+@pytest.mark.parametrize("name", ["multiscale-gan", *MATHIEU])
+def test_the_adversarial_gradient_reaches_the_generator_and_no_discriminator(name):
+    fields = {} if name == "multiscale-gan" else {"d_table": "light"}
+    model = build(name, pixel_weight=0.0, gradient_weight=0.0, adversarial_weight=1.0, **fields)
     loss, _ = model.generator_loss(clip_of())
     loss.backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.generator.parameters())
@@ -215,11 +222,11 @@ def test_weights_multiply_the_terms():
 def test_a_conditional_discriminator_sees_the_context_and_another_does_not():
     clip = clip_of()
     other = Clip(clip.context.flip(0), clip.target)
-    for conditional in (True, False):
-        model = build(conditional=conditional, pixel_weight=1.0).eval()
+    for name in ("multiscale-gan", "mathieu-paper", "mathieu-chainer", "mathieu-tf"):
+        model = build(name).eval()
         truths = model._truths(clip)
         scores = [model._scores(c, truths)[3] for c in (clip, other)]
-        assert torch.equal(*scores) != conditional
+        assert torch.equal(*scores) == (name in ("mathieu-chainer", "mathieu-tf"))
 
 
 def test_the_discriminator_judges_the_frames_that_the_generator_made_before_its_step():
@@ -244,18 +251,17 @@ def test_r1_is_added_in_training_only():
 
 
 def test_a_dense_discriminator_names_the_size_it_is_made_for():
-    model = build(discriminator="dense", d_table="authors")
-    with pytest.raises(UserError, match="made for 4x4, not 5x4: use discriminator=patch"):
+    model = build("mathieu-torch")
+    with pytest.raises(UserError, match="made for 4x4, not 5x4: train on crops of that size"):
         model.discriminator_loss(clip_of(1, 40, 32))
     with pytest.raises(UserError, match="frames of 2x2 are too small"):
-        build(discriminator="dense", d_table="ports", frame_height=16, frame_width=16)
+        build("mathieu-paper", frame_height=16, frame_width=16)
 
 
 def test_stages_without_and_with_an_adversary():
     def found(**fields):
         return [(s.name, s.share, [o.name for o in s.objectives]) for s in build(**fields).stages()]
 
-    assert found(discriminator="none") == [("train", 1.0, ["generator"])]
     assert found(adversarial_weight=0.0) == [("train", 1.0, ["generator"])]
     assert found(pretrain=0.25) == [
         ("pretrain", 0.25, ["generator"]),
@@ -270,7 +276,7 @@ DATA = DataConfig(context=4, horizon=1, size=(32, 32), options={"count": 1, "val
 SMALL = {"width": 2, "scales": 2, "pretrain": 0.5}
 
 
-def recipe(fields=None, **training):
+def recipe(fields=None, name="multiscale-gan", **training):
     values = {
         "precision": "32",
         "steps": 8,
@@ -281,7 +287,7 @@ def recipe(fields=None, **training):
         "val_clips": 2,
     }
     values |= {"schedule": "constant", "ema": 0.9}
-    model = ModelSection(name="multiscale-gan", fields=SMALL | (fields or {}))
+    model = ModelSection(name=name, fields=SMALL | (fields or {}))
     return Recipe(model=model, data=DATA, training=TrainingConfig(**(values | training)))
 
 
@@ -301,7 +307,7 @@ def trained_until(stop_at, target, folder, monkeypatch):
 
 @pytest.mark.parametrize("stop_at", [5, 7])  # resumed from checkpoint 3 (generator alone) and 6 (both)
 def test_a_killed_run_goes_on_with_both_optimizers_and_identical_losses(stop_at, tmp_path, monkeypatch):
-    whole = recipe({"own_batches": True, "first": "discriminator", "channels": 1})
+    whole = recipe({"d_table": "light", "channels": 1}, "mathieu-tf")  # Adam and batches of its own
     train(whole, tmp_path / "whole", show=False)
     trained_until(stop_at, whole, tmp_path / "cut", monkeypatch)
     assert len(load_state(tmp_path / "cut" / "checkpoints")["optimizers"]) == (1 if stop_at == 5 else 2)
@@ -328,14 +334,15 @@ def test_every_term_gradient_norm_and_accuracy_is_logged(tmp_path):
 def test_with_batches_of_its_own_the_discriminator_sees_other_clips(tmp_path, monkeypatch):
     seen = {}
     for loss in ("generator_loss", "discriminator_loss"):
-        original = getattr(MODELS.get("multiscale-gan"), loss)
+        original = getattr(MODELS.get("multiscale-gan"), loss)  # that of its subclasses too
 
         def spy(self, clip, original=original, loss=loss):
             seen.setdefault(loss, []).append(clip.context.sum().item())
             return original(self, clip)
 
         monkeypatch.setattr(MODELS.get("multiscale-gan"), loss, spy)
-    train(recipe({"pretrain": 0.0, "own_batches": True}, steps=2, val_clips=1), tmp_path / "own", show=False)
+    own = {"pretrain": 0.0, "d_table": "light"}
+    train(recipe(own, "mathieu-tf", steps=2, val_clips=1), tmp_path / "own", show=False)
     assert seen["generator_loss"][:2] != seen["discriminator_loss"][:2]
     seen.clear()
     train(recipe({"pretrain": 0.0}, steps=2, val_clips=1), tmp_path / "shared", show=False)
@@ -361,7 +368,7 @@ def test_a_nan_in_a_batch_leaves_that_update_out_and_the_run_goes_on(tmp_path, m
     poisoned(monkeypatch, {2, 5})
     with caplog.at_level(logging.WARNING):
         train(recipe(), tmp_path / "run", show=False)
-    assert "step 2: the gradient of generator is not finite: this update is left out" in caplog.text
+    assert "step 2: the gradient of generator is not finite: this update is skipped" in caplog.text
     lines = read_metrics(tmp_path / "run")
     assert [line["step"] for line in lines if "train/left_out" in line] == [3]
     assert [line["step"] for line in lines if "train/discriminator/left_out" in line] == [6]
@@ -371,7 +378,7 @@ def test_a_nan_in_a_batch_leaves_that_update_out_and_the_run_goes_on(tmp_path, m
 
 def test_a_run_that_sees_nothing_but_nan_stops_and_its_last_good_checkpoint_stays(tmp_path, monkeypatch):
     poisoned(monkeypatch, set(range(4, 1000)))
-    with pytest.raises(NextframeError, match="not finite at step 13: the last good checkpoint stays"):
+    with pytest.raises(NextframeError, match="not finite at step 13: the last good checkpoint is kept"):
         train(recipe(steps=40, checkpoint_every=4), tmp_path / "run", show=False)
     state = load_state(tmp_path / "run" / "checkpoints")
     assert all(torch.isfinite(value).all() for value in state["model"].values())
@@ -379,24 +386,27 @@ def test_a_run_that_sees_nothing_but_nan_stops_and_its_last_good_checkpoint_stay
 
 def test_a_discriminator_that_wins_is_reported_once(tmp_path, caplog):
     """A rate of nothing for the generator and a high one for its adversary: it soon tells all frames apart."""
-    settings = {"pretrain": 0.0, "g_lr": 1e-9, "d_lr": 0.01, "spectral": False, "residual": "coarser"}
+    settings = {"pretrain": 0.0, "g_lr": 1e-9, "d_lr": 0.001, "d_table": "light"}
     with caplog.at_level(logging.WARNING):
-        train(recipe(settings, steps=40, batch=4, log_every=10), tmp_path / "run", show=False)
+        train(
+            recipe(settings, "mathieu-paper", steps=40, batch=4, log_every=10, optimizer="adam"),
+            tmp_path / "run",
+            show=False,
+        )
     accuracies = [line["train/discriminator/accuracy"] for line in read_metrics(tmp_path / "run")]
     assert accuracies[-1] > 0.97
     assert caplog.text.count("the discriminator wins") == 1
 
 
 def test_a_rate_can_fall_over_its_stage(tmp_path):
-    train(recipe({"discriminator": "none", "g_final": 0.25}), tmp_path / "run", show=False)
+    train(recipe({"adversarial_weight": 0.0, "g_lr": 6e-4}, "mathieu-paper"), tmp_path / "run", show=False)
     rates = [line["lr"] for line in read_metrics(tmp_path / "run")]
     assert rates[0] == pytest.approx(6e-4)
-    assert rates[4] == pytest.approx(6e-4 * 0.25**0.5)
+    assert rates[4] == pytest.approx(6e-4 * 0.125**0.5)  # half way to an eighth
 
 
-def test_the_small_recipe_is_registered_and_fits_prepared_clips():
-    fields = RECIPES.get("multiscale-gan-small").model.fields
-    assert MODELS.get("multiscale-gan").Config.parse(fields).discriminator == "patch"
+def test_the_small_recipe_is_the_model_as_it_is():
+    assert RECIPES.get("multiscale-gan-small").model == ModelSection(name="multiscale-gan")
 
 
 # --- tiles and pictures
@@ -419,7 +429,7 @@ def test_tiles_are_not_seen_where_the_overlap_covers_what_a_model_looks_at(heigh
     whole = Tiny(TinyConfig())  # looks one pixel far
     tiled = Tiled(whole, tile=48, overlap=16)
     torch.testing.assert_close(tiled.predict(context, 3), whole.predict(context, 3))
-    model = build(scales=1, channels=1, context=3, discriminator="none")  # looks 14 pixels far
+    model = alone(scales=1, channels=1, context=3)  # looks 14 pixels far
     tiled = Tiled(model, tile=96, overlap=64)
     torch.testing.assert_close(tiled.predict(context, 1), model.predict(context, 1), rtol=1e-4, atol=1e-5)
 
@@ -441,7 +451,8 @@ def test_compare_into_a_folder_writes_the_pictures_of_the_original(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (9, 40, 50, 3), dtype=np.uint8)
     np.save(tmp_path / "film.npy", frames)
     command = ["predict", str(tmp_path / "film.npy"), "-m", "copy-last", "--context", "4", "-n", "2", "--compare"]
-    result = CliRunner().invoke(app, [*command, "--tile", "32", "--overlap", "16", "-o", str(tmp_path / "out")])
+    command += ["--set", "predict.tile=32", "--set", "predict.overlap=16"]
+    result = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     inputs = [f"INPUT{i}.png" for i in range(4)]
@@ -461,7 +472,7 @@ def test_tiles_are_asked_for_by_predict(tmp_path):
 
 
 def test_features_are_the_means_of_what_each_scales_last_layer_reads():
-    net = build(discriminator="none", width=2)
+    net = alone(width=2)
     read = []
     for stack in net.generator.stacks:
         stack[-1].register_forward_pre_hook(lambda layer, given: read.append(given[0]))
@@ -473,7 +484,7 @@ def test_features_are_the_means_of_what_each_scales_last_layer_reads():
 
 def test_unrolled_the_loss_is_the_mean_over_frames_predicted_from_its_own():
     """Against `predict`, which feeds frames back too, and the one-step loss at each of them."""
-    net, once = build(discriminator="none", unroll=3), build(discriminator="none")
+    net, once = alone(unroll=3), alone()
     frames = torch.rand(2, 7, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     clip = Clip(frames[:, :4], frames[:, 4:])
     seen = torch.cat([clip.context, net.predict(clip.context, 3)], dim=1)

@@ -6,7 +6,7 @@ import threading
 import pytest
 import torch
 
-from nextframe.core.noise import categorical, clip_noise, global_batch, integers, normal_like, splitmix, uniform
+from nextframe.core.seeds.noise import categorical, clip_noise, global_batch, integers, normal_like, splitmix, uniform
 
 N = 400_000
 

@@ -9,18 +9,18 @@ import torch
 
 from nextframe.core.clip import Clip
 from nextframe.core.conditions import Conditions
+from nextframe.core.plugins import load_plugin
 from nextframe.data import DATASETS, DataConfig, open_data
 from nextframe.data.clipset import Indices, Split
 from nextframe.data.sets.pushed_digits import PushedDigits, PushedDigitsConfig
 from nextframe.evaluation import evaluate
 from nextframe.models import MODELS
-from nextframe.models.plugins import load_plugin
 from nextframe.training import ModelSection, Recipe, TrainingConfig, train
 
 DIRECT = """
 import torch, torch.nn as nn, torch.nn.functional as F
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
-from nextframe.models.plugins import register
+from nextframe.core.plugins import register
 from nextframe.models.rollout import roll_out
 
 class Config(ModelConfig):
@@ -48,7 +48,7 @@ class Direct(Predictor):
 PUSHED = '''
 import torch, torch.nn as nn, torch.nn.functional as F
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Stage
-from nextframe.models.plugins import register
+from nextframe.core.plugins import register
 
 @register("pushed")
 class Pushed(Predictor):
@@ -67,7 +67,8 @@ class Pushed(Predictor):
     def loss(self, clip):
         return F.mse_loss(self(clip.context, clip.horizon, clip.conditions), clip.target), {}
     def stages(self):
-        return [Stage("train", [Objective("mse", list(self.parameters()), self.loss, OptimizerDefaults("adam", lr=1e-2))])]
+        adam = OptimizerDefaults("adam", lr=1e-2)
+        return [Stage("train", [Objective("mse", list(self.parameters()), self.loss, adam)])]
 '''
 
 

@@ -1,4 +1,4 @@
-"""Percept files that `nextframe prepare --percepts` writes: what they hold, and how transfer reads them."""
+"""Percept files that `nextframe extract-features` writes: what they hold, and how transfer reads them."""
 
 import math
 import sys
@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from nextframe.cli import app
+from nextframe.cli import app, main
 from nextframe.core.errors import UserError
 from nextframe.data import DATASETS, DataConfig, open_data
 from nextframe.data.sets.motion_digits import open_motion_digits
@@ -65,7 +65,7 @@ def test_plain_frames_have_their_colour_and_no_energy():
 
 def test_every_frame_of_every_video_is_written_in_order(films, tmp_path):
     out = tmp_path / "percepts"
-    done = CliRunner().invoke(app, ["prepare", str(films), "--percepts", "filters", "--classes", "-o", str(out), "-q"])
+    done = CliRunner().invoke(app, ["extract-features", str(films), "--classes", "-o", str(out), "-q"])
     assert done.exit_code == 0, done.output
     assert (out / "test_frames.txt").read_text().split() == ["19"] * 4
     assert (out / "test_labels.txt").read_text().split() == ["0", "0", "1", "1"]
@@ -82,7 +82,7 @@ def test_every_frame_of_every_video_is_written_in_order(films, tmp_path):
 
 def test_transfer_learns_from_percept_files(films, tmp_path):
     out = tmp_path / "percepts"
-    CliRunner().invoke(app, ["prepare", str(films), "--percepts", "filters", "--classes", "-o", str(out), "-q"])
+    CliRunner().invoke(app, ["extract-features", str(films), "--classes", "-o", str(out), "-q"])
     config = TransferConfig(
         per_class=(1, None), draws=2, methods=("single-frame",), classifier=ClassifierConfig(steps=2)
     )
@@ -93,16 +93,29 @@ def test_transfer_learns_from_percept_files(films, tmp_path):
     assert clips.read("train", np.array([0])).context.shape == (1, 15, 432, 1, 1)
 
 
+def test_training_on_percepts_ends_with_a_report_without_images(films, tmp_path):
+    out, run = tmp_path / "percepts", tmp_path / "run"
+    CliRunner().invoke(app, ["extract-features", str(films), "--classes", "-o", str(out), "-q"])
+    words = ["train", "composite-lstm", "--data", "percepts", "--root", str(out), "--context", "8", "--horizon", "8"]
+    words += ["--steps", "1", "--set", "model.hidden=[4]", "--set", "model.loss=squared", "-q", "-o", str(run)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.exception
+    page = (run / "report.html").read_text()
+    assert "copy-last" in page, "the figures are there"
+    assert 'class="example"' not in page
+    assert not (run / "prediction.gif").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--percepts", "vgg19"], "unknown backbone or run folder 'vgg19'; did you mean 'vgg16'"),
-        (["--percepts", "filters", "-o", "FILMS"], "is there already; give a new folder"),
+        (["--backbone", "vgg19"], "unknown backbone or run folder 'vgg19'; did you mean 'vgg16'"),
+        (["-o", "FILMS"], "exists and is not empty; give a new folder"),
     ],
 )
 def test_what_does_not_fit_is_one_line(films, tmp_path, words, line):
     words = [str(films) if word == "FILMS" else word for word in words]
-    done = CliRunner().invoke(app, ["prepare", str(films), "-o", str(tmp_path / "p"), *words, "-q"])
+    done = CliRunner().invoke(app, ["extract-features", str(films), "-o", str(tmp_path / "p"), *words, "-q"])
     assert line in str(done.exception)
     assert not (tmp_path / "p").exists()
 
@@ -110,18 +123,22 @@ def test_what_does_not_fit_is_one_line(films, tmp_path, words, line):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--percepts", "filters", "--json", "x.json"], "prepare with --percepts takes no --json; leave it out"),
-        (["--percepts", "filters", "--seed", "0", "--memory", "1", "--as", "flow"], "takes no --as, --memory, --seed"),
-        (["--percepts", "filters", "--across-cuts", "--picture", "x.png"], "takes no --across-cuts, --picture"),
-        (["--percepts", "filters", "--color", "rgb", "--workers", "2"], "takes no --color, --workers; leave them out"),
-        (["--percepts", "filters", "--classes", "--root", "x"], "--root is for a data set with a name"),
-        (["--classes", "--root", "x"], "prepare without --percepts takes no --classes, --root"),
+        ("extract-features --json x.json", "No such option: --json"),
+        ("extract-features --memory 1", "No such option: --memory"),
+        ("extract-features --picture x.png", "No such option: --picture"),
+        ("extract-features --workers 2", "No such option: --workers"),
+        ("extract-features --set prepare.across_cuts=true", "setting 'prepare.across_cuts': write data.FIELD=VALUE"),
+        ("extract-features --classes --root x", "--root is for a data set with a name"),
+        ("prepare --classes", "No such option: --classes"),
+        ("prepare --root x", "No such option: --root"),
     ],
 )
-def test_an_option_that_would_be_ignored_is_refused(films, tmp_path, words, line):
-    done = CliRunner().invoke(app, ["prepare", str(films), "-o", str(tmp_path / "p"), *words, "-q"])
-    assert line in str(done.exception)
-    assert isinstance(done.exception, UserError)
+def test_an_option_that_would_be_ignored_is_refused(films, tmp_path, words, line, capsys):
+    verb, *more = words.split()
+    with pytest.raises(SystemExit) as stopped:
+        main([verb, str(films), "-o", str(tmp_path / "p"), *more, "-q"])
+    assert stopped.value.code == 2
+    assert line in capsys.readouterr().err
     assert not (tmp_path / "p").exists()
 
 
@@ -133,20 +150,20 @@ def test_shares_go_where_they_mean_something(tmp_path, monkeypatch):
         return open_motion_digits(config.model_copy(update={"options": {**config.options, **few}}))
 
     monkeypatch.setitem(DATASETS._entries, "motion-digits", opened)
-    words = ["prepare", "motion-digits", "--percepts", "filters", "-q", "-o"]
+    words = ["extract-features", "motion-digits", "-q", "-o"]
     done = CliRunner().invoke(app, [*words, str(tmp_path / "digits")])
     assert done.exit_code == 0, done.exception
     assert (tmp_path / "digits" / "val_frames.txt").read_text().split() == ["4"] * 8
-    done = CliRunner().invoke(app, [*words, str(tmp_path / "more"), "--val-share", "0.5"])
-    assert "motion-digits has splits of its own: leave --val-share and --test-share out" in str(done.exception)
+    done = CliRunner().invoke(app, [*words, str(tmp_path / "more"), "--set", "data.options.val_share=0.5"])
+    assert "motion-digits has splits of its own: skip data.options.val_share" in str(done.exception)
 
 
 def test_given_shares_divide_a_folder(tmp_path):
     (tmp_path / "films").mkdir()
     for number in range(6):
         np.save(tmp_path / "films" / f"{number}.npy", np.full((3, 64, 64), number, np.uint8))
-    words = ["prepare", str(tmp_path / "films"), "--percepts", "filters", "-q", "--val-share", "0", "-o"]
-    done = CliRunner().invoke(app, [*words, str(tmp_path / "percepts"), "--test-share", "0.5"])
+    words = ["extract-features", str(tmp_path / "films"), "-q", "--set", "data.options.val_share=0", "-o"]
+    done = CliRunner().invoke(app, [*words, str(tmp_path / "percepts"), "--set", "data.options.test_share=0.5"])
     assert done.exit_code == 0, done.exception
     assert not (tmp_path / "percepts" / "val.h5").exists()
     assert (tmp_path / "percepts" / "test.h5").exists()
@@ -160,9 +177,9 @@ def test_vgg_without_torchvision_is_one_line(monkeypatch):
 
 def test_percepts_of_another_width_or_without_labels_are_one_line(films, tmp_path):
     out, narrow = tmp_path / "percepts", tmp_path / "narrow"
-    CliRunner().invoke(app, ["prepare", str(films), "--percepts", "filters", "--classes", "-o", str(out), "-q"])
+    CliRunner().invoke(app, ["extract-features", str(films), "--classes", "-o", str(out), "-q"])
     train = ["train", "composite-lstm", "--data", "percepts", "--context", "8", "--horizon", "8", "--steps", "1", "-q"]
-    train += ["--set", "model.hidden=[4]", "--no-report", "-o", str(tmp_path / "run")]
+    train += ["--set", "model.hidden=[4]", "--set", "run.report=false", "-o", str(tmp_path / "run")]
     narrow.mkdir()
     for split in ("train", "test"):
         with h5py.File(narrow / f"{split}.h5", "w") as file:
@@ -172,7 +189,7 @@ def test_percepts_of_another_width_or_without_labels_are_one_line(films, tmp_pat
     assert done.exit_code == 0, done.output
     words = ["transfer", str(tmp_path / "run"), "--data", "percepts", "-q", "--root"]
     done = CliRunner().invoke(app, [*words, str(narrow)])
-    assert "run takes 432 features a frame, percepts has 3" in str(done.exception)
+    assert "run takes 432 features per frame, percepts has 3" in str(done.exception)
     (out / "test_labels.txt").unlink()
     done = CliRunner().invoke(app, [*words, str(out)])
     assert "no clip of the test split has a class: there is no test_labels.txt" in str(done.exception)

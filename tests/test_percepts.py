@@ -86,7 +86,7 @@ def test_features_of_two_widths_are_one_line(root):
 def test_a_group_in_place_of_the_data_set_is_one_line(root):
     with h5py.File(root / "test.h5", "w") as file:
         file["hidden6/inside"] = np.zeros((6, 2), np.float32)
-    with pytest.raises(UserError, match=r"test\.h5: 'hidden6' is no data set"):
+    with pytest.raises(UserError, match=r"test\.h5: 'hidden6' is not a data set"):
         opened(root)
 
 
@@ -94,12 +94,12 @@ def test_a_group_in_place_of_the_data_set_is_one_line(root):
     ("name", "content", "says"),
     [
         ("train_frames.txt", b"12\n-8\n5\n", r"train_frames\.txt: a video of -8 frames"),
-        ("train_frames.txt", b"5\n" + b"1" * 30, r"train_frames\.txt: must hold one whole number a line"),
+        ("train_frames.txt", b"5\n" + b"1" * 30, r"train_frames\.txt: must hold one integer per line"),
         ("train_frames.txt", b"9223372036854775807\n9223372036854775807\n11\n", "adds up to 18446744073709551625 fr"),
-        ("train_labels.txt", b"3\n" + b"7" * 30, r"train_labels\.txt: must hold one whole number a line"),
+        ("train_labels.txt", b"3\n" + b"7" * 30, r"train_labels\.txt: must hold one integer per line"),
         ("train_labels.txt", b"3\n20000000\n", r"train_labels\.txt: class 20000000: there are 100,000 at most"),
-        ("train_labels.txt", b"3\n\xff\n", r"train_labels\.txt: is no readable text file; write it as UTF-8"),
-        ("classes.txt", b"caf\xe9\n", r"classes\.txt: is no readable text file; write it as UTF-8"),
+        ("train_labels.txt", b"3\n\xff\n", r"train_labels\.txt: is not a readable text file; write it as UTF-8"),
+        ("classes.txt", b"caf\xe9\n", r"classes\.txt: is not a readable text file; write it as UTF-8"),
     ],
 )
 def test_a_bad_text_file_is_one_line(root, name, content, says):

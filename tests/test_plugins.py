@@ -16,14 +16,18 @@ from typer.testing import CliRunner
 from nextframe.checkpoint import create_model, load_model, save_model
 from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.plugins import load_plugin
 from nextframe.models import MODELS
-from nextframe.models.plugins import add_entry_points, load_plugin
+
+pytestmark = pytest.mark.numeric
+
+pytestmark = pytest.mark.numeric
 
 EXAMPLE = re.findall(
     r"```python\n(.*?)```", (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL
 )[0]
 BY_DECORATOR = EXAMPLE.replace("class Blend(Predictor)", '@register("my-blend")\nclass Blend(Predictor)').replace(
-    "from nextframe.models.rollout", "from nextframe.models.plugins import register\nfrom nextframe.models.rollout"
+    "from nextframe.models.rollout", "from nextframe.core.plugins import register\nfrom nextframe.models.rollout"
 )
 BY_LINE = EXAMPLE + '\n\nfrom nextframe.models import MODELS\n\nMODELS.add("my-blend", Blend)\n'
 
@@ -52,12 +56,15 @@ def test_a_file_adds_its_model(text: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 MISTAKES = {
-    "nothing": ("x = 1\n", "registers no model; put @register"),
+    "nothing": ("x = 1\n", "registers nothing; put @register"),
     "an error": ("x = 1\ny = x / 0\n", "line 2: ZeroDivisionError"),
     "bad syntax": ("x = 1\ndef f(:\n", "line 2: invalid syntax"),
     "taken": (BY_DECORATOR.replace("my-blend", "flow"), "model 'flow' of .*the name is taken"),
     "taken by line": (BY_LINE.replace("my-blend", "flow"), "line .*'flow' is registered twice"),
-    "no model": ("from nextframe.models import MODELS\nMODELS.add('it', int)\n", "'it' is no model"),
+    "no model": (
+        "from nextframe.models import MODELS\nMODELS.add('it', int)\n",
+        "model 'it' is not a class that extends",
+    ),
     "half": (BY_DECORATOR + "\nraise RuntimeError('late')\n", "RuntimeError: late"),
 }
 
@@ -91,7 +98,7 @@ def installed(folder: Path, name: str) -> None:
 def test_a_package_adds_its_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(tmp_path, "theirs")
     monkeypatch.syspath_prepend(tmp_path)
-    add_entry_points(MODELS)
+    MODELS.add_entry_points()
     assert "their_package" not in sys.modules, "imported only when asked for"
     assert create_model("theirs", context=3).config.context == 3
 
@@ -100,7 +107,7 @@ def test_a_package_cannot_take_a_name(tmp_path: Path, monkeypatch: pytest.Monkey
     installed(tmp_path, "flow")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match="model 'flow' of package their-package: the name is taken"):
-        add_entry_points(MODELS)
+        MODELS.add_entry_points()
 
 
 def test_the_verbs_take_a_plugin(tmp_path: Path) -> None:
@@ -129,9 +136,7 @@ def test_the_verbs_take_a_plugin(tmp_path: Path) -> None:
 MIDDLE = """
 from nextframe.models.contract import Predictor
 from nextframe.models.mean_neighbours import between_two
-from nextframe.models.plugins import register
-
-pytestmark = pytest.mark.numeric
+from nextframe.core.plugins import register
 
 
 @register("my-brightest")

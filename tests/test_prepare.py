@@ -1,4 +1,4 @@
-"""Preparing clips: system 3's rule of motion, the same bytes whatever happens on the way, and reading them back."""
+"""Preparing clips: the ports' rule of motion, the same bytes whatever happens on the way, and reading them back."""
 
 import hashlib
 import io
@@ -112,7 +112,7 @@ class TestMotion:
 
 class TestRule:
     def reference(self, frames, tops, lefts, chance, rule):
-        """System 3's loop, one crop after the other."""
+        """The ports' loop, one crop after the other."""
         height, width = frames[0].shape[:2]
         for tried in range(rule.tries):
             top = int(tops[tried] * (height - rule.size[0] + 1))
@@ -265,14 +265,15 @@ class TestSameBytes:
 
     def test_a_folder_with_something_else_is_left_alone(self, sources, tmp_path):
         (tmp_path / "thesis.txt").write_text("years of work")
-        with pytest.raises(UserError, match="holds no prepared clips"):
+        with pytest.raises(UserError, match="does not hold prepared clips"):
             prepare(sources, tmp_path, SMALL, show=False)
         assert [f.name for f in tmp_path.iterdir()] == ["thesis.txt"]
 
     @pytest.mark.slow
     def test_killed_twice_and_resumed(self, sources, tmp_path):
         """kill -9 of the whole program, twice, in the middle of its work."""
-        words = ["--clips", "40000", "--held-out", "500", "--shard", "500", "--size", "16x20", "--threshold", "20"]
+        words = ["--clips", "40000", "--held-out", "500", "--size", "16x20", "--threshold", "20"]
+        words += ["--set", "prepare.shard=500"]
 
         def start(folder):
             command = [sys.executable, "-m", "nextframe", "prepare", str(sources), "-o", str(folder), *words]
@@ -332,7 +333,7 @@ class TestReading:
         shutil.copytree(unbroken, tmp_path / "clips")
         shard = tmp_path / "clips" / "train-00001.tar"
         shard.write_bytes(shard.read_bytes()[:-1])
-        with pytest.raises(BadInputError, match=r"train-00001\.tar: the shard is cut short"):
+        with pytest.raises(BadInputError, match=r"train-00001\.tar: the shard is truncated"):
             open_data(self.config(tmp_path / "clips"))
 
     def test_unfinished_clips_are_refused(self, unbroken, tmp_path):

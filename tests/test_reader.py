@@ -166,8 +166,8 @@ def test_the_end_of_a_long_film_is_reached_by_a_jump(tmp_path):
     frames[:] = (np.arange(400) % 200)[:, None, None, None]
     path = lossless(tmp_path / "long.mp4", frames, size=(16, 16))
     source, seen = open_source(path), []
-    decode = source.pictures
-    source.pictures = lambda *a: (seen.append(p) or p for p in decode(*a))
+    decode = source.decoded
+    source.decoded = lambda *a: (seen.append(p) or p for p in decode(*a))
     tail = source.last(3).float().mean((1, 2, 3))
     assert (tail - torch.tensor([197.0, 198, 199])).abs().max() <= 1
     assert len(seen) < 150
@@ -243,7 +243,7 @@ def test_the_rate_of_a_gif_is_frames_by_the_time_shown(tmp_path):
     source = open_source(tmp_path / "a.gif")
     assert source.fps == pytest.approx(4 / (0.05 + 0.15 + 0.1 + 0.2))  # a delay of 0 is shown for 0.1 s
     assert source.channels == 1
-    assert "different times" in source.notes[0]
+    assert "different durations" in source.notes[0]
 
 
 def test_transparency_is_black_and_half_of_it_half(tmp_path):

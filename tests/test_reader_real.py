@@ -249,7 +249,7 @@ def test_the_table_of_bad_input_says_what_happened(tmp_path):
     assert rows == [
         ["good.gif", "read", "gif, 6x4 grey, 3 frames, 10 frames/s"],
         ["none.mp4", "refused", "the file is empty"],
-        ["text.avi", "refused", "not a video that can be opened (invalid data found when processing input)"],
+        ["text.avi", "refused", "cannot be opened as a video (invalid data found when processing input)"],
     ]
 
 

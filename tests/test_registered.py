@@ -266,10 +266,10 @@ def test_wrong_ucf101_lists_are_named(tmp_path):
     ucf(tmp_path)
     file = tmp_path / "ucfTrainTestlist" / "testlist01.txt"
     file.write_text(file.read_text() + "YoYo/v_YoYo_g05_c01.avi\n")
-    with pytest.raises(UserError, match=r"testlist01.txt: YoYo/v_YoYo_g05_c01.avi is in the lists twice"):
+    with pytest.raises(UserError, match=r"testlist01.txt: YoYo/v_YoYo_g05_c01.avi is listed twice"):
         clips_of("ucf101", tmp_path)
     file.write_text("Cooking/v_Cooking_g01_c01.avi\n")
-    with pytest.raises(UserError, match=r"testlist01.txt: .* is of no class"):
+    with pytest.raises(UserError, match=r"testlist01.txt: the class of .* is not in classInd"):
         clips_of("ucf101", tmp_path)
     file.unlink()
     with pytest.raises(UserError, match=r"testlist01.txt: cannot be read"):
@@ -300,7 +300,7 @@ def test_hmdb51_takes_ids_1_and_2_and_leaves_0_unused(tmp_path):
     assert not films["val"] & films["train"]
     assert len(sources(clips, "train") | sources(clips, "val")) == 12
     assert "2 videos unused" in clips.contents.rule
-    with pytest.raises(UserError, match="there is no CLASS_test_split1"):
+    with pytest.raises(UserError, match="it has no CLASS_test_split1"):
         clips_of("hmdb51", tmp_path)
 
 

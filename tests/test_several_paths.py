@@ -50,7 +50,7 @@ def test_a_comma_in_a_name_is_only_a_comma(parent: Path) -> None:
     ("name", "says"),
     [
         ("{0}/above,{0}/nowhere", "nowhere: no such file or folder"),
-        ("{0}/above,{0}/above", "has the name of another"),
+        ("{0}/above,{0}/above", "has the same name as another"),
         ("{0}/no,{0}/nowhere", "unknown data set or path"),
     ],
 )

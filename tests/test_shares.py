@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 
 from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
-from nextframe.core.noise import clip_noise
+from nextframe.core.seeds.noise import clip_noise
 from nextframe.layers.augment import augment
 from nextframe.models.bases.autoencoder import sample, some_frames, some_runs
 
@@ -29,7 +29,7 @@ MODELS = {  # without dropout: it is drawn by each process for itself
     "latent-lstm by kl": ("latent-lstm", {**LATENT, "head": "kl", "temperature": 1.0}),
     "latent-lstm by a mixture": ("latent-lstm", {**LATENT, "head": "mixture"}),
     "latent-lstm by mixtures": ("latent-lstm", {**LATENT, "head": "mixture", "per_dimension": True}),
-    "conv3d-residual": ("conv3d-residual", {"context": 4, "channels": 1, "noise": 0.1}),
+    "conv3d": ("conv3d", {"context": 4, "channels": 1, "noise": 0.1}),
     "convlstm-residual": ("convlstm-residual", {"context": 4, "channels": 1, "hidden": 4}),
     "mixture": ("mixture", {"context": 4, "channels": 1}),
 }

@@ -317,7 +317,7 @@ def test_only_bad_files_are_one_error(tmp_path):
         open_data(config(tmp_path))
     assert "\n" not in str(error.value)
     (tmp_path / "none").mkdir()
-    with pytest.raises(BadInputError, match="nothing in it that has frames"):
+    with pytest.raises(BadInputError, match="holds nothing that has frames"):
         open_data(config(tmp_path / "none"))
 
 

@@ -21,7 +21,7 @@ def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 def test_files_are_short_and_plain(path):
     text = path.read_text(encoding="utf-8")
     assert path.stem != "utils"
-    assert text.count("\n") <= 350
+    assert text.count("\n") <= 300
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"line {node.lineno}: bare except"
@@ -30,11 +30,25 @@ def test_files_are_short_and_plain(path):
             assert all(alias.name != "*" for alias in node.names), f"line {node.lineno}: star import"
 
 
+ROOMS = sorted({path.parent for path in FILES})
+ONE_FILE_EACH = {"cli", "data/sets", "layers", "losses", "metrics", "models", "models/originals", "recipes"}
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT / "src")))
+def test_rooms_are_small(room):
+    """At most 12 files; but a room may hold one file for each registered thing, layer or verb."""
+    files = [path for path in room.glob("*.py") if path.stem != "__init__"]
+    name = str(room.relative_to(ROOT / "src" / "nextframe"))
+    assert name in ONE_FILE_EACH or len(files) <= 12
+
+
 def test_functions_are_short():
-    lengths = [node.end_lineno - node.lineno + 1 for path in FILES for node in functions(path)]
-    assert median(lengths) < 12
-    assert sum(length <= 35 for length in lengths) / len(lengths) > 0.95
-    assert max(lengths) <= 80  # long ones are signatures of the command line, with their help
+    """No worse than when this was written; the longest are signatures of the command line, with their help."""
+    lengths = sorted(node.end_lineno - node.lineno + 1 for path in FILES for node in functions(path))
+    figures = {"median": median(lengths), "p90": lengths[len(lengths) * 9 // 10], "max": lengths[-1]}
+    assert figures["median"] <= 6, figures
+    assert figures["p90"] <= 18, figures
+    assert figures["max"] <= 74, figures
 
 
 def test_shared_rooms_know_no_model_by_name():

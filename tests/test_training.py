@@ -17,15 +17,16 @@ from torch import nn
 
 from nextframe.checkpoint import load_model
 from nextframe.core.errors import NextframeError, UserError
+from nextframe.core.settings import parse_settings
 from nextframe.data import DataConfig, open_data
 from nextframe.data.clipset import batch_indices
 from nextframe.recipes import load_recipe
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
-from nextframe.training.checkpoints import load_state, save_state
+from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.loader import Steps, training_batches
-from nextframe.training.optimizer import Average
-from nextframe.training.recipe import parse_settings, read_recipe
-from nextframe.training.schedule import Patience, cosine, onecycle
+from nextframe.training.optim.optimizer import Average
+from nextframe.training.optim.schedule import Patience, cosine, onecycle
+from nextframe.training.recipe import read_recipe
 
 SMALL = {"patch": 8, "width": 8, "blocks": 1, "kernel": 3}
 DATA = DataConfig(context=3, horizon=2, size=(32, 32), options={"count": 1, "val_clips": 8})
@@ -79,7 +80,7 @@ def test_the_best_weights_on_validation_are_kept(tmp_path):
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
     train(recipe(steps=2), tmp_path / "run", show=False)
-    with pytest.raises(UserError, match="exists already: go on with --resume"):
+    with pytest.raises(UserError, match="exists already: continue with --resume"):
         train(recipe(steps=2), tmp_path / "run", show=False)
 
 
@@ -102,7 +103,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
 @pytest.mark.parametrize("kernels", ["SSE41", "AVX2"])
 def test_auto_is_float32_where_the_kernels_have_no_bf16(kernels):
     """oneDNN does the products: what it may not use, the processor may well have."""
-    code = "import sys; from nextframe.training.devices import native_bf16; sys.exit(native_bf16('cpu'))"
+    code = "import sys; from nextframe.training.parallel.devices import native_bf16; sys.exit(native_bf16('cpu'))"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"ONEDNN_MAX_CPU_ISA": kernels})
 
 
@@ -146,7 +147,8 @@ def test_a_run_stopped_at_any_step_goes_on_as_if_it_never_had(tmp_path):
 def test_kill_9_and_resume_on_the_command_line(tmp_path):
     command = [
         *(sys.executable, "-m", "nextframe", "train", "compact", "--data", "moving-digits", "--size", "32x32"),
-        *("--steps", "60", "--batch", "2", "--log-every", "1", "--checkpoint-every", "5", "--val-every", "1000"),
+        *("--steps", "60", "--batch", "2", "--set", "training.log_every=1"),
+        *("--set", "training.checkpoint_every=5", "--set", "training.val_every=1000"),
         *("--set", "model.width=8", "--set", "model.blocks=1", "--set", "model.patch=8", "--quiet"),
     ]
     subprocess.run([*command, "-o", "whole"], cwd=tmp_path, check=True)
@@ -285,7 +287,7 @@ def test_the_average_of_constant_weights_is_the_weights():
 
 
 def test_muon_orthogonalises_the_step_of_a_matrix_and_leaves_the_rest_to_adamw():
-    from nextframe.training.muon import REST, MuonWithAdamW
+    from nextframe.training.optim.muon import REST, MuonWithAdamW
 
     matrix, bias = nn.Parameter(torch.eye(6, 4)), nn.Parameter(torch.zeros(3))
     optimizer = MuonWithAdamW([matrix, bias], lr=0.1, weight_decay=0.0, betas=(0.9, 0.99))
@@ -302,7 +304,7 @@ def test_muon_orthogonalises_the_step_of_a_matrix_and_leaves_the_rest_to_adamw()
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch before 2.9 has no Muon to compare with")
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (8, 8)])
 def test_muon_is_torchs(shape):
-    from nextframe.training.muon import Muon
+    from nextframe.training.optim.muon import Muon
 
     start = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
@@ -324,7 +326,7 @@ def test_muon_resumes_exactly(tmp_path):
                 parameter.grad = torch.full_like(parameter, float(step + number)).cumsum(0)
             optimizer.step()
 
-    from nextframe.training.muon import MuonWithAdamW
+    from nextframe.training.optim.muon import MuonWithAdamW
 
     def new():
         parameters = [nn.Parameter(torch.eye(4)), nn.Parameter(torch.ones(3))]
@@ -390,7 +392,7 @@ def test_an_unknown_recipe_gets_the_nearest_name():
 
 def test_a_recipe_file_that_is_no_recipe_names_itself(tmp_path):
     (tmp_path / "x.yaml").write_text("- 1\n")
-    with pytest.raises(UserError, match=r"x\.yaml: is no recipe"):
+    with pytest.raises(UserError, match=r"x\.yaml: is not a recipe"):
         load_recipe(str(tmp_path / "x.yaml"))
     (tmp_path / "y.yaml").write_text(json.dumps({"model": {"name": "compact"}, "training": {"stepz": 3}}))
     with pytest.raises(UserError, match=r"y\.yaml: .*stepz.*did you mean 'steps'"):

@@ -290,7 +290,7 @@ def test_an_encoder_without_gradients_is_frozen_or_refused_never_silently_frozen
     MODELS.add("sealed", Sealed)
     try:
         transfer(["sealed"], DIGITS, small(methods=("probe",), per_class=(1,)), show=False)
-        with pytest.raises(UserError, match="features of Sealed have no gradient: leave random out of --methods"):
+        with pytest.raises(UserError, match="features of Sealed have no gradient: remove random from --methods"):
             transfer(["sealed"], DIGITS, small(methods=("random",), per_class=(1,)), show=False)
     finally:
         MODELS.keep([name for name in MODELS if name != "sealed"])
@@ -330,9 +330,9 @@ def test_error_bars_are_apart_only_where_they_do_not_touch():
 
 def test_the_verb_writes_rows_and_a_plot(run, tmp_path):
     out, plot = tmp_path / "t.json", tmp_path / "t.svg"
-    words = ["transfer", run, "--per-class", "1,all", "--draws", "2", "--steps", "2", "--methods", "frozen,probe"]
+    words = ["transfer", run, "--per-class", "1,all", "--draws", "2", "--methods", "frozen,probe"]
     words += ["--set", "data.options.train_videos=16", "--set", "data.options.test_videos=8", "-q"]
-    words += ["--precision", "32"]
+    words += ["--set", "transfer.classifier.steps=2", "--set", "transfer.classifier.precision=32"]
     done = CliRunner().invoke(app, [*words, "--json", str(out), "-o", str(plot)])
     assert done.exit_code == 0, done.output
     assert "accuracy on 8 test videos of motion-digits" in done.output
@@ -342,14 +342,14 @@ def test_the_verb_writes_rows_and_a_plot(run, tmp_path):
         (method, amount) for method in ("frozen", "probe") for amount in (1, "all")
     ]
     assert plot.read_text().count("<svg") == 1
-    more = CliRunner().invoke(app, [*words[:6], "--steps", "2", "--methods", "random", *words[10:], "--with", str(out)])
+    more = CliRunner().invoke(app, [*words, "--methods", "random", "--with", str(out)])
     assert more.exit_code == 0, more.output
     assert [line.split()[1] for line in more.output.splitlines() if line.startswith(" seeded")] == [
         "frozen",
         "probe",
         "random",
     ]
-    assert "seeded frozen less random weights, 1 a class" in more.output
+    assert "seeded frozen less random weights, 1 per class" in more.output
 
 
 @pytest.mark.parametrize(
@@ -357,8 +357,8 @@ def test_the_verb_writes_rows_and_a_plot(run, tmp_path):
     [
         (["--per-class", "1,0"], "write numbers from 1 on, or all"),
         (["--methods", "finetuned"], "Input should be 'fine-tuned'"),
-        (["-o", "plot.pdf"], "a plot is a .png or .svg"),
-        (["--set", "model.hidden=3"], "write data.FIELD=VALUE"),
+        (["-o", "plot.pdf"], "a plot must be a .png or .svg"),
+        (["--set", "model.hidden=3"], "write transfer.FIELD=VALUE or data.FIELD=VALUE"),
         (["--data", "nowhere"], "unknown data set or path 'nowhere'"),
     ],
 )
@@ -410,7 +410,7 @@ def test_rows_of_other_videos_are_refused(run, tmp_path):
     with pytest.raises(UserError, match="results on 24 test videos of motion-digits and on 16 test videos"):
         joined([one, other])
     (tmp_path / "two.json").write_text("{}")
-    with pytest.raises(UserError, match=r"two\.json: is no result of nextframe transfer"):
+    with pytest.raises(UserError, match=r"two\.json: is not a result of nextframe transfer"):
         read_result(tmp_path / "two.json")
     config = {**one.settings["transfer"], "seed": 5}
     reseeded = replace(one, settings={**one.settings, "transfer": config})
@@ -421,7 +421,7 @@ def test_rows_of_other_videos_are_refused(run, tmp_path):
 
 
 def test_the_originals_classifier_has_its_50_6_million_parameters():
-    """2048 units with peepholes on 4096-d percepts and a softmax over the 101 classes of UCF-101 (systems.md 5.5)."""
+    """2048 units with peepholes on 4096-d percepts and a softmax over the 101 classes of UCF-101."""
     with torch.device("meta"):
         fields = {"channels": 4096, "frame_height": 1, "frame_width": 1, "hidden": (2048,), "loss": "squared"}
         encoder = MODELS.get("composite-lstm")(MODELS.get("composite-lstm").Config.parse(fields)).encoder

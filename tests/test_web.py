@@ -98,7 +98,7 @@ def test_images_become_one_clip_in_natural_order(store):
     clip, name = store.clip([str(file) for file in reversed(files)], folder)
     assert [file.read_bytes()[0] for file in sorted(clip.iterdir())] == [1, 2, 10]
     assert name == "3 images"
-    with pytest.raises(UserError, match=r"'x\.mp4' is none"):
+    with pytest.raises(UserError, match=r"'x\.mp4' is not"):
         store.clip([str(files[0]), str(put(store, "x.mp4"))], folder)
 
 

@@ -31,8 +31,10 @@ KEPT_SECONDS = 12.0
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    options = ("--upload-mb", "4", "--workers", "2", "--queue", "8", "--clip-frames", "200", "--decode-seconds", "10")
-    started = AppServer(tmp_path_factory.mktemp("app"), *options, "--keep-minutes", str(KEPT_SECONDS / 60))
+    limits = {"upload_mb": 4, "workers": 2, "queue": 8, "clip_frames": 200, "decode_seconds": 10}
+    limits["keep_minutes"] = KEPT_SECONDS / 60
+    options = [word for name, value in limits.items() for word in ("--set", f"limits.{name}={value}")]
+    started = AppServer(tmp_path_factory.mktemp("app"), *options)
     yield started
     started.close()
 

@@ -24,7 +24,7 @@ DONE = "document.querySelector('.nf-results img')?.complete && document.querySel
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    started = AppServer(tmp_path_factory.mktemp("app"), "--upload-mb", "2", "--workers", "2")
+    started = AppServer(tmp_path_factory.mktemp("app"), "--set", "limits.upload_mb=2", "--set", "limits.workers=2")
     yield started
     started.close()
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from nextframe.cli import app
 from nextframe.core.errors import BadInputError
-from nextframe.core.whole_file import check_file, check_folder, whole_file, write_whole
+from nextframe.core.files.whole_file import check_file, check_folder, whole_file, write_whole
 from nextframe.transfer.plot import write_plot
 from nextframe.transfer.result import TransferRow
 
@@ -75,9 +75,9 @@ def test_a_place_is_checked_without_making_anything(tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == []
     Path("file").write_text("in the way")
     check_file(Path("file"))  # replaced
-    with pytest.raises(BadInputError, match=r"^file/new/a\.txt: cannot be written: file is no folder; give another"):
+    with pytest.raises(BadInputError, match=r"^file/new/a\.txt: cannot be written: file is not a folder; give another"):
         check_file(Path("file/new/a.txt"))
-    with pytest.raises(BadInputError, match=r"^file: cannot be written: file is no folder"):
+    with pytest.raises(BadInputError, match=r"^file: cannot be written: file is not a folder"):
         check_folder(Path("file"))
     check_file(Path("n" * 300))  # not known before it is tried
 
@@ -96,7 +96,7 @@ def test_texts_and_plots_that_cannot_be_written_are_one_line(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "words",
     [
-        ("train", "compact", "--steps", "1", "--json", "file/a.json", "-o", "run"),
+        ("train", "compact", "--steps", "1", "--set", "run.json_file=file/a.json", "-o", "run"),
         ("evaluate", "copy-last", "--clips", "2", "--json", "file/a.json"),
         ("evaluate", "copy-last", "--clips", "2", "--html", "file/a.html"),
         ("transfer", "compact", "--json", "file/a.json"),
@@ -104,7 +104,7 @@ def test_texts_and_plots_that_cannot_be_written_are_one_line(tmp_path: Path) -> 
         ("prepare", "films", "-o", "clips", "--json", "file/a.json"),
         ("prepare", "films", "-o", "clips", "--picture", "file/a.png"),
         ("prepare", "films", "-o", "file/clips"),
-        ("prepare", "films", "-o", "file/clips", "--percepts", "filters"),
+        ("extract-features", "films", "-o", "file/clips"),
         ("data", "films", "--json", "file/a.json"),
         ("benchmark", "gif-next", "--data", "films", "--steps", "1", "--models", "copy-last", "-o", "file/rows"),
         ("predict", "films/a.npy", "-m", "copy-last", "-o", "file/a.gif"),

@@ -1,4 +1,4 @@
-"""Many models on one fixed task, and the leaderboard of what came out."""
+"""Many models on one fixed task, and the leaderboard of the results."""
 
 from nextframe.benchmark.entries import budget_of, default_names
 from nextframe.benchmark.leaderboard import as_markdown, write_leaderboard

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from nextframe.benchmark.tasks import BenchmarkTask
-from nextframe.checkpoint import create_model, needs_training
+from nextframe.checkpoint import create_model, model_name, needs_training, registered_name
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.data import ClipSet, DataConfig
-from nextframe.models import MODELS
+from nextframe.models import MODELS, ORIGINALS
 from nextframe.models.contract import Predictor, check_task
 from nextframe.models.request import check_frames_asked
 from nextframe.recipes import RECIPES, load_recipe
@@ -25,19 +26,31 @@ Budget = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Entry:
-    """One row to be: its name, and the recipe to train by. A baseline's recipe only says the model."""
+    """One row to make: its name, and the recipe to train by. A baseline's recipe only names the model.
+
+    `model` is there if the user gave one, instead of a name; it is a copy, as the row trains it.
+    """
 
     name: str
     recipe: Recipe
+    model: Predictor | None = None
 
     @property
     def trained(self) -> bool:
         """Whether there is anything to train."""
-        return needs_training(self.recipe.model.name)
+        return needs_training(self.recipe.model.name) if self.model is None else bool(self.model.stages())
+
+    def build(self, clips: ClipSet) -> Predictor:
+        """Return the untrained model for `clips`; UserError if it does not take them."""
+        if self.model is None:
+            return build(self.recipe.model, clips)
+        check_fits(self.model, clips, self.name)
+        self.model.check_data(clips.task, clips.frame_shape)
+        return self.model
 
 
 def budget_of(task: BenchmarkTask, minutes: float | None = None, steps: int | None = None) -> dict[str, float]:
-    """Return {"minutes": m} or {"steps": n}: what the user says, else the task's own.
+    """Return {"minutes": m} or {"steps": n}: the user's, else the task's own.
 
     Raises:
         UserError: both are given.
@@ -50,27 +63,43 @@ def budget_of(task: BenchmarkTask, minutes: float | None = None, steps: int | No
     return {name: value for name, value in given.items() if value is not None}
 
 
-def make_entry(task: BenchmarkTask, data: DataConfig, name: str, budget: Budget, device: str) -> Entry:
-    """Return the entry that `name` (a model, a recipe or a recipe's YAML file) stands for.
+def make_entry(task: BenchmarkTask, data: DataConfig, name: str | Predictor, budget: Budget, device: str) -> Entry:
+    """Return the entry that `name` (a model, its name, a recipe or a recipe's YAML file) means.
 
     A recipe brings its model, optimiser and batch; the data, seed and budget are the task's.
+
+    Raises:
+        UserError: an unknown name, or a model that is already trained, with another budget.
     """
-    own = load_recipe(name)
-    training = task.training if name in MODELS and name not in RECIPES else own.training
-    recipe = Recipe(model=own.model, data=data, training=training)
+    if isinstance(name, Predictor):
+        own, training = _section(name), task.training
+    else:
+        recipe = load_recipe(name)
+        own = recipe.model
+        training = task.training if name in MODELS and name not in RECIPES else recipe.training
+    recipe = Recipe(model=own, data=data, training=training)
     settings = {
         **{f"training.{unit}": value for unit, value in budget.items()},
         "training.seed": task.training.seed,
         "training.device": device,
         "training.checkpoint_every": min(training.checkpoint_every, task.training.checkpoint_every),
     }
-    return Entry(entry_name(name), override(recipe, settings))
+    given = deepcopy(name) if isinstance(name, Predictor) else None
+    return Entry(entry_name(name), override(recipe, settings), given)
 
 
-def entry_name(name: str) -> str:
+def _section(model: Predictor) -> ModelSection:
+    if model.trained is not None:
+        raise UserError(f"{model_name(model)} is already trained, with another budget: give the untrained model")
+    return ModelSection(name=registered_name(model), fields=model.config.model_dump(mode="json"))
+
+
+def entry_name(name: str | Predictor) -> str:
     """Return what the row of `name` is called: a model or recipe as it is, a recipe file by its stem, a folder by its
     own name, and so a `recipe.yaml` by the folder that it lies in.
     """
+    if isinstance(name, Predictor):
+        return model_name(name)
     if name in MODELS or name in RECIPES:
         return name
     path = Path(os.path.abspath(name))  # "." and ".." have no name of their own
@@ -79,33 +108,37 @@ def entry_name(name: str) -> str:
     return path.parent.name if path.stem == "recipe" and path.parent.name else path.stem
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Refuse two entries of one name, whose rows would be one file.
+def check_names(names: Sequence[str | Predictor]) -> None:
+    """Refuse two entries of the same name, whose rows would be one file.
 
     Raises:
         UserError: which two they are.
     """
-    taken: dict[str, str] = {}
+    taken: dict[str, str | Predictor] = {}
     for name in names:
         other = taken.setdefault(entry_name(name), name)
-        if other != name:
-            raise UserError(f"'{other}' and '{name}' are both called '{entry_name(name)}'; rename one of them")
+        if other is not name and other != name:
+            both = " and ".join(f"'{one}'" if isinstance(one, str) else "a model" for one in (other, name))
+            raise UserError(f"{both} are both called '{entry_name(name)}'; rename one of them")
 
 
 def default_names(task: BenchmarkTask, clips: ClipSet) -> list[str]:
-    """Return every registered model that fits the task: baselines, the task's recipes, and models without one."""
+    """Return every registered model that fits the task: baselines, the task's recipes, and models without one.
+
+    The originals take part by their recipes only.
+    """
     recipes = [name for name in RECIPES if name.startswith(task.recipes)] if task.recipes else []
     covered = {RECIPES.get(name).model.name for name in recipes}
-    models = [name for name in MODELS if name not in covered]
+    models = [name for name in MODELS if name not in covered and name not in ORIGINALS]
     sections = {name: RECIPES.get(name).model for name in recipes} | {n: ModelSection(name=n) for n in models}
     fitting = [name for name, section in sections.items() if misfit(section, clips) is None]
     return sorted(fitting, key=lambda name: needs_training(sections[name].name))  # baselines first
 
 
-def misfit(section: ModelSection, clips: ClipSet) -> str | None:
-    """Return why a model cannot take `clips`, None where it can."""
+def misfit(wanted: ModelSection | Entry, clips: ClipSet) -> str | None:
+    """Return why a model cannot take `clips`, None if it can."""
     try:
-        build(section, clips)
+        wanted.build(clips) if isinstance(wanted, Entry) else build(wanted, clips)
     except NextframeError as error:
         return str(error)
     return None
@@ -118,8 +151,13 @@ def build(section: ModelSection, clips: ClipSet) -> Predictor:
         UserError: its fields are wrong, or it does not take such clips.
     """
     model = create_model(section.name, **model_fields(section, clips))
-    context = torch.zeros(1, clips.task.context, *clips.frame_shape)
-    check_task(model, clips.task, section.name)
-    check_frames_asked(model.capabilities, context, clips.task.horizon, section.name)
-    check_known(model, clips, section.name)
+    check_fits(model, clips, section.name)
     return model
+
+
+def check_fits(model: Predictor, clips: ClipSet, name: str) -> None:
+    """Refuse clips whose task, frames or conditions the model does not take; UserError says which."""
+    context = torch.zeros(1, clips.task.context, *clips.frame_shape)
+    check_task(model, clips.task, name)
+    check_frames_asked(model.capabilities, context, clips.task.horizon, name)
+    check_known(model, clips, name)

@@ -1,4 +1,4 @@
-"""Rows as a table: Markdown, and one HTML page that asks for nothing from outside."""
+"""Rows as a table: Markdown, and one HTML page that loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from nextframe.benchmark.row import MACS, BenchmarkRow, Figure, read_row
 from nextframe.benchmark.tasks import TASKS
 from nextframe.core.errors import BadInputError
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.whole_file import write_whole
 from nextframe.evaluation.scores import mean_interval
 from nextframe.evaluation.table import ARROW
 from nextframe.evaluation.verdict import number
 from nextframe.models import MODELS
 
 TEMPLATE = "leaderboard.html.j2"
-MAX_PICTURE = 8 << 20  # bytes
+MAX_IMAGE = 8 << 20  # bytes
 FACTS = ("date", "machine", "commit", "seed", "seconds")
 
 
@@ -34,7 +34,7 @@ class Line:
     rank: int
     gain: float | None  # per cent better than the reference on the ranking metric
     paired: tuple[float, float] | None  # 95 % interval of the gain, from the differences source by source
-    picture: str  # a data: URL, "" without one
+    image: str  # a data: URL, "" without one
 
     @property
     def reference(self) -> str:
@@ -103,7 +103,7 @@ def boards(paths: Sequence[Path]) -> list[Board]:
     """Read the rows at `paths` and rank them, a board for each task.
 
     Raises:
-        BadInputError: a file that is no row.
+        BadInputError: a file that is not a row.
     """
     groups: dict[tuple[str, ...], list[tuple[BenchmarkRow, Path]]] = {}
     for path in paths:
@@ -114,7 +114,7 @@ def boards(paths: Sequence[Path]) -> list[Board]:
 
 
 def reference(model: str) -> str:
-    """Return what `model` predicts, in words, if it is what others are measured against; "" for any other."""
+    """Return what `model` predicts, in words, if it is the reference; "" for any other."""
     return MODELS.get(model).reference if model in MODELS else ""
 
 
@@ -123,14 +123,14 @@ def _board(group: list[tuple[BenchmarkRow, Path]]) -> Board:
     ranked = sorted(group, key=lambda item: _order(item[0].figures[0]))
     return Board(
         [
-            Line(row, rank, _gain(row, base), _paired(row, base), _picture(row, path))
+            Line(row, rank, _gain(row, base), _paired(row, base), _image(row, path))
             for rank, (row, path) in enumerate(ranked, 1)
         ]
     )
 
 
 def _order(figure: Figure) -> tuple[bool, float]:
-    """Sort by the ranking metric, the best first and what is not finite last."""
+    """Sort by the ranking metric, the best first and values that are not finite last."""
     sign = 1 if figure.better == "lower" else -1
     return figure.mean is None, sign * (figure.mean or 0.0)
 
@@ -158,13 +158,13 @@ def _paired(row: BenchmarkRow, reference: BenchmarkRow | None) -> tuple[float, f
     return (interval[0] * scale, interval[1] * scale) if interval else None
 
 
-def _picture(row: BenchmarkRow, path: Path) -> str:
-    picture = path.parent / row.strip
-    if not picture.is_file():
+def _image(row: BenchmarkRow, path: Path) -> str:
+    image = path.parent / row.strip
+    if not image.is_file():
         return ""
-    content = picture.read_bytes()
-    if len(content) > MAX_PICTURE or not content.startswith(b"\x89PNG"):
-        raise BadInputError(picture, "is no PNG picture of up to 8 MiB")
+    content = image.read_bytes()
+    if len(content) > MAX_IMAGE or not content.startswith(b"\x89PNG"):
+        raise BadInputError(image, "is not a PNG image of up to 8 MiB")
     return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
 
 
@@ -243,7 +243,7 @@ def paired_range(interval: tuple[float, float] | None) -> str:
 
 
 def short_count(value: int) -> str:
-    """Return a count as people say it: 136, 14.5 k, 3.2 M, 1.1 G."""
+    """Return a count in readable form: 136, 14.5 k, 3.2 M, 1.1 G."""
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if value >= size:
             return f"{value / size:.3g} {unit}"

@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from nextframe.checkpoint.renames import renamed_section
 from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.formats import Formats
+from nextframe.core.files.whole_file import write_whole
 
 MACS = (
     "multiply-accumulates of one predicted clip: those of convolutions and matrix products, as "
@@ -63,10 +65,25 @@ class TrainingFacts(Config):
     recipe: dict[str, Any]
 
 
+def _with_originals(row: dict[str, Any]) -> dict[str, Any]:
+    """In format 2 the forms of papers and notebooks are models of their own, not fields of a config."""
+    model = renamed_section({"name": row.get("model"), "fields": row.get("config")})
+    row = {**row, "model": model["name"], "config": model["fields"]}
+    training = row.get("training")
+    recipe = training.get("recipe") if isinstance(training, dict) else None
+    if isinstance(training, dict) and isinstance(recipe, dict):
+        recipe = {**recipe, "model": renamed_section(recipe.get("model"))}
+        row["training"] = {**training, "recipe": recipe}
+    return row
+
+
+ROW_FORMATS = Formats({1: _with_originals})
+
+
 class BenchmarkRow(Config):
     """One model on one task. Paths are relative to the row's file."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     entry: str
     model: str
     kind: Literal["baseline", "trained"]
@@ -83,7 +100,7 @@ class BenchmarkRow(Config):
     strip: str
 
     def figure(self, metric: str) -> Figure | None:
-        """Return the figure of `metric`, None where the row has none."""
+        """Return the figure of `metric`, None if the row has none."""
         return next((figure for figure in self.figures if figure.metric == metric), None)
 
     def write(self, path: Path) -> None:
@@ -95,19 +112,19 @@ def read_row(path: Path) -> BenchmarkRow:
     """Return the row of file `path`.
 
     Raises:
-        BadInputError: no such file, no row, or a row whose paths lead out of its folder.
+        BadInputError: no such file, not a row, or a row whose paths lead out of its folder.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise BadInputError(path, "is over 4 MiB, so it is no row of a leaderboard")
+            raise BadInputError(path, "is over 4 MiB, so it is not a row of a leaderboard")
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInputError(path, f"cannot be read ({error.strerror})", "give the JSON file of a row") from None
     except (ValueError, RecursionError) as error:
         raise BadInputError(path, f"is not JSON ({error})") from None
     if not isinstance(values, dict) or "figures" not in values:
-        raise BadInputError(path, "is no row of a leaderboard", "give what nextframe benchmark wrote")
-    row = BenchmarkRow.parse(values, where=str(path))
+        raise BadInputError(path, "is not a row of a leaderboard", "give a file that nextframe benchmark wrote")
+    row = BenchmarkRow.parse(ROW_FORMATS.migrate(values, path), where=str(path))
     for part in (row.model_folder, row.strip):
         if Path(part).is_absolute() or ".." in Path(part).parts:
             raise BadInputError(path, f"the path '{part}' leads out of the row's folder")

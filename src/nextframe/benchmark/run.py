@@ -1,4 +1,4 @@
-"""Train and measure models on a task, row by row: a row that is done stays, a training that was killed goes on."""
+"""Train and measure models on a task, row by row: a finished row is kept, a training that was killed continues."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from typing import Any
 
 import torch
 
-from nextframe.benchmark.entries import Budget, Entry, build, check_names, default_names, make_entry, misfit
+from nextframe.benchmark.entries import Budget, Entry, check_names, default_names, make_entry, misfit
 from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, read_row
 from nextframe.benchmark.share import Share
-from nextframe.benchmark.strip import picture_strip
+from nextframe.benchmark.strip import image_strip
 from nextframe.benchmark.tasks import BenchmarkTask
-from nextframe.checkpoint import load_model, save_model
+from nextframe.checkpoint import load_model, model_name, save_model, take_weights
 from nextframe.core.conditions import NO_CONDITIONS
 from nextframe.core.errors import UserError
 from nextframe.data import ClipSet, open_data
 from nextframe.data.clipset import Split, batch_indices
 from nextframe.evaluation import Evaluation, clip_indices, evaluate, run_facts
 from nextframe.media.writer import write_video
+from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
 from nextframe.training import Recipe, Run, read_recipe, train
 
 LOG = logging.getLogger(__name__)
-EXAMPLES = 4  # clips in a picture strip, the same ones for every model
+EXAMPLES = 4  # clips in an image strip, the same ones for every model
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def benchmark(
     output: Path,
     *,
     data: str | None = None,
-    models: Sequence[str] | None = None,
+    models: Sequence[str | Predictor] | None = None,
     budget: Budget,
     device: str = "auto",
     share: Share | None = None,
@@ -62,10 +63,10 @@ def benchmark(
     """Make the rows of `models` on `task` in the folder `output`, and return their files.
 
     Args:
-        task: what is asked and how it is measured.
-        output: OUTPUT/NAME.json is the row, OUTPUT/NAME.png its pictures, OUTPUT/NAME/ the run or model folder.
-        data: the path of the clips, where the task has none of its own.
-        models: names of models, recipes, or recipe files; None: all that fit.
+        task: what is predicted and how it is measured.
+        output: OUTPUT/NAME.json is the row, OUTPUT/NAME.png its image, OUTPUT/NAME/ the run or model folder.
+        data: the path of the clips, if the task has none of its own.
+        models: names of models, recipes or recipe files, or untrained models; None: all that fit.
         budget: {"minutes": m} or {"steps": n} for each trained model.
         device: auto, cpu, cuda or mps.
         share: the rows of this process; None: all.
@@ -81,7 +82,7 @@ def benchmark(
     names = list(dict.fromkeys(models)) if models else default_names(task, clips)
     entries = [make_entry(task, config, name, budget, device) for name in names]
     for entry in entries:
-        if why := misfit(entry.recipe.model, clips):
+        if why := misfit(entry, clips):
             raise UserError(f"{entry.name} does not fit {task.name}: {why}")
     setting = Setting(task, clips, output, budget, device, show, command)
     share = share or Share()
@@ -89,31 +90,32 @@ def benchmark(
 
 
 def make_row(setting: Setting, entry: Entry) -> Path:
-    """Train (where there is anything to train), measure and write one row, or leave the one that is there."""
+    """Train (if there is anything to train), measure and write one row, or keep an existing one."""
     path, folder = setting.output / f"{entry.name}.json", setting.output / entry.name
     if path.exists():
         _check_same(read_row(path), setting, entry, path)
-        LOG.info("%s: done before", entry.name)
+        LOG.info("%s: already done", entry.name)
         return path
     started = time.monotonic()
     LOG.info("%s on %s", entry.name, setting.task.name)
     training = _train(setting, entry, folder) if entry.trained else None
     if training is None:
-        save_model(build(entry.recipe.model, setting.clips), folder)
-    evaluation = measure(setting.task, folder, setting.clips, entry.name, setting.device, setting.command)
+        save_model(entry.build(setting.clips), folder)
+    model = load_model(folder) if entry.model is None else take_weights(entry.model, folder)
+    evaluation = measure(setting.task, model, setting.clips, entry.name, setting.device, setting.command)
     strip = setting.output / f"{entry.name}.png"
-    write_video(strip, picture_strip(evaluation.examples, entry.name).unsqueeze(0), fps=1.0)
-    _row(setting, entry, folder, evaluation, training, started).write(path)
+    write_video(strip, image_strip(evaluation.examples, entry.name).unsqueeze(0), fps=1.0)
+    _row(setting, entry, model, evaluation, training, started).write(path)
     return path
 
 
 def measure(
-    task: BenchmarkTask, folder: Path, clips: ClipSet, name: str, device: str, command: str | None = None
+    task: BenchmarkTask, model: Predictor, clips: ClipSet, name: str, device: str, command: str | None = None
 ) -> Evaluation:
-    """Measure the model of `folder` on the whole held-out split of `clips`, as the task says, in full 32 bits."""
+    """Measure a model on the whole held-out split of `clips`, as the task says, in full 32 bits."""
     with exact_products():
         return evaluate(
-            folder,
+            model,
             clips,
             task.split,
             metrics=task.metrics,
@@ -138,7 +140,7 @@ def exact_products() -> Iterator[None]:
 
 
 def _check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -> None:
-    """Refuse a row of other settings: it would stand in the table as if it were this one."""
+    """Refuse a row of other settings: the table would show it as if it were this one."""
     made = {"task": row.task.hash, "data": row.data, "budget": row.training and row.training.budget}
     made["recipe"] = _settings(Recipe.parse(row.training.recipe, where=str(path))) if row.training else None
     now = {
@@ -153,14 +155,21 @@ def _check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    """Return what a recipe trains and how, but not where its data lie; fields that it did not know at defaults."""
-    return recipe.model_dump(mode="json", include={"model", "training"})
+    """Return what a recipe trains and how, without the path of its data; fields added since are at defaults."""
+    fields = recipe.model.fields
+    if recipe.model.name in MODELS:  # else a module that was given as it is, which has no fields to fill in
+        model: type[Predictor] = MODELS.get(recipe.model.name)
+        fields = model.Config.parse(fields).model_dump(mode="json")
+    return {
+        "model": {"name": recipe.model.name, "fields": fields},
+        **recipe.model_dump(mode="json", include={"training"}),
+    }
 
 
 def _train(setting: Setting, entry: Entry, folder: Path) -> TrainingFacts:
     if (folder / "recipe.yaml").exists() and _budget(read_recipe(folder)) != dict(setting.budget):
         raise UserError(f"{folder}: was begun with another budget; give another output folder, or remove it")
-    run: Run = train(entry.recipe, folder, resume=True, show=setting.show)
+    run: Run = train(entry.recipe, folder, resume=True, show=setting.show, model=entry.model, clips=setting.clips)
     batch = entry.recipe.training.batch
     return TrainingFacts(
         budget=dict(setting.budget),
@@ -179,12 +188,13 @@ def _budget(recipe: Recipe) -> dict[str, float]:
 
 
 def _row(
-    setting: Setting, entry: Entry, folder: Path, found: Evaluation, training: TrainingFacts | None, started: float
+    setting: Setting, entry: Entry, model: Predictor, found: Evaluation, training: TrainingFacts | None, started: float
 ) -> BenchmarkRow:
-    model, task = load_model(folder), setting.task
+    task = setting.task
+    model.cpu()
     return BenchmarkRow(
         entry=entry.name,
-        model=entry.recipe.model.name,
+        model=model_name(model),
         kind="trained" if training else "baseline",
         config=model.config.model_dump(mode="json"),
         parameters=parameters(model),
@@ -207,7 +217,7 @@ def figures(evaluation: Evaluation) -> list[Figure]:
 
 
 def data_facts(clips: ClipSet, split: Split) -> DataFacts:
-    """Return what the held-out split holds; the fingerprint depends on its sources and not on where they lie."""
+    """Return what the held-out split holds; the fingerprint depends on its sources and not on their paths."""
     indices = clip_indices(clips, split, None)
     sources = Counter(clips.source(split, int(index)) for index in indices)
     text = json.dumps(sorted(sources.items()))
@@ -216,7 +226,7 @@ def data_facts(clips: ClipSet, split: Split) -> DataFacts:
 
 
 def parameters(model: Predictor) -> int:
-    """Return how many numbers of the model are trained."""
+    """Return the number of trained parameters of the model."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

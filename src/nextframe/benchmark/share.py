@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from nextframe.core.errors import UserError
 
 LOG = logging.getLogger(__name__)
-STARTERS = {"RANK": "torchrun", "SLURM_PROCID": "srun"}  # what gives a process its number
+STARTERS = {"RANK": "torchrun", "SLURM_PROCID": "srun"}  # the variables that give a process its number
 RANKS = (("RANK", "WORLD_SIZE", "LOCAL_RANK"), ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"))
-# With these in the environment, training would take the other processes for parts of its own run.
+# With these in the environment, training would treat the other processes as part of its own run.
 GROUP = (
     "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT",
     "TORCHELASTIC_RUN_ID", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID",
@@ -34,10 +34,10 @@ class Share:
 def take_share(environment: MutableMapping[str, str] = os.environ) -> Share:
     """Return this process's share, and make it a process of its own: on one GPU, in no group.
 
-    Call it before CUDA is used. A process that nobody numbered takes all rows.
+    Call it before CUDA is used. A process without a number takes all rows.
 
     Raises:
-        UserError: a number of a process that is none.
+        UserError: a process number that is not valid.
     """
     share = Share()
     for rank, world, local in RANKS:
@@ -57,14 +57,14 @@ def _number(environment: MutableMapping[str, str], name: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise UserError(f"{name} is '{text}' in the environment: a whole number is needed; unset it") from None
+        raise UserError(f"{name} is '{text}' in the environment: it must be an integer; unset it") from None
 
 
 def _check(share: Share, rank: str, world: str) -> None:
-    """Refuse a share of no rows, and say what a part of them is: one process alone would leave the others undone."""
+    """Refuse an empty share, and report a partial one: one process alone would never make the other rows."""
     if not 0 <= share.rank < share.world:
         what = f"{rank} is {share.rank} and {world} {share.world} in the environment"
-        raise UserError(f"{what}: processes count from 0; unset both")
+        raise UserError(f"{what}: processes are numbered from 0; unset both")
     if share.world > 1:
         first = ", ".join(str(share.rank + 1 + share.world * turn) for turn in range(3))
         LOG.info(

@@ -1,4 +1,4 @@
-"""The picture beside a row: the same held-out clips for every model, context, truth and prediction of each."""
+"""The image of a row: the same held-out clips for every model, context, truth and prediction of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextframe.evaluation import Example
-from nextframe.prediction.pictures import (
+from nextframe.prediction.panels import (
     BACKGROUND,
     CONTEXT,
     GAP,
@@ -25,10 +25,10 @@ from nextframe.prediction.pictures import (
 )
 
 SHOWN = 2  # context frames: the last ones
-BESIDE = 2  # examples on a line: the picture stays flat on a wide page and readable on a phone
+BESIDE = 2  # examples on a line: the image is flat on a wide page and readable on a phone
 
 
-def picture_strip(examples: Sequence[Example], name: str) -> Tensor:
+def image_strip(examples: Sequence[Example], name: str) -> Tensor:
     """Return (3, H, W) uint8: of each example the last two context frames, the truth and the prediction.
 
     Of a longer horizon the first and the last frame are shown. `name` is the key of the predictions.
@@ -51,7 +51,7 @@ def _cells(example: Example, name: str, titled: bool) -> Tensor:
 
 
 def _group(frames: Tensor, color: Rgb, title: str) -> Tensor:
-    """Return frames (T, C, H, W) side by side in borders of `color`, under a title where there is one."""
+    """Return frames (T, C, H, W) side by side in borders of `color`, under a title if there is one."""
     shown = framed(enlarge(frames, panel_size(frames, low=64, high=128)), color)  # (T, 3, h, w)
     background = torch.tensor(BACKGROUND, dtype=torch.uint8).view(1, 3, 1, 1)
     height, width = shown.shape[2] + GAP, shown.shape[3] + GAP

@@ -1,4 +1,4 @@
-"""The fixed tasks: which clips are held out, what is asked, how it is measured, and how long a model may train."""
+"""The fixed tasks: which clips are held out, what is predicted, how it is measured, and how long a model may train."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from nextframe.training import TrainingConfig
 
 
 class BenchmarkTask(Config):
-    """One task. A figure is decided by `definition`; data paths and the budget stand in each row beside it."""
+    """One task. A figure is decided by `definition`; each row has data paths and the budget too."""
 
     name: str
     about: str
-    data: DataConfig  # its name is empty where the user has to give the data
-    wants: str = ""  # what to give with --data, where it has to be given
+    data: DataConfig  # its name is empty if the user must give the data
+    wants: str = ""  # what to give with --data, if it must be given
     split: Literal["val", "test"] = "test"  # the whole of it is measured
     metrics: tuple[str, ...]  # the first is the ranking metric
     training: TrainingConfig  # of models that come without a recipe; its budget and seed are everyone's
-    recipes: tuple[str, ...] = ()  # beginnings of names: recipes that take part unless others are asked for
+    recipes: tuple[str, ...] = ()  # beginnings of names: recipes that take part unless others are named
 
     @property
     def definition(self) -> dict[str, Any]:
-        """What decides a figure, as plain values: not where the data lies, and not how a model was trained."""
-        data = self.data.model_dump(mode="json", exclude={"name"})
+        """What decides a figure, as plain values: not the path of the data, and not how a model was trained."""
+        data = self.data.model_dump(mode="json", exclude={"name"} if self.data.mix else {"name", "mix"})
         return {
             "name": self.name,
             "data": data if self.wants else {"name": self.data.name, **data},
@@ -39,23 +39,28 @@ class BenchmarkTask(Config):
 
     @property
     def hash(self) -> str:
-        """The first 16 digits of the SHA-256 of `definition`: rows can be compared where this is the same."""
+        """The first 16 digits of the SHA-256 of `definition`: rows can be compared if this is the same."""
         text = json.dumps(self.definition, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def data_at(self, path: str | None) -> DataConfig:
-        """Return the task's data, read from `path` (several with commas between them) where it has to be given.
+        """Return the task's data, read from `path` (several separated by commas) if it must be given.
 
         Raises:
             UserError: a path that is missing, or given to a task that has its own data.
         """
         if bool(path) != bool(self.wants):
-            what = f"needs --data: {self.wants}" if self.wants else "has its own data: leave --data out"
+            what = f"needs --data: {self.wants}" if self.wants else "has its own data: omit --data"
             raise UserError(f"task {self.name} {what}")
         return self.data.model_copy(update={"name": path}) if path else self.data
 
 
-TASKS: Registry[BenchmarkTask] = Registry("task")
+TASKS: Registry[BenchmarkTask] = Registry(
+    "task",
+    "nextframe.tasks",
+    "a BenchmarkTask of that name",
+    lambda name, thing: isinstance(thing, BenchmarkTask) and thing.name == name,
+)
 
 GIF_NEXT = BenchmarkTask(
     name="gif-next",
@@ -63,7 +68,7 @@ GIF_NEXT = BenchmarkTask(
     data=DataConfig(
         name="", context=5, horizon=1, size=(96, 96), color="rgb", options={"val_share": 0.1, "test_share": 0.2}
     ),
-    wants="folders of GIFs, with commas between them",
+    wants="folders of GIFs, separated by commas",
     metrics=(
         "perceptual-distance",
         "perceptual-distance-moving",
@@ -98,7 +103,7 @@ MOVING_DIGITS = BenchmarkTask(
 
 MSPACMAN_NEXT = BenchmarkTask(
     name="mspacman-next",
-    about="The next two frames of Ms. Pac-Man from four, 210x160 RGB, as system 3 is shown; the highest PSNR wins.",
+    about="The next two frames of Ms. Pac-Man from four, 210x160 RGB, as in Mathieu et al. 2016; highest PSNR wins.",
     data=DataConfig(name="", context=4, horizon=2, size=(210, 160), color="rgb"),
     wants="a folder with a folder of frames for each episode",
     metrics=("psnr", "psnr-moving", "ssim", "ssim-moving", "sharpness-difference", "gradient-difference", "mse"),
@@ -117,7 +122,7 @@ INTERPOLATE = BenchmarkTask(
         color="rgb",
         options={"val_share": 0.1, "test_share": 0.2},
     ),
-    wants="videos, GIFs or folders of them, with commas between them",
+    wants="videos, GIFs or folders of them, separated by commas",
     metrics=("psnr", "psnr-moving", "ssim", "mse", "perceptual-distance"),
     training=TrainingConfig(minutes=30, batch=16, schedule="cosine", checkpoint_every=100),
 )

@@ -16,9 +16,9 @@ from nextframe.models.contract import Predictor
 
 # Another machine adds the same 32-bit numbers in another order: each sum is off by some 1e-7 of its size, and a deep
 # network multiplies that a few dozen times. Rounding every convolution to 10 bits, far worse, moved a mean by 1.2e-4 at
-# most (catz-autoencoder, gif-next), and `measure` forbids it. What separates two ranks is far larger.
+# most (catz-autoencoder, gif-next), and `measure` forbids it. Differences between two ranks are far larger.
 RELATIVE = 1e-4
-ABSOLUTE = 1e-7  # of figures that are zero, or as good as
+ABSOLUTE = 1e-7  # of figures that are zero, or nearly
 
 
 def verify(path: Path, data: str | None = None, device: str = "auto") -> BenchmarkRow:
@@ -26,11 +26,11 @@ def verify(path: Path, data: str | None = None, device: str = "auto") -> Benchma
 
     What is checked: the task's definition, the held-out clips, the model's name, config, parameters and
     multiply-accumulates, and of every metric its definition, mean, interval, steps and number of sources. How long a
-    model was trained, and on what, cannot be seen from it.
+    model was trained, and on what, cannot be verified.
 
     Args:
-        path: the row's JSON file; its model folder lies beside it.
-        data: where the clips lie here; None: where the row says.
+        path: the row's JSON file, next to its model folder.
+        data: the path of the clips here; None: as in the row.
         device: auto, cpu, cuda or mps.
 
     Raises:
@@ -46,7 +46,7 @@ def verify(path: Path, data: str | None = None, device: str = "auto") -> Benchma
     model = load_model(folder)
     _check_model(path, row, model)
     _equal(path, "macs", row.macs, multiply_accumulates(model, clips))
-    found = figures(measure(task, folder, clips, row.entry, device))
+    found = figures(measure(task, model, clips, row.entry, device))
     _equal(path, "the list of metrics", [f.metric for f in row.figures], [f.metric for f in found])
     for claimed, real in zip(row.figures, found, strict=True):
         _check_figure(path, claimed, real)
@@ -72,7 +72,7 @@ def _check_model(path: Path, row: BenchmarkRow, model: Predictor) -> None:
 
 
 def _filled(model: Predictor, row: BenchmarkRow) -> dict[str, Any]:
-    """Return a row's config with the fields that came after it at their defaults, as its model was read."""
+    """Return a row's config with fields added since at their defaults, as its model was read."""
     return type(model.config).parse(row.config, where="config").model_dump(mode="json")
 
 
@@ -97,7 +97,7 @@ def _check_figure(path: Path, claimed: Figure, real: Figure) -> None:
 
 
 def _scale(figure: Figure) -> float:
-    """Return the size of the mean: the end of an interval can lie near zero while its parts are as large as that."""
+    """Return the size of the mean: the end of an interval can be near zero while its terms are that large."""
     return max(abs(value) for value in (figure.mean or 0.0, *(v or 0.0 for v in figure.ci95 or ())))
 
 

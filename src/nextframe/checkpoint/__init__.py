@@ -1,6 +1,6 @@
-"""A folder that rebuilds its model, and models by name."""
+"""Model folders, and models by name."""
 
-from nextframe.checkpoint.folder import load_model, model_name, save_model
+from nextframe.checkpoint.folder import load_model, model_name, registered_name, save_model, take_weights
 from nextframe.checkpoint.names import (
     DEFAULT_MIDDLE,
     DEFAULT_MODEL,
@@ -12,7 +12,7 @@ from nextframe.checkpoint.names import (
     resolve_model,
     shipped_models,
 )
-from nextframe.core.atomic import replaced_folder, settled
+from nextframe.core.files.atomic import replaced_folder, settled
 
 __all__ = [
     "DEFAULT_MIDDLE",
@@ -24,9 +24,11 @@ __all__ = [
     "load_model",
     "model_name",
     "needs_training",
+    "registered_name",
     "replaced_folder",
     "resolve_model",
     "save_model",
     "settled",
     "shipped_models",
+    "take_weights",
 ]

@@ -1,13 +1,15 @@
-"""A model folder: config.json says which model and how it is built, model.safetensors holds its tensors.
+"""A model folder: config.json names the model and its settings, model.safetensors holds its tensors.
 
-Nothing in the folder is executed: JSON and tensors only, no pickle.
+Nothing in the folder is executed: only JSON and tensors, no pickle.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,11 +20,12 @@ from torch import Tensor
 
 from nextframe import __version__
 from nextframe.checkpoint.formats import MODEL_FORMATS
-from nextframe.core.atomic import replaced_folder, settled
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
-from nextframe.core.whole_file import sha256_of
+from nextframe.core.files.atomic import replaced_folder, settled
+from nextframe.core.files.whole_file import sha256_of
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor, TrainedTask
+from nextframe.models.wrap import WRAPPED, Module, Wrapped, rebuilt
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _MAX_CONFIG_BYTES = 1 << 20
@@ -30,15 +33,24 @@ _SHAPE_EXAMPLES = 3
 
 
 def model_name(model: Predictor) -> str:
-    """Return the name under which the class of `model` is registered.
+    """Return what tables call `model`: the name under which its class is registered, or that of a wrapped module.
 
     Raises:
         UserError: the class is not registered, so a folder could not say how to rebuild it.
     """
     name = MODELS.name_of(type(model))
+    if name is None and type(model) is Wrapped:
+        return model.config.name
     if name is None:
-        raise UserError(f"{type(model).__name__} is not a registered model: add it to MODELS first")
+        raise UserError(
+            f"{type(model).__name__} is not a registered model: put @nextframe.register('{_kebab(model)}') above it"
+        )
     return name
+
+
+def registered_name(model: Predictor) -> str:
+    """Return the name by which a folder or a recipe rebuilds `model`; UserError as for `model_name`."""
+    return WRAPPED if type(model) is Wrapped else model_name(model)
 
 
 def save_model(
@@ -48,16 +60,16 @@ def save_model(
     task: TrainedTask | None = None,
     training: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write `model` as a folder that `load_model` rebuilds it from; an older model folder is replaced.
+    """Write `model` as a folder that `load_model` can read; an older model folder is replaced.
 
     Args:
         model: a model of the registry, on any device.
         folder: where; its parents are made.
-        task: what it was trained for; the model's own `trained` where none is given.
-        training: further facts for the reader, plain JSON values (steps, loss, data, seed).
+        task: what it was trained for; None: the model's own `trained`.
+        training: further facts to store, plain JSON values (steps, loss, data, seed).
 
     Raises:
-        BadInputError: `folder` is there and holds something else than a model.
+        BadInputError: `folder` exists and holds something else than a model.
     """
     folder = Path(folder)
     _check_replaceable(folder)
@@ -65,7 +77,7 @@ def save_model(
     facts = {
         "format": MODEL_FORMATS.newest,
         "nextframe": __version__,
-        "model": model_name(model),
+        "model": registered_name(model),
         "config": model.config.model_dump(mode="json"),
         "task": None if task is None else task.model_dump(mode="json"),
         "training": dict(training or {}),
@@ -77,8 +89,12 @@ def save_model(
     return folder
 
 
-def load_model(folder: str | os.PathLike[str]) -> Predictor:
+def load_model(folder: str | os.PathLike[str], *, module: Module | None = None) -> Predictor:
     """Return the model of a model folder, or of a run folder (its model/ inside), in eval mode on the CPU.
+
+    Args:
+        folder: where it lies.
+        module: the code of a wrapped module, or its class; the weights of the folder go into it.
 
     Raises:
         BadInputError: not a model folder, a config or weights file that is damaged, of an unknown format or
@@ -86,7 +102,7 @@ def load_model(folder: str | os.PathLike[str]) -> Predictor:
     """
     folder = find_model_folder(folder)
     facts = read_config(folder)
-    model = _build(folder / CONFIG, facts)
+    model = _build(folder / CONFIG, facts, module)
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise BadInputError(weights, "is missing, so the model has no weights", "copy the whole model folder")
@@ -95,8 +111,24 @@ def load_model(folder: str | os.PathLike[str]) -> Predictor:
         _check_sum(weights, facts)
         model.load_state_dict(load_file(weights))
     except (SafetensorError, OSError) as error:
-        raise BadInputError(weights, f"is damaged or cut short ({error})", "copy or train it again") from None
+        raise BadInputError(weights, f"is damaged or truncated ({error})", "copy or train it again") from None
     return model.eval()
+
+
+def take_weights(model: Predictor, folder: str | os.PathLike[str]) -> Predictor:
+    """Put the weights of a run or model folder into `model`, which is of the same class and config, and return it.
+
+    Raises:
+        BadInputError: as for `load_model`.
+    """
+    stored = load_model(folder, module=deepcopy(model.module) if type(model) is Wrapped else None)
+    model.load_state_dict(stored.state_dict())
+    model.trained = stored.trained
+    return model.eval()
+
+
+def _kebab(model: Predictor) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(model).__name__).lower()
 
 
 def find_model_folder(folder: str | os.PathLike[str]) -> Path:
@@ -116,14 +148,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return what config.json of a model folder says, in the newest format."""
     path = folder / CONFIG
     if path.stat().st_size > _MAX_CONFIG_BYTES:
-        raise BadInputError(path, "is over 1 MiB, so it is no model config")
+        raise BadInputError(path, "is over 1 MiB, so it is not a model config")
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise BadInputError(path, f"is not JSON ({error})") from None
     if not isinstance(facts, dict) or "format" not in facts:
         raise BadInputError(path, "is not a nextframe model config: it has no field 'format'")
-    fix = f"take the nextframe that wrote it: pip install {_pin(facts)}"
+    fix = f"use the nextframe that wrote it: pip install {_pin(facts)}"
     return {"format": MODEL_FORMATS.newest, **MODEL_FORMATS.migrate(facts, path, fix)}
 
 
@@ -139,31 +171,40 @@ def _pin(facts: dict[str, Any]) -> str:
 
 
 def _advice(facts: dict[str, Any]) -> str:
-    """Return what to do about a config that this version does not understand; "" where this version wrote it."""
+    """Return what to do about a config that this version does not understand; "" if this version wrote it."""
     made_by = _made_by(facts)
     if made_by in ("unknown", __version__):
         return ""
     return f"nextframe {made_by} wrote it, this is {__version__}: pip install {_pin(facts)}"
 
 
-def _build(path: Path, facts: dict[str, Any]) -> Predictor:
+def _build(path: Path, facts: dict[str, Any], module: Module | None) -> Predictor:
     name, fields, task = facts.get("model"), facts.get("config"), facts.get("task")
     if not isinstance(name, str) or not isinstance(fields, dict):
         raise BadInputError(path, "needs a text field 'model' and an object 'config'")
     if task is not None and not isinstance(task, dict):
         raise BadInputError(path, "field 'task' must be an object or null")
+    kind = None if name == WRAPPED else _kind(name, path, facts)
+    if kind is not None and module is not None:
+        raise UserError(f"{path.parent}: holds '{name}', which brings its own code: omit module=")
+    try:
+        with torch.random.fork_rng(devices=[]):  # initial weights are overwritten: loading draws nothing
+            model = kind(kind.Config.parse(fields)) if kind else rebuilt(fields, module, str(path.parent))
+        model.trained = None if task is None else TrainedTask.parse(task)
+    except BadInputError:
+        raise
+    except (UserError, ValueError, RuntimeError, MemoryError) as error:
+        raise BadInputError(path, str(error), _advice(facts)) from None
+    return model
+
+
+def _kind(name: str, path: Path, facts: dict[str, Any]) -> type[Predictor]:
     try:
         kind: type[Predictor] = MODELS.get(name)
     except UnknownNameError as error:
         plugin = f"its file is wanted: --plugin FILE.py that has '{name}'"
         raise BadInputError(path, str(error), "; ".join(filter(None, [plugin, _advice(facts)]))) from None
-    try:
-        with torch.random.fork_rng(devices=[]):  # initial weights are overwritten: loading draws nothing
-            model = kind(kind.Config.parse(fields))
-        model.trained = None if task is None else TrainedTask.parse(task)
-    except (UserError, ValueError, RuntimeError, MemoryError) as error:
-        raise BadInputError(path, str(error), _advice(facts)) from None
-    return model
+    return kind
 
 
 def _plain_tensors(model: Predictor) -> dict[str, Tensor]:
@@ -172,7 +213,7 @@ def _plain_tensors(model: Predictor) -> dict[str, Tensor]:
 
 
 def _check_tensors(weights: Path, model: Predictor) -> None:
-    """Compare names and shapes with the model's before anything is read into memory."""
+    """Compare names and shapes with the model's before any tensor is read into memory."""
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     with safe_open(weights, framework="pt") as file:
         found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -193,7 +234,7 @@ def _check_sum(weights: Path, facts: dict[str, Any]) -> None:
         )
     expected = facts["weights_sha256"]
     if expected is not None and sha256_of(weights) != expected:
-        what = f"is damaged or of another save: its checksum is not the one in {CONFIG}"
+        what = f"is damaged or of another save: its checksum differs from {CONFIG}"
         raise BadInputError(weights, what, "copy the whole model folder again")
 
 

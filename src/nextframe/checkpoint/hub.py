@@ -1,6 +1,6 @@
-"""Models of the Hugging Face Hub: a name or an address in, a model folder on disk out.
+"""Models of the Hugging Face Hub: a name or a URL in, a model folder on disk out.
 
-Only the two files of a model folder are fetched, whatever else the repository holds, and nothing in them is executed.
+Only the two files of a model folder are downloaded, whatever else the repository holds; nothing in them is executed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from nextframe.checkpoint.folder import CONFIG, WEIGHTS
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.quiet import import_bars
 
 HUB = "https://huggingface.co"
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -33,14 +34,14 @@ class HubModel:
 
 
 def endpoint() -> str:
-    """Return the address of the Hub: HF_ENDPOINT, as for all programs of the Hub, or the public one."""
+    """Return the URL of the Hub: HF_ENDPOINT, as for all programs of the Hub, or the public one."""
     return (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
 
 
 def parse_hub_name(spec: str) -> HubModel | None:
-    """Return what `spec` names on the Hub, None where it cannot be a name of the Hub.
+    """Return what `spec` names on the Hub; None if it cannot be a name of the Hub.
 
-    Names are user/name, user/name@revision, and addresses as a browser shows them: https://huggingface.co/user/name,
+    Names are user/name, user/name@revision, and URLs as a browser shows them: https://huggingface.co/user/name,
     with /tree/REVISION after it for another branch, tag or commit.
     """
     for address in (endpoint() + "/", HUB + "/", "hf://"):
@@ -63,7 +64,8 @@ def _leads_out(name: str) -> bool:
 
 
 def bars_on_terminals_only() -> None:
-    """Let the Hub's library draw its progress bars where somebody watches, not into logs."""
+    """Let the Hub's library draw its progress bars on a terminal, not into logs."""
+    import_bars()
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if not sys.stderr.isatty():
@@ -71,13 +73,14 @@ def bars_on_terminals_only() -> None:
 
 
 def fetch_model(model: HubModel) -> Path:
-    """Return the folder of `model` in the Hub's cache on this machine, fetching what is not there yet.
+    """Return the folder of `model` in the Hub's cache on this machine, downloading what is missing.
 
-    config.json and model.safetensors are of one commit. Without a network, what was fetched before is used.
+    config.json and model.safetensors are of one commit. Without a network, what was downloaded before is used.
 
     Raises:
         BadInputError: no such model or revision, a private one without a token, or no network; the line says which.
     """
+    import_bars()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -92,14 +95,14 @@ def fetch_model(model: HubModel) -> Path:
             library_name="nextframe",
         )
     except HFValidationError as error:
-        raise UserError(f"'{model}' is no name of the Hub: {error}") from None
+        raise UserError(f"'{model}' is not a name of the Hub: {error}") from None
     except (HfHubHTTPError, LocalEntryNotFoundError) as error:
         _refuse(model, error)
     except OSError as error:
-        raise BadInputError(str(model), f"cannot be kept here ({error})", "make room, or set HF_HOME") from None
+        raise BadInputError(str(model), f"cannot be stored here ({error})", "free disk space, or set HF_HOME") from None
     missing = [name for name in (CONFIG, WEIGHTS) if not (Path(folder) / name).is_file()]
     if missing:
-        raise BadInputError(str(model), f"is on the Hub, but has no {missing[0]}", "it is no model of nextframe")
+        raise BadInputError(str(model), f"is on the Hub, but has no {missing[0]}", "it is not a model of nextframe")
     return Path(folder)
 
 
@@ -108,7 +111,7 @@ def _refuse(model: HubModel, error: Exception) -> NoReturn:
 
     where = str(model)
     if isinstance(error, errors.GatedRepoError):
-        raise BadInputError(where, "asks for its terms to be accepted", "accept them on the Hub") from None
+        raise BadInputError(where, "requires its terms to be accepted", "accept them on the Hub") from None
     if isinstance(error, errors.RepositoryNotFoundError):
         fix = "check the name; a private one needs HF_TOKEN"
         raise BadInputError(where, "is neither a folder here nor a model on the Hub", fix) from None

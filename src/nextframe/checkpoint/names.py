@@ -1,4 +1,4 @@
-"""Models by name: make one, list them, say the name of one, and find what a user means by `--model`."""
+"""Models by name: make one, list them, load one, and resolve what a user gives as `--model`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import os
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from nextframe.checkpoint.folder import load_model
 from nextframe.checkpoint.hub import HubModel, fetch_model, parse_hub_name
 from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
+from nextframe.models.wrap import Module
 
-DEFAULT_MODEL = "flow"  # of those that need no training the one that predicts best: for whoever names no model
-DEFAULT_MIDDLE = "flow-middle"  # the same, of the frame between two
+DEFAULT_MODEL = "flow"  # the default model: of those that need no training, the one that predicts best
+DEFAULT_MIDDLE = "flow-middle"  # the same for the frame between two
 SHIPPED = Path(__file__).parent / "shipped"  # model folders that come with the package
 
 
 def shipped_models() -> list[str]:
-    """Return the names of the trained models that come with the package."""
+    """Return the names of the trained models that ship with the package."""
     return sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir()) if SHIPPED.is_dir() else []
 
 
@@ -45,19 +48,20 @@ def needs_training(name: str) -> bool:
 
 
 def baseline_names(task: Task | None = None) -> list[str]:
-    """Return the models that need no training and can do `task` (None: any); they stand beside every result."""
+    """Return the models that need no training and can do `task` (None: any); they are compared with every result."""
     names = [name for name in MODELS if not needs_training(name)]
     return [name for name in names if task is None or create_model(name).capabilities.serves(task)]
 
 
-def load(spec: str | os.PathLike[str], *, revision: str | None = None) -> Predictor:
+def load(spec: str | os.PathLike[str], *, revision: str | None = None, module: Module | None = None) -> Predictor:
     """Return a trained model, in eval mode on the CPU; nothing in its folder is executed.
 
     Args:
         spec: a run folder, a model folder, the name of a model that comes with the package, or one of the Hub:
-            user/name, user/name@revision, or its address, with /tree/REVISION for another revision. A folder that is
-            there goes before a name of the Hub.
+            user/name, user/name@revision, or its address, with /tree/REVISION for another revision. A folder that
+            exists takes precedence over a name of the Hub.
         revision: of a model of the Hub: a branch, a tag or a commit.
+        module: the code of a module that was wrapped with `nextframe.wrap`, or its class: it gets the weights.
 
     Raises:
         BadInputError: no such folder or model, or one that is damaged or of another version; the line says what to do.
@@ -68,18 +72,21 @@ def load(spec: str | os.PathLike[str], *, revision: str | None = None) -> Predic
     if on_hub is None and revision is not None:
         raise UserError(f"'{name}' is not on the Hub, so it has no revision '{revision}'")
     if on_hub is not None:
-        return load_model(fetch_model(HubModel(on_hub.name, revision or on_hub.revision)))
-    return load_model(SHIPPED / name if name in shipped_models() and not Path(name).exists() else name)
+        return load_model(fetch_model(HubModel(on_hub.name, revision or on_hub.revision)), module=module)
+    folder = SHIPPED / name if name in shipped_models() and not Path(name).exists() else name
+    return load_model(folder, module=module)
 
 
 def resolve_model(spec: str | os.PathLike[str] | Predictor) -> Predictor:
-    """Return the model that `spec` means: a baseline's name, what `load` takes, or a model as it is.
+    """Return the model that `spec` means: a baseline's name, anything that `load` takes, or a model itself.
 
     Raises:
         UserError: a model that has to be trained first, an unknown name, or a folder that cannot be read.
     """
     if isinstance(spec, Predictor):
         return spec
+    if isinstance(spec, nn.Module):
+        raise UserError(f"{type(spec).__name__} is a torch module: give nextframe.wrap(module, context=, horizon=)")
     name = os.fspath(spec)
     if name in MODELS and not needs_training(name):
         return create_model(name).eval()

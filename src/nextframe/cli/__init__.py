@@ -16,6 +16,7 @@ from nextframe.cli import (
     data,
     evaluate,
     export,
+    extract_features,
     interpolate,
     latent,
     leaderboard,
@@ -24,45 +25,56 @@ from nextframe.cli import (
     prepare,
     push,
     quickstart,
+    recipes,
+    settings,
     train,
     transfer,
 )
+from nextframe.cli.verb import Verb, Verbs
 
 app = typer.Typer(
     name="nextframe",
-    help="Predict the frames that come next in a video: train, evaluate, compare and run models.",
-    no_args_is_help=True,
-    add_completion=False,
+    cls=Verbs,
+    invoke_without_command=True,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 VERBS = (
-    quickstart.quickstart,
-    models.models,
     data.data,
     prepare.prepare,
+    extract_features.extract_features,
+    quickstart.quickstart,
     train.train,
+    models.models,
+    recipes.recipes,
+    settings.settings,
     evaluate.evaluate,
-    predict.predict,
-    interpolate.interpolate,
-    latent.latent,
-    transfer.transfer,
     benchmark.benchmark,
     leaderboard.leaderboard,
+    transfer.transfer,
+    latent.latent,
+    predict.predict,
+    interpolate.interpolate,
+    app_verb.app,
     push.push,
     export.export,
-    app_verb.app,
 )
 for verb in VERBS:
-    app.command()(verb)
+    app.command(cls=Verb)(verb)
 
 
 @app.callback()
 def options(
-    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
-    version: bool = typer.Option(False, "--version", help="Show the version and stop."),
+    run: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
 ) -> None:
-    """Predict the frames that come next in a video: train, evaluate, compare and run models."""
+    """Predict the next frames of a video: train, evaluate, compare and run models."""
+    if version:
+        from nextframe import __version__
+
+        typer.echo(__version__)
+    elif run.invoked_subcommand is None:
+        typer.echo(run.get_help())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -72,15 +84,10 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: what follows the program's name; sys.argv by default.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words  # taken anywhere in the line
+    debug = "--debug" in words  # anywhere in the line
     words = [word for word in words if word != "--debug"]
-    if words[:1] == ["--version"]:
-        from nextframe import __version__
-
-        typer.echo(__version__)
-        sys.exit(0)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for client in ("httpx", "httpx2"):  # every request to the Hub is a line of theirs
+    for client in ("httpx", "httpx2"):  # they log a line for every request to the Hub
         logging.getLogger(client).setLevel(logging.WARNING)
     sys.exit(_run(words, debug))
 

@@ -1,4 +1,4 @@
-"""nextframe benchmark: many models on one fixed task, a row for each."""
+"""nextframe benchmark: many models on one fixed task, one row each."""
 
 from __future__ import annotations
 
@@ -7,38 +7,45 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Plugin, Quiet, be_quiet, load_plugins, parse_names
+from nextframe.cli.options import Device, Plugin, Quiet, begin, parse_names
 
 
 def benchmark(
-    task: Annotated[str | None, typer.Argument(help="One of the tasks; without it they are listed.")] = None,
+    task: Annotated[str | None, typer.Argument(help="A task; without it, the tasks are listed.")] = None,
     models: Annotated[
-        str | None, typer.Option(help="Models, recipes or recipe files, with commas between; all that fit by default.")
+        str | None, typer.Option(help="Models, recipes or recipe files, separated by commas; all that fit by default.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="A path, or several with commas between, where the task wants one.")
+        str | None, typer.Option(help="A path, or several separated by commas, for a task that needs one.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Training for each model; the task's own by default.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps for each model, instead of minutes.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the rows; resumed.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Training time per model; the task's own by default.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps per model, instead of --minutes.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder of the rows.", show_default="benchmarks/TASK"),
+    ] = None,
     plugin: Plugin = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train and measure models on a fixed task, row by row; done rows stay, a killed training goes on.
+    """Train and measure models on a fixed task, row by row. A second call continues where the first was stopped.
 
     Under torchrun or SLURM each process takes its share of the rows.
+
+    Examples:
+    nextframe benchmark
+    nextframe benchmark gif-next --data my_gifs/ --minutes 5 -o benchmarks/gifs
+    torchrun --nproc-per-node 4 -m nextframe benchmark gif-next --data my_gifs/
     """
     from nextframe.benchmark import TASKS, budget_of, take_share
     from nextframe.benchmark import benchmark as make_rows
-    from nextframe.core.whole_file import check_folder
+    from nextframe.core.files.whole_file import check_folder
 
-    be_quiet(quiet)
+    begin(quiet, plugin)
     if task is None:
         _list()
         return
     share = take_share()
-    load_plugins(plugin)
     chosen = TASKS.get(task)
     output = output or Path("benchmarks") / task
     names = parse_names(models) if models else None

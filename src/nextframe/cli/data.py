@@ -1,32 +1,31 @@
-"""nextframe data: what there is in a path or a data set, what was skipped and why, and a picture of it."""
+"""nextframe data: what there is in a path or a data set, what was skipped and why, and an image of it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nextframe.cli.options import (
     Context,
-    Digits,
     Horizon,
     JsonFile,
+    Plugin,
     Quiet,
     Root,
     Set,
     Size,
-    Stride,
-    be_quiet,
+    begin,
     check_files,
     data_settings,
 )
+from nextframe.cli.sections import read_settings, section
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nextframe.data import DataConfig
     from nextframe.data.inspect.report import DataReport
 
 MOST_ROWS = 60  # sources on the terminal; --json has all
@@ -37,30 +36,37 @@ def data(
     context: Context = None,
     horizon: Horizon = None,
     size: Size = None,
-    stride: Stride = None,
-    digits: Digits = None,
     root: Root = None,
-    check: Annotated[bool, typer.Option("--check", help="Decode every frame of every source now.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Decode every frame of every source again.")] = False,
     contact_sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Write a picture: a row of frames for each source.")
+        Path | None, typer.Option(metavar="FILE.png", help="Write an image: a row of frames for each source.")
     ] = None,
     setting: Set = None,
     json_file: JsonFile = None,
+    plugin: Plugin = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show what nextframe sees: sources, sizes, frames, splits, clips, and what it skipped and why."""
+    """Show what nextframe sees: sources, sizes, frames, splits, clips, and what it skipped and why.
+
+    Examples:
+    nextframe data my_videos/
+    nextframe data my_videos/ --context 10 --horizon 10 --contact-sheet sheet.png
+    nextframe data ucf101 --root ~/data/ucf101 --set data.options.split_number=2
+    """
     import time
 
     from rich.console import Console
 
+    from nextframe.data import DataConfig
     from nextframe.data.inspect.contact_sheet import contact_sheet as draw_sheet
     from nextframe.data.inspect.contact_sheet import save_sheet
     from nextframe.data.inspect.report import describe
 
-    be_quiet(quiet)
+    begin(quiet, plugin)
     check_files(json_file, contact_sheet)
     started = time.monotonic()
-    config = _config(data_settings(source, digits, context, horizon, size, stride, root=root), setting or [])
+    settings = data_settings(source, root, context, horizon, size) | read_settings("data", setting)
+    config = DataConfig.parse(section(settings, "data"), "data")
     report = describe(config, check)
     if json_file is not None:
         _write_json(report, json_file, started)
@@ -72,29 +78,8 @@ def data(
     _show(console, report)
 
 
-def _config(settings: dict[str, object], more: list[str]) -> DataConfig:
-    """Return the data section that options and settings (data.FIELD=VALUE) make."""
-    from nextframe.core.errors import UserError
-    from nextframe.data import DataConfig
-
-    if more:
-        from nextframe.training.recipe import parse_settings
-
-        settings |= parse_settings(more)
-    values: dict[str, Any] = {}
-    for key, value in settings.items():
-        section, *parents, name = key.split(".")
-        if section != "data":
-            raise UserError(f"setting '{key}': write data.FIELD=VALUE, for example data.options.across_cuts=true")
-        place = values
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[name] = value
-    return DataConfig.parse(values, "data")
-
-
 def _write_json(report: DataReport, path: Path, started: float) -> None:
-    from nextframe.core.whole_file import write_whole
+    from nextframe.core.files.whole_file import write_whole
     from nextframe.evaluation.run_facts import run_facts
 
     whole = {**report.as_json(), "run": run_facts(None, None, started)}
@@ -108,7 +93,7 @@ def _show(console: Console, report: DataReport) -> None:
         console.print(f"skipped {name}: {why}", markup=False)
     if report.others:
         kinds = ", ".join(f"{count} {ending}" for ending, count in sorted(report.others.items()))
-        console.print(f"left out, not videos or frames: {kinds}", markup=False)
+        console.print(f"skipped, not videos or frames: {kinds}", markup=False)
     console.print(f"\nsplits: {report.rule}", markup=False)
     counts = {split: "endless" if count is None else f"{count:,}" for split, count in report.clips.items()}
     console.print("clips: " + ", ".join(f"{split} {count}" for split, count in counts.items()))

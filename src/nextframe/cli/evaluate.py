@@ -1,4 +1,4 @@
-"""nextframe evaluate: a model on a split, baselines beside it; JSON and an HTML report."""
+"""nextframe evaluate: a model on a split, with baselines; JSON and an HTML report."""
 
 from __future__ import annotations
 
@@ -10,75 +10,85 @@ import typer
 from nextframe.cli.options import (
     Context,
     Device,
-    Digits,
     Horizon,
     JsonFile,
-    Kind,
     Plugin,
     Quiet,
     Root,
     Seed,
+    Set,
     Size,
-    Stride,
-    Temperature,
-    at_temperature,
-    be_quiet,
+    begin,
     check_files,
     check_split,
+    complete_models,
     data_settings,
-    load_plugins,
     parse_names,
 )
+from nextframe.cli.sections import only, read_settings, section
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN_OR_MODEL",
+        help="A run folder, a baseline's name, or user/name on the Hub.",
+        autocompletion=complete_models,
+    ),
+]
+Metrics = Annotated[
+    str | None, typer.Option(help="Names separated by commas, the main one first; NAME-moving: only moving pixels.")
+]
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="A run folder, or a baseline's name.")],
+    model: Model,
     data: Annotated[str | None, typer.Option(help="A data set or a path; a run's own by default.")] = None,
+    root: Root = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    clips: Annotated[int | None, typer.Option(min=1, help="Only so many, evenly spaced over the split.")] = None,
+    clips: Annotated[int | None, typer.Option(min=1, help="Only this many, evenly spaced over the split.")] = None,
     context: Context = None,
     horizon: Horizon = None,
     size: Size = None,
-    stride: Stride = None,
-    kind: Kind = None,
-    digits: Digits = None,
-    root: Root = None,
-    batch: Annotated[int, typer.Option(min=1, help="Clips at a time.")] = 16,
-    samples: Annotated[int, typer.Option(min=1, help="Futures a clip, of a model that draws them.")] = 1,
-    temperature: Temperature = None,
-    metrics: Annotated[
-        str | None, typer.Option(help="Names with commas, the main one first; psnr-moving: over the pixels that moved.")
-    ] = None,
-    compat: Annotated[str | None, typer.Option(help="openstl, mathieu or srivastava: their way, too.")] = None,
+    metrics: Metrics = None,
+    samples: Annotated[int, typer.Option(min=1, help="Futures per clip, of a stochastic model.")] = 1,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained report to this file.")] = None,
     json_file: JsonFile = None,
-    plugin: Plugin = None,
+    setting: Set = None,
     seed: Seed = 0,
     device: Device = "auto",
+    plugin: Plugin = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a model on a split, closed loop, every horizon step, with every baseline beside it."""
+    """Measure a model on a split, closed loop, at every horizon step, together with every baseline.
+
+    Examples:
+    nextframe evaluate runs/mine --html report.html
+    nextframe evaluate flow --data my_videos/ --size 64x64 --metrics psnr,ssim,psnr-moving
+    nextframe evaluate runs/mine --horizon 20 --set evaluate.compat=openstl --json rows.json
+    """
+    from nextframe.cli.configs import EvaluateConfig
     from nextframe.evaluation import DEFAULT_METRICS, show_evaluation, write_report
     from nextframe.evaluation import evaluate as evaluate_model
     from nextframe.training import evaluation_data
 
-    be_quiet(quiet)
-    load_plugins(plugin)
+    begin(quiet, plugin)
     check_files(json_file, html)
-    settings = data_settings(data, digits, context, horizon, size, stride, kind, root)
+    more = read_settings("evaluate", setting)
+    config = EvaluateConfig.parse(section(more, "evaluate"), "evaluate")
+    settings = data_settings(data, root, context, horizon, size) | only(more, "data")
     evaluation = evaluate_model(
         model,
         evaluation_data(model, settings),
         check_split(split),
         metrics=DEFAULT_METRICS if metrics is None else parse_names(metrics),
         clips=clips,
-        batch=batch,
-        compat=compat,
+        batch=config.batch,
+        compat=config.compat,
         seed=seed,
         device=device,
         examples=0 if html is None else 6,
         samples=samples,
-        options=at_temperature(temperature),
+        options=section(more, "options"),
     )
     if json_file is not None:
         evaluation.write_json(json_file)

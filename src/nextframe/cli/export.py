@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Plugin, Quiet, Size, be_quiet, load_plugins, parse_size
+from nextframe.cli.options import Plugin, Quiet, Size, begin, parse_size
 
 
 def export(
@@ -17,11 +17,14 @@ def export(
     plugin: Plugin = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a model as ONNX: the step of a recurrent one, the whole of any other; checked with onnxruntime."""
+    """Write a model as ONNX: one step of a recurrent model, or the whole of any other. Checked with onnxruntime.
+
+    Examples:
+    nextframe export runs/mine -o model.onnx --size 64x64
+    """
     from nextframe.publish import export as export_model
 
-    be_quiet(quiet)
-    load_plugins(plugin)
+    begin(quiet, plugin)
     done = export_model(model, output, size=parse_size(size))
     inputs = ", ".join(f"{name} {shape}" for name, shape in done.inputs.items())
     typer.echo(f"{done.path}  ({done.kind}: {inputs}; within {done.difference:.1g} of the model)")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Plugin, Quiet, be_quiet, load_plugins
+from nextframe.cli.options import Device, Plugin, Quiet, begin
 
 
 def interpolate(
@@ -15,15 +15,18 @@ def interpolate(
     output: Annotated[Path, typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file.")] = Path(
         "interpolated.gif"
     ),
-    factor: Annotated[int, typer.Option(min=2, help="How many times the frame rate: 2, 4, 8...")] = 2,
+    factor: Annotated[int, typer.Option(min=2, help="How many times the frame rate: 2, 4, 8, ...")] = 2,
     model: Annotated[str, typer.Option("--model", "-m", help="A baseline's name or a run folder.")] = "flow-middle",
     plugin: Plugin = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Put predicted frames between a video's frames: the same film at a higher frame rate."""
+    """Put predicted frames between a video's frames: the same video at a higher frame rate.
+
+    Examples:
+    nextframe interpolate cat.gif -o smooth.gif --factor 4
+    """
     from nextframe.prediction import interpolate as interpolate_video
 
-    be_quiet(quiet)
-    load_plugins(plugin)
+    begin(quiet, plugin)
     typer.echo(str(interpolate_video(source, output, model, factor, device=device)))

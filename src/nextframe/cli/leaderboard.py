@@ -1,4 +1,4 @@
-"""nextframe leaderboard: rows as one page or as Markdown, and the check of a row that somebody sent."""
+"""nextframe leaderboard: rows as one page or as Markdown, and the check of a row that someone sent."""
 
 from __future__ import annotations
 
@@ -7,28 +7,32 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Plugin, Quiet, be_quiet, load_plugins
+from nextframe.cli.options import Device, Plugin, Quiet, begin
 
 
 def leaderboard(
     rows: Annotated[list[Path] | None, typer.Argument(metavar="ROWS...", help="Row files, or folders of them.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The HTML page.")] = Path("leaderboard.html"),
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write Markdown to this file too.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write Markdown to this file.")] = None,
     check: Annotated[
         Path | None, typer.Option("--verify", metavar="ROW.json", help="Measure this row's model again and compare.")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="With --verify: where the clips lie here.")] = None,
+    data: Annotated[str | None, typer.Option(help="With --verify: where the clips are on this machine.")] = None,
     plugin: Plugin = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Make one self-contained page of rows, or check a row against its model."""
+    """Make one self-contained page of rows, or check a row against its model.
+
+    Examples:
+    nextframe leaderboard benchmarks/gif-next -o leaderboard.html --markdown leaderboard.md
+    nextframe leaderboard --verify mine/my-blend.json --data gifs/
+    """
     from nextframe.benchmark import as_markdown, find_rows, verify, write_leaderboard
     from nextframe.core.errors import UserError
-    from nextframe.core.whole_file import write_whole
+    from nextframe.core.files.whole_file import write_whole
 
-    be_quiet(quiet)
-    load_plugins(plugin)
+    begin(quiet, plugin)
     if check is not None:
         if rows:
             raise UserError("give rows to show or --verify ROW.json, not both")

@@ -1,4 +1,4 @@
-"""nextframe models: what there is, and one model's idea, paper, fields and defaults."""
+"""nextframe models: what there is, and one model's idea, paper and fields."""
 
 from __future__ import annotations
 
@@ -7,24 +7,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nextframe.cli.options import Plugin, load_plugins
+from nextframe.cli.options import Plugin, begin, complete_models
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="One model; all of them by default.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A model; without it, all models.", autocompletion=complete_models)
+    ] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table of all models to this file.")] = None,
     plugin: Plugin = None,
 ) -> None:
-    """List the models and recipes, or show one model's idea, paper, config fields and defaults."""
+    """List the models, or show one: its idea, its paper, and its fields with type, default and meaning.
+
+    Examples:
+    nextframe models
+    nextframe models convlstm
+    """
     from rich.console import Console
 
-    load_plugins(plugin)
+    begin(plugin=plugin)
     console = Console(soft_wrap=True)
     if markdown is not None:
-        from nextframe.core.whole_file import write_whole
+        from nextframe.core.files.whole_file import write_whole
 
         write_whole(markdown, as_markdown())
         typer.echo(str(markdown))
@@ -37,14 +44,21 @@ def models(
 def as_markdown() -> str:
     """Return every model and recipe of the registry as a Markdown page; `make docs` writes it."""
     from nextframe.checkpoint import needs_training
-    from nextframe.models import MODELS
-    from nextframe.recipes import RECIPES
+    from nextframe.models import MODELS, ORIGINALS
+    from nextframe.recipes import RECIPES, about
 
     rows = [
         f"| `{name}` | {'trained' if needs_training(name) else 'baseline'} | {model.idea} | {model.paper} |"
-        for name, model in ((name, MODELS.get(name)) for name in MODELS)
+        for name, model in ((name, MODELS.get(name)) for name in MODELS if name not in ORIGINALS)
     ]
-    recipes = [f"| `{name}` | `{RECIPES.get(name).model.name}` | `{RECIPES.get(name).data.name}` |" for name in RECIPES]
+    originals = [
+        f"| `{name}` | `{model.original_of}` | {model.idea} | {model.paper} |"
+        for name, model in ((name, MODELS.get(name)) for name in ORIGINALS)
+    ]
+    recipes = [
+        f"| `{name}` | `{recipe.model.name}` | `{recipe.data.name}` | {about(name)} |"
+        for name, recipe in ((name, RECIPES.get(name)) for name in RECIPES)
+    ]
     return "\n".join(
         [
             "# Models and recipes",
@@ -55,8 +69,14 @@ def as_markdown() -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            "| recipe | model | data |",
-            "|---|---|---|",
+            "The originals: the same models as papers, notebooks and public codes have them, with their faults.",
+            "",
+            "| model | of | what it is | source |",
+            "|---|---|---|---|",
+            *originals,
+            "",
+            "| recipe | model | data | what it is |",
+            "|---|---|---|---|",
             *recipes,
             "",
         ]
@@ -67,27 +87,22 @@ def _list(console: Console) -> None:
     from rich.table import Table
 
     from nextframe.checkpoint import needs_training
-    from nextframe.models import MODELS
-    from nextframe.recipes import RECIPES
+    from nextframe.models import MODELS, ORIGINALS
 
     table = Table("model", "", "idea", box=None, pad_edge=False)
-    for name in MODELS:
-        table.add_row(name, "trained" if needs_training(name) else "baseline", MODELS.get(name).idea)
+    for name in sorted(MODELS, key=lambda name: name in ORIGINALS):
+        kind = "original" if name in ORIGINALS else "trained" if needs_training(name) else "baseline"
+        table.add_row(name, kind, MODELS.get(name).idea)
     console.print(table)
-    console.print("\nrecipes: " + ", ".join(RECIPES))
+    console.print("\nnextframe models NAME shows one; nextframe recipes lists the recipes")
 
 
 def _show(console: Console, name: str) -> None:
-    from rich.table import Table
-
+    from nextframe.cli.fields import describe, show, table
     from nextframe.models import MODELS
 
     model = MODELS.get(name)
     console.print(f"{name}: {model.idea}", markup=False)
     if model.paper:
         console.print(f"paper: {model.paper}", markup=False)
-    table = Table("field", "type", "default", box=None, pad_edge=False)
-    for field, info in model.Config.model_fields.items():
-        kind = getattr(info.annotation, "__name__", str(info.annotation)).replace("typing.", "")
-        table.add_row(field, kind, repr(info.get_default(call_default_factory=True)))
-    console.print(table)
+    show(table(describe(model.Config, prefix="model.") + describe(model.Options, prefix="options.")))

@@ -1,4 +1,4 @@
-"""Options that several verbs share: their names and help stand once."""
+"""Options that several verbs share, with their names and help in one place."""
 
 from __future__ import annotations
 
@@ -10,45 +10,54 @@ import typer
 if TYPE_CHECKING:
     from nextframe.data.clipset import Split
 
-Data = Annotated[str, typer.Option(help="A registered data set, or a path to videos, GIFs, frame folders or arrays.")]
-Digits = Annotated[
-    str | None, typer.Option(help="For moving digits: embedded, mnist, fashion, or a path to idx files.")
-]
+
+def complete_models(incomplete: str) -> list[str]:
+    """Return the registered models whose names begin with `incomplete`; files are completed by the shell."""
+    from nextframe.models import MODELS
+
+    return [name for name in MODELS if name.startswith(incomplete)]
+
+
 Root = Annotated[
-    str | None, typer.Option(metavar="PATH", help="Your copy of a registered data set, such as ucf101 or kth.")
+    str | None, typer.Option(metavar="PATH", help="Your local copy of a registered data set, such as ucf101 or kth.")
 ]
-Context = Annotated[int | None, typer.Option(help="Frames given.")]
+Context = Annotated[int | None, typer.Option(help="Context frames.")]
 Horizon = Annotated[int | None, typer.Option(help="Frames to predict.")]
-Size = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the clips, for example 64x64.")]
-Stride = Annotated[int | None, typer.Option(help="Take every k-th frame.")]
-Kind = Annotated[str | None, typer.Option("--as", help="frames, or flow: 2 channels, pixels to the right and down.")]
-Temperature = Annotated[
-    float | None, typer.Option(help="Of futures drawn from latents: 0 the likeliest, 1 as learned.")
-]
-Seed = Annotated[int, typer.Option(help="Decides everything random.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
+Size = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the frames, for example 64x64.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows to this file.")]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Any other setting; repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Any other setting; repeatable."),
 ]
 
-Plugin = Annotated[
-    list[Path] | None, typer.Option("--plugin", metavar="FILE.py", help="Run this file, which adds models; repeatable.")
-]
+# Common options: `nextframe --help` shows them once for all verbs.
+Device = Annotated[str, typer.Option(hidden=True)]
+Seed = Annotated[int, typer.Option(hidden=True)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", hidden=True)]
+Plugin = Annotated[list[Path] | None, typer.Option("--plugin", hidden=True)]
+
+
+def begin(quiet: bool = False, plugin: list[Path] | None = None) -> None:
+    """Do what the common options say, before the verb's own work: be quiet, and load the user's plugins."""
+    import logging
+
+    if quiet:
+        logging.getLogger().setLevel(logging.WARNING)
+        logging.getLogger("nextframe").setLevel(logging.WARNING)  # so that no progress is written instead
+    load_plugins(plugin)
 
 
 def load_plugins(plugins: list[Path] | None) -> None:
-    """Add the models of the user's own files, before anything asks for them by name."""
-    from nextframe.models.plugins import load_plugin
+    """Add what the user's own files register, before they are looked up by name."""
+    from nextframe.core.plugins import load_plugin
 
     for plugin in plugins or []:
         load_plugin(plugin)
 
 
 def check_files(*paths: Path | None) -> None:
-    """Refuse the files that were asked for and could not be written, before any work."""
-    from nextframe.core.whole_file import check_file
+    """Refuse output files that cannot be written, before any work."""
+    from nextframe.core.files.whole_file import check_file
 
     for path in paths:
         if path is not None:
@@ -82,37 +91,14 @@ def check_split(split: str) -> Split:
 
 
 def data_settings(
-    data: str | None,
-    digits: str | None,
-    context: int | None,
-    horizon: int | None,
-    size: str | None,
-    stride: int | None,
-    kind: str | None = None,
-    root: str | None = None,
+    data: str | None, root: str | None, context: int | None, horizon: int | None, size: str | None
 ) -> dict[str, object]:
     """Return the data options that were given, as dotted settings of a recipe."""
     given = {
         "data.name": data,
-        "data.options.digits": digits,
+        "data.options.root": root,
         "data.context": context,
         "data.horizon": horizon,
         "data.size": parse_size(size),
-        "data.stride": stride,
-        "data.kind": kind,
-        "data.options.root": root,
     }
     return {name: value for name, value in given.items() if value is not None}
-
-
-def at_temperature(temperature: float | None) -> dict[str, object]:
-    """Return the model's options that `--temperature` stands for; none if it was not given."""
-    return {} if temperature is None else {"temperature": temperature}
-
-
-def be_quiet(quiet: bool) -> None:
-    """Let only warnings and errors through where the user asked for quiet."""
-    import logging
-
-    if quiet:
-        logging.getLogger().setLevel(logging.WARNING)

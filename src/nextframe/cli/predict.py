@@ -7,58 +7,65 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import (
-    Device,
-    Plugin,
-    Quiet,
-    Seed,
-    Size,
-    Temperature,
-    at_temperature,
-    be_quiet,
-    load_plugins,
-    parse_size,
-)
+from nextframe.cli.options import Device, Plugin, Quiet, Seed, Set, Size, begin, complete_models, parse_size
+from nextframe.cli.sections import read_settings, section
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A baseline's name, a run folder, or user/name on the Hub.",
+        autocompletion=complete_models,
+    ),
+]
+Output = Annotated[
+    Path,
+    typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file, or a folder of images."),
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Hold back the last frames and show them next to the prediction.")
+]
+OneStep = Annotated[
+    bool, typer.Option("--one-step", help="Predict each frame from the true frames before it; implies --compare.")
+]
+WithContext = Annotated[bool, typer.Option("--with-context", help="Start the output with the context frames.")]
+ContextFrames = Annotated[int | None, typer.Option(min=1, help="Context frames; as many as in training by default.")]
+At = Annotated[int | None, typer.Option(min=1, help="Number of the first predicted frame; after the end by default.")]
 
 
 def predict(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A video, GIF, folder of images or array file.")],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="A baseline's name, a run folder, or user/name on the Hub.")
-    ] = "flow",
+    model: Model = "flow",
     frames: Annotated[int, typer.Option("--frames", "-n", min=1, help="How many frames to predict.")] = 10,
-    output: Annotated[
-        Path,
-        typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file, or a folder of pictures."),
-    ] = Path("prediction.gif"),
-    samples: Annotated[int, typer.Option(min=1, help="How many futures, of a model that draws them.")] = 1,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Hold the last frames back and show them beside the prediction.")
-    ] = False,
-    with_context: Annotated[
-        bool, typer.Option("--with-context", help="Begin the output with the frames that the model was given.")
-    ] = False,
-    context: Annotated[int | None, typer.Option(min=1, help="How many frames the model is given.")] = None,
-    at: Annotated[int | None, typer.Option(min=1, help="Number of the first predicted frame; else the end.")] = None,
-    one_step: Annotated[
-        bool, typer.Option("--one-step", help="Predict each frame from the true ones before it, and compare.")
-    ] = False,
-    stride: Annotated[int, typer.Option(min=1, help="Take every k-th frame.")] = 1,
+    output: Output = Path("prediction.gif"),
+    samples: Annotated[int, typer.Option(min=1, help="How many futures, of a stochastic model.")] = 1,
+    compare: Compare = False,
+    one_step: OneStep = False,
+    with_context: WithContext = False,
+    context: ContextFrames = None,
+    at: At = None,
     size: Size = None,
-    tile: Annotated[int | None, typer.Option(min=16, help="Predict in tiles of so many pixels: less memory.")] = None,
-    overlap: Annotated[int, typer.Option(min=0, help="Pixels that neighbouring tiles share.")] = 32,
-    temperature: Temperature = None,
-    plugin: Plugin = None,
+    setting: Set = None,
     seed: Seed = 0,
     device: Device = "auto",
+    plugin: Plugin = None,
     quiet: Quiet = False,
 ) -> None:
-    """Predict the frames that come next in a video; by default after its last frame."""
+    """Predict the next frames of a video, by default after its last frame.
+
+    Examples:
+    nextframe predict cat.mp4 -o next.gif
+    nextframe predict cat.mp4 --model runs/mine -n 20 --compare -o next.mp4
+    nextframe predict frames/ --model runs/mine --at 300 --set predict.tile=96 -o out/
+    """
+    from nextframe.cli.configs import PredictConfig
     from nextframe.prediction import check_output, write_prediction
     from nextframe.prediction import predict as predict_frames
 
-    be_quiet(quiet)
-    load_plugins(plugin)
+    begin(quiet, plugin)
+    more = read_settings("predict", setting)
+    config = PredictConfig.parse(section(more, "predict"), "predict")
     check_output(output)  # before any work
     prediction = predict_frames(
         source,
@@ -69,13 +76,13 @@ def predict(
         one_step=one_step,
         context=context,
         at=at,
-        stride=stride,
+        stride=config.stride,
         size=parse_size(size),
-        tile=tile,
-        overlap=overlap,
+        tile=config.tile,
+        overlap=config.overlap,
         seed=seed,
         device=device,
-        options=at_temperature(temperature),
+        options=section(more, "options"),
     )
     write_prediction(prediction, output, with_context=with_context)
     typer.echo(str(output))

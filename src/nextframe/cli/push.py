@@ -7,29 +7,33 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Plugin, Quiet, be_quiet, load_plugins
+from nextframe.cli.options import Device, Plugin, Quiet, begin
 
 
 def push(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    name: Annotated[str, typer.Argument(metavar="USER/NAME", help="Where on the Hub; made if it is not there.")],
-    revision: Annotated[str | None, typer.Option(help="A branch; the main one by default.")] = None,
+    name: Annotated[str, typer.Argument(metavar="USER/NAME", help="The repository on the Hub; created if needed.")],
+    revision: Annotated[str | None, typer.Option(help="A branch.", show_default="main")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
-    licence: Annotated[str, typer.Option("--license", help="Of the weights: an identifier of the Hub.")] = "apache-2.0",
-    clips: Annotated[int | None, typer.Option(min=1, help="Measure this many clips of the test split only.")] = None,
+    licence: Annotated[str, typer.Option("--license", help="The licence, as the Hub writes it.")] = "apache-2.0",
+    clips: Annotated[int | None, typer.Option(min=1, help="Measure only this many clips of the test split.")] = None,
     folder: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write what would be pushed to this folder; push nothing.")
+        Path | None, typer.Option("-o", "--output", help="Write to this folder instead of pushing.")
     ] = None,
     plugin: Plugin = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Measure a run's model beside the baselines, write its model card, and put both on the Hugging Face Hub."""
+    """Measure a run's model together with the baselines, write its model card, and put both on the Hugging Face Hub.
+
+    Examples:
+    nextframe push runs/mine user/mine --private
+    nextframe push runs/mine user/mine -o folder
+    """
     from nextframe.publish import push as push_run
     from nextframe.publish import write_shared
 
-    be_quiet(quiet)
-    load_plugins(plugin)
+    begin(quiet, plugin)
     if folder is not None:
         typer.echo(str(write_shared(run, folder, name, licence=licence, clips=clips, device=device) / "README.md"))
         return

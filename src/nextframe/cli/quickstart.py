@@ -1,4 +1,4 @@
-"""nextframe quickstart: three minutes from nothing to a report."""
+"""nextframe quickstart: from nothing to a report in three minutes."""
 
 from __future__ import annotations
 
@@ -7,25 +7,32 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Digits, JsonFile, Quiet, be_quiet
+from nextframe.cli.options import Device, JsonFile, Quiet, Seed, begin
 
 
 def quickstart(
     output: Annotated[Path, typer.Option("-o", "--output", help="The run folder; must be new.")] = Path(
         "runs/quickstart"
     ),
-    digits: Digits = None,
-    minutes: Annotated[float | None, typer.Option(min=0.01, help="How long to train.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
+    digits: Annotated[
+        str | None, typer.Option(help="mnist, fashion, or a path to idx files.", show_default="embedded")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Training time.", show_default="3")] = None,
     json_file: JsonFile = None,
+    seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train a small model on moving digits for 3 minutes, compare it with baselines, write a report with pictures."""
+    """Train a small model on moving digits for 3 minutes, compare it with baselines, and write a report with images.
+
+    Examples:
+    nextframe quickstart
+    nextframe quickstart --minutes 1 -o runs/first
+    """
     from nextframe.evaluation import show_evaluation
     from nextframe.recipes.quickstart import quickstart as run_quickstart
 
-    be_quiet(quiet)
+    begin(quiet)
     evaluation = run_quickstart(output, digits=digits, minutes=minutes, seed=seed, device=device, show=not quiet)
     if json_file is not None:
         evaluation.write_json(json_file)

@@ -2,102 +2,96 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nextframe.cli.options import (
     Context,
-    Digits,
     Horizon,
-    Kind,
     Plugin,
     Quiet,
     Root,
     Set,
     Size,
-    Stride,
-    be_quiet,
+    begin,
     check_files,
+    complete_models,
     data_settings,
-    load_plugins,
 )
+from nextframe.cli.sections import only, read_settings, section
+
+if TYPE_CHECKING:
+    from nextframe.cli.configs import TrainRun
 
 
 def train(
-    what: Annotated[str, typer.Argument(metavar="MODEL_OR_RECIPE", help="A model, a recipe, or a recipe.yaml.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL_OR_RECIPE", help="A model, a recipe or a recipe.yaml.", autocompletion=complete_models
+        ),
+    ],
     data: Annotated[str | None, typer.Option(help="A registered data set or a path; the recipe's by default.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The run folder.")] = None,
-    steps: Annotated[int | None, typer.Option(help="How many steps; or give --minutes.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="How long, in minutes.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Clips a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="The (highest) learning rate.")] = None,
+    root: Root = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The run folder.", show_default="runs/NAME")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps; or give --minutes.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Training time in minutes; or give --steps.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Clips per step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
+    size: Size = None,
     context: Context = None,
     horizon: Horizon = None,
-    size: Size = None,
-    stride: Stride = None,
-    kind: Kind = None,
-    digits: Digits = None,
-    root: Root = None,
-    seed: Annotated[int | None, typer.Option(help="Decides everything random.")] = None,
-    log_every: Annotated[int | None, typer.Option(help="Steps between log lines.")] = None,
-    val_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
-    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that read clips; the run is the same.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
-    devices: Annotated[int, typer.Option(help="How many devices, one process each.")] = 1,
-    stage_from: Annotated[
-        list[str] | None,
-        typer.Option("--stage-from", metavar="PART=RUN", help="Take a part, as autoencoder, from another run."),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, exactly.")] = False,
-    report: Annotated[bool, typer.Option(help="Write report.html: val split, with baselines.")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue exactly from the last checkpoint.")] = False,
     setting: Set = None,
+    device: Annotated[str | None, typer.Option(hidden=True)] = None,
+    seed: Annotated[int | None, typer.Option(hidden=True)] = None,
     plugin: Plugin = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the last line of metrics.jsonl there.")
-    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model or a recipe; the run folder holds all there is to know about it."""
-    from nextframe.core.whole_file import write_whole
-    from nextframe.recipes import load_recipe
-    from nextframe.training import override, parse_parts, parse_settings, read_metrics, read_recipe
-    from nextframe.training import train as train_run
-    from nextframe.training.report import report_validation
+    """Train a model or a recipe into a run folder. Without an option, the recipe's own setting is used.
 
-    be_quiet(quiet)
-    load_plugins(plugin)
-    check_files(json_file)
+    Examples:
+    nextframe train compact --data my_videos/ --size 64x64 --minutes 30 -o runs/mine
+    nextframe train compact --data my_videos/ --size 64x64 --minutes 30 -o runs/mine --resume
+    nextframe train keras-convlstm --set training.val_every=90 --set model.hidden=[32,32]
+    """
+    from nextframe.cli.configs import TrainRun
+    from nextframe.recipes import load_recipe
+    from nextframe.training import override, read_recipe
+    from nextframe.training import train as train_run
+
+    begin(quiet, plugin)
+    more = read_settings("train", setting)
+    run = TrainRun.parse(section(more, "run"), "run")
+    check_files(run.json_file)
     folder = output or Path("runs") / Path(what).stem
     base = load_recipe(what)
     if resume and (folder / "recipe.yaml").exists():
         base = read_recipe(folder)
-    training = {
-        "steps": steps,
-        "minutes": minutes,
-        "batch": batch,
-        "lr": lr,
-        "seed": seed,
-        "log_every": log_every,
-        "val_every": val_every,
-        "checkpoint_every": checkpoint_every,
-        "precision": precision,
-        "workers": workers,
-        "device": device,
-    }
-    settings = data_settings(data, digits, context, horizon, size, stride, kind, root)
+    settings: dict[str, Any] = data_settings(data, root, context, horizon, size)
+    training = {"steps": steps, "minutes": minutes, "batch": batch, "lr": lr, "seed": seed, "device": device}
     settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
-    if stage_from:
-        settings["training.stage_from"] = parse_parts(stage_from)
-    recipe = override(base, settings | parse_settings(setting or []))
-    train_run(recipe, folder, resume=resume, devices=devices, show=not quiet)
-    if json_file is not None:
-        write_whole(json_file, json.dumps(read_metrics(folder)[-1]) + "\n")
-    if report:
-        report_validation(folder, device=device or recipe.training.device)
+    recipe = override(base, settings | only(more, "model", "data", "training"))
+    trained = train_run(recipe, folder, resume=resume, devices=run.devices, show=not quiet)
+    if trained.processes.first:  # of those that torchrun started
+        _finish(folder, run, device or recipe.training.device)
+
+
+def _finish(folder: Path, run: TrainRun, device: str) -> None:
+    """Write the requested files next to the run, and say where everything is."""
+    import json
+
+    from nextframe.core.files.whole_file import write_whole
+    from nextframe.training import read_metrics
+    from nextframe.training.folder.report import report_validation
+
+    if run.json_file is not None:
+        write_whole(run.json_file, json.dumps(read_metrics(folder)[-1]) + "\n")
+    if run.report:
+        report_validation(folder, device=device)
         typer.echo(f"{folder}/report.html")
     typer.echo(f"{folder}/model  (nextframe evaluate {folder}; nextframe predict VIDEO --model {folder} -o out.gif)")

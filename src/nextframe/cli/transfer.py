@@ -1,4 +1,4 @@
-"""nextframe transfer: what a model has learned, as action classes, with few and many labels."""
+"""nextframe transfer: action classifiers on a trained model, with few and many labels."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from nextframe.cli.options import (
     Root,
     Seed,
     Set,
-    be_quiet,
+    begin,
     check_files,
-    load_plugins,
+    parse_names,
     parse_size,
 )
+from nextframe.cli.sections import only, read_settings, section
 
 if TYPE_CHECKING:
     from nextframe.data import DataConfig
@@ -37,62 +38,54 @@ def transfer(
         str, typer.Option(help="motion-digits, ucf101, hmdb51, kth, percepts, a folder of class folders, or a list.")
     ] = "motion-digits",
     root: Root = None,
-    per_class: Annotated[str, typer.Option(help="Labelled videos of each class.")] = "1,2,4,10,20,50,all",
+    per_class: Annotated[str, typer.Option(help="Labelled videos per class.")] = "1,2,4,10,20,50,all",
     draws: Annotated[int, typer.Option(min=1, help="Random choices of the labelled videos.")] = 10,
     methods: Annotated[
-        str, typer.Option(help="What stands in the table.")
+        str, typer.Option(help="The rows of the table.")
     ] = "fine-tuned,frozen,random,probe,single-frame",
-    window: Annotated[int, typer.Option(help="Frames that a class is told from.")] = 16,
-    window_stride: Annotated[int, typer.Option(help="Frames from one window to the next.")] = 8,
     size: Annotated[
         str | None, typer.Option(help="HEIGHTxWIDTH; what the first run was trained on by default.")
     ] = None,
-    stride: Annotated[int, typer.Option(min=1, help="Take every k-th frame.")] = 1,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of each classifier.")] = 200,
-    batch: Annotated[int, typer.Option(min=1, help="Windows in a step.")] = 32,
-    lr: Annotated[float, typer.Option(help="Adam's rate.")] = 1e-3,
-    dropout: Annotated[float, typer.Option(help="Of the encoder's outputs.")] = 0.0,
-    precision: Annotated[str, typer.Option(help="auto, 32 or bf16.")] = "auto",
-    split: Annotated[str, typer.Option(help="test; val to choose settings on.")] = "test",
+    split: Annotated[str, typer.Option(help="test; val to choose settings.")] = "test",
     earlier: Annotated[
         list[Path] | None, typer.Option("--with", metavar="FILE.json", help="Add the rows of an earlier result.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.png", help="The plot; or .svg.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE.png", help="Write the plot; or .svg.")
     ] = None,
     json_file: JsonFile = None,
     setting: Set = None,
-    plugin: Plugin = None,
     seed: Seed = 0,
     device: Device = "auto",
+    plugin: Plugin = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train classifiers on what models have learned, with few and many labelled videos, and compare them."""
-    from nextframe.transfer import ClassifierConfig, TransferConfig
+    """Train action classifiers on trained models, with few and many labelled videos, and compare them.
+
+    Examples:
+    nextframe transfer runs/mine --json transfer.json -o transfer.png
+    nextframe transfer runs/mine --data ucf101 --root ~/data/ucf101 --set transfer.window=16
+    nextframe transfer --with a.json --with b.json -o both.png
+    """
+    from nextframe.transfer import TransferConfig
     from nextframe.transfer import transfer as run_transfer
     from nextframe.transfer.plot import check_plot
     from nextframe.transfer.result import joined, read_result
 
-    be_quiet(quiet)
-    load_plugins(plugin)
+    begin(quiet, plugin)
     if output is not None:
         check_plot(output)
     check_files(output, json_file)
     others = [read_result(path) for path in earlier or []]
     if not models:
         return _finish(joined(others), json_file, output)
-    classifier = {"steps": steps, "batch": batch, "lr": lr, "dropout": dropout, "precision": precision}
-    values = {"per_class": parse_amounts(per_class), "draws": draws, "methods": methods.replace(" ", "").split(",")}
-    values |= {"window": window, "stride": window_stride, "split": split, "seed": seed, "device": device}
-    values["classifier"] = ClassifierConfig.parse(classifier, "transfer")
-    config = TransferConfig.parse(values, "transfer")
-    wanted: dict[str, object] = {
-        "data.name": data,
-        "data.options.root": root,
-        "data.size": parse_size(size),
-        "data.stride": stride,
-    }
-    found = run_transfer(models, _data(models, wanted, setting or []), config, show=not quiet)
+    more = read_settings("transfer", setting)
+    options = {"per_class": parse_amounts(per_class), "draws": draws, "methods": parse_names(methods)}
+    options |= {"split": split, "seed": seed, "device": device}
+    config = TransferConfig.parse(options | section(more, "transfer"), "transfer")
+    wanted = {"data.name": data, "data.options.root": root, "data.size": parse_size(size)}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    found = run_transfer(models, _data(models, given | only(more, "data")), config, show=not quiet)
     return _finish(joined([*others, found]), json_file, output)
 
 
@@ -113,26 +106,17 @@ def parse_amounts(text: str) -> list[int | None]:
 
     words = [word.strip() for word in text.split(",")]
     if not all(word == "all" or (word.isdigit() and int(word) > 0) for word in words):
-        raise UserError(f"--per-class '{text}': write numbers from 1 on, or all, with commas: 1,2,4,all")
+        raise UserError(f"--per-class '{text}': write numbers from 1 on, or all, separated by commas: 1,2,4,all")
     return [None if word == "all" else int(word) for word in words]
 
 
-def _data(models: list[str], wanted: dict[str, object], setting: list[str]) -> DataConfig:
-    """Return the data section; size and colour are those of the first trained model where nothing is said."""
-    from nextframe.core.errors import UserError
+def _data(models: list[str], wanted: dict[str, Any]) -> DataConfig:
+    """Return the data section; size and colour are those of the first trained model unless they are given."""
     from nextframe.data import DataConfig
-    from nextframe.training.recipe import parse_settings, set_dotted
     from nextframe.transfer.encoder import trained_size
 
     size, color = trained_size(models) if wanted["data.name"] != "percepts" else (None, None)
-    values: dict[str, Any] = {"size": size, "color": color}
-    wanted = {name: value for name, value in wanted.items() if value is not None} | parse_settings(setting)
-    for key, value in wanted.items():
-        section, _, name = key.partition(".")
-        if section != "data" or not name:
-            raise UserError(f"setting '{key}': write data.FIELD=VALUE, for example data.options.split_number=2")
-        set_dotted(values, name, value)
-    return DataConfig.parse(values, "data")
+    return DataConfig.parse({"size": size, "color": color} | section(wanted, "data"), "data")
 
 
 def _show(found: TransferResult) -> None:
@@ -148,6 +132,6 @@ def _show(found: TransferResult) -> None:
         low, high = gain["ci95"] or (gain["mean"], gain["mean"])
         amount = gain["videos_per_class"]
         console.print(
-            f"{gain['model']} {gain['method']} less random weights, {amount} a class: "
+            f"{gain['model']} {gain['method']} less random weights, {amount} per class: "
             f"{100 * gain['mean']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
         )

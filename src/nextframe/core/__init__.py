@@ -1,1 +1,1 @@
-"""Words, errors, registry and seeding that every other part stands on."""
+"""Types, errors, registry and seeding that every other part builds on."""

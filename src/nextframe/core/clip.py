@@ -1,12 +1,13 @@
-"""The words of the project as types: a task says which frames are given and which are asked; a clip holds both.
+"""The terms of the project as types: a task names the context and target frames of a span; a clip holds both.
 
 Frames are (B, T, C, H, W): float in [0, 1] between parts, uint8 only in storage and in loader batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from nextframe.core.errors import UserError
 
 @dataclass(frozen=True)
 class Task:
-    """Which offsets of a span are given to the model and which are asked of it.
+    """Which offsets of a span are context frames (`given`) and which are target frames (`asked`).
 
     Forecasting is (0..n-1) -> (n..n+h-1), interpolation (0, 2) -> (1,): one idea for models, data and evaluation.
     """
@@ -27,7 +28,7 @@ class Task:
 
     def __post_init__(self) -> None:
         if not self.given or not self.asked:
-            raise UserError("a task needs at least one given frame and one asked frame")
+            raise UserError("a task needs at least one context frame and one target frame")
         if min(self.given + self.asked) < 0:
             raise UserError("offsets of a task count from 0: negative ones are not allowed")
 
@@ -48,21 +49,21 @@ class Task:
 
     @property
     def context(self) -> int:
-        """Number of given frames."""
+        """Number of context frames."""
         return len(self.given)
 
     @property
     def horizon(self) -> int:
-        """Number of asked frames."""
+        """Number of target frames."""
         return len(self.asked)
 
     @property
     def is_forecast(self) -> bool:
-        """Whether the asked frames directly follow the given ones."""
+        """Whether the target frames directly follow the context frames."""
         return self == Task.forecast(self.context, self.horizon)
 
     def split(self, frames: Tensor, conditions: Conditions = NO_CONDITIONS) -> Clip:
-        """Cut spans `frames` (B, T >= length, C, H, W), and the timed of their conditions, into given and asked."""
+        """Cut spans `frames` (B, T >= length, C, H, W), and their timed conditions, into context and target."""
         check_frames(frames)
         if frames.shape[1] < self.length:
             raise UserError(f"the task needs {self.length} frames, the span has {frames.shape[1]}")
@@ -73,10 +74,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Clip:
-    """A batch of given frames `context` (B, T, C, H, W) and asked frames `target` (B, H', C, H, W), of one dtype.
+    """A batch of context frames `context` (B, T, C, H, W) and target frames `target` (B, H', C, H, W), of one dtype.
 
     `conditions` may be used to predict; timed ones have T + H' entries. `extras` (B, ...) are for a loss alone, such
-    as the true flow or a target without noise: no model is given them to predict with. Neither is ever scaled.
+    as the true flow or a target without noise: a model never gets them to predict with. Neither is ever scaled.
     """
 
     context: Tensor
@@ -96,23 +97,23 @@ class Clip:
 
     @property
     def frames(self) -> Tensor:
-        """Context and target in one tensor (B, T + H', C, H, W): the sequence, where the task is a forecast."""
+        """Context and target in one tensor (B, T + H', C, H, W): the sequence, if the task is a forecast."""
         return torch.cat([self.context, self.target], dim=1)
 
     @property
     def horizon(self) -> int:
-        """Number of asked frames."""
+        """Number of target frames."""
         return self.target.shape[1]
 
     @property
     def label(self) -> Tensor | None:
-        """The class of each clip, (B,) int64, where the data set has classes: the condition `label`."""
+        """The class of each clip, (B,) int64, if the data set has classes: the condition `label`."""
         return self.conditions.get("label")
 
     def __len__(self) -> int:
         return self.context.shape[0]
 
-    def to(self, device: torch.device | str) -> Clip:
+    def to(self, device: torch.device | str) -> Self:
         """Return the clip on `device`, frames as float in [0, 1] (uint8 travels, the conversion runs there)."""
         return replace(
             self,
@@ -122,7 +123,17 @@ class Clip:
             extras={name: value.to(device, non_blocking=True) for name, value in self.extras.items()},
         )
 
-    def __getitem__(self, index: slice) -> Clip:
+    @classmethod
+    def join(cls, clips: Sequence[Clip]) -> Clip:
+        """Return several batches, all with the same conditions and extras, as one."""
+        return Clip(
+            torch.cat([clip.context for clip in clips]),
+            torch.cat([clip.target for clip in clips]),
+            Conditions.join([clip.conditions for clip in clips]),
+            {name: torch.cat([clip.extras[name] for clip in clips]) for name in clips[0].extras},
+        )
+
+    def __getitem__(self, index: slice | Tensor) -> Clip:
         return replace(
             self,
             context=self.context[index],
@@ -130,6 +141,20 @@ class Clip:
             conditions=self.conditions.rows(index),
             extras={name: value[index] for name, value in self.extras.items()},
         )
+
+    def pin_memory(self) -> Self:
+        """Return the clip in page-locked memory, from where a GPU fetches it while the processor goes on."""
+        return replace(
+            self,
+            context=self.context.pin_memory(),
+            target=self.target.pin_memory(),
+            conditions=self.conditions.map(Tensor.pin_memory),
+            extras={name: value.pin_memory() for name, value in self.extras.items()},
+        )
+
+
+class EncodedClip(Clip):
+    """A clip whose frames are codes that a stage asked for: context and target are (B, T, 2, 1, D) float."""
 
 
 def check_frames(frames: Tensor) -> Tensor:

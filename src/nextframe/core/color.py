@@ -1,4 +1,4 @@
-"""How far two colours are apart to the eye: one formula for the metric and for the loss."""
+"""Perceptual distance of two colours: one formula for the metric and for the loss."""
 
 from __future__ import annotations
 

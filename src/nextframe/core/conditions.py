@@ -1,8 +1,8 @@
-"""What is known of a clip beside its frames and may be used to predict: actions, a class, a text."""
+"""What is known of a clip besides its frames and may be used to predict: actions, a class, a text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -11,11 +11,11 @@ from nextframe.core.errors import UserError
 
 
 class Conditions(Mapping[str, Tensor]):
-    """A frozen mapping of named tensors; all have the clips of a batch as their first dimension.
+    """A frozen mapping of named tensors; the first dimension of each is the batch.
 
     `timed` ones are (B, T, ...) with one entry for each frame, those of the context first and then those of the
-    target: a model may read them for frames that it has yet to predict. `fixed` ones are (B, ...), one for each clip.
-    Names that several data sets share: `actions` (B, T, A), where entry t is what was done on the way to frame t;
+    target: a model may read them also for the frames it is to predict. `fixed` ones are (B, ...), one for each clip.
+    Names that several data sets share: `actions` (B, T, A), where entry t is the action that led to frame t;
     `label` (B,) int64; `text`.
 
     Conditions are never scaled or converted, whatever their type: only frames are.
@@ -54,7 +54,7 @@ class Conditions(Mapping[str, Tensor]):
         return f"Conditions({', '.join(f'{name} {_shape(value)}' for name, value in self.items())})"
 
     def check(self, batch: int, frames: int) -> None:
-        """Refuse conditions that are not of `batch` clips, or timed ones that are not of `frames` frames.
+        """Raise unless all conditions have `batch` clips, and timed ones `frames` frames.
 
         Raises:
             UserError: which condition, and what it should be.
@@ -75,10 +75,24 @@ class Conditions(Mapping[str, Tensor]):
         )
 
     def to(self, device: torch.device | str) -> Conditions:
-        """Return the conditions on `device`, of the types that they have."""
+        """Return the conditions on `device`; dtypes are kept."""
         return self.map(lambda value: value.to(device, non_blocking=True))
 
-    def rows(self, index: slice) -> Conditions:
+    @property
+    def timed(self) -> frozenset[str]:
+        """The names of the conditions that have a time axis."""
+        return frozenset(self._timed)
+
+    @classmethod
+    def join(cls, several: Sequence[Conditions]) -> Conditions:
+        """Return the conditions of several batches, all of the same names, as those of one."""
+        first = several[0]
+        return cls(
+            {name: torch.cat([each[name] for each in several]) for name in first._timed},
+            {name: torch.cat([each[name] for each in several]) for name in first._fixed},
+        )
+
+    def rows(self, index: slice | Tensor) -> Conditions:
         """Return the conditions of clips `index` of the batch."""
         return self.map(lambda value: value[index])
 
@@ -88,7 +102,7 @@ class Conditions(Mapping[str, Tensor]):
         return Conditions({name: value[:, places] for name, value in self._timed.items()}, self._fixed)
 
     def only(self, names: Iterable[str]) -> Conditions:
-        """Return the conditions that are called one of `names`; those that are not there are not missed."""
+        """Return the conditions called one of `names`; names that are missing are ignored."""
         wanted = set(names)
         return Conditions(
             {name: value for name, value in self._timed.items() if name in wanted},
@@ -96,7 +110,7 @@ class Conditions(Mapping[str, Tensor]):
         )
 
     def adding(self, more: Conditions) -> Conditions:
-        """Return these conditions and `more`, which are taken where a name stands in both."""
+        """Return these conditions and `more`; if a name is in both, that of `more` counts."""
         kept = self.only(self.keys() - more.keys())
         return Conditions({**kept._timed, **more._timed}, {**kept._fixed, **more._fixed})
 

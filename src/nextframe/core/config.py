@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -36,14 +36,21 @@ def _one_line(error: ValidationError, config: type[Config], where: str) -> str:
         inner = _config_at(config, first["loc"][:-1])
         return f"{prefix}unknown field '{field}'{did_you_mean(str(first['loc'][-1]), inner.model_fields)}"
     section = f"field '{field}' of {config.__name__}" if field else config.__name__
-    return f"{prefix}{section}: {first['msg']} (got {first.get('input')!r})"
+    return f"{prefix}{section}: {first['msg'].removeprefix('Value error, ')} (got {first.get('input')!r})"
 
 
 def _config_at(config: type[Config], path: tuple[int | str, ...]) -> type[Config]:
     """Follow field names down to the configuration that a bad field belongs to."""
     for part in path:
-        annotation = config.model_fields[str(part)].annotation if str(part) in config.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, Config)):
+        if isinstance(part, int):  # an entry of a list: its type was found with the list's
+            continue
+        annotation = config.model_fields[part].annotation if part in config.model_fields else None
+        inner = [kind for kind in (annotation, *get_args(annotation)) if _is_config(kind)]
+        if not inner:
             break
-        config = annotation
+        config = inner[0]
     return config
+
+
+def _is_config(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Config)

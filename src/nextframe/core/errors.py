@@ -7,10 +7,6 @@ from collections.abc import Iterable
 from os import PathLike
 
 
-class NextframeWarning(UserWarning):
-    """Something a user should know, though the work goes on."""
-
-
 class NextframeError(Exception):
     """A failure with one clear line; the command line shows it without a traceback and exits with `exit_code`."""
 
@@ -24,7 +20,7 @@ class UserError(NextframeError):
 
 
 class UnknownNameError(UserError):
-    """A name that is not registered; the line says the nearest ones and what there is."""
+    """A name that is not registered; the line gives the nearest ones and all that there are."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         super().__init__(f"unknown {kind} '{name}'{did_you_mean(name, known)}")
@@ -39,7 +35,7 @@ class BadInputError(UserError):
 
 
 class NotSupportedError(UserError):
-    """A model or format was asked for something that it cannot do."""
+    """A model or format cannot do what was asked of it."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a person sees while long work runs: a bar on a terminal, plain log lines elsewhere."""
+"""What a person sees while long work runs: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,18 +9,43 @@ from types import TracebackType
 from typing import Self
 
 LOG = logging.getLogger(__name__)
+FIRST_LINE, NEXT_LINES = 3.0, 30.0  # seconds between plain lines if no log handles them
+
+
+def unheard() -> bool:
+    """Whether nobody has set up a log for what this library says at level INFO: a script, a notebook.
+
+    A level that somebody gave the logger `nextframe` is a decision to be silent, or not.
+    """
+    logger = logging.getLogger("nextframe")
+    if not logger.hasHandlers():
+        return logger.level <= logging.INFO
+    return logger.level == logging.NOTSET and not logger.isEnabledFor(logging.INFO)
+
+
+def tell(logger: logging.Logger, text: str) -> None:
+    """Log `text` at level INFO; if no log handles it, write it to stderr."""
+    if unheard():
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    else:
+        logger.info("%s", text)
 
 
 class ProgressBar:
-    """A note and the time left; a rich bar on a terminal, one log line for each thing said otherwise.
+    """A note and the time left; a rich bar on a terminal, plain lines otherwise.
 
-    `unit` is what the work counts in: training steps, clips.
+    A log gets one line for each message. If none is set up, stderr gets a line within seconds and then one now
+    and then, so that hours of work are never silent. `unit` is what the work counts in: training steps,
+    clips. A `transient` bar is gone when the work is done.
     """
 
-    def __init__(self, title: str, *, show: bool = True, unit: str = "step") -> None:
-        self.unit = unit
+    def __init__(self, title: str, *, show: bool = True, unit: str = "step", transient: bool = False) -> None:
+        self.unit, self.transient = unit, transient
         self.title, self.fancy = title, show and sys.stderr.isatty()
         self.show, self.started, self.first = show, time.monotonic(), -1.0
+        self.note = ""
+        self.next_line = self.started + FIRST_LINE
 
     def __enter__(self) -> Self:
         if self.fancy:
@@ -40,6 +65,7 @@ class ProgressBar:
                 TextColumn("left"),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
+                transient=self.transient,
             )
             self.bar.start()
             self.task = self.bar.add_task(self.title, total=1.0, note="")
@@ -49,14 +75,27 @@ class ProgressBar:
         """Move the bar to `progress` in [0, 1]."""
         if self.fancy:
             self.bar.update(self.task, completed=progress)
+        elif self.show:
+            self._write_now_and_then(progress)
 
     def say(self, step: int, progress: float, note: str) -> None:
-        """Show `note` (loss, speed) for number `step`, with the time left on plain logs."""
+        """Show `note` (loss, speed) at step `step`, with the time left on plain lines."""
         if self.fancy:
             self.bar.update(self.task, completed=progress, note=f"{self.unit} {step}  {note}")
+        elif self.show and unheard():
+            self.note = f"{self.unit} {step}  {note}"
+            self._write_now_and_then(progress)
         elif self.show:
             left = self._left(progress)
             LOG.info("%s: %s %d (%.0f%%)  %s  %s", self.title, self.unit, step, 100 * progress, note, left)
+
+    def _write_now_and_then(self, progress: float) -> None:
+        """Write a line to stderr if it is time for one and no log handles it."""
+        left = self._left(progress)
+        if time.monotonic() < self.next_line or not unheard():
+            return
+        self.next_line = time.monotonic() + NEXT_LINES
+        tell(LOG, "  ".join(filter(None, [f"{self.title}: {100 * progress:.0f}%", self.note, left])))
 
     def _left(self, progress: float) -> str:
         if self.first < 0:
@@ -65,8 +104,8 @@ class ProgressBar:
         gained = progress - self.first
         if gained <= 0:
             return ""
-        left = (time.monotonic() - self.started) * (1 - progress) / gained
-        return f"{int(left // 60)}:{int(left % 60):02d} left"
+        left = round((time.monotonic() - self.started) * (1 - progress) / gained)
+        return f"{left // 60}:{left % 60:02d} left"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

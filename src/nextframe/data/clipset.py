@@ -1,42 +1,92 @@
-"""What every data set is to the rest: splits of clips, each clip a pure function of its index."""
+"""The interface of every data set: splits of clips, each clip a pure function of its index."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nextframe.core.clip import Clip, Task
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import numpy_generator
+from nextframe.core.seeds.seeding import numpy_generator
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Indices = NDArray[np.int64]
 
 
-class DataConfig(Config):
-    """Which clips: a registered name or a path, and how spans are cut from it."""
+class MixPart(Config):
+    """One data set of a mix. Fields that are None or missing here, such as context, size and color, are the mix's."""
 
-    name: str = "moving-digits"
-    context: int = Field(10, ge=1)
-    horizon: int = Field(10, ge=1)
-    gap: int | None = Field(None, ge=1)  # ask for the frame between two that are 2 * gap apart, not for the next ones
-    stride: int = Field(1, ge=1)
-    size: tuple[int, int] | None = None  # (height, width); None: the data set's own
-    fit: Literal["crop", "pad", "random-crop"] = "crop"
-    color: Literal["grey", "rgb"] | None = None  # None: the data set's own
-    kind: Literal["frames", "flow"] = "frames"  # flow: two channels, x and y, between consecutive frames
-    max_flow: float = Field(16.0, gt=0)  # pixels a step: where the scale of flows ends
-    options: dict[str, Any] = Field(default_factory=dict)  # checked by the data set's own config
+    name: str = Field(description="a registered data set, or a path")
+    share: float = Field(gt=0, description="of the training clips, in any unit: 7 and 3 are 0.7 and 0.3")
+    stride: int | None = Field(None, ge=1, description="take every k-th frame")
+    fit: Literal["crop", "pad", "random-crop"] | None = Field(None, description="how frames are fitted to size")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the data set itself")
+
+
+class DataConfig(Config):
+    """Which clips: a registered name or a path, or a mix of several; and how spans are cut."""
+
+    name: str = Field("moving-digits", description="a registered data set, or a path")
+    context: int = Field(10, ge=1, description="context frames")
+    horizon: int = Field(10, ge=1, description="frames to predict")
+    gap: int | None = Field(
+        None, ge=1, description="predict the frame between two that are 2 * gap apart, instead of the next ones"
+    )
+    stride: int = Field(1, ge=1, description="take every k-th frame")
+    size: tuple[int, int] | None = Field(None, description="height and width; null: the data set's own")
+    fit: Literal["crop", "pad", "random-crop"] = Field(
+        "crop", description="how frames of another shape are fitted to size"
+    )
+    color: Literal["grey", "rgb"] | None = Field(None, description="null: the data set's own")
+    kind: Literal["frames", "flow"] = Field(
+        "frames", description="flow: two channels, pixels to the right and down, between consecutive frames"
+    )
+    max_flow: float = Field(16.0, gt=0, description="pixels per step at which the scale of flows ends")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the data set itself")
+    mix: tuple[MixPart, ...] = Field(
+        (), description="several data sets by shares, instead of one name; the name is then made of theirs"
+    )
+
+    @model_validator(mode="after")
+    def _name_or_mix(self) -> DataConfig:
+        if not self.mix:
+            return self
+        named = mix_name([part.name for part in self.mix], [part.share for part in self.mix])
+        if "name" not in self.model_fields_set:
+            object.__setattr__(self, "name", named)
+        if self.name != named:
+            raise ValueError("give either name or mix")
+        if self.options:
+            raise ValueError("options belong to the entries of mix")
+        return self
+
+    def parts(self) -> list[DataConfig]:
+        """Return the data of each entry of the mix."""
+        return [
+            self.model_copy(
+                update={
+                    "mix": (),
+                    "name": part.name,
+                    "stride": part.stride or self.stride,
+                    "fit": part.fit or self.fit,
+                    "options": part.options,
+                }
+            )
+            for part in self.mix
+        ]
 
     @property
     def task(self) -> Task:
-        """What the clips are cut for: a forecast, or with a gap the frame in the middle of two."""
+        """The task that clips are cut for: a forecast, or with a gap the frame in the middle of two."""
         if self.gap is not None:
             return Task.interpolate(self.gap)  # context and horizon are then 2 and 1
         return Task.forecast(self.context, self.horizon)
@@ -45,7 +95,7 @@ class DataConfig(Config):
 class ClipSet(ABC):
     """Three disjoint splits of clips with one frame shape. Reading index i twice gives the same clip.
 
-    `classes` names the classes that `label` numbers, where the clips have any.
+    `classes` names the classes that `label` numbers, if the clips have any.
     """
 
     name: str
@@ -62,6 +112,15 @@ class ClipSet(ABC):
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices` of `split` as one uint8 batch, in that order."""
 
+    def on_device(self, split: Split, clip: Clip, device: torch.device | str) -> Clip:
+        """Return what `read` returned on `device`, floats in [0, 1]: what models see.
+
+        Clips that are rendered or augmented there, instead of being stored or sent whole, override this. Random
+        augmentation of training clips draws from `nextframe.core.seeds.noise`, so that it is a function of (seed, step)
+        and of the clip's place in the batch.
+        """
+        return clip.to(device)
+
     def source(self, split: Split, index: int) -> str:
         """Return the name of the source that clip `index` comes from; clips of one source are not independent."""
         return f"{split}/{index}"
@@ -71,7 +130,7 @@ class ClipSet(ABC):
         return None
 
     def frame_ids(self, split: Split, indices: Indices) -> Indices:
-        """Return a number for each frame of the spans of clips, (N, task.length): equal numbers, equal frames."""
+        """Return an id for each frame of the spans of clips, (N, task.length): equal ids mean equal frames."""
         return indices[:, None] * self.task.length + np.arange(self.task.length)
 
     def order(self, split: Split, seed: int, epoch: int) -> Indices:
@@ -82,18 +141,35 @@ class ClipSet(ABC):
         return numpy_generator(seed, "order", epoch).permutation(count)
 
 
+def check_whole(clips: ClipSet, use: str) -> None:
+    """Raise UserError if clips that are read are not yet what models see, which `use` would lose."""
+    if type(clips).on_device is not ClipSet.on_device:
+        raise UserError(f"{clips.name}: its clips are finished on the device, so they cannot be {use}")
+
+
+def short_name(name: str) -> str:
+    """Return a data set's name without the folders that a path is in; of several paths, the last part of each."""
+    return ", ".join(PurePath(path.strip()).name for path in name.split(","))
+
+
+def mix_name(names: Sequence[str], shares: Sequence[float]) -> str:
+    """Return the name of a mix: "70% moving-digits + 30% videos"."""
+    return " + ".join(f"{share / sum(shares):.0%} {short_name(n)}" for n, share in zip(names, shares, strict=True))
+
+
 def check_indices(clips: ClipSet, split: Split, indices: Indices) -> None:
     """Raise IndexError for an index that `split` does not have."""
     count = clips.count(split)
-    if len(indices) and (indices.min() < 0 or (count is not None and indices.max() >= count)):
-        raise IndexError(f"{split} has clips 0 to {count}, asked for {indices.min()} to {indices.max()}")
+    last = np.inf if count is None else count - 1
+    if len(indices) and not 0 <= indices.min() <= indices.max() <= last:
+        raise IndexError(f"{split} has clips 0 to {last}, asked for {indices.min()} to {indices.max()}")
 
 
 def batch_indices(clips: ClipSet, split: Split, seed: int, step: int, size: int) -> Indices:
     """Return the `size` clip indices of training step `step`: a pure function of (seed, step).
 
-    A finite split is visited in whole epochs, each in its own order; an endless one is walked once, from a start
-    that the seed decides.
+    A finite split is visited in whole epochs, each in its own order; an endless one is read once, from a start
+    that depends on the seed.
 
     Raises:
         UserError: the split has no clips.

@@ -1,7 +1,7 @@
-"""Optical flow as data: clips of two channels (x to the right, y down), from the frames of any other clips.
+"""Optical flow as data: clips of two channels (x to the right, y down), computed from the frames of any other clips.
 
 A flow is stored as uint8: 128 stands for no motion, 1 and 255 for `max_flow` pixels a step to the left or up and to
-the right or down. So rest is exact, a step of the scale is max_flow / 127 pixels, and faster motion is cut off.
+the right or down. So zero is exact, a step of the scale is max_flow / 127 pixels, and faster motion is clipped.
 """
 
 from __future__ import annotations
@@ -12,25 +12,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextframe.core.clip import Clip, as_uint8
-from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split
+from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_whole
 from nextframe.flow.dis import dense_flow
-from nextframe.flow.wheel import flow_picture
+from nextframe.flow.wheel import flow_image
 
 REST, STEPS = 128, 127
-FULL_COLOR = 32 / STEPS  # of the largest flow: what has the wheel's full colour; most motion is slow
+FULL_COLOR = 32 / STEPS  # share of the largest flow that has the wheel's full colour; most motion is slow
 
 
 class FlowClips(ClipSet):
     """The flows between consecutive frames of `clips`, whose spans are one frame longer."""
 
     def __init__(self, clips: ClipSet, config: DataConfig) -> None:
+        check_whole(clips, "turned into flow")
         self.clips, self.max_flow = clips, config.max_flow
         self.name, self.fps, self.classes = clips.name, clips.fps, clips.classes
         self.task = config.task
         self.frame_shape = (2, *clips.frame_shape[1:])
 
     def count(self, split: Split) -> int | None:
-        """Return how many clips `split` has: as many as there are of frames."""
+        """Return how many clips `split` has: one for each clip of frames."""
         return self.clips.count(split)
 
     def source(self, split: Split, index: int) -> str:
@@ -51,7 +52,7 @@ class FlowClips(ClipSet):
         frames = clip.frames  # (B, T + 1, C, H, W)
         flow = dense_flow(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1))  # (B * T, 2, H, W)
         stored = torch.from_numpy(encode_flow(flow.numpy(), self.max_flow))
-        after = clip.conditions.at(range(1, frames.shape[1]))  # of the frame that each flow leads to
+        after = clip.conditions.at(range(1, frames.shape[1]))  # the actions that lead to the second frame of each flow
         return self.task.split(stored.view(len(frames), -1, *self.frame_shape), after)
 
 
@@ -61,7 +62,7 @@ def frames_for_flow(config: DataConfig) -> DataConfig:
 
 
 def encode_flow(flow: NDArray[np.float32], max_flow: float) -> NDArray[np.uint8]:
-    """Return flows in pixels as uint8 of the same shape: 128 + flow * 127 / max_flow, rounded and cut off."""
+    """Return flows in pixels as uint8 of the same shape: 128 + flow * 127 / max_flow, rounded and clipped."""
     scaled = np.rint(flow * (STEPS / max_flow)) + REST
     return np.asarray(np.clip(scaled, REST - STEPS, REST + STEPS), np.uint8)
 
@@ -72,9 +73,9 @@ def decode_flow(frames: Tensor, max_flow: float) -> Tensor:
     return (values - REST) * (max_flow / STEPS)
 
 
-def flow_frames_picture(frames: Tensor) -> Tensor:
+def flow_frames_image(frames: Tensor) -> Tensor:
     """Paint flow frames (T, 2, H, W), uint8 or float in [0, 1], in the colour wheel: (T, 3, H, W) uint8.
 
     A quarter of the largest flow has the full colour.
     """
-    return as_uint8(flow_picture(decode_flow(frames, 1.0), FULL_COLOR))
+    return as_uint8(flow_image(decode_flow(frames, 1.0), FULL_COLOR))

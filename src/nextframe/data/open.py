@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nextframe.core.errors import UnknownNameError
+from nextframe.core.errors import UnknownNameError, UserError
 from nextframe.data.clipset import ClipSet, DataConfig
+from nextframe.data.mixed import MixedClips
 from nextframe.data.sets import DATASETS
 
 
 def is_path(name: str) -> bool:
-    """Whether `name` is an existing path, or several with commas between them of which one exists."""
+    """Whether `name` is an existing path, or several separated by commas of which one exists."""
     from nextframe.data.folder.listing import paths_of
 
     return any(path.exists() for path in paths_of(name))
 
 
 def open_data(config: DataConfig) -> ClipSet:
-    """Return the clips that `config` names: a registered data set, prepared clips, another path or several.
+    """Return the clips that `config` names: a registered data set, prepared clips, another path or several, or a mix.
 
     Raises:
         UserError: neither a registered name nor an existing path, or fields that do not fit the data.
     """
+    if config.mix:
+        shares, names = [part.share for part in config.mix], [part.name for part in config.mix]
+        return MixedClips([open_data(part) for part in config.parts()], shares, names)
     if config.name not in DATASETS and (Path(config.name) / "prepared.json").is_file():
         from nextframe.data.prepared.clips import open_prepared
 
@@ -31,10 +35,17 @@ def open_data(config: DataConfig) -> ClipSet:
 
         return FlowClips(open_data(frames_for_flow(config)), config)
     if config.name in DATASETS:
-        opened: ClipSet = DATASETS.get(config.name)(config)
-        return opened
+        return _clips_of(config)
     if is_path(config.name):
         from nextframe.data.folder.clips import open_path
 
         return open_path(config)
     raise UnknownNameError("data set or path", config.name, DATASETS)
+
+
+def _clips_of(config: DataConfig) -> ClipSet:
+    """Return the clips of a registered data set."""
+    opened = DATASETS.get(config.name)(config)
+    if not isinstance(opened, ClipSet):
+        raise UserError(f"data set '{config.name}' returned {type(opened).__name__}, which is not a ClipSet")
+    return opened

@@ -1,4 +1,4 @@
-"""Other orders of training clips than epochs: by source, by how much a source changes, or drawn anew each time."""
+"""Alternatives to epochs as the order of training clips: by source, by how much it changes, or with replacement."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from nextframe.core.clip import as_float
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import numpy_generator
+from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.data.clipset import ClipSet, Indices, Split
 
-LOOKED_AT = 10  # clips of a source, to see how much it changes
-STILL = 0.1  # levels of 0-255 that are added to every change, so that a source that never moves is seen too
-POWER = 0.75  # of a change; 0 would draw all alike, at 1 a few noisy sources take most of a batch
+LOOKED_AT = 10  # clips of a source that its change is measured on
+STILL = 0.1  # levels of 0-255 added to every change, so that a source that never moves is drawn too
+POWER = 0.75  # of a change; 0 would draw all equally, at 1 a few noisy sources take most of a batch
 
 
 Balance = Literal["clips", "sources", "changes", "redrawn"]  # clips: epochs, in a random order
@@ -28,15 +28,15 @@ class Order(Protocol):
 
 
 class SourceTurns:
-    """Sources take turns: each round has one clip of every source, in an order of its own.
+    """Sources take turns: each round has one clip of every source, in a new order.
 
-    A source shows all its clips before it shows one again, each time in another order.
+    A source shows all its clips before it repeats one, each time in a new order.
     """
 
     def __init__(self, clips: ClipSet, split: Split, seed: int) -> None:
-        """Sort the clips of `split` by source; UserError as `clips_by_source`."""
+        """Sort the clips of `split` by source; UserError as for `clips_by_source`."""
         self.seed, self.sources = seed, clips_by_source(clips, split)
-        self._orders: dict[int, tuple[int, Indices]] = {}  # of each source: how often it was shown whole, and its order
+        self._orders: dict[int, tuple[int, Indices]] = {}  # for each source: full passes so far, and its order
 
     def indices(self, step: int, size: int) -> Indices:
         """Return the `size` clip indices of training step `step`: a pure function of (seed, step)."""
@@ -54,14 +54,14 @@ class SourceTurns:
 
 
 class ChangingSources:
-    """Sources are drawn in proportion to how much they change: most of a figure's error lies in a few of them.
+    """Sources are drawn in proportion to how much they change: most of the error comes from a few of them.
 
     A source's change is the mean of |first target frame - last context frame| in levels of 0-255, over a few of its
-    clips, evenly chosen; its weight is (change + STILL) ** POWER. Each of its clips is then as likely as the others.
+    clips, evenly chosen; its weight is (change + STILL) ** POWER. All clips of a source are equally likely.
     """
 
     def __init__(self, clips: ClipSet, split: Split, seed: int) -> None:
-        """Look at some clips of every source of `split`; UserError as `clips_by_source`."""
+        """Measure some clips of every source of `split`; UserError as for `clips_by_source`."""
         self.seed, self.sources = seed, clips_by_source(clips, split)
         weights = np.array([(_change(clips, split, found) + STILL) ** POWER for found in self.sources])
         self.shares = weights / weights.sum()
@@ -74,20 +74,20 @@ class ChangingSources:
 
 
 class Redrawn:
-    """Every batch is drawn anew from all clips, without twins in it: the catz code's sampling with replacement.
+    """Every batch is a new draw from all clips, without repeats inside it: the catz code's sampling with replacement.
 
     Its generator shuffled the list of clips before each batch and took the first ones, so that in an "epoch" some clips
     come twice and others not at all.
     """
 
     def __init__(self, clips: ClipSet, split: Split, seed: int) -> None:
-        """Count the clips of `split`; UserError as `clip_count`."""
+        """Count the clips of `split`; UserError as for `clip_count`."""
         self.seed, self.count = seed, clip_count(clips, split)
 
     def indices(self, step: int, size: int) -> Indices:
         """Return the `size` clip indices of training step `step`: a pure function of (seed, step).
 
-        Where a batch is larger than the split, all clips come as often as they fit in, and some once more.
+        If a batch is larger than the split, all clips come as often as they fit in, and some once more.
         """
         random = numpy_generator(self.seed, "redrawn", step)
         shuffled = [random.permutation(self.count) for _ in range(-(-size // self.count))]
@@ -95,7 +95,7 @@ class Redrawn:
 
 
 def order_of(balance: Balance, clips: ClipSet, split: Split, seed: int) -> Order | None:
-    """Return the order of clips that `balance` names, None for epochs; UserError as `clip_count`."""
+    """Return the order of clips that `balance` names, None for epochs; UserError as for `clip_count`."""
     kinds: dict[str, Callable[[ClipSet, Split, int], Order]] = {
         "sources": SourceTurns,
         "changes": ChangingSources,
@@ -124,7 +124,7 @@ def clip_count(clips: ClipSet, split: Split) -> int:
     """
     count = clips.count(split)
     if count is None:
-        raise UserError(f"{clips.name}: clips without end have no sources to balance: leave training.balance out")
+        raise UserError(f"{clips.name}: endless clips have no sources to balance: remove training.balance")
     if count == 0:
         raise UserError(f"{clips.name}: the {split} split has no clips")
     return count

@@ -1,6 +1,6 @@
-"""A model on a split: a table, JSON and a page to look at."""
+"""Evaluation of a model on a split: a table, JSON and an HTML report."""
 
-from nextframe.evaluation.evaluate import DEFAULT_METRICS, clip_indices, evaluate
+from nextframe.evaluation.evaluate import DEFAULT_METRICS, clip_indices, clips_for, evaluate
 from nextframe.evaluation.report import write_report
 from nextframe.evaluation.result import Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
@@ -12,6 +12,7 @@ __all__ = [
     "Example",
     "Row",
     "clip_indices",
+    "clips_for",
     "evaluate",
     "run_facts",
     "show_evaluation",

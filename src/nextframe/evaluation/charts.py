@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: a few lines of text that follow the page's colours, light or dark."""
+"""Line charts as inline SVG that follow the page's colours, light or dark."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from markupsafe import Markup
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 40
 COLORS = 7  # line colours that the page's style sheet has
-MAX_DOTS = 60  # points of a line that are marked one by one
+MAX_DOTS = 60  # most points of a line that are marked one by one
 Point = tuple[float, float]
 
 
 def line_chart(lines: Mapping[str, Sequence[Point]], x_label: str, y_label: str, *, from_zero: bool = False) -> Markup:
     """Return an SVG with one line for each name, the first one drawn strongest and on top.
 
-    Points (x, y) that are not finite are left out. The page's style sheet gives `.line-0`, `.line-1`, ... colours.
+    Points (x, y) that are not finite are skipped. The page's style sheet gives `.line-0`, `.line-1`, ... colours.
     """
     finite = {name: [p for p in points if math.isfinite(p[1])] for name, points in lines.items()}
     every = [point for points in finite.values() for point in points] or [(0.0, 0.0)]
@@ -47,7 +47,7 @@ def ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[fl
 
 
 class _Frame:
-    """Where a value lies on the picture."""
+    """The position of a value in the chart."""
 
     def __init__(self, x: Point, y: Point) -> None:
         self.x, self.y = x, y

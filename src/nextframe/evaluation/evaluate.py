@@ -1,4 +1,4 @@
-"""A model on a split, closed loop, every horizon step, with every baseline beside it.
+"""Measures a model on a split, closed loop, at every horizon step, together with every baseline.
 
 This is the only place that reads a test split.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,9 +21,11 @@ from nextframe.checkpoint import baseline_names, create_model, model_name, resol
 from nextframe.core.clip import Clip, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import torch_generator
-from nextframe.data import ClipSet, DataConfig, open_data
+from nextframe.core.progress import ProgressBar, unheard
+from nextframe.core.seeds.seeding import torch_generator
+from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import SPLITS, Indices, Split
+from nextframe.data.given import Data, as_clips
 from nextframe.evaluation.reconstruction import Reconstructions, lines
 from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
@@ -32,18 +33,19 @@ from nextframe.evaluation.scores import Scores, summary_rows
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
 from nextframe.models.contract import ModelOptions, Predictor, Request, check_request, check_task
+from nextframe.prediction.panels import SHOWABLE
 
 LOG = logging.getLogger(__name__)
 DEFAULT_METRICS = ("mse", "mae", "psnr", "ssim", "mse-sum", "mae-sum")
 RECONSTRUCTS = "srivastava"  # the compat that adds reconstructions to the rows
-ENDLESS_CLIPS = 512  # of a generated split that has no end, where the user does not say how many
+ENDLESS_CLIPS = 512  # of an endless generated split, if the user does not say how many
 Forecaster = Callable[[Clip, torch.Generator], Tensor]
 T = TypeVar("T")
 
 
 def evaluate(
     model: str | os.PathLike[str] | Predictor,
-    data: ClipSet | DataConfig,
+    data: Data,
     split: Split = "test",
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
@@ -61,11 +63,12 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model on a split: it predicts the whole horizon from the context alone, as in real use.
 
-    Values are averaged over the clips of a source, then over sources; predictions are not kept, but for `examples`.
+    Values are averaged over the clips of a source, then over sources; predictions are not kept, except for `examples`.
 
     Args:
-        model: a run or model folder, a baseline's name, or a model.
-        data: the clips, or what to open; their horizon need not be the trained one.
+        model: a run or its folder, a model folder, a baseline's name, user/name on the Hub, or a model.
+        data: clips, a data set's name, a path, a `DataConfig` or frames in memory (see `as_clips`); a name, a path
+            and frames are cut as the model was trained: context, horizon, size.
         split: "train", "val" or "test".
         metrics: names from METRICS, with -moving at the end over the pixels that moved; the first is the main one.
         baselines: "all" (every model that needs no training, and the all-zero prediction), or names.
@@ -73,34 +76,31 @@ def evaluate(
         batch: how many at a time; no result depends on it for a model without randomness.
         device: "auto", "cpu", "cuda" or "mps".
         seed: of a model with randomness.
-        compat: "openstl" or "mathieu" adds that code's definitions of the metrics, under names of their own;
+        compat: "openstl" or "mathieu" adds that code's definitions of the metrics, under separate names;
             "srivastava" the reconstruction of the context, with that code's leak and without.
-        examples: how many clips to keep for pictures.
-        name: what the rows call the model; None: its registered name.
+        examples: how many clips to keep for images; none of frames that are not images, such as percepts.
+        name: the model's name in the rows; None: its registered name.
         command: what was typed, for the record; None: this process's command line.
-        samples: futures that a model with randomness draws for each clip; of several there are rows for their mean
-            score, for the best of them and for their mean frame.
+        samples: futures per clip, for a model with randomness; with several, rows have the mean, best and mean frame.
         options: the model's own at prediction, such as {"temperature": 0.5}.
 
     Raises:
         UserError: an unknown name or option, an empty split, or clips that the model does not take.
     """
     started = time.monotonic()
-    clip_set = data if isinstance(data, ClipSet) else open_data(data)
     net, where = resolve_model(model), resolve_device(device)
+    clip_set = as_clips(data, clips_for(net))
     name = name or model_name(net)
     indices = clip_indices(clip_set, split, clips)
-    first_clip = clip_set.read(split, indices[:1]).to("cpu")
+    first_clip = clip_set.on_device(split, clip_set.read(split, indices[:1]), "cpu")
     chosen = _metrics(metrics, compat, first_clip.context)
     chosen_options = net.read_options(options, name)
-    if samples > 1 and not net.draws(chosen_options):
-        LOG.warning("%s has no randomness: one future is measured instead of %d", name, samples)
-        samples = 1
+    samples = _futures(net, samples, chosen_options, name)
     runners, notes = _runners(net, name, baselines, clip_set, first_clip, where)
     runners[name] = _forecaster(net, where, chosen_options, samples)
     painted = Reconstructions(net, name) if compat == RECONSTRUCTS else None
     contest = Contest(runners, chosen, clip_set.task.horizon, where, seed, painted)
-    kept = _evenly(len(indices), min(examples, len(indices))).tolist()
+    kept = _evenly(len(indices), min(examples, len(indices))).tolist() if clip_set.frame_shape[0] <= SHOWABLE else []
     firsts = range(0, len(indices), batch)
     for first in _watched(firsts, f"evaluate {name}", len(firsts)):
         part = indices[first : first + batch]
@@ -119,9 +119,19 @@ def evaluate(
     )
 
 
+def clips_for(model: Predictor) -> DataConfig | None:
+    """Return how clips are cut for a model by default: as it was trained, else as in its config; or None."""
+    task = model.trained
+    if task is None:
+        context, horizon = getattr(model.config, "context", None), getattr(model.config, "horizon", None)
+        return DataConfig(context=context, horizon=horizon) if context and horizon else None
+    color: Literal["grey", "rgb"] | None = {1: "grey", 3: "rgb"}.get(task.channels or 0)  # type: ignore[assignment]
+    return DataConfig(context=task.context, horizon=task.horizon, size=task.size, gap=task.gap, color=color)
+
+
 @dataclass
 class Contest:
-    """Everything that is measured beside one another, and its sums so far."""
+    """All models that are measured together, and their sums so far."""
 
     runners: dict[str, Forecaster]
     metrics: list[Metric]
@@ -136,25 +146,25 @@ class Contest:
         self.examples: list[Example] = []
 
     def add(self, data: ClipSet, split: Split, indices: Indices, kept: list[int]) -> None:
-        """Let every runner predict clips `indices`, add the values, and keep those at `kept` of them to look at."""
-        clip, sources = data.read(split, indices), [data.source(split, int(index)) for index in indices]
-        on_device = clip.to(self.device)
+        """Let every runner predict clips `indices`, add the values, and keep those at `kept` as examples."""
+        clip = data.on_device(split, data.read(split, indices), self.device)
+        sources = [data.source(split, int(index)) for index in indices]
         if self.reconstructions is not None:
-            self.reconstructions.add(on_device, sources)
+            self.reconstructions.add(clip, sources)
         shown: dict[str, Tensor] = {}
         for runner, forecast in self.runners.items():
             generator = torch_generator(self.seed, "evaluate", int(indices[0]), device=self.device)
-            futures = forecast(on_device, generator).float()
+            futures = forecast(clip, generator).float()
             futures = futures if futures.ndim == 6 else futures.unsqueeze(0)  # (S, B, T, C, H, W)
-            self._score(runner, futures, on_device, sources)
+            self._score(runner, futures, clip, sources)
             shown[runner] = as_uint8(futures[0, kept]).cpu()
         for place, position in enumerate(kept):
             predictions = {runner: future[place] for runner, future in shown.items()}
             self.examples.append(
                 Example(
                     sources[position],
-                    as_uint8(clip.context[position]),
-                    as_uint8(clip.target[position]),
+                    as_uint8(clip.context[position]).cpu(),
+                    as_uint8(clip.target[position]).cpu(),
                     predictions,
                 )
             )
@@ -168,7 +178,7 @@ class Contest:
             self.spread.add(sources, differences(futures).double().cpu().numpy())
 
     def spread_note(self) -> list[str]:
-        """Return a line that says how far several futures are apart, where there were several."""
+        """Return a line that says how far several futures are apart, if there were several."""
         if not self.spread.sums:
             return []
         found = self.spread.summary()
@@ -176,7 +186,7 @@ class Contest:
         return [f"two futures of one clip differ by {found.mean:.3g} (mean squared), {last:.3g} at the last step"]
 
     def rows(self, data: str, split: str) -> list[Row]:
-        """Return a row for each metric and runner, and of several futures one for each way to score them."""
+        """Return a row for each metric and runner, and, for several futures, one for each way to score them."""
         return summary_rows(self.scores, self.metrics, data, split)
 
 
@@ -203,13 +213,25 @@ def _evenly(count: int, chosen: int) -> Indices:
     return np.arange(chosen, dtype=np.int64) * count // max(chosen, 1)
 
 
+def _futures(net: Predictor, samples: int, options: ModelOptions, name: str) -> int:
+    """Return how many futures to draw: `samples`, but one for a model without randomness."""
+    if samples > 1 and not net.draws(options):
+        LOG.warning("%s has no randomness: one future is measured instead of %d", name, samples)
+        return 1
+    return samples
+
+
 def _metrics(names: Sequence[str], compat: str | None, context: Tensor) -> list[Metric]:
     known = (*COMPATS, RECONSTRUCTS)
     if compat not in (None, *known):
         raise UserError(f"unknown compat '{compat}' (one of: {', '.join(known)})")
     if compat in COMPATS:
         own = [name for name in METRICS if name.endswith(f"-{compat}")]
-        names = [*names, *own, *(f"{name}-moving" for name in own if compat == "mathieu")]  # which masks what is still
+        names = [
+            *names,
+            *own,
+            *(f"{name}-moving" for name in own if compat == "mathieu"),
+        ]  # masks what is still
     if not names:
         raise UserError("name at least one metric")
     return [find_metric(name, context) for name in dict.fromkeys(names)]
@@ -233,7 +255,7 @@ def _runners(
             check_task(rival, data.task, other)
             _check(rival, clip, other)
         except UserError as error:
-            notes.append(f"baseline {other} is left out: {error}")
+            notes.append(f"baseline {other} is skipped: {error}")
             continue
         runners[other] = _forecaster(rival, device)
     return runners, notes
@@ -245,7 +267,7 @@ def _check(net: Predictor, clip: Clip, name: str) -> None:
 
 
 def _forecaster(net: Predictor, device: str, options: ModelOptions | None = None, samples: int = 1) -> Forecaster:
-    """Return what predicts (B, T, C, H, W) of a clip, or of several futures (S, B, T, C, H, W)."""
+    """Return a function that predicts (B, T, C, H, W) for a clip, or several futures (S, B, T, C, H, W)."""
     net = net.to(device).eval()
 
     def forecast(clip: Clip, generator: torch.Generator) -> Tensor:
@@ -268,16 +290,11 @@ def _horizon_note(net: Predictor, name: str, horizon: int) -> list[str]:
 
 
 def _watched(items: Iterable[T], title: str, total: int) -> Iterator[T]:
-    """Yield `items` with a progress bar on a terminal, and a log line every tenth part elsewhere."""
-    if not LOG.isEnabledFor(logging.INFO):
-        yield from items
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
-
-        yield from track(items, title, total=total, console=Console(stderr=True), transient=True)
-    else:
+    """Yield `items` with a progress bar on a terminal, and a line every tenth part, or now and then, elsewhere."""
+    show = unheard() or LOG.isEnabledFor(logging.INFO)
+    with ProgressBar(title, show=show, unit="batch", transient=True) as bar:
         for number, item in enumerate(items):
-            if number and number * 10 // total > (number - 1) * 10 // total:
+            if not bar.fancy and number and number * 10 // total > (number - 1) * 10 // total:
                 LOG.info("%s: %d%%", title, 100 * number // total)
             yield item
+            bar.update((number + 1) / total)

@@ -1,4 +1,4 @@
-"""How well a model paints back the frames that it has read, with the original's leak beside it."""
+"""How well a model reconstructs the frames that it has read, with and without the original's leak."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ MEAN_FRAME = "mean frame of the context"
 
 
 class Reconstructions:
-    """Sums over clips of what `--compat srivastava` adds to an evaluation.
+    """Sums over clips of what compat srivastava adds to an evaluation.
 
     Srivastava, Mansimov & Salakhutdinov 2015 tested the reconstruction by giving its decoder the true frames that it
-    should paint: the row "(leak)". Without that the decoder is fed its own frames. Steps are the context's, in order.
+    should predict: the row "(leak)". Without that the decoder is fed its own frames. Steps are the context's, in order.
     """
 
     def __init__(self, model: Predictor, name: str) -> None:
         if not isinstance(model, ContextReconstructor) or not model.reconstructs:
-            raise NotSupportedError(f"--compat srivastava measures reconstructions, which {name} does not make")
+            raise NotSupportedError(f"compat srivastava measures reconstructions, which {name} does not make")
         self.model, self.name = model, name
         self.scores: dict[tuple[str, str], Scores] = defaultdict(Scores)
 
@@ -54,7 +54,7 @@ class Reconstructions:
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
-    """Return a line for each metric of `rows`, every model's value in it."""
+    """Return a line for each metric of `rows`, with every model's value."""
     metrics = dict.fromkeys(row.metric for row in rows)
     return [
         f"{metric}: {', '.join(f'{row.model} {number(row.mean)}' for row in rows if row.metric == metric)}"

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of an evaluation: it asks for nothing from outside."""
+"""One self-contained HTML page of an evaluation: it loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.whole_file import write_whole
 from nextframe.evaluation.charts import COLORS, line_chart
 from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
 from nextframe.evaluation.sprites import make_sprite
@@ -17,7 +17,7 @@ from nextframe.evaluation.table import ARROW, shown_steps
 from nextframe.evaluation.verdict import compared, findings, number, shown_unit, spread
 
 TEMPLATE = "report.html.j2"
-SLOWEST, FASTEST = 3.0, 12.0  # frames per second that the page plays at: a glance must be able to follow
+SLOWEST, FASTEST = 3.0, 12.0  # frames per second that the page plays at: slow enough to follow
 FACTS = ("command", "commit", "seed", "machine", "date", "seconds")
 MAX_STEP_COLUMNS = 20
 
@@ -64,7 +64,7 @@ def write_report(
 
 
 def _headline(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the main number, what it means beside the best baseline, and a bar for each model."""
+    """Return the main number, its comparison with the best baseline, and a bar for each model."""
     metric = evaluation.metrics[0]
     row, best = evaluation.row(evaluation.model, metric), evaluation.best_baseline(metric)
     ranked = evaluation.ranked(metric)
@@ -79,7 +79,7 @@ def _headline(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _sprites(evaluation: Evaluation, examples: Sequence[Example]) -> list[Any]:
-    """Return the frames of the model and of the best baseline: of the best but zero, which is nothing to look at."""
+    """Return the frames of the model and of the best baseline: the best except zero, which shows nothing."""
     ranked = [row.model for row in evaluation.ranked(evaluation.metrics[0])]
     others = [name for name in ranked if name not in (evaluation.model, ZERO)]
     others = [name for name in others if examples and name in examples[0].predictions]  # not "(best of k)"
@@ -87,7 +87,7 @@ def _sprites(evaluation: Evaluation, examples: Sequence[Example]) -> list[Any]:
 
 
 def _charts(evaluation: Evaluation) -> list[tuple[Row, Any]]:
-    """Return a chart for each metric, but for sums over pixels, which have the curve of their mean."""
+    """Return a chart for each metric, except sums over pixels, whose curve is that of their mean."""
     charts = []
     for metric in evaluation.distinct_metrics:
         rows = [evaluation.row(model, metric) for model in evaluation.models]

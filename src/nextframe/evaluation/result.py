@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import os
@@ -12,17 +13,17 @@ from typing import Any, Literal
 from torch import Tensor
 
 from nextframe.core.errors import UserError
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.whole_file import write_whole
 
-MOST_SOURCES = 200  # a generated clip is a source of its own: more than these say nothing to a reader
-ZERO = "zero"  # the all-zero prediction, which stands beside the baselines
+MOST_SOURCES = 200  # each generated clip is a source: a list of more than these is of no use to a reader
+ZERO = "zero"  # the all-zero prediction, which is listed with the baselines
 
 
 @dataclass(frozen=True)
 class Row:
     """One metric of one model: the mean over sources with its 95 % interval, and the mean of each horizon step.
 
-    `per_source` has the mean of each source, and is empty where there are more than `MOST_SOURCES`.
+    `per_source` has the mean of each source, and is empty if there are more than `MOST_SOURCES`.
     """
 
     model: str
@@ -45,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Example:
-    """One clip to look at, uint8 (T, C, H, W): what was given, what came, and what each model predicted."""
+    """One example clip, uint8 (T, C, H, W): context, truth, and each model's prediction."""
 
     source: str
     context: Tensor
@@ -53,9 +54,12 @@ class Example:
     predictions: dict[str, Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
-    """Rows for the model and everything beside it; `run` says how they were made."""
+    """Rows for the model and all that it is compared with; `run` says how they were made.
+
+    `print` and a notebook show its tables.
+    """
 
     model: str
     rows: list[Row]
@@ -79,11 +83,11 @@ class Evaluation:
 
     @property
     def distinct_metrics(self) -> list[str]:
-        """The metrics without sums over pixels whose mean is there too: those say the same at another scale."""
+        """The metrics without sums over pixels whose mean is there too: those are the same at another scale."""
         return [m for m in self.metrics if m.removesuffix("-sum") == m or m.removesuffix("-sum") not in self.metrics]
 
     def row(self, model: str, metric: str) -> Row:
-        """Return the row of `model` and `metric`; UserError where there is none."""
+        """Return the row of `model` and `metric`; UserError if there is none."""
         for row in self.rows:
             if (row.model, row.metric) == (model, metric):
                 return row
@@ -99,6 +103,18 @@ class Evaluation:
         own = f"{self.model} ("  # best of, mean of
         others = [r for r in self.ranked(metric) if r.model != self.model and not r.model.startswith(own)]
         return others[0] if others else None
+
+    def __repr__(self) -> str:
+        first = self.rows[0]
+        return f"<Evaluation of {self.model} on {first.data}, {first.split} split: {first.metric} {first.mean:.4g}>"
+
+    def __str__(self) -> str:
+        from nextframe.evaluation.table import as_text  # which is made of evaluations
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def as_json(self) -> dict[str, Any]:
         """Return {"rows": [...], "run": {...}} of plain values; a number that is not finite is null."""

@@ -20,7 +20,7 @@ def run_facts(command: str | None, seed: int | None, started: float) -> dict[str
 
     Args:
         command: what was typed; None: this process's own command line.
-        seed: None where nothing was random.
+        seed: None if nothing was random.
         started: `time.monotonic()` when the work began.
     """
     return {
@@ -41,7 +41,7 @@ def command_line() -> str:
 
 
 def commit() -> str:
-    """Return the commit of the checkout that runs ("+changes" where files differ), or the version outside of one."""
+    """Return the commit of the checkout that runs ("+changes" if files differ), or the version outside of one."""
     package = Path(nextframe.__file__).resolve().parent
     top = _git(package, "rev-parse", "--show-toplevel")
     if top is None or Path(top) / "src" / "nextframe" != package:
@@ -53,7 +53,7 @@ def commit() -> str:
 
 
 def machine() -> str:
-    """Return processor, cores and memory of this machine, its GPU where it has one, and the torch version."""
+    """Return processor, cores and memory of this machine, its GPU if it has one, and the torch version."""
     import torch
 
     parts = [_processor(), f"{os.cpu_count()} cores"]
@@ -74,7 +74,7 @@ def _processor() -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what git answers, or None where there is no git or no repository."""
+    """Return what git answers, or None if there is no git or no repository."""
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True

@@ -1,4 +1,4 @@
-"""Running sums of a metric: per source and horizon step, and nothing else, however many clips there are."""
+"""Running sums of a metric: per source and horizon step, in constant memory, however many clips there are."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def summary_rows(
 
 
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, Interval | None]:
-    """Return the mean of `values` (n,) and its two-sided 95 % Student-t interval, None where n is 1."""
+    """Return the mean of `values` (n,) and its two-sided 95 % Student-t interval, None if n is 1."""
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
     mean, n = float(values.mean()), len(values)

@@ -17,7 +17,7 @@ def score_samples(
     best over its whole horizon, chosen for each clip and each metric, "(mean of k)" those of the mean frame.
 
     Args:
-        name: what the rows call the model.
+        name: the model's name in the rows.
         futures: (S, B, T, C, H, W).
         target: (B, T, C, H, W).
         measure: a metric's function.

@@ -1,4 +1,4 @@
-"""The frames of an example as one picture: rows context, truth, predictions; the page plays them from it."""
+"""The frames of an example as one image: rows context, truth, predictions; the page plays them from it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextframe.evaluation.result import Example
-from nextframe.prediction.pictures import enlarge
+from nextframe.prediction.panels import enlarge
 
 MAX_PANEL = 256  # pixels of the longer side of a frame
-MAX_WIDTH = 8192  # of the whole picture: some browsers refuse more than 16,384
+MAX_WIDTH = 8192  # of the whole image: some browsers refuse more than 16,384
 SEAM = 96  # grey between cells
 SMALL = 128  # frames up to this size are stored without loss
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """A picture of equal cells: row 0 is the context, row 1 the truth, then a row for each name in `names`."""
+    """An image of equal cells: row 0 is the context, row 1 the truth, then a row for each name in `names`."""
 
     url: str
     height: int
@@ -40,9 +40,9 @@ def make_sprite(example: Example, names: list[str]) -> Sprite:
     given, asked = len(example.context), len(example.truth)
     columns = max(given, asked)
     size = _cell_size(example.context, columns)
-    picture = torch.cat([_row(enlarge(frames, size), columns) for frames in rows], dim=1)[:, : -Sprite.gap]
+    sheet = torch.cat([_row(enlarge(frames, size), columns) for frames in rows], dim=1)[:, : -Sprite.gap]
     grey = example.context.shape[1] == 1
-    return Sprite(_data_url(picture, grey, max(size) <= SMALL), *size, given, asked, names, example.source)
+    return Sprite(_data_url(sheet, grey, max(size) <= SMALL), *size, given, asked, names, example.source)
 
 
 def _cell_size(frames: Tensor, columns: int) -> tuple[int, int]:
@@ -58,8 +58,8 @@ def _row(frames: Tensor, columns: int) -> Tensor:
     return cells.permute(1, 2, 0, 3).flatten(2)
 
 
-def _data_url(picture: Tensor, grey: bool, lossless: bool) -> str:
-    image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+def _data_url(sheet: Tensor, grey: bool, lossless: bool) -> str:
+    image = Image.fromarray(sheet.permute(1, 2, 0).contiguous().numpy())
     image = image.convert("L") if grey else image
     buffer = io.BytesIO()
     if lossless:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ STEP_WIDTH, NAME_WIDTH = 9, 14  # letters of a column
 
 
 def show_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
-    """Write the finding, both tables and what should be known to `console` (standard output by default)."""
+    """Write the finding, both tables and the notes to `console` (standard output by default)."""
     from rich.console import Console
 
     console = console or Console()
@@ -32,10 +33,19 @@ def show_evaluation(evaluation: Evaluation, console: Console | None = None) -> N
         console.print(f"- {line}", highlight=False, markup=False)
 
 
+def as_text(evaluation: Evaluation) -> str:
+    """Return what `show_evaluation` writes, as plain text of 100 columns."""
+    from rich.console import Console
+
+    written = io.StringIO()
+    show_evaluation(evaluation, Console(file=written, width=100, force_jupyter=False))
+    return written.getvalue().strip("\n")
+
+
 def summary_table(evaluation: Evaluation, metrics: Sequence[str]) -> Table:
     """Return a row for each model and a column for each of `metrics`; the best is marked with a star.
 
-    Beside the first metric stands half the width of its 95 % interval.
+    Next to the first metric is half the width of its 95 % interval.
     """
     first = evaluation.rows[0]
     table = _table(f"{first.data}, {first.split} split: {evaluation.clips} clips from {first.n} sources")

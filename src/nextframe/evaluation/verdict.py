@@ -1,4 +1,4 @@
-"""What the numbers say, in plain sentences."""
+"""The results in plain sentences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def compared(row: Row, best: Row) -> str:
-    """Return how `row` stands to the best baseline: "44 % below the best baseline (zero)"."""
+    """Return how `row` compares with the best baseline: "44 % below the best baseline (zero)"."""
     name = f"the best baseline ({best.model})"
     if row.mean == best.mean:
         return f"the same as {name}"

@@ -1,1 +1,1 @@
-"""Dense optical flow, warping along it, and pictures of it."""
+"""Dense optical flow, warping along it, and images of it."""

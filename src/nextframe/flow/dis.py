@@ -23,8 +23,8 @@ def dense_flow(first: Tensor, second: Tensor, *, preset: Preset = "medium", max_
     """Estimate where each pixel of `first` went in `second`.
 
     Args:
-        first: (B, C, H, W), uint8 or float in [0, 1]; C of 3 is RGB, of 4 RGBA (alpha is ignored), else a mean is
-            taken over channels. Any size: sides under 32 pixels are padded by repeating the edge.
+        first: (B, C, H, W), uint8 or float in [0, 1]; C of 3 is RGB, of 4 RGBA (alpha is ignored), else the
+            channels are averaged. Any size: sides under 32 pixels are padded by repeating the edge.
         second: the same shape.
         preset: DIS's own speed settings, the slowest last.
         max_side: frames with a longer side are halved in size until they fit, and the flow is scaled back.
@@ -34,10 +34,11 @@ def dense_flow(first: Tensor, second: Tensor, *, preset: Preset = "medium", max_
         in `first` is seen at p + flow(p) in `second`. No gradient flows through it.
 
     Raises:
-        UserError: the two are not of one shape (B, C, H, W).
+        UserError: the two do not have the same shape (B, C, H, W).
     """
     if first.ndim != 4 or first.shape != second.shape:
-        raise UserError(f"flow needs two (B, C, H, W) of one shape, not {tuple(first.shape)}, {tuple(second.shape)}")
+        shapes = f"{tuple(first.shape)}, {tuple(second.shape)}"
+        raise UserError(f"flow needs two (B, C, H, W) of the same shape, not {shapes}")
     estimator = _estimator(preset)
     pairs = zip(_grey(first, max_side), _grey(second, max_side), strict=True)
     flow = torch.from_numpy(np.stack([_one_flow(estimator, a, b) for a, b in pairs])).to(first.device)
@@ -45,7 +46,7 @@ def dense_flow(first: Tensor, second: Tensor, *, preset: Preset = "medium", max_
 
 
 def _estimator(preset: Preset) -> Any:
-    import cv2  # here, because it takes a tenth of a second that most commands need not spend
+    import cv2  # imported here: it takes a tenth of a second, which most commands need not spend
 
     presets = {
         "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,

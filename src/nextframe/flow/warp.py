@@ -17,7 +17,7 @@ def pixel_grid(like: Tensor) -> Tensor:
 
 
 def backward_warp(frames: Tensor, flow: Tensor) -> Tensor:
-    """Return frames (B, C, H, W) whose pixel p is `frames` at p + flow(p), bilinear; beyond the border its edge counts.
+    """Return frames (B, C, H, W) whose pixel p is `frames` at p + flow(p), bilinear; edges are repeated outwards.
 
     With the flow from `a` to `b`, `backward_warp(b, flow)` looks like `a`. Differentiable in both arguments.
     """

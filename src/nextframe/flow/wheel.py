@@ -1,4 +1,4 @@
-"""A flow as a picture: the direction is the hue, the speed how far from white (the Middlebury colour wheel)."""
+"""A flow as an image: the hue is the direction, the saturation the speed (the Middlebury colour wheel)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-# Steps between neighbouring colours, as Baker et al. (IJCV 2011) place them: more where the eye tells more apart.
+# Steps between neighbouring colours, as Baker et al. (IJCV 2011) place them: more where the eye sees more differences.
 WHEEL = (
     (15, (1.0, 0.0, 0.0)),  # red to yellow
     (6, (1.0, 1.0, 0.0)),  # yellow to green
@@ -18,15 +18,15 @@ WHEEL = (
 )
 
 
-def flow_picture(flow: Tensor, max_speed: float | None = None) -> Tensor:
+def flow_image(flow: Tensor, max_speed: float | None = None) -> Tensor:
     """Paint flows in the usual colour wheel: right is red, down is yellow, left is cyan, up is violet.
 
     Args:
         flow: (B, 2, H, W) in pixels, x first. Values that are not finite come out black.
-        max_speed: the speed in pixels that has the full colour, faster is painted darker; None: the fastest here.
+        max_speed: the speed in pixels that has the full colour; faster is darker; None: the fastest in `flow`.
 
     Returns:
-        (B, 3, H, W) RGB in [0, 1]; standing still is white.
+        (B, 3, H, W) RGB in [0, 1]; no motion is white.
     """
     known = flow.isfinite().all(1, keepdim=True)
     x, y = torch.where(known, flow, 0).unbind(1)  # (B, H, W) each

@@ -1,1 +1,1 @@
-"""What models are built of."""
+"""Building blocks of models."""

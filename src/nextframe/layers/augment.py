@@ -1,4 +1,4 @@
-"""Clips turned into other clips that could as well have been filmed, for models that learn from few sources."""
+"""Augmentation: clips changed into other plausible clips, for models that learn from few sources."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
-from nextframe.core.noise import uniform
+from nextframe.core.seeds.noise import uniform
 
 
 def augment(clip: Clip) -> Clip:
     """Return `clip` with every item mirrored left to right or not, and upside down or not.
 
-    Colours are left alone: what blinks or cycles through a palette does so in an order that can be learned.
+    Colours are unchanged: what blinks or cycles through a palette does so in an order that can be learned.
 
-    Context and target are changed alike, conditions are not: this is not for actions that have a direction.
+    Context and target are changed alike, conditions are not: do not use this with actions that have a direction.
     Drawn clip by clip inside a scope of `clip_noise`.
     """
     mirrored, turned = (uniform((len(clip), 2), clip.context.device) < 0.5).unbind(1)

@@ -12,7 +12,7 @@ from nextframe.layers.processes import process_count, sum_over_processes
 class _Synchronised(_BatchNorm):
     """Batch norm whose statistics are those of all processes' batches while it is trained.
 
-    Each item counts alike, whichever process holds it, so shares may differ in size. With one process, and in
+    Each item counts equally, whichever process holds it, so shares may differ in size. With one process, and in
     evaluation, it is torch's own layer bit for bit; settings and state dict are always torch's. Unlike
     nn.SyncBatchNorm it works on CPUs (gloo).
 
@@ -20,7 +20,7 @@ class _Synchronised(_BatchNorm):
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name for it
-        """Return `input` (N, C, ...) with each channel normed, scaled and shifted."""
+        """Return `input` (N, C, ...) with each channel normalised, scaled and shifted."""
         if not self.training or process_count() == 1:
             return super().forward(input)
         self._check_input_dim(input)  # type: ignore[no-untyped-call]
@@ -35,7 +35,7 @@ class _Synchronised(_BatchNorm):
 
     @torch.no_grad()
     def _track(self, count: Tensor, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics; the variance is the unbiased one, as in torch."""
+        """Update the running statistics; the variance is the unbiased one, as in torch."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked.add_(1)
@@ -57,7 +57,7 @@ class BatchNorm3d(_Synchronised, nn.BatchNorm3d):
 
 
 def _statistics(values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return count, mean and biased variance of each channel, float64, and `values` less their mean.
+    """Return count, mean and biased variance of each channel, float64, and `values` minus their mean.
 
     Squares are summed around the mean of all processes, in a second message: a sum of plain squares loses every digit
     of the variance where the mean is large.

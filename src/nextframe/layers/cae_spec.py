@@ -31,7 +31,7 @@ class Layer:
         return f"{self.kind}{self.number}"
 
     def after(self, shape: Shape) -> Shape:
-        """Return the shape that this layer makes of `shape`; UserError where it does not fit."""
+        """Return the shape that this layer makes of `shape`; UserError if it does not fit."""
         if self.kind == "dropout":
             return shape
         if self.kind == "dense":
@@ -63,7 +63,7 @@ def parse_spec(spec: str) -> tuple[Layer, ...]:
 def _layer(word: str, number: int) -> Layer:
     match = PATTERN.fullmatch(word)
     if match is None:
-        raise UserError(f"spec: '{word}' is no layer; write d-0.2, p-2, 16-5 or 512, with commas between them")
+        raise UserError(f"spec: '{word}' is not a layer; write d-0.2, p-2, 16-5 or 512, separated by commas")
     found = match.groupdict()
     if found["drop"] is not None:
         return Layer("dropout", number, rate=float(found["drop"]))
@@ -90,10 +90,10 @@ def shapes(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
 
 
 def split_after(layers: tuple[Layer, ...]) -> int:
-    """Return how many layers come before the features: up to the last convolution, and with it.
+    """Return how many layers make the features: those up to the last convolution, included.
 
     Raises:
-        UserError: there is no convolution, so there are no features of one.
+        UserError: there is no convolution.
     """
     numbers = [layer.number for layer in layers if layer.kind == "conv"]
     if not numbers:

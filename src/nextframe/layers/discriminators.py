@@ -1,4 +1,4 @@
-"""Discriminators of system 3, one for each scale: is this frame real? Of any size by patches, or fully connected."""
+"""Discriminators, one for each scale: is this frame real? Of any size by patches, or fully connected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from nextframe.core.errors import UserError
-from nextframe.layers.fast_conv import FastConv2d
+from nextframe.layers.scales import scale_sizes
+from nextframe.layers.winograd import FastConv2d
 
 Table = Literal["light", "ports", "authors"]
 
@@ -33,7 +34,7 @@ class Layers:
         return length // 2 if pool else length
 
 
-# coarse to fine; systems.md 4.3: the Chainer and TensorFlow ports', and those of the authors' script
+# coarse to fine: those of two ports of Mathieu et al. 2016 (Chainer, TensorFlow), of the authors' script, small ones
 TABLES: dict[Table, tuple[Layers, ...]] = {
     "ports": (
         Layers((64,), (3,), (512, 256)),
@@ -57,7 +58,7 @@ TABLES: dict[Table, tuple[Layers, ...]] = {
 
 
 class PatchDiscriminator(nn.Module):
-    """Convolutions with padding, and a score for every place: of any size; losses are means over the places."""
+    """Convolutions with padding, and a score for every position, at any size; losses are means over positions."""
 
     def __init__(self, inputs: int, layers: Layers, spectral: bool) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class DenseDiscriminator(nn.Module):
-    """The original: convolutions without padding, then fully connected layers that fix the size of the frames."""
+    """As in Mathieu et al. 2016: convolutions without padding, then fully connected layers, for frames of one size."""
 
     def __init__(self, inputs: int, layers: Layers, spectral: bool, size: tuple[int, int], pool: bool) -> None:
         super().__init__()
@@ -94,12 +95,33 @@ class DenseDiscriminator(nn.Module):
         if tuple(frames.shape[-2:]) != self.size:
             rows, columns = frames.shape[-2:]
             made = f"{self.size[0]}x{self.size[1]}"
-            raise UserError(f"the discriminator is made for {made}, not {rows}x{columns}: use discriminator=patch")
+            raise UserError(f"the discriminator is made for {made}, not {rows}x{columns}: train on crops of that size")
         return cast(Tensor, self.layers(frames))
 
 
+def discriminators(
+    table: Table,
+    scales: int,
+    inputs: int,
+    spectral: bool,
+    size: tuple[int, int] | None = None,
+    pool: bool = False,
+) -> list[nn.Module]:
+    """Return the discriminators of the `scales` finest scales, coarse to fine, of a table.
+
+    They judge patches; with the `size` (height, width) of the finest frames they are the original, fully connected.
+    """
+    tables = TABLES[table][-scales:]
+    if size is None:
+        return [PatchDiscriminator(inputs, layers, spectral) for layers in tables]
+    sizes = scale_sizes(*size, scales)
+    return [
+        DenseDiscriminator(inputs, layers, spectral, side, pool) for layers, side in zip(tables, sizes, strict=True)
+    ]
+
+
 def convolutions(inputs: int, layers: Layers, spectral: bool, padded: bool) -> Iterator[nn.Module]:
-    """Yield the convolutions of one scale, each with its ReLU (leaky where the patch head wants gradients)."""
+    """Yield the convolutions of one scale, each with its ReLU (leaky if the patch head needs gradients)."""
     for maps, kernel, stride in zip(layers.maps, layers.kernels, layers.strides, strict=False):
         padding = kernel // 2 if padded else 0
         yield _normed(FastConv2d(inputs, maps, kernel, stride=stride, padding=padding), spectral)
@@ -108,14 +130,14 @@ def convolutions(inputs: int, layers: Layers, spectral: bool, padded: bool) -> I
 
 
 def _normed(layer: nn.Module, spectral: bool) -> nn.Module:
-    """Return `layer`, with its weights divided by their largest singular value where asked (Miyato et al. 2018)."""
+    """Return `layer`, with spectral normalisation if asked for (Miyato et al. 2018)."""
     return spectral_norm(layer) if spectral else layer
 
 
 @contextmanager
 def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Let a graph pass through `parameters` without gradients for them: a third of the work is saved."""
-    held = list(parameters)
+    """Let a graph pass through `parameters` without gradients for them: that saves a third of the work."""
+    held = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in held:
         parameter.requires_grad_(False)
     try:

@@ -1,7 +1,7 @@
-"""What a latent predictor says of the next latent, and how that is trained and drawn: a head for each loss.
+"""How a latent predictor predicts the next latent, is trained and is sampled: a head for each loss.
 
-A point is a latent with its spread, (..., 2, D): mean and log deviation. Heads read points, turn hidden states into
-numbers, score those against the true next points, and draw the point that is fed back.
+A point is the distribution of a latent, (..., 2, D): mean and log deviation. Heads read points, turn hidden states
+into outputs, score those against the true next points, and draw the point that is fed back.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from nextframe.core.noise import categorical, normal_like
+from nextframe.core.seeds.noise import categorical, normal_like
 from nextframe.losses.latent import diagonal_mixture_nll, kl_normal, mixture_nll
 
 HeadName = Literal["mse", "kl", "differences", "mixture"]
-NARROW = math.log(0.05)  # log deviation of a point that a head gives without one
+NARROW = math.log(0.05)  # log deviation of a point from a head that predicts none
 
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """What heads need to know; each uses what concerns it."""
+    """Settings of the heads; each uses those that concern it."""
 
     latent: int
     hidden: int
@@ -36,9 +36,9 @@ class HeadSettings:
 
 
 class Head(nn.Module):
-    """One linear layer on the hidden state, and what its numbers mean."""
+    """One linear layer on the hidden state, and the meaning of its outputs."""
 
-    reads: int  # numbers that the LSTM is given for a point
+    reads: int  # numbers that the LSTM reads for a point
     stochastic = False
 
     def __init__(self, settings: HeadSettings, outputs: int) -> None:
@@ -50,7 +50,7 @@ class Head(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def read(self, points: Tensor, before: Tensor | None) -> Tensor:
-        """Return what the LSTM is given, (B, T, reads), of points (B, T, 2, D) after `before` (B, 1, 2, D)."""
+        """Return the LSTM's inputs, (B, T, reads), for points (B, T, 2, D) after `before` (B, 1, 2, D)."""
         return points[:, :, 0]
 
     @abstractmethod
@@ -59,14 +59,14 @@ class Head(nn.Module):
 
         Args:
             hidden: the top layer's, after reading `points`.
-            points: (B, T, 2, D), those the LSTM was given: true ones, or its own where it ran free.
+            points: (B, T, 2, D), those the LSTM has read: true ones, or its own where it ran free.
             targets: (B, T, 2, D), the true next points.
             truth: (B, T, 2, D), the true points at the times of `points`.
         """
 
     @abstractmethod
     def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """Return the next point (B, 1, 2, D) after `point`; temperature 0 takes the likeliest, 1 draws as learned."""
+        """Return the next point (B, 1, 2, D) after `point`; temperature 0: the most likely, 1: a sample."""
 
 
 class MSEHead(Head):
@@ -118,9 +118,9 @@ class KLHead(Head):
 
 
 class DifferencesHead(Head):
-    """The step to the next mean, added to the present one before decoding.
+    """The step to the next mean, added to the current one before decoding.
 
-    Anchored, the LSTM is given where the latent is beside the step that led there; else the steps alone, as in the
+    Anchored, the LSTM reads the latent itself and the step that led there; else the steps alone, as in the
     public code, which never added them up.
     """
 
@@ -130,14 +130,14 @@ class DifferencesHead(Head):
         nn.init.zeros_(self.out.weight)  # starts as "nothing changes"
 
     def read(self, points: Tensor, before: Tensor | None) -> Tensor:
-        """Return the steps that led to `points`, 0 for the first of all, and where they led."""
+        """Return the steps that led to `points`, 0 for the very first, and where they led."""
         means = points[:, :, 0]
         first = means[:, :1] if before is None else before[:, :, 0]
         steps = means.diff(dim=1, prepend=first)
         return torch.cat([means, steps], dim=-1) if self.settings.anchored else steps
 
     def loss(self, hidden: Tensor, points: Tensor, targets: Tensor, truth: Tensor) -> Tensor:
-        """Return the squared error of the step, and `drift` times that of where it leads from the own point."""
+        """Return the squared error of the step, and `drift` times that of the point it leads to."""
         step: Tensor = self.out(hidden)
         of_step = (step - (targets - truth)[:, :, 0]).square()
         of_place = (points[:, :, 0] + step - targets[:, :, 0]).square()
@@ -152,7 +152,7 @@ class MixtureHead(Head):
     """A mixture of Gaussians over the next latent (Graves 2013; Ha & Schmidhuber 2018), by its likelihood.
 
     K diagonal Gaussians over the whole latent, so that a draw is one future and not a blend; or, `per_dimension`, a
-    mixture for each number of it.
+    mixture for each dimension.
     """
 
     stochastic = True
@@ -167,7 +167,7 @@ class MixtureHead(Head):
         return nll(*self._parts(hidden), targets[:, :, 0], self.settings.sigma_floor, "none")
 
     def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """Draw a component by its weight, then the latent from it; temperature 0 takes the likeliest one's mean."""
+        """Draw a component by its weight, then the latent from it; temperature 0 takes the mean of the most likely."""
         logits, mean, log_sigma = self._parts(hidden)
         if temperature == 0:
             chosen = logits.argmax(-1, keepdim=True)
@@ -203,5 +203,5 @@ HEADS: dict[HeadName, Callable[[HeadSettings], Head]] = {
 
 
 def narrow(means: Tensor) -> Tensor:
-    """Return means (..., D) as points (..., 2, D) of a small spread."""
+    """Return means (..., D) as points (..., 2, D) with a small deviation."""
     return torch.stack([means, torch.full_like(means, NARROW)], dim=-2)

@@ -17,8 +17,8 @@ def process_count() -> int:
 def sum_over_processes(values: Tensor) -> Tensor:
     """Return the sum of every process's `values`, the same on all of them.
 
-    Every process must call it, in the same order, with tensors of one shape and dtype. Backward adds up the gradients
-    of all processes' losses, so it must run on all of them too.
+    Every process must call it, in the same order, with tensors of the same shape and dtype. Backward adds up the
+    gradients of all processes' losses, so it must run on all of them too.
     """
     return _Sum.apply(values) if process_count() > 1 else values  # type: ignore[no-untyped-call]
 
@@ -26,7 +26,7 @@ def sum_over_processes(values: Tensor) -> Tensor:
 def mean_over_processes(mean: Tensor, count: int) -> Tensor:
     """Return the mean over all processes' items from this one's `mean`, of any shape, over its `count` items.
 
-    Differentiable; called as `sum_over_processes` is. With one process it is `mean` itself.
+    Differentiable; to be called like `sum_over_processes`. With one process it is `mean` itself.
     """
     if process_count() == 1:
         return mean

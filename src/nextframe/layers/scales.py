@@ -1,4 +1,4 @@
-"""A frame at several sizes: halved again and again, and enlarged back, by the rules of three codes."""
+"""A frame at several sizes: halved again and again, and enlarged back, by the rules of three implementations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def scale_sizes(height: int, width: int, scales: int) -> list[Size]:
 def shrink(frames: Tensor, size: Size, how: Resize = "average") -> Tensor:
     """Return (B, C, H, W) frames at a smaller size.
 
-    "average" takes the mean of the pixels that fall into each new one, the authors' pooling where sizes divide;
+    "average" takes the mean of the pixels that fall into each new one, the authors' pooling if sizes divide;
     "bilinear-corners" reads the frame at points, the corners on the corners (Chainer's resize_images);
     "bilinear-legacy" reads it at multiples of the ratio (the old tf.image.resize_images): for a half, every second.
     """
@@ -35,7 +35,7 @@ def shrink(frames: Tensor, size: Size, how: Resize = "average") -> Tensor:
 
 
 def grow(frames: Tensor, size: Size, how: Resize = "average") -> Tensor:
-    """Return (B, C, H, W) frames at a larger size: pixels repeated where "average" made them small, else bilinear."""
+    """Return (B, C, H, W) frames at a larger size: pixels are repeated for "average", else it is bilinear."""
     if tuple(frames.shape[-2:]) == size:
         return frames
     return F.interpolate(frames, size=size, mode="nearest") if how == "average" else _bilinear(frames, size, how)
@@ -48,7 +48,7 @@ def _bilinear(frames: Tensor, size: Size, how: Resize) -> Tensor:
 
 
 def _legacy(frames: Tensor, size: int, axis: int) -> Tensor:
-    """Read `frames` along one axis at 0, r, 2r, ... with r the ratio of the sizes; the last line stands on past it."""
+    """Read `frames` along one axis at 0, r, 2r, ... with r the ratio of the sizes; the last line is repeated."""
     length = frames.shape[axis]
     place = torch.arange(size, device=frames.device, dtype=torch.float64) * (length / size)
     first = place.floor().long()

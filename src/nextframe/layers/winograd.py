@@ -1,165 +1,269 @@
-"""Winograd's convolution: the arithmetic of large 'same' convolutions on a CPU cut by four to six.
+"""Winograd's convolution: the arithmetic of large convolutions with many channels on a CPU cut by four to six.
 
 An output tile of 4x4 pixels costs 6x6 products instead of 4x4x3x3 for a 3x3 kernel, 8x8 instead of 4x4x5x5 for a 5x5
 one, paid for with additions (small matrix products here) and some rounding: in float32 the result is within about
 1e-5 of the largest value, ten times the rounding of a direct convolution. After Lavin and Gray 2015
 (arXiv 1509.09308); the matrices are made from the points of the Toom-Cook polynomial product.
 
-The gradients are the exact transposes of the forward steps, so they reuse its transformed input.
+`Winograd` has the steps, for loops that reuse memory; `winograd_conv` is one convolution with a gradient, and
+`FastConv2d` the layer that uses it. The gradients are the exact transposes of the forward steps, so they reuse its
+transformed input.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any, cast
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_input, conv2d_weight
 
-TILE = 4  # output pixels per tile and axis
-POINTS = {3: (0.0, 1.0, -1.0, 2.0, -2.0), 5: (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)}  # and infinity
+TILES = {3: 4, 5: 4, 7: 2}  # output pixels per axis of a tile, by kernel
+POINTS = {6: (0.0, 1.0, -1.0, 2.0, -2.0), 8: (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)}  # by size, and infinity
+WORTH = {3: 40, 5: 20, 7: 40}  # with fewer channels in x out / (in + out) a direct convolution is faster, by kernel
+PLACES = 64  # tiles below which it is, too
+STRIPE = 32  # rows that are computed at a time if no gradient is needed
 
 
-def transforms(kernel: int, tile: int = TILE) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (of input, of kernel, of product) for a kernel and tile of together 7 or 9, as float64 matrices.
+class FastConv2d(nn.Conv2d):
+    """`nn.Conv2d`, computed by `winograd_conv` if that is faster: on a CPU, in float32, with many channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution of x (B, C, H, W)."""
+        if not self._suits(x):
+            return super().forward(x)
+        out = winograd_conv(x, self.weight, cast(tuple[int, int], self.padding))
+        return out if self.bias is None else out + self.bias[:, None, None]
+
+    def _suits(self, x: Tensor) -> bool:
+        kernel = self.kernel_size[0]
+        plain = self.stride == self.dilation == (1, 1) and self.groups == 1 and kernel == self.kernel_size[1]
+        inputs, outputs = self.in_channels, self.out_channels
+        if not plain or inputs * outputs / (inputs + outputs) < WORTH.get(kernel, inputs):
+            return False
+        tiles = x.shape[0] * x.shape[2] * x.shape[3] // TILES[kernel] ** 2
+        exact = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        return x.device.type == "cpu" and exact and tiles >= PLACES
+
+
+def winograd_conv(x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
+    """Return the correlation of x (B, C, H, W) with weight (N, C, k, k), k 3, 5 or 7, zeros around x: (B, N, H', W').
+
+    In float32 it is within about 1e-5 of the largest value of the result. Without gradients the memory besides the
+    result is that of `STRIPE` rows.
+    """
+    if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+        return cast(Tensor, _Convolution.apply(x, weight, padding))  # type: ignore[no-untyped-call]
+    kernel = weight.shape[-1]
+    spread = spread_weight(weight)
+    x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
+    tops = range(0, x.shape[2] - kernel + 1, STRIPE)
+    return torch.cat([_stripe(x[:, :, top : top + STRIPE + kernel - 1], spread, kernel) for top in tops], dim=2)
+
+
+def _stripe(x: Tensor, spread: Tensor, kernel: int) -> Tensor:
+    """Return the correlation of rows x (B, C, H, W) with transformed weights, without padding."""
+    conv = Winograd(spread, kernel, (len(x), *x.shape[2:]), (0, 0))
+    return conv.map(conv.products(conv.enter(conv.frame(x))))
+
+
+class _Convolution(torch.autograd.Function):
+    """One convolution of a batch: `Winograd`'s steps forward, and back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
+        conv = Winograd(spread_weight(weight), weight.shape[-1], (len(x), *x.shape[2:]), padding)
+        entered = conv.enter(conv.frame(x))
+        out = conv.map(conv.products(entered))
+        conv.forget()
+        ctx.save_for_backward(entered, x, weight)
+        ctx.conv = conv
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        entered, x, weight = ctx.saved_tensors
+        conv: Winograd = ctx.conv
+        by_x, by_weight = ctx.needs_input_grad[:2]
+        if torch.is_grad_enabled():  # double backward, as in R1: use operations that are differentiable
+            own = {"grad_output": grads[0], "padding": conv.padding}
+            x_grad = conv2d_input(x.shape, weight, **own) if by_x else None  # type: ignore[no-untyped-call]
+            return x_grad, conv2d_weight(x, weight.shape, **own), None  # type: ignore[no-untyped-call]
+        sums = torch.empty_like(conv.weight) if by_weight else None
+        out = conv.blank(x.shape[1]) if by_x else None
+        conv.back(conv.unmap(grads[0]), entered, sums, out, keep=0)
+        x_grad = None if out is None else conv.inner(out).permute(0, 3, 1, 2)
+        return x_grad, None if sums is None else conv.of_weight(sums), None
+
+
+@lru_cache
+def transforms(kernel: int, tile: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the matrices (of input, of kernel, of product) for a kernel and tile of together 7 or 9.
 
     With s = tile + kernel - 1: (s, s), (s, kernel) and (tile, s), such that for s inputs d and a kernel g
     product @ ((of_kernel @ g) * (of_input @ d)) are the `tile` outputs of the correlation of d with g.
     """
     size = tile + kernel - 1
-    points = torch.tensor(POINTS[size - TILE + 1], dtype=torch.float64)
+    points = torch.tensor(POINTS[size], dtype=torch.float64)
 
     def powers(count: int) -> Tensor:  # a polynomial's values at the points, and at infinity its last coefficient
         last = torch.eye(count, dtype=torch.float64)[-1:]
         return torch.cat([torch.stack([points**k for k in range(count)], dim=1), last])
 
-    return torch.linalg.inv(powers(size)).T, powers(kernel), powers(tile).T
+    found = torch.linalg.inv(powers(size)).T, powers(kernel), powers(tile).T
+    of_input, of_kernel, product = (matrix.to(dtype).contiguous() for matrix in found)
+    return of_input, of_kernel, product
+
+
+def spread_weight(weight: Tensor) -> Tensor:
+    """Return weights (N, K, k, k) transformed, (size, size, K, N), which `Winograd` multiplies by; column first."""
+    _, of_kernel, _ = transforms(weight.shape[-1], TILES[weight.shape[-1]], weight.dtype)
+    return _both(weight.permute(3, 2, 1, 0), of_kernel)
+
+
+def _both(maps: Tensor, matrix: Tensor) -> Tensor:
+    """Multiply both leading axes of maps (a, a, ...) by `matrix` (m, a): (m, m, ...)."""
+    first, second, *rest = maps.shape
+    rows = matrix.shape[0]
+    half = torch.matmul(matrix, maps.reshape(first, second, -1))  # (a, m, rest)
+    return torch.mm(matrix, half.view(first, -1)).view(rows, rows, *rest)
 
 
 class Winograd:
-    """A 'same' convolution of one map (H, W, K) with weights (N, K, k, k), step by step, in reused memory.
+    """A convolution of maps (B, H, W, K) with transformed weights (size, size, K, N), step by step, in reused memory.
 
-    Outputs are in tile order (TILE, TILE, H / TILE, W / TILE, N), column within the tile first: pixel-wise work does
-    not care, and `tiles` views any (H, W, C) map in that order. H and W must be multiples of TILE.
+    Outputs are in tile order (tile, tile, B, rows of tiles, columns of tiles, N), column within the tile first:
+    pixel-wise work does not depend on it. A map with partial tiles is padded with zeros below and to the right.
     """
 
-    def __init__(self, weight: Tensor, height: int, width: int) -> None:
-        outputs, inputs, kernel, _ = weight.shape
-        self.rows, self.columns, self.size = height // TILE, width // TILE, TILE + kernel - 1
-        self.count = self.rows * self.columns
-        of_input, of_kernel, product = (m.to(weight) for m in transforms(kernel))
-        self.of_input, self.of_kernel = of_input.contiguous(), of_kernel
-        self.product, self.spread = product.contiguous(), product.T.contiguous()
-        self.weight = torch.einsum("ak,bl,nclk->abcn", of_kernel, of_kernel, weight).contiguous()
-        self.order = (TILE, TILE, self.rows, self.columns)
-        self.padded_shape = (height + kernel - 1, width + kernel - 1)
-        self.border = kernel // 2
-        size, new = self.size, weight.new_empty
-        self._stripe = new(self.rows, size, self.padded_shape[1] * inputs)
-        self._window = new(size, size, self.rows, self.columns, inputs)
-        self._entered = new(size, size, self.count, inputs)
-        self._block = new(size, self.count, outputs)
-        self._half = new(size, TILE * self.count * outputs)
+    def __init__(self, weight: Tensor, kernel: int, shape: tuple[int, int, int], padding: tuple[int, int]) -> None:
+        """Plan for maps of `shape` (B, H, W), with zeros of `padding` (above and below, left and right) around them."""
+        self.weight, self.kernel, self.padding = weight, kernel, padding
+        self.batch, self.height, self.width = shape
+        self.tile, self.size = TILES[kernel], TILES[kernel] + kernel - 1
+        self.out = self.height + 2 * padding[0] - kernel + 1, self.width + 2 * padding[1] - kernel + 1
+        self.rows, self.columns = (-(-side // self.tile) for side in self.out)
+        self.order = (self.tile, self.tile, self.batch, self.rows, self.columns)
+        self.count = self.batch * self.rows * self.columns
+        self.lines, self.line = self.rows * self.tile + kernel - 1, self.columns * self.tile + kernel - 1
+        self.of_input, self.of_kernel, self.product = transforms(kernel, self.tile, weight.dtype)
+        self._kept: dict[str, Tensor] = {}
+
+    def _room(self, name: str, *shape: int) -> Tensor:
+        """Return memory that every call overwrites."""
+        if name not in self._kept:
+            self._kept[name] = self.weight.new_empty(shape)
+        return self._kept[name]
+
+    def forget(self) -> None:
+        """Free the reused memory."""
+        self._kept.clear()
 
     def blank(self, channels: int) -> Tensor:
-        """Return a zero map with the border that `enter` reads."""
-        return self.weight.new_zeros(*self.padded_shape, channels)
+        """Return zero maps with the border that `enter` reads."""
+        return self.weight.new_zeros(self.batch, self.lines, self.line, channels)
 
     def inner(self, padded: Tensor) -> Tensor:
-        """View the (H, W, C) inside of a map with border."""
-        return padded[self.border : self.border + self.rows * TILE, self.border : self.border + self.columns * TILE]
+        """View the (B, H, W, C) inside of maps with border."""
+        top, left = self.padding
+        return padded[:, top : top + self.height, left : left + self.width]
 
-    def tiles(self, image: Tensor) -> Tensor:
-        """View a map (H, W, C) in tile order."""
-        tiled = image.view(self.rows, TILE, self.columns, TILE, -1)
-        return tiled.permute(3, 1, 0, 2, 4)
+    def frame(self, x: Tensor) -> Tensor:
+        """Return maps (B, C, H, W) with their border, as `enter` reads them."""
+        (top, left), below, right = self.padding, self.lines - self.height, self.line - self.width
+        return F.pad(x.permute(0, 2, 3, 1), (0, 0, left, right - left, top, below - top)).contiguous()
+
+    def tiles(self, maps: Tensor) -> Tensor:
+        """View maps of whole tiles, B x H x W x C numbers, in tile order."""
+        tiled = maps.view(self.batch, self.rows, self.tile, self.columns, self.tile, -1)
+        return tiled.permute(4, 2, 0, 1, 3, 5)
+
+    def map(self, tiles: Tensor) -> Tensor:
+        """Return the output (B, N, H', W') from one in tile order."""
+        whole = tiles.permute(2, 3, 1, 4, 0, 5).reshape(self.batch, self.rows * self.tile, self.columns * self.tile, -1)
+        return whole[:, : self.out[0], : self.out[1]].permute(0, 3, 1, 2)
+
+    def unmap(self, grad: Tensor) -> Tensor:
+        """Return the transpose of `map`: (B, N, H', W') in tile order."""
+        below, right = self.rows * self.tile - self.out[0], self.columns * self.tile - self.out[1]
+        return self.tiles(F.pad(grad.permute(0, 2, 3, 1), (0, 0, 0, right, 0, below)).contiguous()).contiguous()
 
     def enter(self, padded: Tensor) -> Tensor:
-        """Return the transform (size, size, tiles, K) of a map with border, valid until the next call."""
-        _, width, inputs = padded.shape
-        line = width * inputs
-        stripes = padded.as_strided((self.rows, self.size, line), (TILE * line, line, 1), padded.storage_offset())
-        torch.bmm(self.of_input.expand(self.rows, -1, -1), stripes, out=self._stripe)
-        self._window.copy_(self._windows(self._stripe, inputs))
-        torch.mm(self.of_input, self._window.view(self.size, -1), out=self._entered.view(self.size, -1))
-        return self._entered
+        """Return the transform (size, size, tiles, K) of maps with border, overwritten by the next call."""
+        inputs, size = padded.shape[-1], self.size
+        line = self.line * inputs
+        stripes = self._room("stripes", self.batch, self.rows, size, line)
+        for image, stripe in zip(padded, stripes, strict=True):
+            shape, strides = (self.rows, size, line), (self.tile * line, line, 1)  # stripes overlap
+            seen = image.as_strided(shape, strides, image.storage_offset())
+            torch.bmm(self.of_input.expand(self.rows, -1, -1), seen, out=stripe)
+        windows = self._room("windows", size, size, self.batch, self.rows, self.columns, inputs)
+        overlapping = stripes.view(*stripes.shape[:3], self.line, inputs).unfold(3, size, self.tile)
+        windows.copy_(overlapping.permute(5, 2, 0, 1, 3, 4))
+        entered = self._room("entered", size, size, self.count, inputs)
+        torch.mm(self.of_input, windows.view(size, -1), out=entered.view(size, -1))
+        return entered
 
-    def _windows(self, stripe: Tensor, channels: int) -> Tensor:
-        """View stripes as (size, size, rows, columns, channels), overlapping columns, column first."""
-        lines = stripe.view(self.rows, self.size, self.padded_shape[1], channels)
-        return lines.unfold(2, self.size, TILE).permute(4, 1, 0, 2, 3)
+    def products(self, entered: Tensor, used: int | None = None, out: Tensor | None = None) -> Tensor:
+        """Multiply the first `used` channels of entered maps by the weights; return `out`, in tile order."""
+        outputs, size = self.weight.shape[-1], self.size
+        out = self.weight.new_empty(*self.order, outputs) if out is None else out
+        block, half = self._block(outputs), self._half(outputs)
+        for column in range(size):  # one at a time: its products are still in the cache when summed
+            torch.bmm(entered[column, :, :, :used], self.weight[column, :, :used], out=block)
+            torch.mm(self.product, block.view(size, -1), out=half[column])
+        torch.mm(self.product, half.view(size, -1), out=out.view(self.tile, -1))
+        return out
 
-    def products(self, entered: Tensor, used: int, out: Tensor) -> None:
-        """Multiply the first `used` channels of an entered map by the weights; write the output, in tile order."""
-        half = self._half.view(self.size, TILE, -1)
-        for line in range(self.size):  # one line at a time: its products are still in the cache when summed
-            torch.bmm(entered[line, :, :, :used], self.weight[line, :, :used], out=self._block)
-            torch.mm(self.product, self._block.view(self.size, -1), out=half[line])
-        torch.mm(self.product, self._half, out=out.view(TILE, -1))
+    def back(
+        self,
+        grad: Tensor,
+        entered: Tensor,
+        weight_sum: Tensor | None,
+        out: Tensor | None,
+        used: int | None = None,
+        keep: int = 1,
+    ) -> None:
+        """Add to `weight_sum` (as `weight`) and write `out`, the gradient of the last channels of the padded maps.
 
-    def back(self, grad: Tensor, entered: Tensor, used: int, weight_sum: Tensor, out: Tensor) -> None:
-        """Add to `weight_sum` (as `weight`) and write `out`, the gradient of the last channels of the padded map."""
-        skip = self.weight.shape[2] - out.shape[-1]
-        entered_grad = out.new_empty(self.size, self.size, self.count, out.shape[-1])
-        torch.mm(self.spread, grad.view(TILE, -1), out=self._half)
-        half = self._half.view(self.size, TILE, -1)
-        for line in range(self.size):
-            torch.mm(self.spread, half[line], out=self._block.view(self.size, -1))
-            weight_sum[line, :, :used].baddbmm_(entered[line, :, :, :used].transpose(1, 2), self._block)
-            torch.bmm(self._block, self.weight[line, :, skip:].transpose(1, 2), out=entered_grad[line])
-        self._leave(entered_grad, out)
+        Either may be None. `keep` 0 overwrites `weight_sum`.
+        """
+        outputs, size, spread = self.weight.shape[-1], self.size, self.product.T
+        block, half = self._block(outputs), self._half(outputs)
+        torch.mm(spread, grad.view(self.tile, -1), out=half.view(size, -1))
+        entered_grad = None if out is None else out.new_empty(size, size, self.count, out.shape[-1])
+        for column in range(size):
+            torch.mm(spread, half[column], out=block.view(size, -1))
+            if weight_sum is not None:
+                weight_sum[column, :, :used].baddbmm_(entered[column, :, :, :used].transpose(1, 2), block, beta=keep)
+            if entered_grad is not None:
+                last = self.weight[column, :, -entered_grad.shape[-1] :]
+                torch.bmm(block, last.transpose(1, 2), out=entered_grad[column])
+        if out is not None and entered_grad is not None:
+            self._leave(entered_grad, out)
+
+    def _block(self, outputs: int) -> Tensor:
+        return self._room("block", self.size, self.count, outputs)
+
+    def _half(self, outputs: int) -> Tensor:
+        return self._room("half", self.size, self.tile, self.count * outputs)
 
     def _leave(self, entered_grad: Tensor, out: Tensor) -> None:
-        """Write the gradient of the map with border: the transpose of `enter`."""
-        channels = out.shape[-1]
-        window = torch.mm(self.of_input.T, entered_grad.view(self.size, -1))
-        window = window.view(self.size, self.size, self.rows, self.columns, channels)
-        stripe = out.new_zeros(self.rows, self.size, self.padded_shape[1], channels)
-        end = (self.columns - 1) * TILE
-        for column in range(self.size):
-            stripe[:, :, column : column + end + 1 : TILE].add_(window[column].permute(1, 0, 2, 3))
-        lines = torch.matmul(self.of_input.T, stripe.view(self.rows, self.size, -1))
-        lines = lines.view(self.rows, self.size, self.padded_shape[1], channels)
+        """Write the gradient of the maps with border: the transpose of `enter`, where windows overlap the sum."""
+        channels, size, tile, back = out.shape[-1], self.size, self.tile, self.of_input.T
+        windows = torch.mm(back, entered_grad.view(size, -1))
+        windows = windows.view(size, size, self.batch, self.rows, self.columns, channels)
+        stripes = out.new_zeros(self.batch, self.rows, size, self.line, channels)
+        for column in range(size):
+            stripes[..., column : column + self.columns * tile : tile, :] += windows[column].permute(1, 2, 0, 3, 4)
+        lines = torch.matmul(back, stripes.view(self.batch * self.rows, size, -1))
+        lines = lines.view(self.batch, self.rows, size, self.line, channels)
         out.zero_()
-        end = (self.rows - 1) * TILE
-        for row in range(self.size):
-            out[row : row + end + 1 : TILE].add_(lines[:, row])
-
-    def of_weight(self, weight_grad: Tensor) -> Tensor:
-        """Turn the accumulated `weight_grad` into the gradient of the weights (N, K, k, k)."""
-        return torch.einsum("ak,bl,abcn->nclk", self.of_kernel, self.of_kernel, weight_grad)
-
-
-class Dense:
-    """The same for a 1x1 convolution: no border, nothing to transform, one product over all pixels."""
-
-    def __init__(self, weight: Tensor, height: int, width: int) -> None:
-        self.order = (1, 1, height, width)
-        self.weight = weight.flatten(1).T.contiguous()  # (K, N)
-
-    def blank(self, channels: int) -> Tensor:
-        """Return a zero map."""
-        return self.weight.new_zeros(*self.order[2:], channels)
-
-    def inner(self, padded: Tensor) -> Tensor:
-        """Return the map: it has no border."""
-        return padded
-
-    def tiles(self, image: Tensor) -> Tensor:
-        """View a map (H, W, C) in tile order: a tile is a pixel."""
-        return image[None, None]
-
-    def enter(self, padded: Tensor) -> Tensor:
-        """View a map as (pixels, K)."""
-        return padded.flatten(0, 1)
-
-    def products(self, entered: Tensor, used: int, out: Tensor) -> None:
-        """Multiply the first `used` channels by the weights; write the output."""
-        torch.mm(entered[:, :used], self.weight[:used], out=out.view(-1, out.shape[-1]))
-
-    def back(self, grad: Tensor, entered: Tensor, used: int, weight_sum: Tensor, out: Tensor) -> None:
-        """Add to `weight_sum` and write `out`, the gradient of the last channels of the map."""
-        grad = grad.view(-1, grad.shape[-1])
-        weight_sum[:used].addmm_(entered[:, :used].T, grad)
-        torch.mm(grad, self.weight[-out.shape[-1] :].T, out=out.view(-1, out.shape[-1]))
+        for row in range(size):
+            out[:, row : row + self.rows * tile : tile] += lines[:, :, row]
 
     def of_weight(self, weight_sum: Tensor) -> Tensor:
-        """Turn `weight_sum` into the gradient of the weights (N, K, 1, 1)."""
-        return weight_sum.T[:, :, None, None]
+        """Turn the accumulated `weight_sum` into the gradient of the weights (N, K, k, k)."""
+        return _both(weight_sum, self.of_kernel.T).permute(3, 2, 1, 0)

@@ -1,8 +1,7 @@
-"""What a discriminator's scores cost it and the generator. Scores are logits: above zero says real."""
+"""Losses of a discriminator and its generator from scores. Scores are logits: above zero means real."""
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
@@ -29,13 +28,13 @@ def fooling(fake: Tensor, gan: Gan, reduction: Reduction = "mean") -> Tensor:
 
 
 def telling(real: Tensor, fake: Tensor, gan: Gan, reduction: Reduction = "mean") -> Tensor:
-    """Return the discriminator's loss: of real frames taken for made ones, plus of made ones taken for real.
+    """Return the discriminator's loss: real frames judged as generated, plus generated ones judged as real.
 
     Args:
         real: logits of real frames.
-        fake: logits of the generator's.
+        fake: logits of the generator's frames.
         gan: as for `fooling`.
-        reduction: over the scores of each kind; both results are added.
+        reduction: over the scores of real and of generated frames; both results are added.
     """
     if gan == "hinge":
         return reduce(F.relu(1 - real), reduction) + reduce(F.relu(1 + fake), reduction)
@@ -45,7 +44,7 @@ def telling(real: Tensor, fake: Tensor, gan: Gan, reduction: Reduction = "mean")
 def accuracy(real: Tensor, fake: Tensor) -> Tensor:
     """Return the share of clips with a mean score on the right side of zero: 0.5 is guessing, 1 has won.
 
-    Scores are (B, ...). What stands still looks the same in both, so single places say less than their mean.
+    Scores are (B, ...). What does not move looks the same in both, so single positions say less than their mean.
     """
     real, fake = real.flatten(1).mean(1), fake.flatten(1).mean(1)
     return ((real > 0).double().mean() + (fake < 0).double().mean()) / 2
@@ -55,7 +54,7 @@ def gradient_penalty(score: Tensor, frames: Tensor) -> Tensor:
     """Return R1 (Mescheder et al. 2018): half the squared gradient of the scores by real frames, mean over the batch.
 
     Args:
-        score: (B, ...), computed from `frames`; its mean over the places of a clip is that clip's score.
+        score: (B, ...), computed from `frames`; its mean over the positions of a clip is that clip's score.
         frames: (B, C, H, W) that require a gradient.
     """
     (slope,) = torch.autograd.grad(score.flatten(1).mean(1).sum(), frames, create_graph=True)
@@ -67,8 +66,3 @@ def _surprise(logits: Tensor, gan: Gan) -> Tensor:
     if gan == "bce":
         return F.softplus(-logits)
     return -torch.log10(torch.sigmoid(logits).clamp(0.1, 0.9))
-
-
-def even_loss(gan: Gan) -> float:
-    """Return a discriminator's loss for a pair if it cannot tell at all (every score zero)."""
-    return {"bce": 2 * math.log(2), "hinge": 2.0, "clipped": 2 * math.log10(2)}[gan]

@@ -25,21 +25,17 @@ def gdl_paper(prediction: Tensor, target: Tensor, alpha: float, smooth: float = 
     return total / target.numel()
 
 
-def gdl_of_sums(prediction: Tensor, target: Tensor, alpha: float, smooth: float = 0.0) -> Tensor:
+def gdl_of_sums(prediction: Tensor, target: Tensor) -> Tensor:
     """Return the Chainer port's loss: |step in prediction - step in target| of the sum of the channels, signs kept.
 
-    No absolute value is taken of the steps themselves, so a reversed edge costs more than a missing one. `alpha` and
-    `smooth` have no part in it.
+    No absolute value is taken of the steps themselves, so a reversed edge costs more than a missing one.
     """
     gap = (prediction - target).sum(dim=1)  # (B, H, W): steps are linear, so the step of the gap is the gap of steps
     return gap.diff(dim=-1).abs().sum() + gap.diff(dim=-2).abs().sum()
 
 
-def gdl_padded(prediction: Tensor, target: Tensor, alpha: float, smooth: float = 0.0) -> Tensor:
-    """Return the TensorFlow port's loss: the paper's with a step to zero at the right and at the lower border.
-
-    `smooth` has no part in it.
-    """
+def gdl_padded(prediction: Tensor, target: Tensor, alpha: float) -> Tensor:
+    """Return the TensorFlow port's loss: the paper's with a step to zero at the right and at the lower border."""
     seen, true = (F.pad(frames, (0, 1, 0, 1)) for frames in (prediction, target))
     across = true.diff(dim=-1)[..., :-1, :].abs() - seen.diff(dim=-1)[..., :-1, :].abs()  # (B, C, H, W)
     down = true.diff(dim=-2)[..., :-1].abs() - seen.diff(dim=-2)[..., :-1].abs()

@@ -1,7 +1,7 @@
 """Losses of distributions: divergences of diagonal Gaussians and the likelihood of a mixture. All are in nats.
 
 Gaussians are given by their mean and the logarithm of their standard deviation, (..., D) each. Dimensions are summed;
-`reduction` says what becomes of the leading axes: "mean", "sum", or "none", which keeps them.
+`reduction` is applied to the leading axes: "mean", "sum", or "none", which keeps them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def mixture_nll(
 ) -> Tensor:
     """Return the negative log likelihood of a mixture density network (Bishop 1994; Ha & Schmidhuber 2018).
 
-    Every dimension of the target has a mixture of its own.
+    Each dimension of the target has its own mixture.
 
     Args:
         logits: (..., D, K), the mixture weights before their softmax over K.

@@ -12,7 +12,7 @@ from nextframe.losses.pixel import Reduction, reduce
 def perceptual(prediction: Tensor, target: Tensor, epsilon: float = 1.0, reduction: Reduction = "mean") -> Tensor:
     """Return sqrt(d^2 + epsilon^2) - epsilon of every pixel's "redmean" distance d, in levels of 0-255.
 
-    The root alone has no finite gradient where both colours are equal, which most pixels of a GIF are.
+    Without epsilon, the root has no finite gradient at equal colours, and most pixels of a GIF are equal.
 
     Args:
         prediction: (B, T, C, H, W), grey or RGB, near [0, 1]: far outside, d^2 can turn negative and counts as 0.

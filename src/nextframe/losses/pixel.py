@@ -1,7 +1,7 @@
-"""Losses between frames. Each takes a prediction and a target of one shape and returns a scalar.
+"""Losses between frames. Each takes a prediction and a target of the same shape and returns a scalar.
 
-`reduction` is "mean" (over every element) or "sum" (over every element, the batch too); published weights often stand
-for sums, so recipes that follow a paper say which.
+`reduction` is "mean" (over every element) or "sum" (over every element, the batch too); published loss weights often
+assume sums, so recipes that follow a paper say which.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def mae(prediction: Tensor, target: Tensor, reduction: Reduction = "mean") -> Te
 
 
 def charbonnier(prediction: Tensor, target: Tensor, epsilon: float = 1e-3, reduction: Reduction = "mean") -> Tensor:
-    """Return sqrt(difference^2 + epsilon^2) - epsilon: L1 with a smooth bottom, zero where both are equal."""
+    """Return sqrt(difference^2 + epsilon^2) - epsilon: L1 that is smooth near zero, and zero where both are equal."""
     return reduce(torch.sqrt((prediction - target).square() + epsilon**2) - epsilon, reduction)
 
 
@@ -34,7 +34,7 @@ def bce(prediction: Tensor, target: Tensor, reduction: Reduction = "mean") -> Te
     """Return the binary cross-entropy in nats of probabilities in [0, 1], as for sigmoid outputs.
 
     A target between 0 and 1 is itself a probability, so the smallest loss is its entropy and not zero. Each logarithm
-    is bounded below by -100, so a sure and wrong pixel is finite. Prefer `bce_logits`: it keeps its gradient there.
+    is bounded below by -100, so a confident, wrong pixel is finite. Prefer `bce_logits`: it keeps its gradient there.
     """
     return F.binary_cross_entropy(prediction, target, reduction=reduction)
 
@@ -45,10 +45,10 @@ def bce_logits(logits: Tensor, target: Tensor, reduction: Reduction = "mean") ->
 
 
 def gdl(prediction: Tensor, target: Tensor, alpha: float = 1.0, reduction: Reduction = "mean") -> Tensor:
-    """Return the gradient difference loss of Mathieu, Couprie & LeCun (ICLR 2016), each channel on its own.
+    """Return the gradient difference loss of Mathieu, Couprie & LeCun (ICLR 2016), each channel by itself.
 
-    The sum over neighbours down and across of ||step in target| - |step in prediction||^alpha; no gradient is taken
-    over the border.
+    The sum over neighbours down and across of ||step in target| - |step in prediction||^alpha; no difference is taken
+    across the border.
 
     Args:
         prediction: (..., H, W).

@@ -1,1 +1,1 @@
-"""One thing that has frames, read and written: videos, animations, images, arrays."""
+"""Reading and writing frames: videos, animations, images, arrays."""

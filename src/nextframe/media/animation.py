@@ -1,4 +1,4 @@
-"""Animated GIF, WebP, PNG and AVIF, and TIFF of many pages, read with Pillow, which applies disposal and blending."""
+"""Animated GIF, WebP, PNG and AVIF, and multi-page TIFF, read with Pillow, which applies disposal and blending."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Animation(Source):
     def __init__(self, path: Path, kind: str, stride: int, color: Color | None, limits: Limits) -> None:
         super().__init__(path, stride, color, limits)
         self.kind = kind
-        self._first = 0  # where the animation begins: after the still that a PNG may hold for old viewers
+        self._first = 0  # where the animation begins: after the still image that a PNG may hold for old viewers
         timing = read_timing(path, kind)
         self._look(timing)
         if timing and timing.variable:
-            self.notes.append("frames are shown for different times; each counts once")
+            self.notes.append("frames have different durations; each counts once")
         if timing and not timing.complete and kind == "gif":
-            self.notes.append("the file ends without its end mark, so it may have been cut short")
+            self.notes.append("the file has no end marker, so it may be truncated")
 
     def _look(self, timing: Timing | None) -> None:
         """Read the facts from the first frame and the blocks."""
@@ -48,7 +48,7 @@ class Animation(Source):
                 self.native_fps = 1000 / float(opened.info["duration"])
 
     def _count(self, opened: Pillow.Image, timing: Timing | None) -> int:
-        """Return how many frames must come; a GIF's blocks say it also where Pillow stops early."""
+        """Return how many frames there must be; a GIF's blocks say so even if Pillow stops early."""
         if self.kind == "gif":
             if timing is None:
                 raise self.damage(0, "there is none in the file")
@@ -77,12 +77,12 @@ class Animation(Source):
     def _image(self, opened: Pillow.Image, number: int) -> Image:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # said once, in the notes
+                warnings.simplefilter("ignore", UserWarning)  # reported once, in the notes
                 opened.seek(self._first + number)
             if opened.size != self._stored_size:
                 sizes = "{}x{}, the first frame's is {}x{}".format(*opened.size, *self._stored_size)
                 raise ValueError(f"its size is {sizes}")
-            opened.load()  # before the orientation is looked at: a TIFF turns itself here
+            opened.load()  # before the orientation is read: a TIFF is rotated here
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
             return pixels(ImageOps.exif_transpose(opened) if turned else opened, self.native_channels == 1)
         except EOFError:

@@ -28,7 +28,7 @@ FORMS = "(T,H,W[,C]), (T,C,H,W), (N,T,H,W[,C]), (N,T,C,H,W) or (20,N,H,W)"
 
 
 def guess_layout(shape: tuple[int, ...]) -> str | None:
-    """Return which axis is which, by the first rule that fits; None where none does.
+    """Return which axis is which, by the first rule that fits; None if none does.
 
     3 axes: THW. 4 axes: the last is 1, 3 or 4 -> THWC; the second is 1, 3 or 4 -> TCHW; the first is 20 -> TNHW,
     the time-first layout of the standard Moving MNIST test file; else NTHW. 5 axes: the last is 1, 3 or 4 -> NTHWC;
@@ -67,9 +67,9 @@ class ArraySource(Source):
         limits.check_size(path, self.height, self.width)
         self.check_count(count - 1)
         if not 0 <= sequence < self.sequences:
-            raise UserError(f"{path}: sequence {sequence} is not among its {self.sequences}")
+            raise UserError(f"{path}: there is no sequence {sequence}, it has {self.sequences}")
         self.sequence = sequence
-        self.notes.append("arrays carry no frame rate: 10 frames/s is assumed")
+        self.notes.append("arrays have no frame rate: 10 frames/s is assumed")
         if self.sequences > 1:
             self.name = f"{path.name}[{sequence}]"
             self.notes.append(f"read as {self.sequences} sequences of {count} frames (layout {self.layout})")

@@ -1,4 +1,4 @@
-"""Bringing frames of any size to one size."""
+"""Resizing and cropping frames of any size to one size."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def fit_image(image: Image, size: tuple[int, int], fit: Fit, place: tuple[float,
     """Return `image` (H, W, C) at `size` (height, width).
 
     crop: scale until it covers the size, cut equally at both ends; pad: scale until it fits in, black around it;
-    random-crop: no scaling where it is large enough, cut at `place` (0..1 down and across), else scaled up to cover.
-    Scaling down averages areas, scaling up is bilinear; proportions are kept.
+    random-crop: no scaling if it is large enough, cut at `place` (0..1 down and across), else scaled up to cover.
+    Scaling down averages areas, scaling up is bilinear; the aspect ratio is kept.
     """
     if fit == "pad":
         return _pad(_scale(image, min(size[0] / image.shape[0], size[1] / image.shape[1]), size, inside=True), size)

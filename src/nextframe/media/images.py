@@ -19,7 +19,7 @@ from nextframe.media.source import Color, Image, Source, over_black
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 
-# What Pillow raises on damaged files: it lets the errors of its parsers through.
+# What Pillow raises on damaged files: it passes on the errors of its parsers.
 PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError, RuntimeError,
     OverflowError, AssertionError, struct.error, zlib.error, Pillow.DecompressionBombError, Warning,
@@ -34,7 +34,7 @@ def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the images directly in `folder`, in natural order; hidden files are left out."""
+    """Return the images directly in `folder`, in natural order; hidden files are skipped."""
     found = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_ENDINGS and not f.name.startswith(".")]
     return sorted((f for f in found if f.is_file()), key=lambda f: natural_key(f.name))
 
@@ -43,7 +43,7 @@ def open_image(path: Path) -> Pillow.Image:
     """Return the image, not yet decoded; raises what Pillow raises."""
     opened = Pillow.open(path)
     if opened.format == "TIFF":
-        opened.filename = ""  # with a name Pillow maps the file, and then misreads one that lies on its side
+        opened.filename = ""  # given a name, Pillow maps the file, and then misreads one that is rotated
     return opened
 
 
@@ -65,7 +65,7 @@ def _channels(image: Image, grey: bool) -> Image:
 
 
 def is_grey(image: Pillow.Image) -> bool:
-    """Say whether the image holds no colour: a grey mode, or a palette of greys."""
+    """Return whether the image has no colour: a grey mode, or a palette of greys."""
     if image.mode == "P":
         palette = np.frombuffer(bytes(image.palette.getdata()[1]), np.uint8) if image.palette else np.zeros(0)
         mode = image.palette.mode if image.palette else "RGB"
@@ -92,7 +92,7 @@ class ImageFolder(Source):
         self.native_channels = 1 if grey and color != "rgb" else 3
         self.height, self.width = first.shape[:2]
         if path.is_dir():
-            self.notes.append("images carry no frame rate: 10 frames/s is assumed")
+            self.notes.append("images have no frame rate: 10 frames/s is assumed")
 
     def _read(self, number: int) -> tuple[Image, bool]:
         file = self.files[number]
@@ -106,14 +106,14 @@ class ImageFolder(Source):
                     upright = ImageOps.exif_transpose(opened)
                     return pixels(upright, self.native_channels == 1), grey
         except UnidentifiedImageError:
-            raise BadInputError(file, "this is not an image that can be read") from None
+            raise BadInputError(file, "not a readable image") from None
         except BadInputError:
             raise
         except PILLOW_ERRORS as error:
             raise BadInputError(file, f"the image is damaged ({one_line(error)})") from None
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
-        """Yield every image from number `start` as uint8 (H, W, C); refuses a size or colour unlike the first's."""
+        """Yield every image from number `start` as uint8 (H, W, C); refuses another size or colour than the first's."""
         for number in range(start, len(self.files)):
             image, grey = self._read(number)
             if image.shape[:2] != (self.height, self.width):

@@ -1,4 +1,4 @@
-"""How much a reader may decode before it refuses, so that a hostile or absurd file costs little."""
+"""How much a reader may decode before it refuses, so that a hostile or broken file costs little."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from nextframe.core.errors import BadInputError
 
 @dataclass(frozen=True)
 class Limits:
-    """What is decoded at most; a file beyond it is refused in one line.
+    """Upper limits of decoding; a file beyond them is refused in one line.
 
-    `pixels` counts one frame (default: a little over 8K video), `frames` one source, `bytes` what is held in memory
-    at once when frames are asked for as one tensor or an archive must be unpacked. `seconds` is the longest that
-    the file or its disk may keep us waiting for the next frame; `packets` the most packets without one.
+    `pixels` is per frame (default: a little over 8K video), `frames` per source, `bytes` what is held in memory
+    at once when frames are read into one tensor or an archive must be unpacked. `seconds` is the longest wait for the
+    next frame; `packets` the most packets without one.
     """
 
     pixels: int = 2**25 + 2**22
@@ -31,7 +31,7 @@ class Limits:
             raise BadInputError(path, f"frames of {width}x{height} are larger than the limit of {self.pixels:,} pixels")
 
     def check_bytes(self, path: str | PathLike[str], count: int) -> None:
-        """Refuse to hold `count` bytes at once when that is more than `bytes`."""
+        """Refuse to hold `count` bytes at once if that is more than `bytes`."""
         if count > self.bytes:
             raise BadInputError(
                 path,

@@ -1,4 +1,4 @@
-"""The front door of reading: what a file holds decides how it is read, not what it is called."""
+"""Opens anything that has frames: the content of a file decides how it is read, not its name."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ STILLS = (b"\xff\xd8\xff", b"BM", b"P5", b"P6")
 TIFFS = (b"II*\0", b"MM\0*")
 REFUSED = (
     (b"version https://git-lfs", "this is a Git LFS pointer, not the file itself", "fetch it with git lfs pull"),
-    (b"\x1f\x8b", "this is a gzip archive", "unpack it; idx files of digits go to --digits"),
-    (b"\0\0\x08\x03", "this is an idx file of single images, not a video", "give it to --digits"),
+    (b"\x1f\x8b", "this is a gzip archive", "unpack it; idx files of digits go to --set data.options.digits=FILE"),
+    (b"\0\0\x08\x03", "this is an idx file of single images, not a video", "give it to --set data.options.digits=FILE"),
     (b"\0\0\x08\x01", "this is an idx file of labels, not a video", ""),
     (b"\x89HDF\r\n", "this is an HDF5 file, not a video", "save its frames as .npy"),
     (b"#EXTM3U", "this is a playlist, not a video", "give the video itself"),
@@ -29,7 +29,7 @@ def sniff(path: Path) -> str:
     """Return what the file holds by its first bytes: gif, apng, webp, avif, tiff, image, array, or video for the rest.
 
     Raises:
-        BadInputError: empty files, pointers to files and other things that are known not to be videos.
+        BadInputError: empty files, pointers to files and other kinds of files known not to be videos.
     """
     try:
         with path.open("rb") as file:
@@ -63,7 +63,7 @@ def _kind(head: bytes, path: Path) -> str:
 
 
 def _is_apng(path: Path) -> bool:
-    """Say whether an animation control chunk comes before the image data."""
+    """Return whether an animation control chunk comes before the image data."""
     with path.open("rb") as file:
         file.seek(8)
         while len(header := file.read(8)) == 8:
@@ -93,7 +93,7 @@ def open_source(
         layout: the axes of an array file, such as "TNHW"; None: guessed by `arrays.guess_layout`.
 
     Raises:
-        BadInputError: nothing there, or nothing that can be read; the line says why.
+        BadInputError: there is nothing, or nothing that can be read; the line says why.
     """
     path, limits = Path(path), limits or Limits()
     if path.is_dir():
@@ -150,7 +150,7 @@ def read_video(
 
     Raises:
         BadInputError: a file that cannot be read, damage among the frames, or more bytes than the limits allow.
-        UserError: there are fewer frames than asked for.
+        UserError: there are fewer frames than requested.
     """
     from nextframe.media.fit import fit_frame
 

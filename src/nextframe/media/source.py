@@ -25,7 +25,7 @@ Image = NDArray[np.uint8]  # (H, W, C), C is 1 or 3
 class Source(ABC):
     """Frames of one size, numbered from 0 in the order in which they are shown, at `stride`.
 
-    Rules for every kind: rotation metadata is applied; pixels are kept as stored even where they are not square
+    Rules for every kind: rotation metadata is applied; pixels are kept as stored even if they are not square
     (`notes` says so); transparency is composited over black; `color` None keeps grey sources grey and
     makes all others RGB. A damaged frame is an error when it is reached, never a frame; those before it can be read.
     """
@@ -68,7 +68,7 @@ class Source(ABC):
         return None if self.native_count is None else -(-self.native_count // self.stride)
 
     def counted(self) -> int:
-        """Return the number of frames, decoding the whole source where it is not known."""
+        """Return the number of frames, decoding the whole source if it is not known."""
         if self.native_count is None:
             self.native_count = sum(1 for _ in self.decode())
         return -(-self.native_count // self.stride)
@@ -77,7 +77,7 @@ class Source(ABC):
         """Yield frames `start` to `stop` (not included; None: the last) one by one as uint8 (C, H, W)."""
         if start < 0 or (stop is not None and stop <= start):
             return
-        with closing(self.decode(start * self.stride)) as images:  # a file left early is closed at once
+        with closing(self.decode(start * self.stride)) as images:  # closed at once if the caller stops early
             for index, image in enumerate(images):
                 if index % self.stride == 0:
                     yield to_tensor(recolor(image, self.channels))
@@ -85,7 +85,7 @@ class Source(ABC):
                         return
 
     def clip(self, start: int, length: int) -> Tensor:
-        """Return `length` frames from `start` as uint8 (T, C, H, W); UserError where there are not as many."""
+        """Return `length` frames from `start` as uint8 (T, C, H, W); UserError if there are not enough."""
         self.limits.check_bytes(self.path, length * self.channels * self.height * self.width)
         frames = list(self.frames(start, start + length))
         if len(frames) < length:
@@ -103,13 +103,13 @@ class Source(ABC):
             tail = deque(self.tail(keep), maxlen=keep)
         except BadInputError:
             tail = deque()
-        if len(tail) < keep:  # the jump landed too late or where nothing can be decoded: read it all
+        if len(tail) < keep:  # the jump landed too late or at frames that cannot be decoded: read it all
             tail = deque(self.decode(), maxlen=keep)
         chosen = list(tail)[:: -self.stride][:n][::-1]
         return torch.stack([to_tensor(recolor(image, self.channels)) for image in chosen])
 
     def tail(self, n: int) -> Iterator[Image]:
-        """Yield at least the last `n` frames before the stride (all of them, where a source cannot jump)."""
+        """Yield at least the last `n` frames before the stride (all of them, if a source cannot seek)."""
         return self.decode(max(0, self.native_count - n) if self.native_count is not None else 0)
 
     def damage(self, frame: int, what: str) -> BadInputError:
@@ -138,10 +138,10 @@ def over_black(image: NDArray[np.uint8]) -> Image:
     """Composite (H, W, C + alpha) over black, rounding to nearest, and return (H, W, C)."""
     product = image[..., :-1] * image[..., -1:].astype(np.uint16)
     product += 127
-    product //= 255  # in place: a large picture must not be held many times
+    product //= 255  # in place: a large image must not be held many times
     return product.astype(np.uint8)
 
 
 def to_tensor(image: Image) -> Tensor:
-    """Return (H, W, C) as a tensor (C, H, W) of its own memory."""
+    """Return (H, W, C) as a tensor (C, H, W) with its own memory."""
     return torch.from_numpy(image.transpose(2, 0, 1).copy("C"))  # a view may not be writable, or change later

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SHORTEST = 0.02  # seconds; browsers show a frame with a shorter delay for 0.1 s, and so do we
+SHORTEST = 0.02  # seconds; browsers show a frame with a shorter delay for 0.1 s, and so does this
 SHOWN = 0.1
 
 
 @dataclass
 class Timing:
-    """Seconds that each frame is shown; whether all palettes are grey (GIF) and the file ends as it should."""
+    """Seconds that each frame is shown; whether all palettes are grey (GIF) and the file has its end marker."""
 
     delays: list[float] = field(default_factory=list)
     grey: bool = False
@@ -21,13 +21,13 @@ class Timing:
 
     @property
     def fps(self) -> float:
-        """Frames divided by the time they are shown, counting delays under 0.02 s as 0.1 s."""
+        """Frames divided by their total duration, counting delays under 0.02 s as 0.1 s."""
         total = sum(delay if delay >= SHORTEST else SHOWN for delay in self.delays)
         return len(self.delays) / total if total else 1 / SHOWN
 
     @property
     def variable(self) -> bool:
-        """Whether the frames are shown for different times."""
+        """Whether the frames have different durations."""
         return len(set(self.delays[:-1])) > 1  # the last one is often held longer before the loop
 
 

@@ -1,4 +1,4 @@
-"""Frames to a file; the ending decides the format. A file appears whole or not at all."""
+"""Writing frames to a file; the ending decides the format. A file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from torch import Tensor
 
 from nextframe.core.clip import as_uint8
 from nextframe.core.errors import UserError
-from nextframe.core.whole_file import whole_file
+from nextframe.core.files.whole_file import whole_file
 
 LOG = logging.getLogger(__name__)
 Frames = NDArray[np.uint8]  # (T, H, W, C), C is 1 or 3
-GIF_FASTEST = 50.0  # frames per second: viewers slow a GIF with shorter delays down to ten
+GIF_FASTEST = 50.0  # frames per second: viewers play a GIF with shorter delays at ten
 
 
 def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float = 10.0) -> Path:
-    """Write frames to `path`, in the format that its ending names.
+    """Write frames to `path`, in the format of its ending.
 
-    * .gif: every frame is kept, also one equal to the one before it; grey frames are exact, colour frames share one
+    * .gif: every frame is kept, even if it equals the one before it; grey frames are exact, colour frames share one
       palette of 256. Delays are hundredths of a second; faster than 50 frames/s is written as 50.
     * .mp4: H.264 in yuv420p, which plays everywhere; an odd height or width repeats its last row or column.
-    * .png: one picture, the frames side by side.
+    * .png: one image, the frames side by side.
     * .npy: uint8 (T, H, W), or (T, H, W, C) in colour, time first.
 
     Args:
@@ -53,7 +53,7 @@ def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float = 10.0)
 
 
 def check_ending(path: Path) -> Callable[[Path, Frames, float], None]:
-    """Return what writes files like `path`; UserError that says which endings there are."""
+    """Return the function that writes files like `path`; UserError, with all endings, if there is none."""
     encode = ENCODERS.get(path.suffix.lower())
     if encode is None:
         endings = ", ".join(sorted(ENCODERS))
@@ -68,7 +68,7 @@ def _write_gif(path: Path, pixels: Frames, fps: float) -> None:
         LOG.info("%s: a GIF shows at most %g frames/s; it is written at that rate", path.name, GIF_FASTEST)
     rate = min(fps, GIF_FASTEST)
     grey = pixels.shape[3] == 1
-    options = {"final_delay": str(round(100 / rate))}  # else the last frame stands for a tenth of a second
+    options = {"final_delay": str(round(100 / rate))}  # else the last frame is shown for a tenth of a second
     with av.open(str(path), "w", format="gif", options=options) as container:
         stream: Any = container.add_stream("gif", rate=100)
         stream.height, stream.width = pixels.shape[1:3]
@@ -98,7 +98,7 @@ def _with_palette(frames: Iterator[Any], height: int, width: int) -> Iterator[An
     source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=Fraction(1, 100))
     split = graph.add("split")
     palette = graph.add("palettegen", "reserve_transparent=0")
-    # Ordered dithering: a pixel that stands still stays as it is, a third of the time of error diffusion, less error.
+    # Ordered dithering: a still pixel does not flicker; a third of the time of error diffusion, and less error.
     use, sink = graph.add("paletteuse", "dither=bayer:bayer_scale=4"), graph.add("buffersink")
     source.link_to(split)
     split.link_to(use, 0, 0)

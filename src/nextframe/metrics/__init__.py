@@ -1,4 +1,4 @@
-"""Per-frame metrics by name. Those that end in -openstl or -mathieu are as that code defines them, for comparison."""
+"""Per-frame metrics by name. Those that end in -openstl or -mathieu follow that code, for comparison."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ __all__ = ["COMPATS", "METRICS", "Metric", "find_metric", "moving"]
 COMPATS = ("openstl", "mathieu")  # ends of names: other codes' definitions
 MOVING = "-moving"  # ends the name of a metric over the pixels that moved
 
-METRICS: Registry[Metric] = Registry("metric")
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    "nextframe.metrics",
+    "a Metric of that name",
+    lambda name, thing: isinstance(thing, Metric) and thing.name == name,
+)
 
 METRICS.add("mse", "nextframe.metrics.pixel:MSE")
 METRICS.add("mae", "nextframe.metrics.pixel:MAE")
@@ -36,11 +41,11 @@ METRICS.add("sharpness-difference-mathieu", "nextframe.metrics.mathieu:SHARPNESS
 
 
 def find_metric(name: str, context: Tensor) -> Metric:
-    """Return the metric `name`; of a name that ends in -moving, the one before it over the pixels that moved.
+    """Return the metric `name`; if the name ends in -moving, restricted to the pixels that moved.
 
     Args:
         name: "psnr", or "psnr-moving".
-        context: (B, T, C, H, W), the frames given with the clips that it will measure.
+        context: (B, T, C, H, W), the context frames of the clips to measure.
 
     Raises:
         UnknownNameError: no such metric.

@@ -1,4 +1,4 @@
-"""What metrics by pretrained networks need and the base install has not: torchvision, and a file of weights."""
+"""What metrics with pretrained networks need beyond the base install: torchvision, and a file of weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def need_torchvision(what: str, weights: str) -> tuple[ModuleType, Path]:
     """Return the module torchvision.models and the path of the file `weights`; nothing is downloaded here.
 
     Raises:
-        NotSupportedError: torchvision cannot be imported, or the file is not where torch keeps such files.
+        NotSupportedError: torchvision cannot be imported, or the file is not in torch's cache.
     """
     import torch
 

@@ -1,8 +1,8 @@
 """Fréchet distance between sets of videos (after Unterthiner et al., 2018). Its network needs an extra.
 
 The published FVD takes features of an I3D network. This one takes torchvision's R3D-18, also trained on Kinetics-400:
-its numbers can be compared with one another only, so it is called `fvd-r3d`. It is a number of a whole set, not of a
-frame, so it is a function and does not stand among METRICS.
+its values are comparable only with one another, so it is called `fvd-r3d`. It is a value of a whole set, not of a
+frame, so it is a function and not in METRICS.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def video_distance(predictions: Tensor, truths: Tensor, batch: int = 8) -> float
     """Return fvd-r3d between two sets of videos (N, T, C, H, W) in [0, 1], grey or RGB; lower is better, 0 at least.
 
     Raises:
-        NotSupportedError: torchvision or its R3D-18 weights are not there.
+        NotSupportedError: torchvision or its R3D-18 weights are missing.
         UserError: fewer than two videos in a set.
     """
     network = _network()
@@ -34,7 +34,7 @@ def video_distance(predictions: Tensor, truths: Tensor, batch: int = 8) -> float
 
 
 def frechet_distance(first: Tensor, second: Tensor) -> float:
-    """Return the squared Fréchet distance of the Gaussians that fit two sets of features (N, D), N at least 2.
+    """Return the squared Fréchet distance of the Gaussians fitted to two sets of features (N, D), N at least 2.
 
     |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), in double precision.
     """

@@ -16,11 +16,11 @@ SMALLEST = 32  # pixels a side: AlexNet halves five times
 
 
 def lpips(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return LPIPS of each frame, (B, T); grey frames are taken as RGB.
+    """Return LPIPS of each frame, (B, T); grey frames count as RGB.
 
     Raises:
-        NotSupportedError: torchvision or its AlexNet weights are not there.
-        UserError: frames that are neither grey nor RGB, or under 32 pixels.
+        NotSupportedError: torchvision or its AlexNet weights are missing.
+        UserError: frames that are neither grey nor RGB, or smaller than 32 pixels.
     """
     channels, *size = prediction.shape[2:]
     if channels not in (1, 3) or min(size) < SMALLEST:

@@ -1,8 +1,8 @@
 """The evaluation script of Mathieu, Couprie & LeCun (ICLR 2016), for comparison with the paper's tables only.
 
-It takes frames from [-1, 1] to a range of 256 levels (a factor of 128) but divides by a peak of 255, and its
-sharpness adds the gaps of both gradients, not the gap of their sum. The paper's masks come from optical flow;
-`-moving` masks by change. Clips of 50 dB and more, which the script leaves out, count here.
+It scales frames from [-1, 1] to a range of 256 levels (a factor of 128) but divides by a peak of 255, and its
+sharpness adds the differences of both gradients, instead of the difference of their sum. The paper's masks come from
+optical flow; `-moving` masks by change. The script skips clips of 50 dB and more; they count here.
 """
 
 from __future__ import annotations

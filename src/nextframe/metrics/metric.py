@@ -1,4 +1,4 @@
-"""What a metric says of itself, and the wrapper that measures only what moves."""
+"""The definition of a metric, and the wrapper that measures only what moves."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # names and definitions can be listed without importing torch
 
 @dataclass(frozen=True)
 class Metric:
-    """A number for each predicted frame.
+    """A value for each predicted frame.
 
-    `function(prediction, target)` takes two (B, T, C, H, W) in [0, 1] and returns (B, T); averages come later.
+    `function(prediction, target)` takes two (B, T, C, H, W) in [0, 1] and returns (B, T); callers average.
     """
 
     name: str
@@ -27,10 +27,10 @@ class Metric:
     function: Callable[[Tensor, Tensor], Tensor]
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return (B, T) values for two (B, T, C, H, W) of one shape."""
+        """Return (B, T) values for two (B, T, C, H, W) of the same shape."""
         if prediction.ndim != 5 or prediction.shape != target.shape:
             shapes = f"{tuple(prediction.shape)}, {tuple(target.shape)}"
-            raise UserError(f"{self.name} needs two (B, T, C, H, W) of one shape, not {shapes}")
+            raise UserError(f"{self.name} needs two (B, T, C, H, W) of the same shape, not {shapes}")
         return self.function(prediction, target)
 
 
@@ -38,11 +38,11 @@ def moving(metric: Metric, context: Tensor, threshold: float = 0.02) -> Metric:
     """Return `metric` over the pixels that moved: the others are black in both frames.
 
     A pixel moved if any channel of the target differs from the last context frame by more than `threshold`. As in
-    Mathieu et al. (ICLR 2016), whose masked pixels count as pixels without error, so means are over all pixels.
+    Mathieu et al. (ICLR 2016), masked pixels count as pixels without error, so means are over all pixels.
 
     Args:
         metric: what to measure.
-        context: (B, T', C, H, W), the frames given.
+        context: (B, T', C, H, W), the context frames.
         threshold: in units of [0, 1]; 0.02 is five of 255 levels.
     """
     last = context[:, -1:]  # (B, 1, C, H, W)

@@ -1,4 +1,4 @@
-"""Colour distance as the eye weighs it: the ranking metric of the catz benchmark."""
+"""Perceptual colour distance: the ranking metric of the catz benchmark."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from nextframe.metrics.metric import Metric
 
 FRAME = (-3, -2, -1)  # C, H, W
-TINY = 1e-10  # keeps the logarithm of a pixel that is surely black finite
-MAX_PSNR = 100.0  # of frames that are equal, or as good as: an infinite value would spoil every mean
+TINY = 1e-10  # keeps the logarithm finite for a pixel that is predicted as certainly black
+MAX_PSNR = 100.0  # of frames that are equal, or nearly: an infinite value would spoil every mean
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def mae_sum(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return -x ln(p + 1e-10) - (1 - x) ln(1 - p + 1e-10), sum over C, H, W, as Srivastava et al. 2015 count it."""
+    """Return -x ln(p + 1e-10) - (1 - x) ln(1 - p + 1e-10), sum over C, H, W, as Srivastava et al. 2015 define it."""
     ones = target * (prediction + TINY).log()
     zeros = (1 - target) * (1 - prediction + TINY).log()
     return -(ones + zeros).sum(FRAME)

@@ -1,4 +1,4 @@
-"""How well edges are kept: gradients between neighbouring pixels, compared (Mathieu et al., ICLR 2016).
+"""How well edges are kept: differences of neighbouring pixels, compared (Mathieu et al., ICLR 2016).
 
 Both take the interior: pixels that have a neighbour above and one to the left.
 """

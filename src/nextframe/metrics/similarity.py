@@ -1,4 +1,4 @@
-"""Structural similarity (Wang et al. 2004), with today's window and data range, and as OpenSTL published it."""
+"""Structural similarity (Wang et al. 2004), with the usual window and data range, and as in OpenSTL's tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nextframe.metrics.pixel import FRAME
 Window = tuple[float, ...]
 
 K1, K2 = 0.01, 0.03
-SMALLEST_MSSSIM = 176  # 16 times 11: four halvings leave room for the window
+SMALLEST_MSSSIM = 176  # 16 times 11: after halving four times the window still fits
 
 
 def gaussian_window() -> Window:
@@ -29,7 +29,7 @@ def uniform_window() -> Window:
 
 
 def ssim(prediction: Tensor, target: Tensor, window: Window, data_range: float, correction: float = 1.0) -> Tensor:
-    """Return SSIM of each frame, (B, T): mean over channels and over the places where the window fits inside.
+    """Return SSIM of each frame, (B, T): mean over channels and over the positions where the window fits inside.
 
     Args:
         prediction: (B, T, C, H, W). A frame smaller than the window is padded by repeating its edge.
@@ -69,14 +69,14 @@ def _filter(frames: Tensor, window: Window) -> Tensor:
 
 
 def ssim_standard(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return SSIM as defined today: Gaussian 11x11 window, sigma 1.5, data range 1."""
+    """Return SSIM as usually defined: Gaussian 11x11 window, sigma 1.5, data range 1."""
     return ssim(prediction, target, gaussian_window(), data_range=1.0)
 
 
 def ssim_openstl(prediction: Tensor, target: Tensor) -> Tensor:
     """Return SSIM as in OpenSTL's tables: clipped frames, uniform 7x7 window, sample covariance, data range 2.
 
-    Old scikit-image took 2 for the range of any float image; frames in [0, 1] then score too high.
+    Old scikit-image took 2 as the range of any float image, so frames in [0, 1] score too high.
     """
     return ssim(prediction.clamp(0, 1), target.clamp(0, 1), uniform_window(), 2.0, correction=49 / 48)
 
@@ -85,7 +85,7 @@ def msssim(prediction: Tensor, target: Tensor) -> Tensor:
     """Return multi-scale SSIM (Wang et al. 2003) of each frame: five scales, Gaussian 11x11 window, data range 1.
 
     Raises:
-        UserError: a side under 176 pixels, of which four halvings leave less than the window.
+        UserError: a side under 176 pixels: halved four times, it would be smaller than the window.
     """
     height, width = prediction.shape[-2:]
     if min(height, width) < SMALLEST_MSSSIM:

@@ -1,5 +1,5 @@
 """The predictors: one file each, by name in `registry`."""
 
-from nextframe.models.registry import MODELS
+from nextframe.models.registry import MODELS, ORIGINALS
 
-__all__ = ["MODELS"]
+__all__ = ["MODELS", "ORIGINALS"]

@@ -1,4 +1,4 @@
-"""CAE: system 1's convolutional autoencoder, built from a spec string, its decoder tied to its encoder."""
+"""CAE: a convolutional autoencoder, built from a spec string, its decoder tied to its encoder."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, g
 from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults, Stage
 
 SHIFT = 0.5  # frames are in [-0.5, 0.5] inside, where tanh reaches
-LOG_SIGMA = math.log(0.1)  # what a latent without a spread of its own is said to have
-FILM_SPEC = "d-0.2,16-5,p-2,d-0.2,32-3,d-0.2,32-3,d-0.2,512"  # the one that the film chain of the public code uses
+LOG_SIGMA = math.log(0.1)  # the log deviation of a latent that has none
+FILM_SPEC = "d-0.2,16-5,p-2,d-0.2,32-3,d-0.2,32-3,d-0.2,512"  # the one in the public code's chain for videos
 
 
 class CAEConfig(AutoencoderConfig):
     """Settings of `CAE`. The public training script's own spec is "d-0.2,16-5,d-0.2,32-3,d-0.2,64-3,8-1,d-0.2,256"."""
 
     spec: str = FILM_SPEC
-    unpool: Literal["switches", "nearest"] = "switches"  # back to where each maximum was, or everywhere alike
+    unpool: Literal["switches", "nearest"] = "switches"  # back to where each maximum was, or repeated
     frames: int = Field(8, ge=1)
 
 
 class CAE(Autoencoder):
     """Each convolution and dense layer is linear, bias, tanh; the decoder goes back through the same weights.
 
-    "switches" needs the places of the maxima, so a latent that was predicted and not encoded decodes with "nearest".
+    "switches" needs the positions of the maxima, so a latent that was predicted and not encoded decodes with "nearest".
     """
 
     Config: ClassVar[type[ModelConfig]] = CAEConfig
     idea: ClassVar[str] = "A convolutional autoencoder from a spec string, its decoder tied to its encoder."
     paper: ClassVar[str] = "tencia/video_predict (2016), train_cae"
-    when_predicted: ClassVar[Mapping[str, Any]] = {"unpool": "nearest"}  # no maxima whose places are known
+    when_predicted: ClassVar[Mapping[str, Any]] = {"unpool": "nearest"}  # no known positions of maxima
     config: CAEConfig
 
     def __init__(self, config: CAEConfig) -> None:
@@ -58,7 +58,7 @@ class CAE(Autoencoder):
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
-        """The shape of the features: what the last convolution gives before its bias, (32, 26, 26) as published."""
+        """The shape of the features: the output of the last convolution before its bias, (32, 26, 26) as published."""
         return self.shapes[self._split]
 
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,7 +71,7 @@ class CAE(Autoencoder):
         return self._decode(latents, {}) + SHIFT
 
     def reconstruct(self, frames: Tensor) -> Tensor:
-        """Return the decoder's picture of `frames`, poolings undone as the config says."""
+        """Return the reconstruction of `frames`, poolings undone as the config says."""
         return (self._decode(*self._encode(frames)) + SHIFT).clamp(0, 1)
 
     def conv_features(self, frames: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class CAE(Autoencoder):
         return loss, {"mse": loss.detach()}
 
     def _encode(self, frames: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the flat code and, by layer, the places of the maxima."""
+        """Return the flat code and, by layer, the positions of the maxima."""
         maps, switches = frames - SHIFT, {}
         for layer in self.layers:
             maps, where = self._forward(layer, maps)
@@ -143,12 +143,12 @@ def _weights(layer: Layer, before: tuple[int, ...]) -> nn.Module:
 
 
 def _bias_length(layer: Layer, before: tuple[int, ...]) -> int:
-    """Return how many biases the way back has: one a channel, or one a unit of what a dense layer read."""
+    """Return how many biases the decoder has: one per channel, or one per unit that a dense layer read."""
     return before[0] if layer.kind == "conv" else math.prod(before)
 
 
 def _unpool(maps: Tensor, size: tuple[int, ...], layer: Layer, switches: Tensor | None) -> Tensor:
-    """Undo a pooling to (N, *size): into the places of the maxima, or by repeating each value."""
+    """Undo a pooling to (N, *size): into the positions of the maxima, or by repeating each value."""
     if switches is not None:
         return F.max_unpool2d(maps, switches, [layer.size] * 2, output_size=list(size[1:]))
     return F.interpolate(maps, size=size[1:], mode="nearest")

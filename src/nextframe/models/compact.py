@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
+from nextframe.layers.grid import pad_to_multiple, places
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
@@ -17,7 +18,7 @@ from nextframe.models.rollout import roll_out
 class CompactConfig(ModelConfig):
     """Fields of `compact`; the defaults are those of the quickstart."""
 
-    context: int = Field(10, ge=1)  # frames given, exactly
+    context: int = Field(10, ge=1)  # context frames, exactly
     horizon: int = Field(10, ge=1)  # frames of one pass; longer requests are rolled out
     channels: int = Field(1, ge=1)  # 1 grey, 3 RGB
     patch: int = Field(4, ge=1)  # side of the square of pixels that is folded into channels
@@ -36,7 +37,7 @@ class CompactConfig(ModelConfig):
 
 
 class LineMixer(nn.Module):
-    """A long vertical depthwise kernel, then a long horizontal one: far reach for few products.
+    """A long vertical depthwise kernel, then a long horizontal one: a large receptive field at little cost.
 
     The horizontal one is a vertical one on the transposed grid: oneDNN runs (k, 1) several times faster than (1, k).
     """
@@ -48,14 +49,14 @@ class LineMixer(nn.Module):
         self.horizontal = nn.Conv2d(width, width, shape, padding=padding, groups=width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix places of x (B, D, h, w) along columns, then rows."""
+        """Mix positions of x (B, D, h, w) along columns, then rows."""
         columns = self.vertical(x.contiguous(memory_format=torch.channels_last))
         turned = columns.transpose(2, 3).contiguous(memory_format=torch.channels_last)  # (B, D, w, h)
         return cast(Tensor, self.horizontal(turned)).transpose(2, 3)
 
 
 class MixBlock(nn.Module):
-    """Mix places within each channel, then channels within each place; the result is added to the input.
+    """Mix positions within each channel, then channels within each position; the result is added to the input.
 
     The last layer starts near zero, so the block starts as the identity. After ConvNeXt (Liu et al. 2022).
     """
@@ -97,10 +98,7 @@ class Compact(Predictor):
     @property
     def capabilities(self) -> Capabilities:
         """Exactly the configured context and channels; any size, any horizon."""
-        frames = self.config.context
-        return Capabilities(
-            min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
-        )
+        return Capabilities.exactly(self.config.context, self.config.channels)
 
     def forecast(self, request: Request) -> Tensor:
         """Predict in passes of `config.horizon` frames, each on the frames before it."""
@@ -109,9 +107,9 @@ class Compact(Predictor):
     def next_frames(self, context: Tensor) -> Tensor:
         """Return the next `config.horizon` frames (B, horizon, C, H, W), not clamped, of a (B, T, C, H, W) context."""
         height, width = context.shape[3:]
-        frames = _pad(context, self.config.patch)
+        frames = pad_to_multiple(context, self.config.patch)
         folded = F.pixel_unshuffle(frames.flatten(1, 2), self.config.patch)  # (B, T*C*p*p, h, w)
-        folded = torch.cat([folded, _places(folded)], dim=1).contiguous(memory_format=torch.channels_last)
+        folded = torch.cat([folded, places(folded)], dim=1).contiguous(memory_format=torch.channels_last)
         hidden = self.norm(self.blocks(self.stem(folded)).permute(0, 2, 3, 1))  # (B, h, w, D)
         out = F.pixel_shuffle(self.head(hidden).permute(0, 3, 1, 2), self.config.patch)
         future = out.reshape(-1, self.config.horizon, self.config.channels, *out.shape[2:])[..., :height, :width]
@@ -130,21 +128,7 @@ class Compact(Predictor):
 
 
 def _mixer(config: CompactConfig, index: int) -> nn.Module:
-    """Return the mixer of places of block `index`: squares and lines take turns, near and far."""
+    """Return the spatial mixer of block `index`: square and line kernels alternate, near and far."""
     if index % 2:
         return LineMixer(config.width, config.reach)
     return nn.Conv2d(config.width, config.width, config.kernel, padding=config.kernel // 2, groups=config.width)
-
-
-def _pad(frames: Tensor, patch: int) -> Tensor:
-    """Repeat the last row and column until H and W are multiples of `patch`."""
-    rows, columns = -frames.shape[3] % patch, -frames.shape[4] % patch
-    flat = F.pad(frames.flatten(1, 2), (0, columns, 0, rows), mode="replicate")
-    return flat.reshape(*frames.shape[:3], *flat.shape[2:])
-
-
-def _places(grid: Tensor) -> Tensor:
-    """Return (B, 2, h, w): each place's row and column from -1 to 1, so that the walls are known everywhere."""
-    rows = torch.linspace(-1, 1, grid.shape[2], device=grid.device, dtype=grid.dtype)
-    columns = torch.linspace(-1, 1, grid.shape[3], device=grid.device, dtype=grid.dtype)
-    return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(grid.shape[0], -1, -1, -1)

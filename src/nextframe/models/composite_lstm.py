@@ -1,4 +1,4 @@
-"""Composite LSTM: an encoder reads the frames into one state; decoders paint them backwards and paint the future."""
+"""Composite LSTM: an encoder reads the frames into one state; decoders generate them backwards, and the future."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.layers.peephole_lstm import Activation, LSTMStack, LSTMState
+from nextframe.layers.lstm import Activation, LSTMStack, LSTMState
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 
 
 class CompositeLSTMConfig(ModelConfig):
-    """Fields of `composite-lstm`; the defaults are the original's network for Moving MNIST, but for its start."""
+    """Fields of `composite-lstm`; the sizes are those of the paper's network for Moving MNIST."""
 
     channels: int = Field(1, ge=1)  # percepts have as many channels as features, and frames of 1x1
     frame_height: int = Field(64, ge=1)
     frame_width: int = Field(64, ge=1)
     hidden: tuple[int, ...] = Field((2048,), min_length=1)  # units of each layer, the lowest first
     decoders: Literal["composite", "future", "autoencoder"] = "composite"
-    conditional: bool = True  # a decoder reads the frame before the one that it paints
+    conditional: bool = True  # a decoder reads the frame before the one that it generates
     loss: Literal["bce", "squared"] = "bce"  # bce: sigmoid outputs; squared: linear ones, half the squared distance
-    reduction: Literal["frame", "sum"] = "frame"  # frame: mean over clips and frames; sum, as the original, over all
     train_on: Literal["truth", "own"] = "truth"  # what a conditional decoder reads in training
     copy_state: bool = False  # a decoder's first frame comes from the encoder's state itself, without a step
     zero: float = Field(0.0, ge=0, le=1)  # the level of frames that the network sees as 0; 0.5 for optical flow
@@ -41,12 +40,12 @@ class CompositeLSTMConfig(ModelConfig):
 
     @property
     def frame_size(self) -> int:
-        """Numbers in a frame."""
+        """The number of values in a frame."""
         return self.channels * self.frame_height * self.frame_width
 
 
 class Decoder(nn.Module):
-    """An LSTM that starts from the encoder's state and paints one frame a step from its top layer."""
+    """An LSTM that starts from the encoder's state and generates one frame per step from its top layer."""
 
     def __init__(self, config: CompositeLSTMConfig) -> None:
         super().__init__()
@@ -59,7 +58,7 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, states: list[LSTMState], frames: Tensor) -> Tensor:
-        """Return the logits (T, B, D) of `frames` (T, B, D), each painted after the true ones before it."""
+        """Return the logits (T, B, D) of `frames` (T, B, D), each generated after the true ones before it."""
         if not self.config.conditional:
             return self._unconditional(states, len(frames))
         known = frames[:-1] if self.config.copy_state else torch.cat([torch.zeros_like(frames[:1]), frames[:-1]])
@@ -69,7 +68,7 @@ class Decoder(nn.Module):
         return cast(Tensor, self.output(torch.cat(outputs)))
 
     def generate(self, states: list[LSTMState], steps: int) -> Tensor:
-        """Return the logits (steps, B, D) of frames that are painted after the decoder's own."""
+        """Return the logits (steps, B, D) of frames that are generated after the decoder's own."""
         if not self.config.conditional:
             return self._unconditional(states, steps)
         hidden = states[-1][0]
@@ -96,7 +95,7 @@ class CompositeLSTM(Predictor):
     """
 
     Config: ClassVar[type[ModelConfig]] = CompositeLSTMConfig
-    idea: ClassVar[str] = "An LSTM reads the frames into one state; two more paint them backwards and paint the future."
+    idea: ClassVar[str] = "An LSTM reads the frames into one state; two more generate them backwards, and the future."
     paper: ClassVar[str] = "Srivastava, Mansimov & Salakhutdinov 2015, arXiv 1502.04681"
     config: CompositeLSTMConfig
 
@@ -130,7 +129,7 @@ class CompositeLSTM(Predictor):
         return self.encode(clip.context)[1][-1][0]
 
     def forecast(self, request: Request) -> Tensor:
-        """Paint the future; an autoencoder, which has none, repeats its picture of the last frame."""
+        """Predict the future; an autoencoder, which has none, repeats its reconstruction of the last frame."""
         states, horizon = self.encode(request.context)[1], request.horizon
         if self.future_decoder is None:
             assert self.backward_decoder is not None
@@ -140,7 +139,7 @@ class CompositeLSTM(Predictor):
 
     @property
     def reconstructs(self) -> bool:
-        """Whether there is a decoder for what was read."""
+        """Whether there is a decoder for the context."""
         return self.backward_decoder is not None
 
     @torch.no_grad()
@@ -149,7 +148,7 @@ class CompositeLSTM(Predictor):
 
         Args:
             context: (B, T, C, H, W) in [0, 1].
-            leak: as the original's test: a conditional decoder is given the true frames that it should paint.
+            leak: as the original's test: a conditional decoder is given the true frames that it should generate.
 
         Raises:
             NotSupportedError: a future predictor, which has no decoder for it.
@@ -176,13 +175,17 @@ class CompositeLSTM(Predictor):
                 own = self.config.train_on == "own"
                 logits = decoder.generate(states, len(target)) if own else decoder(states, target)
                 summed = distance(logits, target, self.config)
-                count = target.shape[0] * target.shape[1]
-                logs[name] = summed.detach() / count
-                total = total + (summed if self.config.reduction == "sum" else summed / count)
+                mean = summed / (target.shape[0] * target.shape[1])
+                logs[name] = mean.detach()
+                total = total + self.reduced(summed, mean)
         return total, logs
 
+    def reduced(self, summed: Tensor, mean: Tensor) -> Tensor:
+        """Return a decoder's loss, given its sum over everything and its mean over clips and frames: the mean."""
+        return mean
+
     def stages(self) -> list[Stage]:
-        """One stage, one objective, by Adam; the recipes of the original have its own optimizer."""
+        """One stage, one objective, by Adam."""
         adam = OptimizerDefaults(name="adam", lr=1e-3)
         return [Stage("train", [Objective("frames", list(self.parameters()), self.loss, adam)])]
 
@@ -196,14 +199,14 @@ class CompositeLSTM(Predictor):
         return vectors - self.config.zero if self.config.zero else vectors
 
     def _frames(self, logits: Tensor) -> Tensor:
-        """Return the frames (B, T, C, H, W) in [0, 1] that logits (T, B, D) stand for."""
+        """Return the frames (B, T, C, H, W) in [0, 1] of logits (T, B, D)."""
         shown = levels(logits, self.config) + self.config.zero
         shape = (self.config.channels, self.config.frame_height, self.config.frame_width)
         return shown.transpose(0, 1).reshape(shown.shape[1], len(shown), *shape)
 
 
 def levels(logits: Tensor, config: CompositeLSTMConfig) -> Tensor:
-    """Return what a decoder shows, and reads in its next step: its outputs as frames in [0, 1], less the zero."""
+    """Return what a decoder shows, and reads in its next step: its outputs as frames in [0, 1], minus the zero."""
     if config.loss == "bce":
         return logits.sigmoid() - config.zero
     return logits.clamp(-config.zero, 1 - config.zero)

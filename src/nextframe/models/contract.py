@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,15 @@ from nextframe.models.request import Capabilities, ModelOptions, Request, check_
 
 __all__ = [
     "Capabilities",
+    "Encode",
     "ModelConfig",
     "ModelOptions",
     "Objective",
     "OptimizerDefaults",
     "Predictor",
-    "Prepare",
     "Request",
     "Stage",
+    "StageLoss",
     "StreamingPredictor",
     "TrainedTask",
     "check_request",
@@ -33,11 +34,11 @@ __all__ = [
 
 
 class ModelConfig(Config):
-    """All that is needed to rebuild a model; each model's subclass says its fields."""
+    """All that is needed to rebuild a model; each model's subclass has its fields."""
 
 
 class TrainedTask(Config):
-    """What a model was trained for; a model folder carries it, so that a user need not repeat it."""
+    """What a model was trained for; a model folder stores it, so that a user need not repeat it."""
 
     context: int
     horizon: int
@@ -50,14 +51,14 @@ class TrainedTask(Config):
 
 @dataclass(frozen=True)
 class OptimizerDefaults:
-    """What an objective wants when the user says nothing."""
+    """The optimiser settings of an objective, unless the user sets others."""
 
-    name: Literal["adamw", "adam", "sgd", "muon", "clipped-sgd"] = "adamw"
+    name: str = "adamw"  # of a registered optimizer
     lr: float = 1e-3
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = 0.0
-    final: float = 1.0  # the rate falls geometrically to this part of itself over the stage, beside the schedule
+    final: float = 1.0  # the rate falls geometrically to this part of itself over the stage, on top of the schedule
 
 
 @dataclass(frozen=True)
@@ -71,27 +72,32 @@ class Objective:
     parameters: list[nn.Parameter]
     loss: Callable[[Clip], tuple[Tensor, dict[str, Tensor]]]
     optimizer: OptimizerDefaults = field(default_factory=OptimizerDefaults)
-    own_batch: bool = False  # asks for a batch of its own, instead of sharing the step's
+    own_batch: bool = False  # uses a batch of its own, instead of sharing the step's
 
 
-class Prepare(Protocol):
-    """Work done once before a stage, such as encoding every frame to latents on disk."""
+@dataclass(frozen=True)
+class Encode:
+    """Requests a stage's clips as codes: each frame is encoded once, and the loop keeps the codes on disk.
 
-    def __call__(self, data: Any, folder: str) -> Any:
-        """Return the data that the stage trains on; `folder` outlives a killed run."""
+    The stage's losses then get an `EncodedClip`.
+    """
+
+    encoder: nn.Module  # its weights, when the stage begins, identify the codes
+    frames: Callable[[Tensor], Tensor]  # float frames (N, C, H, W) to codes (N, 2, D), called without gradients
+    limit: int  # most clips of an endless data set
 
 
 @dataclass(frozen=True)
 class Stage:
     """Objectives that are trained together; stages follow one another. `share` is the part of the run's steps.
 
-    `part` names the submodule that the stage trains, as "autoencoder"; a stage with one can be left out, its part
+    `part` names the submodule that the stage trains, as "autoencoder"; a stage with one can be skipped, its part
     taken from another run. "" is the whole model.
     """
 
     name: str
     objectives: list[Objective]
-    prepare: Prepare | None = None
+    encode: Encode | None = None
     share: float = 1.0
     part: str = ""
 
@@ -100,12 +106,27 @@ class Stage:
         return replace(self, part=f"{part}.{self.part}" if self.part else part)
 
 
+class StageLoss(nn.Module):
+    """A model's losses as one module, for code that wraps modules: data-parallel training, sharding, compiling.
+
+    Save the model itself, not this: the keys of a state dict are those of the model alone.
+    """
+
+    def __init__(self, model: nn.Module, objectives: Sequence[Objective]) -> None:
+        super().__init__()
+        self.model, self.losses = model, [objective.loss for objective in objectives]
+
+    def forward(self, objective: int, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return (scalar loss, detached values to log) of objective number `objective` on `clip`."""
+        return self.losses[objective](clip)
+
+
 class Predictor(nn.Module):
     """Context in, frames out. A model is a subclass in one file, with a `Config`, `forecast` and `stages`.
 
     `model(context, horizon)` is the same for all: frames in [0, 1], differentiable. What else a model computes has a
     method of its own. `Options` are what a user may choose when predicting, `idea` is one sentence for
-    `nextframe models`, `paper` where it comes from.
+    `nextframe models`, `paper` its source.
     """
 
     Config: ClassVar[type[ModelConfig]] = ModelConfig
@@ -113,6 +134,7 @@ class Predictor(nn.Module):
     idea: ClassVar[str] = ""
     reference: ClassVar[str] = ""  # of the baseline that others are measured against: what it predicts, in words
     paper: ClassVar[str] = ""
+    original_of: ClassVar[str] = ""  # of a paper's or notebook's form with its faults: the model it is a form of
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -161,7 +183,7 @@ class Predictor(nn.Module):
         conditions: Conditions | None = None,
         options: Mapping[str, Any] | ModelOptions | None = None,
     ) -> Tensor:
-        """Predict as `predict` does, but differentiable and in the mode that the model is in: one future.
+        """Predict as `predict` does, but differentiable and in the model's current mode: one future.
 
         Args:
             context: (B, T, C, H, W), float in [0, 1].
@@ -190,7 +212,7 @@ class Predictor(nn.Module):
         Args:
             context: (B, T, C, H, W), float in [0, 1].
             horizon: how many frames, at least 1; need not be the trained one.
-            conditions: what the model wants beside frames, and nothing else; timed ones have T + horizon entries.
+            conditions: what the model wants besides frames, and nothing else; timed ones have T + horizon entries.
             samples: how many futures. Deterministic models return the same one each time.
             generator: randomness of a stochastic model, on the context's device.
             options: the model's own, such as {"temperature": 0.5}.
@@ -220,11 +242,11 @@ class Predictor(nn.Module):
         raise NotImplementedError
 
     def wanted(self, conditions: Conditions) -> Conditions:
-        """Return those of a clip's conditions that the model takes: what a data set has beside is of no use to it."""
+        """Return those of a clip's conditions that the model takes: it has no use for others of a data set."""
         return conditions.only(self.capabilities.conditions)
 
     def draws(self, options: ModelOptions) -> bool:
-        """Whether futures asked for with `options` differ from one another."""
+        """Whether futures drawn with `options` differ from one another."""
         return self.capabilities.stochastic
 
     def stages(self) -> list[Stage]:
@@ -236,7 +258,7 @@ class Predictor(nn.Module):
         return None
 
     def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
-        """Raise UserError where clips of `task` and frames (C, H, W) cannot train this model; before a run begins."""
+        """Raise UserError if clips of `task` and frames (C, H, W) cannot train this model; before a run begins."""
 
 
 class StreamingPredictor(Predictor):
@@ -261,7 +283,7 @@ class StreamingPredictor(Predictor):
 
 
 def check_task(model: Predictor, task: Task, name: str) -> None:
-    """Refuse to ask a model for the next frames if it can or has learned only the one in the middle, or vice versa."""
+    """Refuse to predict next frames if the model can do, or has learned, only the one in the middle, or vice versa."""
     asked, other = "the frames that follow", "the frame between two others"
     if not task.is_forecast:
         asked, other = other, asked

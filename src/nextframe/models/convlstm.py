@@ -1,4 +1,4 @@
-"""ConvLSTM: a stack of convolutional LSTMs that reads frames and paints the next one."""
+"""ConvLSTM: a stack of convolutional LSTMs that reads frames and predicts the next one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.layers.batch_norm import BatchNorm1d
 from nextframe.layers.convlstm import ConvLSTMLayer, LayerState
-from nextframe.layers.gates import Activation, Gate
+from nextframe.layers.lstm import Activation
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
@@ -27,17 +27,15 @@ DARKEST = 0.02  # the residual starts from the last frame's logit, which must be
 
 
 class ConvLSTMConfig(ModelConfig):
-    """Settings of `ConvLSTM`; with head="same" the defaults are exactly the Keras example's network."""
+    """Settings of `ConvLSTM`; the sizes are the Keras example's."""
 
     channels: int = Field(1, ge=1)
     hidden: tuple[int, ...] = Field((64, 64, 64), min_length=1)
     kernels: tuple[int, ...] = (5, 3, 1)
     activation: Activation = "relu"  # of the candidate and of the output
-    gate: Gate = "sigmoid"
     norm: Literal["batch", "none"] = "batch"  # between layers, not after the last
     norm_momentum: float = Field(0.01, gt=0, le=1)  # share of the new batch; Keras writes it 0.99
-    head: Literal["causal", "same"] = "causal"  # "same" sees the features of t + 1, as the Keras example does
-    residual: bool = False  # the head moves the last frame's logit instead of painting from nothing
+    residual: bool = False  # the head changes the last frame's logit instead of generating from nothing
     loss: Literal["bce", "mse"] = "bce"
 
     @model_validator(mode="after")
@@ -51,7 +49,7 @@ class ConvLSTMConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class ConvLSTMState:
-    """What streaming carries: each layer's hidden and cell maps, and the two latest feature maps for the head."""
+    """The streaming state: each layer's hidden and cell maps, and the two latest feature maps for the head."""
 
     layers: tuple[LayerState, ...]
     recent: Tensor  # (B, 2, hidden[-1], H, W)
@@ -60,20 +58,19 @@ class ConvLSTMState:
 class ConvLSTM(StreamingPredictor):
     """ConvLSTM layers with batch norm between them and a 3x3x3 convolution over space and time as head.
 
-    Trained to predict frame t + 1 from frames up to t, on whole sequences. The Keras example's head is centred in
-    time, so in training it sees the very frame that it must predict; the default head looks back only.
+    Trained to predict frame t + 1 from frames up to t, on whole sequences; the head looks back only.
     """
 
     Config: ClassVar[type[ModelConfig]] = ConvLSTMConfig
-    idea: ClassVar[str] = "A stack of convolutional LSTMs reads the frames; a 3D convolution paints the next one."
-    paper: ClassVar[str] = "Shi et al. 2015, arXiv 1506.04214; keras.io/examples/vision/conv_lstm"
+    idea: ClassVar[str] = "A stack of convolutional LSTMs reads the frames; a 3D convolution predicts the next one."
+    paper: ClassVar[str] = "Shi et al. 2015, arXiv 1506.04214"
     config: ConvLSTMConfig
 
     def __init__(self, config: ConvLSTMConfig) -> None:
         super().__init__(config)
         widths = (config.channels, *config.hidden)
         self.layers = nn.ModuleList(
-            ConvLSTMLayer(before, after, kernel, config.activation, config.gate)
+            self.layer(before, after, kernel)
             for before, after, kernel in zip(widths, widths[1:], config.kernels, strict=False)
         )
         norms = config.hidden[:-1] if config.norm == "batch" else ()
@@ -82,16 +79,23 @@ class ConvLSTM(StreamingPredictor):
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(cast(Tensor, self.head.bias))
 
+    def layer(self, before: int, after: int, kernel: int) -> ConvLSTMLayer:
+        """Return a layer that reads `before` maps and has `after` hidden maps."""
+        return ConvLSTMLayer(before, after, kernel, self.config.activation)
+
     @property
     def capabilities(self) -> Capabilities:
-        """Any size, any context from one frame on; causal unless the head is the leaky one."""
-        return Capabilities(channels=self.config.channels, causal=self.config.head == "causal")
+        """Any size, any context from one frame on."""
+        return Capabilities(channels=self.config.channels, causal=True)
 
     def logits(self, frames: Tensor) -> Tensor:
         """Return the logits (B, T, C, H, W) of the frame after each of `frames` (B, T, C, H, W)."""
         maps, _ = self._encode(frames, None)
-        before = 2 if self.config.head == "causal" else 1
-        return self._paint(F.pad(maps, (0, 0, 0, 0, 0, 0, before, 2 - before)), frames)
+        return self._paint(self.window(F.pad(maps, (0, 0, 0, 0, 0, 0, 2, 0))), frames)
+
+    def window(self, maps: Tensor) -> Tensor:
+        """Return what the head reads, (B, T + 2, hidden, H, W), of maps preceded by those of two frames."""
+        return maps
 
     def _encode(self, frames: Tensor, states: tuple[LayerState, ...] | None) -> tuple[Tensor, tuple[LayerState, ...]]:
         """Run every layer over the sequence; the top's maps (B, T, hidden, H, W) and all final states."""
@@ -142,14 +146,10 @@ class ConvLSTM(StreamingPredictor):
         return ConvLSTMState(layers, F.pad(maps, (0, 0, 0, 0, 0, 0, 2, 0))[:, -2:])
 
     def step(self, state: ConvLSTMState, frame: Tensor) -> tuple[Tensor, ConvLSTMState]:
-        """Read `frame` (B, C, H, W); return the next one and the new state.
-
-        A head that is centred in time sees zeros for the frame to come, as at the end of a whole sequence.
-        """
+        """Read `frame` (B, C, H, W); return the next one and the new state."""
         maps, layers = self._encode(frame[:, None], state.layers)
         seen = torch.cat([state.recent, maps], dim=1)  # (B, 3, hidden, H, W)
-        window = seen if self.config.head == "causal" else F.pad(seen[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
-        return self._paint(window, frame[:, None])[:, 0].sigmoid(), ConvLSTMState(layers, seen[:, 1:])
+        return self._paint(self.window(seen), frame[:, None])[:, 0].sigmoid(), ConvLSTMState(layers, seen[:, 1:])
 
     def features(self, clip: Clip) -> Tensor:
         """Return the top layer's last hidden map of the context, averaged over space (B, hidden[-1])."""
@@ -158,7 +158,7 @@ class ConvLSTM(StreamingPredictor):
 
 
 def _per_pixel(norm: nn.Module, maps: Tensor) -> Tensor:
-    """Apply a norm over channels to every pixel of maps (B, T, C, H, W), in the order that they have in memory."""
+    """Apply a norm over channels to every pixel of maps (B, T, C, H, W), in their memory order."""
     pixels = maps.permute(1, 0, 3, 4, 2)  # (T, B, H, W, C)
     normed: Tensor = norm(pixels.reshape(-1, pixels.shape[-1])).view(pixels.shape)
     return normed.permute(1, 0, 4, 2, 3)

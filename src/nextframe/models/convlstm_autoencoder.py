@@ -1,4 +1,4 @@
-"""Convlstm-autoencoder: the catz notebook's largest model, ConvLSTM layers down to a quarter of the size and back."""
+"""Convlstm-autoencoder: ConvLSTM layers down to a quarter of the size and back, plus the last frame."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from torch import Tensor, nn
 
 from nextframe.layers.batch_norm import BatchNorm2d
 from nextframe.layers.convlstm import ConvLSTMLayer
-from nextframe.layers.gates import Activation, Gate
-from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv, pad_to_multiple
+from nextframe.layers.grid import pad_to_multiple
+from nextframe.layers.lstm import Activation, Gate
+from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv
 from nextframe.models.contract import ModelConfig
 
 
 class ConvLSTMAutoencoderConfig(OneStepConfig):
-    """Fields of `convlstm-autoencoder`; the original is noise_on_last=True, early_dropout=False, loss="mse"."""
+    """Fields of `convlstm-autoencoder`."""
 
     width: int = Field(4, ge=1)  # hidden maps at full size; twice as many at half, four times at a quarter
     activation: Activation = "tanh"
     gate: Gate = "hard_sigmoid"  # Keras 2's default
     noise: float = Field(0.1, ge=0)  # standard deviation of the noise on the context while training
-    noise_on_last: bool = False  # whether the head sees the last frame with its noise
-    dropout: float = Field(0.2, ge=0, lt=1)  # after the skip connection is added
-    early_dropout: bool = True  # also before both poolings; the original computes these and uses them nowhere
+    dropout: float = Field(0.2, ge=0, lt=1)  # before both poolings, and after the skip connection is added
 
 
 class ConvLSTMAutoencoder(OneStep):
@@ -36,7 +35,7 @@ class ConvLSTMAutoencoder(OneStep):
 
     Config: ClassVar[type[ModelConfig]] = ConvLSTMAutoencoderConfig
     config: ConvLSTMAutoencoderConfig
-    idea: ClassVar[str] = "An auto-encoder of convolutional LSTM layers, two halvings deep, beside the last frame."
+    idea: ClassVar[str] = "An auto-encoder of convolutional LSTM layers, two halvings deep, plus the last frame."
     paper: ClassVar[str] = "catz notebook, W&B 2019; ConvLSTM: Shi et al. 2015, arXiv 1506.04214"
 
     def __init__(self, config: ConvLSTMAutoencoderConfig) -> None:
@@ -55,18 +54,23 @@ class ConvLSTMAutoencoder(OneStep):
         self.head = keras_conv(config.channels + n, config.channels, 1)
 
     def next_frame(self, context: Tensor) -> Tensor:
-        """Return the next frame (B, 1, C, H, W); sizes that 4 does not divide are padded inside."""
-        seen = add_noise(context, self.config.noise, self.training)
-        maps = self._decode(*self._encode(pad_to_multiple(seen, 4)))[..., : context.shape[-2], : context.shape[-1]]
-        last = (seen if self.config.noise_on_last else context)[:, -1]
+        """Return the next frame (B, 1, C, H, W)."""
+        return self.painted(add_noise(context, self.config.noise, self.training), context[:, -1])
+
+    def painted(self, seen: Tensor, last: Tensor) -> Tensor:
+        """Return the next frame (B, 1, C, H, W) of the frames `seen` (B, T, C, H, W) and the last one.
+
+        Sizes that 4 does not divide are padded inside.
+        """
+        maps = self._decode(*self._encode(pad_to_multiple(seen, 4)))[..., : seen.shape[-2], : seen.shape[-1]]
         frame: Tensor = self.head(torch.cat([last, maps], dim=1))
         return frame.unsqueeze(1)
 
     def _encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return maps at half size (B, T, 2n, h/2, w/2), for the skip, and at a quarter (B, T, 4n, h/4, w/4)."""
         full = _per_frame(self.norm1, self.down1(frames)[0])
-        half = _per_frame(self.norm2, self.down2(_pool(self._early(full)))[0])
-        return half, self.middle(_pool(self._early(half)))[0]
+        half = _per_frame(self.norm2, self.down2(self.pooled(full))[0])
+        return half, self.middle(self.pooled(half))[0]
 
     def _decode(self, half: Tensor, quarter: Tensor) -> Tensor:
         """Return the last frame's maps at full size (B, n, h, w)."""
@@ -77,8 +81,9 @@ class ConvLSTMAutoencoder(OneStep):
         normed: Tensor = self.norm5(last)
         return normed
 
-    def _early(self, maps: Tensor) -> Tensor:
-        return F.dropout(maps, self.config.dropout, self.training) if self.config.early_dropout else maps
+    def pooled(self, maps: Tensor) -> Tensor:
+        """Return maps (B, T, n, h, w) at half their size."""
+        return pool(F.dropout(maps, self.config.dropout, self.training))
 
 
 def _norm(width: int) -> BatchNorm2d:
@@ -87,12 +92,13 @@ def _norm(width: int) -> BatchNorm2d:
 
 
 def _per_frame(layer: nn.Module, maps: Tensor) -> Tensor:
-    """Apply a layer for pictures to every frame of maps (B, T, n, h, w)."""
+    """Apply a layer for images to every frame of maps (B, T, n, h, w)."""
     out: Tensor = layer(maps.flatten(0, 1))
     return out.view(*maps.shape[:2], *out.shape[1:])
 
 
-def _pool(maps: Tensor) -> Tensor:
+def pool(maps: Tensor) -> Tensor:
+    """Return the largest of each 2x2 pixels of maps (B, T, n, h, w)."""
     return F.max_pool3d(maps, (1, 2, 2))
 
 

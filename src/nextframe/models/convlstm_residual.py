@@ -1,4 +1,4 @@
-"""Convlstm-residual: one ConvLSTM layer reads the frames, a convolution says what changes."""
+"""Convlstm-residual: one ConvLSTM layer reads the frames, a convolution predicts the change."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from pydantic import Field
 from torch import Tensor
 
 from nextframe.layers.convlstm import ConvLSTMLayer
-from nextframe.layers.gates import Activation, Gate
+from nextframe.layers.lstm import Activation, Gate
 from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv
 from nextframe.models.contract import ModelConfig
 
 
 class ConvLSTMResidualConfig(OneStepConfig):
-    """Fields of `convlstm-residual`; the original is noise_on_last=True, loss="mse"."""
+    """Fields of `convlstm-residual`."""
 
     hidden: int = Field(6, ge=1)
     activation: Activation = "tanh"
     gate: Gate = "hard_sigmoid"  # Keras 2's default
     noise: float = Field(0.1, ge=0)  # standard deviation of the noise on the context while training
-    noise_on_last: bool = False  # whether the last frame that the change is added to is the noisy one
 
 
 class ConvLSTMResidual(OneStep):
@@ -40,8 +39,10 @@ class ConvLSTMResidual(OneStep):
 
     def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W)."""
-        seen = add_noise(context, self.config.noise, self.training)
-        maps, _ = self.lstm(seen)
-        last = seen if self.config.noise_on_last else context
+        return context[:, -1:] + self.change(add_noise(context, self.config.noise, self.training))
+
+    def change(self, frames: Tensor) -> Tensor:
+        """Return the network's output for frames (B, T, C, H, W): (B, 1, C, H, W)."""
+        maps, _ = self.lstm(frames)
         change: Tensor = self.out(maps[:, -1])
-        return last[:, -1:] + change.unsqueeze(1)
+        return change.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Deconv: system 1's way from convolutional features back to the image, beside the autoencoder that makes them."""
+"""Deconv: a network from convolutional features back to the image, with the autoencoder that makes them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class DeconvConfig(AutoencoderConfig):
     spec: str = FILM_SPEC
     unpool: Literal["switches", "nearest"] = "switches"
     dropout: float = Field(0.2, ge=0, lt=1)
-    cae_frames: int = Field(8, ge=1)  # a step of the stage that trains the features
+    cae_frames: int = Field(8, ge=1)  # frames per step of the stage that trains the features
 
 
 class DeconvNet(nn.Module):
     """The spec's convolutions backwards, each "full" so that it grows the map; a pooling is undone by repeating.
 
-    Dropout, convolution, tanh for each, and at last one 3x3 convolution to the image. Dense layers are left out.
+    Dropout, convolution, tanh for each, and at last one 3x3 convolution to the image. Dense layers are skipped.
     """
 
     def __init__(self, spec: str, shape: tuple[int, int, int], dropout: float) -> None:
@@ -62,13 +62,13 @@ class DeconvNet(nn.Module):
 
 
 class Deconv(Autoencoder):
-    """Features of a `cae`, and a network of its own that paints the image from them.
+    """Features of a `cae`, and a separate network that generates the image from them.
 
     As an autoencoder its latent is the features themselves: large, and near to the image.
     """
 
     Config: ClassVar[type[ModelConfig]] = DeconvConfig
-    idea: ClassVar[str] = "Paints frames from the convolutional features of an autoencoder."
+    idea: ClassVar[str] = "Generates frames from the convolutional features of an autoencoder."
     paper: ClassVar[str] = "tencia/video_predict (2016), train_deconv"
     config: DeconvConfig
 
@@ -93,7 +93,7 @@ class Deconv(Autoencoder):
         return [*within("cae", self.cae.stages()), self.stage()]
 
     def stage(self) -> Stage:
-        """Return the stage that trains the way back alone."""
+        """Return the stage that trains only the way back."""
         adam = OptimizerDefaults("adam", lr=3e-3)
         objective = Objective("mse", list(self.net.parameters()), self._loss, adam)
         return Stage("deconv", [objective], part="net")
@@ -105,7 +105,7 @@ class Deconv(Autoencoder):
 
 
 def deconv_loss(net: nn.Module, cae: CAE, frames: Tensor) -> Tensor:
-    """Return the mean squared error of what `net` paints from the features of `frames`, which are not trained."""
+    """Return the mean squared error of what `net` generates from the features of `frames`, which are not trained."""
     cae.eval()  # no dropout in the features
     with torch.no_grad():
         features = cae.conv_features(frames)

@@ -1,4 +1,4 @@
-"""Flow: the baseline that lets everything go on moving as it just did."""
+"""Flow: the baseline in which everything keeps its current motion."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class FlowConfig(ModelConfig):
     """How the motion between the last two frames is estimated."""
 
     preset: Literal["ultrafast", "fast", "medium"] = "medium"  # of OpenCV's DIS
-    max_side: int = Field(1024, ge=32)  # larger frames are halved for the estimate, not for the picture
+    max_side: int = Field(1024, ge=32)  # larger frames are halved for the estimate, not for the prediction
 
 
 class FlowWarp(Predictor):
     """The last frame moved on along its own optical flow, one frame after another.
 
-    The flow is estimated from the last frame back to the one before, so that it lives where the pixels are now; its
-    negative is their velocity. Each step looks up where a pixel comes from and moves the frame and the velocity field
-    together, so that an object carries its velocity along (semi-Lagrangian advection). The place it comes from must
-    have the velocity that brings it here, which two look-ups find closely enough; without them the front of an
-    object lags. A place that an object leaves shows what was behind it on its path, and beyond the border the edge
-    repeats, so there are no holes.
+    The flow is estimated from the last frame back to the one before, so that it is defined where the pixels are
+    now; its negative is their velocity. Each step looks up where a pixel comes from and moves the frame and the
+    velocity field together, so that an object carries its velocity along (semi-Lagrangian advection). The position
+    it comes from must have the velocity that brings it here, which two look-ups find closely enough; without them
+    the front of an object lags. A position that an object leaves shows what was behind it on its path, and beyond
+    the border the edge is repeated, so there are no holes.
     """
 
     Config: ClassVar[type[ModelConfig]] = FlowConfig

@@ -21,17 +21,17 @@ class FlowMiddleConfig(ModelConfig):
     """How the motion is estimated, and how sharply the better guess is preferred."""
 
     preset: Literal["ultrafast", "fast", "medium"] = "medium"  # of OpenCV's DIS
-    max_side: int = Field(1024, ge=32)  # larger frames are halved for the estimate, not for the picture
+    max_side: int = Field(1024, ge=32)  # larger frames are halved for the estimate, not for the prediction
     window: int = Field(5, ge=1)  # side of the square over which two frames are compared, odd
-    tolerance: float = Field(0.02, gt=0)  # a guess whose frames differ by this much more counts e times less
+    tolerance: float = Field(0.02, gt=0)  # a guess whose frames differ by this much more has a weight e times smaller
 
 
 class FlowMiddle(Predictor):
     """Three guesses of the motion through each pixel of the middle, blended by how well they agree with themselves.
 
     The guesses are the flow from the first frame, the flow from the second, and none. Each says where the pixel
-    was and where it will be; both places look alike if it is right. Where an object passes, the flow that goes through
-    the middle at p started elsewhere, which a few look-ups find.
+    was and where it will be; both positions look alike if it is right. Where an object passes, the flow that goes
+    through the middle at p started elsewhere, which a few look-ups find.
     """
 
     Config: ClassVar[type[ModelConfig]] = FlowMiddleConfig

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from nextframe.core.clip import Clip, Task
-from nextframe.data.encoded import LatentClip, LatentClips, encode_clips
-from nextframe.layers.latent_cell import CellState, PeepholeLayer
+from nextframe.core.clip import Clip, EncodedClip, Task
 from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
+from nextframe.layers.lstm import LasagneLSTM, LSTMState
 from nextframe.models.bases.autoencoder import Autoencoder, Part, at_least_float32, build_autoencoder, check_size
 from nextframe.models.contract import (
     Capabilities,
+    Encode,
     ModelConfig,
     ModelOptions,
     Objective,
@@ -29,7 +27,7 @@ from nextframe.models.contract import (
     StreamingPredictor,
 )
 
-AUTOENCODER = "autoencoder"  # the submodule's name, for --stage-from
+AUTOENCODER = "autoencoder"  # the submodule's name, for training.stage_from
 
 
 class LatentLSTMConfig(ModelConfig):
@@ -41,18 +39,15 @@ class LatentLSTMConfig(ModelConfig):
     autoencoder: Part = Part(name="vae")
     hidden: tuple[int, ...] = Field((384, 384), min_length=1)  # units of each LSTM layer
     dropout: float = Field(0.0, ge=0, lt=1)  # before each layer
-    weight_std: float | None = Field(None, gt=0)  # of all LSTM weights; None: by their size. The public code has 0.1
     forget_bias: float = 1.0
-    gate_clip: float | None = Field(None, gt=0)  # bounds the gradient at the gates; the public code has 10
     head: HeadName = "differences"
     drift: float = Field(1.0, ge=0)  # head "differences": weight of the error after adding up
-    anchored: bool = True  # head "differences": the LSTM is given the latent too, not its changes alone
+    anchored: bool = True  # head "differences": the LSTM reads the latent too, not only its changes
     components: int = Field(5, ge=1)  # head "mixture"
-    per_dimension: bool = False  # head "mixture": a mixture for each number of the latent
+    per_dimension: bool = False  # head "mixture": a mixture for each dimension of the latent
     sigma_floor: float = Field(0.05, gt=0)  # head "mixture": the smallest deviation
     temperature: float | None = Field(None, ge=0)  # None: 1 for head "mixture", else 0, which draws nothing
-    feedback: bool = True  # in training, the asked frames are predicted from own predictions, as in use
-    sampler: Literal["carried", "restarted"] = "carried"  # restarted: the public code's fault, its state is lost
+    feedback: bool = True  # in training, the target frames are predicted from own predictions, as in use
     cache_clips: int = Field(10_000, ge=1)  # of an endless data set, encoded before the LSTM is trained
     autoencoder_share: float = Field(0.5, gt=0, lt=1)  # of the run's steps
     optimizer: Literal["adam", "muon"] = "muon"  # of the LSTM's stage
@@ -62,17 +57,17 @@ class LatentLSTMConfig(ModelConfig):
 class LatentLSTMOptions(ModelOptions):
     """What may be chosen when futures are drawn."""
 
-    temperature: float | None = Field(None, ge=0)  # 0 the likeliest, 1 as learned; None: the config's
+    temperature: float | None = Field(None, ge=0)  # 0 the most likely, 1 as learned; None: the config's
 
 
 @dataclass(frozen=True)
 class LatentState:
-    """What streaming carries: each layer's hidden and cell state, the latest point (B, 1, 2, D), and the content.
+    """The streaming state: each layer's hidden and cell state, the latest point (B, 1, 2, D), and the content.
 
     `content` (B, 1, C) is the mean of the `read` points so far.
     """
 
-    layers: tuple[CellState, ...] | None = None
+    layers: tuple[LSTMState, ...] | None = None
     point: Tensor | None = None
     content: Tensor | None = None
     read: int = 0
@@ -81,10 +76,7 @@ class LatentState:
 class LatentLSTM(StreamingPredictor):
     """An autoencoder, trained first, and an LSTM over its latents. Predictions are fed back as latents.
 
-    The public code (tencia/video_predict) samples with a state that starts anew at every frame, so that each
-    fed-back frame is predicted from one frame alone; `sampler="restarted"` does the same.
-
-    Where the autoencoder keeps content apart (`content` of `vae`), that is averaged over the frames read and held, and
+    If the autoencoder separates content (`content` of `vae`), that is averaged over the frames read and held, and
     only the rest is predicted, as in Denton & Birodkar 2017.
     """
 
@@ -110,19 +102,20 @@ class LatentLSTM(StreamingPredictor):
         )
         self.head = HEADS[config.head](settings)
         widths = (self.head.reads + self.content, *config.hidden)
-        self.layers = nn.ModuleList(
-            PeepholeLayer(before, after, config.weight_std, config.forget_bias, config.gate_clip)
-            for before, after in pairwise(widths)
-        )
+        self.layers = nn.ModuleList(self.layer(before, after) for before, after in pairwise(widths))
+
+    def layer(self, before: int, after: int) -> LasagneLSTM:
+        """Return an LSTM layer of `after` units that reads `before` numbers."""
+        return LasagneLSTM(before, after, None, self.config.forget_bias)
 
     @property
     def temperature(self) -> float:
-        """How much randomness sampling has: 0 none, 1 as learned."""
+        """The randomness of sampling: 0 none, 1 as learned."""
         usual = 1.0 if self.config.head == "mixture" else 0.0
         return usual if self.config.temperature is None else self.config.temperature
 
     def draws(self, options: ModelOptions) -> bool:
-        """Whether futures differ: at a temperature above 0, of a head that can draw."""
+        """Whether futures differ: at a temperature above 0, with a head that can draw."""
         return self.head.stochastic and self._temperature(options) > 0
 
     def _temperature(self, options: ModelOptions) -> float:
@@ -171,7 +164,7 @@ class LatentLSTM(StreamingPredictor):
         return maps, LatentState(tuple(after), points[:, -1:], content[:, -1:], state.read + points.shape[1])
 
     def _moving(self, points: Tensor) -> Tensor:
-        """Return what of points (B, T, 2, D) is predicted."""
+        """Return the part of points (B, T, 2, D) that is predicted."""
         return points[..., self.content :]
 
     def _content(self, points: Tensor, state: LatentState) -> Tensor:
@@ -192,7 +185,7 @@ class LatentLSTM(StreamingPredictor):
     ) -> Tensor:
         """Return the point (B, 1, 2, D) after `point`, which `advance` read to give `hidden` and `state`.
 
-        `temperature` is the model's own where None.
+        `temperature` None is the model's own.
         """
         moved = self.head.draw(
             hidden, self._moving(point), self.temperature if temperature is None else temperature, generator
@@ -232,13 +225,11 @@ class LatentLSTM(StreamingPredictor):
             hidden, state = self.advance(point, state)
             point = self.following(hidden, point, state, generator, temperature)
             found.append(point)
-            if self.config.sampler == "restarted":
-                state = LatentState()
         return torch.cat(found, dim=1)
 
     @property
     def reconstructor(self) -> Autoencoder:
-        """What turns frames into latents and back."""
+        """The autoencoder, which turns frames into latents and back."""
         return self.autoencoder
 
     @torch.no_grad()
@@ -246,7 +237,7 @@ class LatentLSTM(StreamingPredictor):
         """Return (B, T + H, C, H, W) in [0, 1]: one-step predictions in the context, then free ones.
 
         The first frame is its own reconstruction, because nothing comes before it; frame t of the context is predicted
-        from those before t, as in the public code.
+        from those before t.
         """
         points = self.points(clip.context)
         *before, last = torch.split(points, 1, dim=1)
@@ -273,28 +264,13 @@ class LatentLSTM(StreamingPredictor):
             self._loss,
             OptimizerDefaults(self.config.optimizer, lr=self.config.lr),
         )
-        return [*first, Stage("lstm", [objective], self._prepare, share=1 - own)]
-
-    def _prepare(self, data: Any, folder: str) -> LatentClips:
-        """Encode the training clips, once for all runs of this folder."""
-
-        def encode(frames: Tensor) -> Tensor:
-            device = next(self.parameters()).device
-            return self.points(frames.to(device).unsqueeze(1)).squeeze(1)
-
-        return encode_clips(data, Path(folder) / "latents", self._fingerprint(), encode, self.config.cache_clips)
-
-    def _fingerprint(self) -> str:
-        """Return what changes with any weight of the encoder."""
-        digest = hashlib.sha256(self.autoencoder.config.model_dump_json().encode())
-        for name, value in sorted(self.autoencoder.state_dict().items()):
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        encode = Encode(self.autoencoder, lambda f: self.points(f.unsqueeze(1)).squeeze(1), self.config.cache_clips)
+        return [*first, Stage("lstm", [objective], encode, share=1 - own)]
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the head's mean loss over every step; the asked frames' from own predictions with `feedback`."""
+        """Return the head's mean loss over every step; with `feedback`, from own predictions after the context."""
         frames = clip.frames
-        points = frames.squeeze(3) if isinstance(clip, LatentClip) else self.points(frames)
+        points = frames.squeeze(3) if isinstance(clip, EncodedClip) else self.points(frames)
         forced = clip.context.shape[1] if self.config.feedback else points.shape[1] - 1
         hidden, state = self.advance(points[:, :forced], LatentState())
         moving = self._moving(points)

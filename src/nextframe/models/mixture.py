@@ -1,4 +1,4 @@
-"""Mixture: several predictors side by side, and a network that says at every pixel how far to trust each."""
+"""Mixture: several predictors side by side, and a network that weights each of them at every pixel."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from nextframe.core.clip import Clip
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.layers.augment import augment
+from nextframe.layers.grid import pad_to_multiple
 from nextframe.losses.perceptual import perceptual
 from nextframe.models import MODELS
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
 HEAD_START = 2.0  # logit of the first member before training
-SCALES = 3  # of the blend network: frames are folded until each place stands for 4 x 4 pixels
+SCALES = 3  # of the blend network: frames are folded until each position is 4 x 4 pixels
 
 
 class Member(Config):
@@ -36,20 +37,20 @@ class Member(Config):
 class MixtureConfig(ModelConfig):
     """Fields of `mixture`."""
 
-    context: int = Field(5, ge=1)  # frames given, exactly
+    context: int = Field(5, ge=1)  # context frames, exactly
     channels: int = Field(3, ge=1)
     members: tuple[Member, ...] = Field((Member(name="copy-last"), Member(name="flow")), min_length=1)
     recall: int = Field(4, ge=0)  # this many frames before the last are candidates too: what blinks, what was behind
-    paints: bool = True  # the blend network also paints a candidate of its own: the last frame, recoloured
+    paints: bool = True  # the blend network also generates a candidate: the last frame, recoloured
     fold: int = Field(2, ge=1)  # the blend network works on squares of this side, folded into channels
     width: int = Field(32, ge=1)  # channels of the blend network at its full size, doubled at each halving
     own_loss: float = Field(0.1, ge=0)  # weight of the loss of each trained member's own prediction
-    paint_loss: float = Field(0.5, ge=0)  # weight of the painted candidate's own loss: it learns before it is trusted
+    paint_loss: float = Field(0.5, ge=0)  # weight of that candidate's own loss: it learns before it is trusted
     augment: bool = True  # train on mirrored clips too
 
 
 class Mixture(Predictor):
-    """The softmax-weighted sum of what the members predict, one set of weights a pixel.
+    """The softmax-weighted sum of what the members predict, one set of weights per pixel.
 
     Members that can be trained are trained with the blend, through it and by a loss of their own prediction.
     """
@@ -91,7 +92,7 @@ class Mixture(Predictor):
     def _next(self, context: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return the next frame (B, 1, C, H, W), the members' own (B, M, C, H, W) and the painted one (B, 0 or 1, ...).
 
-        The painted one is not yet cut to [0, 1], so that a colour beyond it still has a gradient.
+        The painted one is not yet clipped to [0, 1], so that a colour beyond it still has a gradient.
         """
         members = cast(list[Predictor], list(self.members))
         guesses = torch.cat(
@@ -138,7 +139,7 @@ def check_member(name: str, can: Capabilities, config: MixtureConfig) -> None:
     """Refuse a member that cannot predict the next frame from the mixture's context.
 
     Raises:
-        UserError: it asks for other frames, other channels, or the frame between two.
+        UserError: it needs other frames, other channels, or predicts the frame between two.
     """
     fits = can.min_context <= config.context and (can.max_context is None or config.context <= can.max_context)
     if can.needs:
@@ -175,8 +176,7 @@ class BlendNet(nn.Module):
     def forward(self, planes: Tensor) -> Tensor:
         """Return (B, candidates + painted, H, W) of planes (B, P, H, W), any H and W."""
         height, width = planes.shape[-2:]
-        padded = F.pad(planes, (0, -width % self.fold, 0, -height % self.fold), mode="replicate")
-        folded = F.pixel_unshuffle(padded, self.fold)
+        folded = F.pixel_unshuffle(pad_to_multiple(planes, self.fold), self.fold)
         maps, fine = folded.contiguous(memory_format=torch.channels_last), []
         for scale, layer in enumerate(self.down):
             if scale:

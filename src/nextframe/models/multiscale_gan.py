@@ -1,8 +1,9 @@
-"""System 3: generators from coarse to fine, a discriminator at each scale, and a loss that rewards sharp edges."""
+"""Multiscale-gan: generators from coarse to fine, a discriminator at each scale, a loss that rewards sharp edges."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -11,61 +12,37 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
-from nextframe.layers.discriminators import TABLES, DenseDiscriminator, PatchDiscriminator, Table, frozen
-from nextframe.layers.fast_conv import FastConv2d
-from nextframe.layers.scales import Resize, grow, scale_sizes, shrink
+from nextframe.layers.discriminators import discriminators, frozen
+from nextframe.layers.scales import grow, scale_sizes, shrink
+from nextframe.layers.stacks import SCALES, painter, start_normal
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
-from nextframe.losses.multiscale import FORMS, add_scales, gradient_term, pixel_term
+from nextframe.losses.multiscale import Images, gradient_term, pixel_term
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
-SCALES = 4
-# maps in units of `width`, and kernels, coarse to fine (systems.md 4.2)
-MAPS = ((1, 2, 1), (1, 2, 1), (1, 2, 4, 2, 1), (1, 2, 4, 2, 1))
-KERNELS = ((3, 3, 3, 3), (5, 3, 3, 5), (5, 3, 3, 3, 3, 5), (7, 5, 5, 5, 5, 7))
-WON = 0.97  # a discriminator that is right so often has won
-
-Residual = Literal["last-frame", "coarser", "none"]
-Optimizer = Literal["adamw", "adam", "sgd", "muon"]
+WON = 0.97  # a discriminator that is right this often has won
+BETAS = (0.5, 0.999)  # of Adam, while there is an adversary
 
 
 class MultiscaleGanConfig(ModelConfig):
     """Fields of `multiscale-gan`; the defaults train on a CPU. Frames are in [-1, 1] inside, losses too."""
 
-    context: int = Field(4, ge=1)  # frames given, exactly
+    context: int = Field(4, ge=1)  # context frames, exactly
     channels: int = Field(3, ge=1)
     scales: int = Field(SCALES, ge=1, le=SCALES)  # 1: the finest generator alone
-    width: int = Field(16, ge=1)  # maps of each generator's first layer: 16 in the authors' script, 128 in the paper
-    residual: Residual = "last-frame"  # what a generator's output is added to; "coarser" is the paper's
-    output: Literal["linear", "tanh"] = "linear"  # tanh, after that addition, is the authors'
-    resize: Resize = "average"
-    init: Literal["he", "torch", "lecun", "tf"] = "he"
-    form: Literal["paper", "torch", "chainer", "tf"] = "paper"  # whose sums and means
+    width: int = Field(16, ge=1)  # maps of each generator's first layer: 128 in the paper
     p: Literal[1, 2] = 1  # exponent of the pixel term
-    alpha: Literal[1, 2] = 1  # exponent of the gradient difference
-    smooth: float = Field(0.2, ge=0, lt=1)  # with p and alpha 1: what is much below it, of 2, costs its square
+    smooth: float = Field(0.2, ge=0, lt=1)  # with p 1 and in gradients: what is much below it, of 2, costs its square
     pixel_weight: float = Field(1.0, ge=0)
     gradient_weight: float = Field(1.0, ge=0)
-    adversarial_weight: float = Field(0.05, ge=0)
-    discriminator: Literal["patch", "dense", "none"] = "patch"  # dense: the original, for crops of one size
-    d_table: Table = "light"
-    d_pool: bool = False  # dense only: 2x2 max-pooling before the fully connected layers
-    conditional: bool = True  # the discriminator sees the context too
-    frame_height: int = Field(32, ge=1)  # of the crops: dense discriminators are made for them
-    frame_width: int = Field(32, ge=1)
+    adversarial_weight: float = Field(0.05, ge=0)  # 0: no discriminators
     gan: Gan = "hinge"
     spectral: bool = True  # spectral norm in the discriminators
     r1: float = Field(0.0, ge=0)  # weight of the gradient penalty on real frames
     unroll: int = Field(1, ge=1)  # frames that the content loss reads: after the first, from the model's own frames
     pretrain: float = Field(0.5, ge=0, lt=1)  # the part of the run before the discriminators come in
-    own_batches: bool = False  # the discriminators train on batches of their own
-    first: Literal["generator", "discriminator"] = "generator"  # who is stepped first
-    g_optimizer: Optimizer = "adam"
     g_lr: float = Field(6e-4, gt=0)
-    g_final: float = Field(1.0, gt=0, le=1)  # the rate falls to this part of itself, beside the schedule
-    d_optimizer: Optimizer = "adam"
     d_lr: float = Field(4e-4, gt=0)
-    beta1: float = Field(0.5, ge=0, lt=1)  # of Adam, while there is an adversary
 
     @model_validator(mode="after")
     def _some_loss(self) -> MultiscaleGanConfig:
@@ -75,107 +52,92 @@ class MultiscaleGanConfig(ModelConfig):
 
 
 class Generator(nn.Module):
-    """One stack of convolutions for each scale; each refines the enlarged prediction of the coarser one."""
+    """One stack of convolutions for each scale; each refines what the coarser one changed of the last frame."""
 
     def __init__(self, config: MultiscaleGanConfig) -> None:
         super().__init__()
         self.config = config
         first = SCALES - config.scales
-        self.stacks = nn.ModuleList(_stack(config, scale, scale > first) for scale in range(first, SCALES))
+        inputs = [(config.context + (scale > first)) * config.channels for scale in range(first, SCALES)]
+        self.stacks = nn.ModuleList(
+            painter(scale, count, config.channels, config.width, self.start)
+            for scale, count in enumerate(inputs, first)
+        )
 
     def forward(self, context: Tensor) -> list[Tensor]:
         """Return the next frame at every scale, coarse to fine, (B, C, h, w) each, of a context (B, T, C, H, W)."""
-        return [picture for picture, _ in self.paint(context)]
+        return [image for image, _ in self.paint(context)]
 
     def paint(self, context: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return, of every scale, the next frame and the maps (B, maps, h, w) that its last layer made it from."""
-        folded, how = context.flatten(1, 2), self.config.resize  # (B, T*C, H, W)
+        folded = context.flatten(1, 2)  # (B, T*C, H, W)
         painted: list[tuple[Tensor, Tensor]] = []
         last = guess = None
-        for size, stack in zip(
-            scale_sizes(context.shape[-2], context.shape[-1], self.config.scales), self.stacks, strict=True
-        ):
-            given = shrink(folded, size, how)
+        sizes = scale_sizes(context.shape[-2], context.shape[-1], self.config.scales)
+        for size, stack in zip(sizes, self.stacks, strict=True):
+            given = self.shrink(folded, size)
             before, last = last, given[:, -self.config.channels :]
             if before is not None:
-                guess = self._guess(before, last, painted[-1][0])
-            seen = self._seen(given, guess)
+                guess = self.guess(before, last, painted[-1][0])
+            seen = self.seen(given, guess)
             *hidden, painter = cast(nn.Sequential, stack)
             maps = seen.contiguous(memory_format=torch.channels_last)
             for layer in hidden:
                 maps = layer(maps)
-            painted.append((self._add(painter(maps), last, guess), maps))
+            painted.append((self.frame(painter(maps), last, guess), maps))
         return painted
 
-    def _guess(self, before: Tensor, last: Tensor, picture: Tensor) -> Tensor:
-        """Enlarge the coarser prediction; or only what it changed, on the last frame, whose edges are sharp."""
-        size = last.shape[-2], last.shape[-1]
-        if self.config.residual == "last-frame":
-            return last + grow(picture - before, size, self.config.resize)
-        return grow(picture, size, self.config.resize)
+    def shrink(self, frames: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return frames (B, C, H, W) at a smaller size."""
+        return shrink(frames, size)
 
-    def _seen(self, given: Tensor, guess: Tensor | None) -> Tensor:
-        """Put together what a generator reads; of a motion, steps from frame to frame: zero where nothing moves."""
+    def guess(self, before: Tensor, last: Tensor, image: Tensor) -> Tensor:
+        """Add the coarser scale's change of its last frame, `before`, to this scale's, whose edges are sharp."""
+        return last + grow(image - before, (last.shape[-2], last.shape[-1]))
+
+    def seen(self, given: Tensor, guess: Tensor | None) -> Tensor:
+        """Return what a stack reads: the steps from frame to frame, zero where nothing moves, the last frame, a guess.
+
+        `given` (B, T*C, h, w) is the context at this scale.
+        """
         channels = self.config.channels
-        if self.config.residual == "last-frame":
-            given = torch.cat([given[:, channels:] - given[:, :-channels], given[:, -channels:]], dim=1)
-        return given if guess is None else torch.cat([given, guess], dim=1)
+        frames = torch.cat([given[:, channels:] - given[:, :-channels], given[:, -channels:]], dim=1)
+        return frames if guess is None else torch.cat([frames, guess], dim=1)
 
-    def _add(self, change: Tensor, last: Tensor, guess: Tensor | None) -> Tensor:
-        if self.config.residual == "last-frame":
-            change = change + (last if guess is None else guess)
-        elif self.config.residual == "coarser" and guess is not None:
-            change = change + guess
-        return change.tanh() if self.config.output == "tanh" else change  # tanh comes after the addition
+    def frame(self, change: Tensor, last: Tensor, guess: Tensor | None) -> Tensor:
+        """Return the frame of a scale, whose stack gave `change`."""
+        return change + (last if guess is None else guess)
 
-
-def _stack(config: MultiscaleGanConfig, scale: int, guided: bool) -> nn.Sequential:
-    inputs = (config.context + guided) * config.channels
-    layers: list[nn.Module] = []
-    for maps, kernel in zip([m * config.width for m in MAPS[scale]], KERNELS[scale], strict=False):
-        layers += [FastConv2d(inputs, maps, kernel, padding=kernel // 2), nn.ReLU()]
-        inputs = maps
-    layers.append(FastConv2d(inputs, config.channels, KERNELS[scale][-1], padding=KERNELS[scale][-1] // 2))
-    for layer in layers[::2]:
-        _start(cast(nn.Conv2d, layer), config.init)
-    if config.residual == "last-frame":  # start from the last frame, nearly
-        nn.init.normal_(cast(Tensor, layers[-1].weight), std=1e-3)
-    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def _start(layer: nn.Conv2d, init: str) -> None:
-    """Set initial weights: He's, which keep the size of a signal, Chainer's, the TensorFlow port's, or torch's own."""
-    bias = cast(Tensor, layer.bias)
-    if init in ("he", "lecun"):
-        nn.init.normal_(layer.weight, std=({"he": 2, "lecun": 1}[init] / layer.weight[0].numel()) ** 0.5)
-        nn.init.zeros_(bias)
-    elif init == "tf":
-        nn.init.trunc_normal_(layer.weight, std=0.01, a=-0.02, b=0.02)
-        nn.init.constant_(bias, 0.1)
+    def start(self, layers: Sequence[nn.Conv2d]) -> None:
+        """Set the initial weights of a stack: He's, but small in the last layer, to start near the last frame."""
+        start_normal(layers, gain=2)
+        nn.init.normal_(layers[-1].weight, std=1e-3)
 
 
 class MultiscaleGan(Predictor):
     """Mathieu, Couprie & LeCun's predictor: pixel, gradient difference and adversarial losses at four scales."""
 
-    Config = MultiscaleGanConfig
+    Config: ClassVar[type[ModelConfig]] = MultiscaleGanConfig
+    GENERATOR: ClassVar[type[Generator]] = Generator
     config: MultiscaleGanConfig
     idea: ClassVar[str] = "Refine the next frame from coarse to fine; adversaries and edge losses keep it sharp."
     paper: ClassVar[str] = "Mathieu, Couprie & LeCun, ICLR 2016"
 
     def __init__(self, config: MultiscaleGanConfig) -> None:
         super().__init__(config)
-        self.form = FORMS[config.form]
-        self.generator = Generator(config)
-        self.discriminators = nn.ModuleList(_discriminators(config))
-        self._made: tuple[Clip, list[Tensor]] | None = None  # what the generator made of a clip, for its adversary
+        self.generator = self.GENERATOR(config)
+        self.discriminators = nn.ModuleList(self.judges() if config.adversarial_weight else [])
+        self._made: tuple[Clip, list[Tensor]] | None = None  # the generator's frames for a clip, for its adversary
+
+    def judges(self) -> list[nn.Module]:
+        """Return a discriminator for each scale, coarse to fine; they see the context and the frame after it."""
+        inputs = self.config.channels * (self.config.context + 1)
+        return discriminators("light", self.config.scales, inputs, self.config.spectral)
 
     @property
     def capabilities(self) -> Capabilities:
         """Exactly the configured context and channels; any size, any horizon by roll-out."""
-        frames = self.config.context
-        return Capabilities(
-            min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
-        )
+        return Capabilities.exactly(self.config.context, self.config.channels)
 
     def forecast(self, request: Request) -> Tensor:
         """Feed each predicted frame back."""
@@ -193,61 +155,57 @@ class MultiscaleGan(Predictor):
 
     def stages(self) -> list[Stage]:
         """Without discriminators one stage; with them the generator alone first, then both in turn."""
-        config = self.config
-        rates = OptimizerDefaults(config.g_optimizer, config.g_lr, final=config.g_final)
-        parameters = list(self.generator.parameters())
-        alone = Objective("generator", parameters, self.content_loss, rates)
+        pretrain, rate = self.config.pretrain, self.generator_rate
+        alone = Objective("generator", list(self.generator.parameters()), self.content_loss, rate)
         if not self.discriminators:
             return [Stage("train", [alone])]
-        betas = (config.beta1, 0.999)
-        rates = OptimizerDefaults(config.g_optimizer, config.g_lr, betas=betas, final=config.g_final)
-        rival = OptimizerDefaults(config.d_optimizer, config.d_lr, betas=betas)
-        pair = [
-            Objective("generator", parameters, self.generator_loss, rates),
-            Objective(
-                "discriminator",
-                list(self.discriminators.parameters()),
-                self.discriminator_loss,
-                rival,
-                own_batch=config.own_batches,
-            ),
+        adversarial = Stage("adversarial", self.rivals(), share=1 - pretrain)
+        return [Stage("pretrain", [alone], share=pretrain), adversarial] if pretrain else [adversarial]
+
+    @property
+    def generator_rate(self) -> OptimizerDefaults:
+        """How the generator is stepped while it is alone."""
+        return OptimizerDefaults("adam", self.config.g_lr)
+
+    def rivals(self) -> list[Objective]:
+        """Return the objectives of generator and discriminators, in the order in which they are stepped."""
+        generator, judges = list(self.generator.parameters()), list(self.discriminators.parameters())
+        rate = OptimizerDefaults("adam", self.config.d_lr, betas=BETAS)
+        return [
+            Objective("generator", generator, self.generator_loss, replace(self.generator_rate, betas=BETAS)),
+            Objective("discriminator", judges, self.discriminator_loss, rate),
         ]
-        adversarial = Stage("adversarial", pair[:: 1 if config.first == "generator" else -1], share=1 - config.pretrain)
-        return [Stage("pretrain", [alone], share=config.pretrain), adversarial] if config.pretrain else [adversarial]
 
     def content_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted pixel and gradient difference terms, and each term to log.
 
-        They are means over the first `unroll` frames asked. Each is predicted from the frames before it, the model's
-        own where they were not given; no gradient flows back through those.
+        They are means over the first `unroll` target frames. Each is predicted from the frames before it, the model's
+        own after the context; no gradient flows back through those.
 
         Raises:
-            UserError: fewer frames are asked than are unrolled.
+            UserError: there are fewer target frames than are unrolled.
         """
         return self._further(self.generator(clip.context * 2 - 1), clip)
 
     def generator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the content loss plus what the discriminators cost the generator; its gradient reaches it."""
-        pictures = self.generator(clip.context * 2 - 1)
-        self._made = (clip, [picture.detach() for picture in pictures])
-        loss, logs = self._further(pictures, clip)
+        images = self.generator(clip.context * 2 - 1)
+        self._made = (clip, [image.detach() for image in images])
+        loss, logs = self._further(images, clip)
         with frozen(self.discriminators.parameters()):
-            scores = self._scores(clip, pictures)
-        costs = [fooling(score, self.config.gan, self.form.reduction) for score in scores]
-        adversarial = add_scales(self.form, costs)
+            scores = self._scores(clip, images)
+        adversarial = self.fooling(scores)
         return loss + self.config.adversarial_weight * adversarial, {**logs, "adversarial": adversarial.detach()}
 
     def discriminator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what telling real frames from the generator's costs at all scales, and its accuracy in [0, 1]."""
+        """Return the discriminators' loss at all scales, and their accuracy in [0, 1]."""
         truths = self._truths(clip)
         penalized = self.config.r1 > 0 and torch.is_grad_enabled()
         if penalized:
             truths = [truth.requires_grad_() for truth in truths]
         real, fake = self._scores(clip, truths), self._scores(clip, self._fakes(clip))
-        pairs = list(zip(real, fake, strict=True))
-        loss = add_scales(self.form, [telling(a, b, self.config.gan, self.form.reduction) for a, b in pairs])
-        loss = loss / 2 if self.form.halved else loss
-        right = torch.stack([accuracy(a, b) for a, b in pairs]).mean()
+        loss = self.telling(real, fake)
+        right = torch.stack([accuracy(a, b) for a, b in zip(real, fake, strict=True)]).mean()
         logs = {"accuracy": right.detach()}
         if penalized:
             slope = torch.stack([gradient_penalty(a, b) for a, b in zip(real, truths, strict=True)]).sum()
@@ -255,7 +213,7 @@ class MultiscaleGan(Predictor):
         return loss, logs
 
     def warning(self, logs: Mapping[str, float]) -> str | None:
-        """Say when the discriminators have won, going by the means of a log line."""
+        """Warn if the discriminators have won, by the means of a log line."""
         if logs.get("train/discriminator/accuracy", 0.0) < WON:
             return None
         return (
@@ -272,36 +230,52 @@ class MultiscaleGan(Predictor):
         if steps > horizon:
             raise UserError(f"model.unroll is {steps}, the clips have {horizon} frame(s) to predict: ask for more")
 
-    def _further(self, pictures: list[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the content loss of `pictures`, the first frame of `clip`, and of those predicted after them."""
+    def _further(self, images: list[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the content loss of `images`, the first frame of `clip`, and of those predicted after them."""
         steps = self.config.unroll
         self._check_horizon(clip.horizon)
-        loss, logs = self._content(pictures, clip)
+        loss, logs = self._content(images, clip)
         for _ in range(1, steps):
-            own = (pictures[-1].detach().unsqueeze(1) + 1) / 2
+            own = (images[-1].detach().unsqueeze(1) + 1) / 2
             given = torch.cat([clip.context[:, 1:], own.clamp(0, 1)], dim=1)
             clip = Clip(given, clip.target[:, 1:])
-            pictures = self.generator(given * 2 - 1)
-            more, terms = self._content(pictures, clip)
+            images = self.generator(given * 2 - 1)
+            more, terms = self._content(images, clip)
             loss, logs = loss + more, {name: logs[name] + term for name, term in terms.items()}
         return loss / steps, {name: term / steps for name, term in logs.items()}
 
-    def _content(self, pictures: Sequence[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+    def _content(self, images: Images, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         config, truths = self.config, self._truths(clip)
-        pixel = pixel_term(self.form, pictures, truths, config.p, config.smooth)
+        pixel = self.pixel_term(images, truths)
         loss, logs = config.pixel_weight * pixel, {f"l{config.p}": pixel.detach()}
         if config.gradient_weight:
-            gradient = gradient_term(self.form, pictures, truths, config.alpha, config.smooth)
+            gradient = self.gradient_term(images, truths)
             loss, logs["gdl"] = loss + config.gradient_weight * gradient, gradient.detach()
         return loss, logs
 
+    def pixel_term(self, images: Images, truths: Images) -> Tensor:
+        """Return the mean of |difference|^p at each scale, added up."""
+        return pixel_term(images, truths, self.config.p, self.config.smooth)
+
+    def gradient_term(self, images: Images, truths: Images) -> Tensor:
+        """Return the gradient difference at each scale, added up."""
+        return gradient_term(images, truths, smooth=self.config.smooth)
+
+    def fooling(self, scores: Sequence[Tensor]) -> Tensor:
+        """Return what every scale's scores of made frames cost the generator, added up."""
+        return torch.stack([fooling(score, self.config.gan) for score in scores]).sum()
+
+    def telling(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+        """Return what every scale's scores of real and made frames cost the discriminators, added up."""
+        return torch.stack([telling(a, b, self.config.gan) for a, b in zip(real, fake, strict=True)]).sum()
+
     def _truths(self, clip: Clip) -> list[Tensor]:
-        """Return the first frame asked, (B, C, h, w) at every scale, in [-1, 1]."""
+        """Return the first target frame, (B, C, h, w) at every scale, in [-1, 1]."""
         return self._at_scales(clip.target[:, 0] * 2 - 1)
 
     def _at_scales(self, frames: Tensor) -> list[Tensor]:
         sizes = scale_sizes(frames.shape[-2], frames.shape[-1], self.config.scales)
-        return [shrink(frames, size, self.config.resize) for size in sizes]
+        return [self.generator.shrink(frames, size) for size in sizes]
 
     def _fakes(self, clip: Clip) -> list[Tensor]:
         """Return the generator's frames of `clip`: those it made for its own loss a moment ago, or new ones."""
@@ -311,23 +285,12 @@ class MultiscaleGan(Predictor):
         with torch.no_grad():
             return cast(list[Tensor], self.generator(clip.context * 2 - 1))
 
-    def _scores(self, clip: Clip, pictures: Sequence[Tensor]) -> list[Tensor]:
+    def _scores(self, clip: Clip, images: Images) -> list[Tensor]:
         """Return every scale's logits for frames of that scale."""
-        if self.config.conditional:
-            given = self._at_scales(clip.context.flatten(1, 2) * 2 - 1)
-            pictures = [torch.cat([a, b], dim=1) for a, b in zip(given, pictures, strict=True)]
-        return [judge(frames) for judge, frames in zip(self.discriminators, pictures, strict=True)]
+        shown = self.shown(clip, images)
+        return [judge(frames) for judge, frames in zip(self.discriminators, shown, strict=True)]
 
-
-def _discriminators(config: MultiscaleGanConfig) -> list[nn.Module]:
-    if config.discriminator == "none" or not config.adversarial_weight:
-        return []
-    inputs = config.channels * (config.context + 1 if config.conditional else 1)
-    tables = TABLES[config.d_table][SCALES - config.scales :]
-    if config.discriminator == "patch":
-        return [PatchDiscriminator(inputs, layers, config.spectral) for layers in tables]
-    sizes = scale_sizes(config.frame_height, config.frame_width, config.scales)
-    return [
-        DenseDiscriminator(inputs, layers, config.spectral, size, config.d_pool)
-        for layers, size in zip(tables, sizes, strict=True)
-    ]
+    def shown(self, clip: Clip, images: Images) -> Images:
+        """Return what the discriminators see for frames of every scale: the context, and the frame after it."""
+        given = self._at_scales(clip.context.flatten(1, 2) * 2 - 1)
+        return [torch.cat([a, b], dim=1) for a, b in zip(given, images, strict=True)]

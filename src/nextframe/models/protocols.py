@@ -1,6 +1,6 @@
-"""What some predictors can do beside predicting. Shared code asks what a model can, never which one it is.
+"""What some predictors can do besides predicting. Shared code asks what a model can do, never which one it is.
 
-A model has a protocol's methods or it does not; it need not inherit anything. That futures can be drawn is said by
+A model has a protocol's methods or it does not; it need not inherit anything. Whether futures can be drawn is in
 `Capabilities.stochastic`, `Predictor.draws` and `Predictor.Options`, which every predictor has.
 """
 
@@ -29,7 +29,7 @@ class Streaming(Protocol):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Turns a context into features, differentiably: what is trained on them can train the model too."""
+    """Turns a context into features, differentiably: a classifier on them can train the model too."""
 
     def features(self, clip: Clip) -> Tensor:
         """Return (B, D) features of the context of `clip`."""
@@ -38,7 +38,7 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class StepEncoder(Protocol):
-    """Can say what it has seen after every frame, not only after the last one."""
+    """Has features after every frame, not only after the last one."""
 
     def step_features(self, frames: Tensor) -> Tensor:
         """Return (B, T, D) for frames (B, T, C, H, W); the output at t has seen frames up to t."""
@@ -47,14 +47,14 @@ class StepEncoder(Protocol):
 
 @runtime_checkable
 class Reconstructor(Protocol):
-    """Turns frames, each for itself, into numbers and back."""
+    """Turns single frames into latents and back."""
 
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log deviation, (N, D) each, of the latents of `frames` (N, C, H, W) in [0, 1]."""
         ...
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Return frames (N, C, H, W) of latents (N, D); they may overstep [0, 1]."""
+        """Return frames (N, C, H, W) of latents (N, D); they may exceed [0, 1]."""
         ...
 
     def reconstruct(self, frames: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class LatentPredictor(Protocol):
 
     @property
     def reconstructor(self) -> Reconstructor:
-        """What turns frames into the latents and back."""
+        """The model that turns frames into latents and back."""
         ...
 
     def primed(self, clip: Clip, generator: torch.Generator | None = None) -> Tensor:
@@ -78,13 +78,13 @@ class LatentPredictor(Protocol):
 
 @runtime_checkable
 class ContextReconstructor(Protocol):
-    """Reads a context into one state and paints its frames back from that."""
+    """Reads a context into one state and reconstructs its frames from that."""
 
     @property
     def reconstructs(self) -> bool:
-        """Whether this one, with its config, was made to paint back."""
+        """Whether this model, with its config, can reconstruct."""
         ...
 
     def reconstruct(self, context: Tensor, *, leak: bool = False) -> Tensor:
-        """Return the context (B, T, C, H, W) as the state has kept it; with `leak` true frames are read meanwhile."""
+        """Return the context (B, T, C, H, W) as the state has kept it; with `leak` it reads the true frames."""
         ...

@@ -1,11 +1,22 @@
-"""Every model by name. A new model is one new file and one line here; plugins.py takes those of others."""
+"""Every model by name. A new model is one new file and one line here; those of others come by plugins.
+
+`ORIGINALS` are models too, of which a list of models tells apart what is there for comparison alone.
+"""
 
 from __future__ import annotations
 
-from nextframe.core.registry import Registry
-from nextframe.models.plugins import add_entry_points
+from typing import Any
 
-MODELS: Registry = Registry("model")  # type: ignore[type-arg]
+from nextframe.core.registry import Registry
+
+
+def _is_model(name: str, thing: Any) -> bool:
+    from nextframe.models.contract import Predictor
+
+    return isinstance(thing, type) and issubclass(thing, Predictor)
+
+
+MODELS: Registry[Any] = Registry("model", "nextframe.models", "a class that extends Predictor", _is_model)
 
 MODELS.add("copy-last", "nextframe.models.copy_last:CopyLast")
 MODELS.add("linear", "nextframe.models.linear:Linear")
@@ -16,7 +27,7 @@ MODELS.add("compact", "nextframe.models.compact:Compact")
 MODELS.add("convlstm", "nextframe.models.convlstm:ConvLSTM")
 MODELS.add("conv2d", "nextframe.models.conv2d:Conv2dModel")
 MODELS.add("catz-baseline", "nextframe.models.catz_baseline:CatzBaseline")
-MODELS.add("conv3d-residual", "nextframe.models.conv3d_residual:Conv3dResidual")
+MODELS.add("conv3d", "nextframe.models.conv3d:Conv3dModel")
 MODELS.add("convlstm-residual", "nextframe.models.convlstm_residual:ConvLSTMResidual")
 MODELS.add("convlstm-autoencoder", "nextframe.models.convlstm_autoencoder:ConvLSTMAutoencoder")
 MODELS.add("mixture", "nextframe.models.mixture:Mixture")
@@ -29,4 +40,20 @@ MODELS.add("vae-on-features", "nextframe.models.vae_on_features:VAEOnFeatures")
 MODELS.add("latent-lstm", "nextframe.models.latent_lstm:LatentLSTM")
 MODELS.add("composite-lstm", "nextframe.models.composite_lstm:CompositeLSTM")
 
-add_entry_points(MODELS)
+ORIGINALS = {  # the forms of papers, notebooks and public codes, with their faults
+    "convlstm-keras": "keras_convlstm:KerasConvLSTM",
+    "catz-baseline-original": "catz:CatzBaselineOriginal",
+    "catz-conv2d": "catz:CatzConv2d",
+    "catz-conv3d": "catz:CatzConv3d",
+    "catz-convlstm": "catz:CatzConvLSTM",
+    "catz-autoencoder": "catz:CatzAutoencoder",
+    "mathieu-paper": "mathieu:MathieuPaper",
+    "mathieu-torch": "mathieu:MathieuTorch",
+    "mathieu-chainer": "mathieu:MathieuChainer",
+    "mathieu-tf": "mathieu:MathieuTf",
+    "tencia-vcae": "video_predict:TenciaVCAE",
+    "tencia-latent-lstm": "video_predict:TenciaLatentLSTM",
+    "srivastava-composite": "srivastava:SrivastavaComposite",
+}
+for _name, _where in ORIGINALS.items():
+    MODELS.add(_name, f"nextframe.models.originals.{_where}")

@@ -1,4 +1,4 @@
-"""What a model is asked, and what it says it can be asked."""
+"""Requests to a model, and the capabilities that it declares."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from nextframe.core.errors import UserError, did_you_mean
 
 
 class ModelOptions(Config):
-    """What a user may choose when predicting, not when building or training; each model's subclass says its fields."""
+    """What a user may choose when predicting, not when building or training; each model's subclass has its fields."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What `forecast` is asked for. It holds no frame of the future; conditions may reach into it.
+    """The input of `forecast`. It has no frame of the future; conditions may reach into it.
 
     `context` is (B, T, C, H, W), float in [0, 1]; timed `conditions` have T + `horizon` entries; `generator` is the
     randomness of a stochastic model (None: torch's own); `options` are of the model's own type.
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a model can take, so that callers ask instead of knowing names."""
+    """What a model can take, so that callers need not know models by name."""
 
     trainable: bool = True
     stochastic: bool = False
@@ -46,20 +46,25 @@ class Capabilities:
     channels: int | None = None  # None: any
     max_horizon: int | None = None  # None: any
     causal: bool = False  # a sequence model: its output at t depends on frames up to t only
-    forecasts: bool = True  # can be asked for the frames that follow the given ones
-    interpolates: bool = False  # can be asked for the frame between two given ones
-    reads: int | None = None  # how many of the last context frames decide the prediction; None: all of them
+    forecasts: bool = True  # can predict the frames that follow the context
+    interpolates: bool = False  # can predict the frame between two context frames
+    reads: int | None = None  # how many of the last context frames the prediction depends on; None: all of them
 
     needs: tuple[str, ...] = ()  # conditions that it cannot predict without
     uses: tuple[str, ...] = ()  # conditions that it takes, and can do without
 
+    @classmethod
+    def exactly(cls, frames: int, channels: int) -> Capabilities:
+        """Return those of a trained model that takes `frames` context frames, no more and no fewer, of any size."""
+        return cls(min_context=frames, max_context=frames, channels=channels, interpolates=frames == 2)
+
     @property
     def conditions(self) -> tuple[str, ...]:
-        """The names of all conditions that the model takes; a data set's others are of no use to it."""
+        """The names of all conditions that the model takes; it has no use for others of a data set."""
         return (*self.needs, *self.uses)
 
     def serves(self, task: Task) -> bool:
-        """Whether the model can be asked for the frames that `task` asks for."""
+        """Whether the model can predict the target frames of `task`."""
         return self.forecasts if task.is_forecast else self.interpolates
 
 

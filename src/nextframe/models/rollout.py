@@ -13,7 +13,7 @@ def roll_out(advance: Callable[[Tensor], Tensor], context: Tensor, horizon: int)
 
     Args:
         advance: takes (B, T, C, H, W) and returns the k >= 1 frames after them, (B, k, C, H, W).
-        context: (B, T, C, H, W); every call sees the last T frames, given or predicted, clamped to [0, 1].
+        context: (B, T, C, H, W); every call sees the last T frames, context or predicted, clamped to [0, 1].
         horizon: how many frames.
 
     Returns:

@@ -12,15 +12,15 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.core.noise import integers
+from nextframe.core.seeds.noise import integers
+from nextframe.layers.grid import pad_to_multiple, places
 from nextframe.layers.processes import mean_over_processes
 from nextframe.losses.latent import kl_standard_normal
 from nextframe.losses.pixel import bce_logits
 from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, at_least_float32, sample, some_runs
-from nextframe.models.bases.one_step import pad_to_multiple
 from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults, Stage
 
-GROUP = 8  # channels of a group, of widths that it divides
+GROUP = 8  # channels per group, for widths that it divides
 
 
 class VAEConfig(AutoencoderConfig):
@@ -28,9 +28,9 @@ class VAEConfig(AutoencoderConfig):
 
     widths: tuple[int, ...] = Field((16, 32, 64, 128), min_length=1)  # channels after each layer
     patch: int = Field(2, ge=2, multiple_of=2)  # the first layer divides H and W by this, each of the others by 2
-    latent: int = Field(64, ge=1)  # numbers of a flat latent, or channels of a spatial one
+    latent: int = Field(64, ge=1)  # size of a flat latent, or channels of a spatial one
     content: int = Field(0, ge=0)  # how many of those are learned from another frame of the same clip: what, not where
-    layout: Literal["flat", "spatial"] = "flat"  # spatial: a map of latents, one at each place of the coarsest grid
+    layout: Literal["flat", "spatial"] = "flat"  # spatial: a map of latents, one at each position of the coarsest grid
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     beta: float = Field(1.0, ge=0)  # weight of the divergence
     straight: float = Field(0.0, ge=0)  # weight of ||z'' ||^2: latents of frames that follow each other keep their pace
@@ -46,11 +46,11 @@ class VAE(Autoencoder):
     """Halve the frame with every convolution, a latent, and back by transposed convolutions.
 
     The Gaussian likelihood has one deviation for all pixels, the one that fits the batch best (the sigma-VAE of
-    Rybkin et al. 2021): the balance of picture and latent needs no setting.
+    Rybkin et al. 2021): the balance of reconstruction and divergence needs no setting.
 
     With `content`, that part of the latent is taken from another frame of the same clip while training, so it can only
     hold what both share, and the rest holds where it is (content and pose of Denton & Birodkar 2017, without their
-    adversary: the divergence charges for it once a clip, and for the rest in every frame).
+    adversary: its divergence counts once per clip, that of the rest in every frame).
     """
 
     Config: ClassVar[type[ModelConfig]] = VAEConfig
@@ -64,7 +64,7 @@ class VAE(Autoencoder):
         super().__init__(config)
         self.factor = config.patch * 2 ** (len(config.widths) - 1)
         grid = math.ceil(config.frame_height / self.factor), math.ceil(config.frame_width / self.factor)
-        widths = (config.channels + 2, *config.widths)  # two more for the places
+        widths = (config.channels + 2, *config.widths)  # two more for the positions
         strides = (config.patch, *[2] * (len(config.widths) - 1))
         layers = zip(pairwise(widths), strides, strict=True)
         self.encoder = nn.Sequential(*(down(a, b, stride) for (a, b), stride in layers))
@@ -86,7 +86,7 @@ class VAE(Autoencoder):
 
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log deviation, (N, latent) each."""
-        padded = pad_to_multiple(frames.unsqueeze(1), self.factor).squeeze(1)
+        padded = pad_to_multiple(frames, self.factor)
         seen = torch.cat([padded - 0.5, places(padded)], dim=1).contiguous(memory_format=torch.channels_last)
         mean, log_sigma = at_least_float32(self.head(self.encoder(seen))).chunk(2, dim=1)
         return mean, log_sigma.clamp(-6, 3)  # e^-6: far below what a latent can hold, far above where exp overflows
@@ -125,7 +125,7 @@ class VAE(Autoencoder):
             mean, log_sigma = self._with_content(clip, owners, mean, log_sigma)
         painted = self._paint(sample(mean, log_sigma))
         kl = kl_standard_normal(mean[:, self.content :], log_sigma[:, self.content :])
-        # content, if there is any, is said once for a whole clip
+        # the divergence of content, if there is any, counts once for a whole clip
         kl = kl + kl_standard_normal(mean[:, : self.content], log_sigma[:, : self.content]) / clip.frames.shape[1]
         if self.config.likelihood == "bernoulli":
             nats = bce_logits(painted, frames, "sum") / len(frames)
@@ -140,13 +140,6 @@ class VAE(Autoencoder):
             bend = mean.reshape(*runs.shape[:2], -1).diff(n=2, dim=1).square().sum(-1).mean()
             loss, logs["bend"] = loss + self.config.straight * bend, bend.detach()
         return loss, logs
-
-
-def places(frames: Tensor) -> Tensor:
-    """Return (N, 2, H, W): each pixel's row and column from -1 to 1."""
-    rows = torch.linspace(-1, 1, frames.shape[2], device=frames.device, dtype=frames.dtype)
-    columns = torch.linspace(-1, 1, frames.shape[3], device=frames.device, dtype=frames.dtype)
-    return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(frames), -1, -1, -1)
 
 
 def down(before: int, after: int, stride: int) -> nn.Module:

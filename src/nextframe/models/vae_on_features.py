@@ -1,4 +1,4 @@
-"""VAE on features: system 1's film chain, image -> convolutional features -> latent -> features -> image."""
+"""VAE on features: a chain for videos, image -> convolutional features -> latent -> features -> image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class VAEOnFeaturesConfig(DeconvConfig):
     hidden: int = Field(1500, ge=1)
     samples: int = Field(2, ge=1)
     bounded: bool = True  # the decoder's mean goes through tanh, as published, though features have no bounds
-    image: Literal["deconv", "tied"] = "deconv"  # what paints the image from features; tied: the rest of the `cae`
+    image: Literal["deconv", "tied"] = "deconv"  # generates the image from features; tied: the rest of the `cae`
     lr: float = Field(1e-5, gt=0)  # of this stage
 
 
@@ -34,14 +34,14 @@ class VAEOnFeatures(Autoencoder):
     """Three networks, trained one after the other: features, their latent, and the way back to the image."""
 
     Config: ClassVar[type[ModelConfig]] = VAEOnFeaturesConfig
-    idea: ClassVar[str] = "A variational autoencoder of an autoencoder's convolutional features, for films."
+    idea: ClassVar[str] = "A variational autoencoder of an autoencoder's convolutional features, for videos."
     paper: ClassVar[str] = "tencia/video_predict (2016), train_vae_on_convs"
     config: VAEOnFeaturesConfig
 
     def __init__(self, config: VAEOnFeaturesConfig) -> None:
         super().__init__(config)
         inner = cae_config(config)
-        # what is predicted has no maxima whose places are known
+        # predictions have no known positions of maxima
         self.cae = CAE(inner.model_copy(update={"unpool": "nearest"}) if config.image == "tied" else inner)
         split_after(self.cae.layers)  # or there are no features
         self.latent = config.latent

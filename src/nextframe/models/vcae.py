@@ -1,4 +1,4 @@
-"""VCAE: system 1's variational autoencoder of moving digits, one convolution and wide dense layers each way."""
+"""VCAE: a variational autoencoder of moving digits, one convolution and wide dense layers each way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults,
 
 
 class VCAEConfig(AutoencoderConfig):
-    """Settings of `VCAE`; the defaults are those of the public code, but that its output matrix is shared."""
+    """Settings of `VCAE`; the sizes are those of the public code."""
 
     latent: int = Field(32, ge=1)
     hidden: int = Field(1024, ge=1)
@@ -25,7 +25,6 @@ class VCAEConfig(AutoencoderConfig):
     samples: int = Field(2, ge=1)  # draws of a latent whose losses are averaged
     dropout: float = Field(0.3, ge=0, lt=1)  # of the frame's pixels
     binary: bool = True  # tanh and Bernoulli pixels; else softplus and Gaussian pixels
-    shared_output: bool = True  # False: an output matrix for each draw, as in the public code by mistake
 
     @field_validator("kernel")
     @classmethod
@@ -36,7 +35,7 @@ class VCAEConfig(AutoencoderConfig):
 
 
 class VCAE(Autoencoder):
-    """Convolution, dense layer, latent; and back. Trained by the evidence lower bound, in nats a frame."""
+    """Convolution, dense layer, latent; and back. Trained by the evidence lower bound, in nats per frame."""
 
     Config: ClassVar[type[ModelConfig]] = VCAEConfig
     idea: ClassVar[str] = "A variational autoencoder of frames: one convolution and one wide dense layer each way."
@@ -53,13 +52,21 @@ class VCAE(Autoencoder):
         self.mean = nn.Linear(config.hidden, config.latent)
         self.log_sigma = nn.Linear(config.hidden, config.latent)
         self.decoder_dense = nn.Linear(config.latent, config.hidden)
-        outputs = 1 if config.shared_output else config.samples
-        self.decoder_outputs = nn.ModuleList(nn.Linear(config.hidden, flat) for _ in range(outputs))
+        self.decoder_outputs = nn.ModuleList(nn.Linear(config.hidden, flat) for _ in range(self.outputs))
         self.decoder_conv = nn.Conv2d(config.filters, channels, config.kernel, padding=same)
         self.decoder_log_sigma = (
             None if config.binary else nn.Conv2d(config.filters, channels, config.kernel, padding=same)
         )
         glorot(self)
+
+    @property
+    def outputs(self) -> int:
+        """How many last dense layers the decoder has."""
+        return 1
+
+    def output(self, draw: int) -> nn.Module:
+        """Return the last dense layer for draw number `draw` of a latent: the same for all."""
+        return self.decoder_outputs[0]
 
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log deviation, (N, latent) each."""
@@ -68,8 +75,8 @@ class VCAE(Autoencoder):
         return self.mean(hidden), self.log_sigma(hidden)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Return frames; of several output matrices the first paints them, as in the public code."""
-        frames: Tensor = self.decoder_conv(self._maps(latents, 0))
+        """Return frames (N, C, H, W)."""
+        frames: Tensor = self.decoder_conv(self._maps(latents))
         return frames.sigmoid() if self.config.binary else frames
 
     def stages(self) -> list[Stage]:
@@ -93,10 +100,10 @@ class VCAE(Autoencoder):
             return bce_logits(painted, frames, "sum") / len(frames)
         return gaussian_nll(painted.flatten(1), floored(self.decoder_log_sigma(maps)).flatten(1), frames.flatten(1))
 
-    def _maps(self, latents: Tensor, draw: int) -> Tensor:
+    def _maps(self, latents: Tensor, draw: int = 0) -> Tensor:
+        """Return the decoder's last maps of latents (N, latent), which are draw number `draw` of their kind."""
         _, height, width = self.config.shape
-        output = self.decoder_outputs[draw % len(self.decoder_outputs)]
-        maps: Tensor = output(self._bend(self.decoder_dense(latents))).tanh()
+        maps: Tensor = self.output(draw)(self._bend(self.decoder_dense(latents))).tanh()
         return maps.reshape(-1, self.config.filters, height, width)
 
     def _bend(self, hidden: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Frames between the frames of a video: the same film at a higher frame rate."""
+"""Frames between the frames of a video: the same video at a higher frame rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nextframe.checkpoint import DEFAULT_MIDDLE, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
-from nextframe.core.whole_file import check_file
+from nextframe.core.files.whole_file import check_file
 from nextframe.media.reader import open_source
 from nextframe.media.writer import check_ending, write_video
 from nextframe.models.contract import Predictor, check_task
@@ -31,19 +31,19 @@ def interpolate(
 ) -> Path:
     """Write `video` with `factor` times its frame rate: predicted frames between every two neighbours.
 
-    The frames of the video stay as they are. Two neighbours at a time are predicted from, and only the finished
+    The frames of the video are unchanged. Each prediction is from two neighbours, and only the finished
     frames are held, as uint8, until the file is written.
 
     Args:
         video: a video, an animation, a folder of images or an array file of at least two frames.
         output: the file; its ending decides the format.
         model: a model that predicts the frame between two: a baseline's name, a run or model folder, or a model.
-        factor: 2, 4, 8...: the middle is asked again between given and predicted frames.
+        factor: 2, 4, 8...: beyond 2 it predicts between its own frames too.
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
         BadInputError: a video that cannot be read or has one frame, or an output that cannot be written.
-        UserError: a factor that is no power of two, an unknown ending, or a model that is made for something else.
+        UserError: a factor that is not a power of two, an unknown ending, or a model for another task.
     """
     if factor < 2 or factor & (factor - 1):
         raise UserError(f"factor must be 2, 4, 8 or another power of two, not {factor}")
@@ -59,7 +59,7 @@ def interpolate(
         frames.append(frame)
         source.limits.check_bytes(source.path, len(frames) * frame.numel())
     if len(frames) < 2:
-        raise BadInputError(video, "has 1 frame, there is nothing between", "give a longer video")
+        raise BadInputError(video, "has only 1 frame, so there is no gap to fill", "give a longer video")
     return write_video(output, torch.stack(frames), source.fps * factor)
 
 

@@ -18,17 +18,17 @@ GRID = 16  # tiles begin at multiples of it, so that a model that halves frames 
 
 
 class Tiled(Predictor):
-    """A model that predicts frame after frame, each put together from tiles before the next one is asked for.
+    """A model that predicts frame after frame, each put together from tiles before the next one is predicted.
 
-    The outer quarter of an overlap counts for nothing, the half in the middle is a blend: a model that looks no
-    further than `overlap` / 4 pixels predicts the same as without tiles.
+    The outer quarter of an overlap is discarded, the half in the middle is blended: a model whose receptive field
+    reaches at most `overlap` / 4 pixels predicts the same as without tiles.
     """
 
     def __init__(self, model: Predictor, tile: int, overlap: int) -> None:
         """Wrap `model`, which must take any size and draw nothing at random.
 
         Args:
-            model: what predicts each tile.
+            model: predicts each tile.
             tile: height and width of a tile in pixels, at least overlap + 16; a multiple of 16.
             overlap: pixels that neighbouring tiles share; a multiple of 16.
 

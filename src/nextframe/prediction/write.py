@@ -1,26 +1,29 @@
-"""A prediction as a file: the bare frames, or a picture that compares them."""
+"""A prediction as a file: the bare frames, or an image that compares them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nextframe.core.clip import as_uint8
-from nextframe.core.whole_file import check_file, check_folder, whole_file
+from nextframe.core.files.whole_file import check_file, check_folder, whole_file
 from nextframe.media.writer import check_ending, write_video
-from nextframe.prediction.pictures import comparison_animation, comparison_strip
-from nextframe.prediction.predict import Prediction
+from nextframe.prediction.panels import comparison_animation, comparison_strip
+
+if TYPE_CHECKING:
+    from nextframe.prediction.result import Prediction
 
 
 def write_prediction(prediction: Prediction, path: str | os.PathLike[str], *, with_context: bool = False) -> Path:
     """Write a prediction as .gif, .mp4, .png or .npy.
 
     One future without truth: exactly the predicted frames, in their own size and at the video's fps. With truth or
-    several futures, pictures become panels with names and coloured borders: a .png has rows context, truth and
+    several futures, images are panels with names and coloured borders: a .png has rows context, truth and
     prediction over time; a .gif or .mp4 has truth left and predictions right, playing the context first. A .npy has
     the bare frames only, uint8 (T, H, W[, C]) or, of several futures, (S, T, H, W, C). A path without ending is a
     folder: INPUT0.png, ... are the context, OUTPUT0.png, ... the predicted frames, and with truth comparison0.png, ...
@@ -32,12 +35,12 @@ def write_prediction(prediction: Prediction, path: str | os.PathLike[str], *, wi
         with_context: put the context before the predicted frames.
 
     Raises:
-        UserError: an ending that is not known, or a folder that cannot be written to.
+        UserError: an unknown ending, or a folder that cannot be written to.
     """
     path = Path(path)
     several = len(prediction.samples) > 1
     if not path.suffix:
-        _write_pictures(prediction, path)
+        _write_images(prediction, path)
     elif path.suffix.lower() == ".npy" and several:
         _write_stacked(prediction, path, with_context)
     elif path.suffix.lower() != ".npy" and (several or prediction.truth is not None):
@@ -49,7 +52,7 @@ def write_prediction(prediction: Prediction, path: str | os.PathLike[str], *, wi
 
 
 def check_output(path: Path) -> None:
-    """Refuse an output that is no file of a known ending and no folder, or cannot be written; UserError says why."""
+    """Raise UserError for an output that is neither a known file type nor a folder, or that cannot be written."""
     if path.suffix or path.is_file():
         check_ending(path)
         check_file(path)
@@ -57,8 +60,8 @@ def check_output(path: Path) -> None:
         check_folder(path)
 
 
-def _write_pictures(prediction: Prediction, folder: Path) -> None:
-    """Write each frame as a picture of its own size; futures after the first are OUTPUT0-2.png, ..."""
+def _write_images(prediction: Prediction, folder: Path) -> None:
+    """Write each frame as an image of its own size; futures after the first are OUTPUT0-2.png, ..."""
     for number, frame in enumerate(prediction.context):
         write_video(folder / f"INPUT{number}.png", frame.unsqueeze(0))
     for sample, future in enumerate(prediction.samples, start=1):
@@ -66,16 +69,13 @@ def _write_pictures(prediction: Prediction, folder: Path) -> None:
         for number, frame in enumerate(future):
             write_video(folder / f"OUTPUT{number}{end}", frame.unsqueeze(0))
             if prediction.truth is not None:
-                pair = torch.stack([prediction.truth[number], frame])  # side by side in one picture
+                pair = torch.stack([prediction.truth[number], frame])  # side by side in one image
                 write_video(folder / f"comparison{number}{end}", pair)
 
 
 def _compared(prediction: Prediction, path: Path, with_context: bool) -> Tensor:
-    """Return the panels as frames (T, 3, H, W); a picture is one frame."""
-    names = [prediction.model]
-    if len(prediction.samples) > 1:
-        names = [f"{prediction.model} {number}" for number in range(1, len(prediction.samples) + 1)]
-    futures = dict(zip(names, prediction.samples, strict=True))
+    """Return the panels as frames (T, 3, H, W); a still image is one frame."""
+    futures = prediction.futures
     context = prediction.context if with_context or prediction.truth is not None else None
     if path.suffix.lower() == ".png":
         return comparison_strip(context, prediction.truth, futures).unsqueeze(0)

@@ -1,4 +1,4 @@
-"""A trained model for others: its card, the Hub, and ONNX."""
+"""Publishing a trained model: its card, the Hub, and ONNX."""
 
 from nextframe.publish.card import write_shared
 from nextframe.publish.to_hub import push

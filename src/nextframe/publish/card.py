@@ -1,4 +1,4 @@
-"""What goes to the Hub: the model folder, its recipe, its results, pictures, and a card that says it all."""
+"""What goes to the Hub: the model folder, its recipe, its results, examples, and a model card."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from nextframe import __version__
 from nextframe.checkpoint import load_model, model_name
 from nextframe.checkpoint.folder import CONFIG, WEIGHTS, find_model_folder, read_config
 from nextframe.core.errors import BadInputError
-from nextframe.core.whole_file import sha256_of, write_whole
-from nextframe.data import DATASETS
+from nextframe.core.files.whole_file import sha256_of, write_whole
+from nextframe.data import DATASETS, DataConfig
+from nextframe.data.clipset import MixPart
 from nextframe.evaluation import Evaluation, evaluate
 from nextframe.evaluation.result import ZERO
 from nextframe.evaluation.table import ARROW
 from nextframe.evaluation.verdict import findings, headline, number, spread
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.prediction.pictures import comparison_animation
+from nextframe.prediction.panels import comparison_animation
 from nextframe.training import Recipe, read_metrics, read_recipe
 
 TEMPLATE = "card.md.j2"
-PICTURES = 3
-SLOWEST, FASTEST = 3.0, 12.0  # frames per second of the pictures: a glance must be able to follow
+EXAMPLES = 3
+SLOWEST, FASTEST = 3.0, 12.0  # frames per second of the examples: slow enough to follow
 
 
 def write_shared(
@@ -41,14 +42,14 @@ def write_shared(
     clips: int | None = None,
     device: str = "auto",
 ) -> Path:
-    """Write what the Hub gets of a run to the new `folder`: the model, README.md and what that shows.
+    """Write what the Hub gets of a run to the new `folder`: the model, README.md and its images.
 
-    The model is measured on the test split of its own data, beside the baselines. Where data lies on this machine is
-    not told: of a path only the last name is kept.
+    The model is measured on the test split of its own data, together with the baselines. Local paths stay private: of
+    the path of the data only the last name is kept.
 
     Args:
         run: a run folder.
-        folder: empty or not there yet.
+        folder: empty or missing.
         name: user/name, for the card's example.
         licence: an identifier of the Hub, such as apache-2.0 or cc-by-4.0.
         clips: measure this many clips only; None: the whole split.
@@ -59,13 +60,13 @@ def write_shared(
     """
     run = Path(run)
     if not (run / "recipe.yaml").is_file():
-        raise BadInputError(run, "has no recipe.yaml, and a card tells how a model was trained", "give a run folder")
+        raise BadInputError(run, "has no recipe.yaml, which the card needs", "give a run folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise BadInputError(folder, "is not empty", "give a new folder")
     recipe, model = read_recipe(run), load_model(run)
     command = f"nextframe push {run.name} {name}" + (f" --clips {clips}" if clips else "")
     evaluation = evaluate(
-        model, recipe.data, "test", clips=clips, device=device, seed=recipe.training.seed, examples=PICTURES,
+        model, recipe.data, "test", clips=clips, device=device, seed=recipe.training.seed, examples=EXAMPLES,
         command=command,
     )  # fmt: skip
     evaluation = replace(evaluation, rows=[replace(row, data=told(row.data)) for row in evaluation.rows])
@@ -73,24 +74,29 @@ def write_shared(
     _write_model(run, folder)
     write_whole(folder / "recipe.yaml", _told_recipe(recipe).to_yaml())
     evaluation.write_json(folder / "results.json")
-    pictures = _write_pictures(evaluation, folder)
-    write_whole(folder / "README.md", _card(run, name, licence, recipe, model, evaluation, pictures))
+    images = _write_examples(evaluation, folder)
+    write_whole(folder / "README.md", _card(run, name, licence, recipe, model, evaluation, images))
     return folder
 
 
 def told(data: str) -> str:
-    """Return the name of a data set as others may see it: of paths, the last part of each."""
+    """Return the public name of a data set: of paths, the last part of each."""
     return data if data in DATASETS else ", ".join(Path(part.strip()).name for part in data.split(","))
 
 
 def _told_recipe(recipe: Recipe) -> Recipe:
-    options = {key: value for key, value in recipe.data.options.items() if key != "root"}
-    data = recipe.data.model_copy(update={"name": told(recipe.data.name), "options": options})
+    mix = tuple(part.model_copy(update=_told_place(part)) for part in recipe.data.mix)
+    data = recipe.data.model_copy(update={**_told_place(recipe.data), "mix": mix})
     return recipe.model_copy(update={"data": data})
 
 
+def _told_place(data: DataConfig | MixPart) -> dict[str, Any]:
+    options = {key: value for key, value in data.options.items() if key != "root"}
+    return {"name": told(data.name), "options": options}
+
+
 def _write_model(run: Path, folder: Path) -> None:
-    """Copy the model's two files, without the place of its data on this machine."""
+    """Copy the model's two files, without the local path of its data."""
     source = find_model_folder(run)
     facts = read_config(source)
     if facts.get("task"):
@@ -100,8 +106,8 @@ def _write_model(run: Path, folder: Path) -> None:
     shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
 
 
-def _write_pictures(evaluation: Evaluation, folder: Path) -> list[str]:
-    """Write each example as a clip, the truth left, the model's and the best baseline's prediction right of it."""
+def _write_examples(evaluation: Evaluation, folder: Path) -> list[str]:
+    """Write each example as a clip, from left: truth, model, best baseline."""
     ranked = [row.model for row in evaluation.ranked(evaluation.metrics[0])]
     beside = [name for name in ranked if name not in (evaluation.model, ZERO)][:1]
     names = []
@@ -114,7 +120,7 @@ def _write_pictures(evaluation: Evaluation, folder: Path) -> list[str]:
 
 
 def _card(
-    run: Path, name: str, licence: str, recipe: Recipe, model: Predictor, evaluation: Evaluation, pictures: list[str]
+    run: Path, name: str, licence: str, recipe: Recipe, model: Predictor, evaluation: Evaluation, images: list[str]
 ) -> str:
     environment = Environment(loader=PackageLoader("nextframe", "publish"), undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"number": number, "spread": spread}
@@ -135,7 +141,7 @@ def _card(
         findings=findings(evaluation),
         metrics=evaluation.distinct_metrics,
         arrow=ARROW,
-        pictures=pictures,
+        images=images,
         version=__version__,
     )
 
@@ -161,7 +167,7 @@ def _front_matter(name: str, licence: str, recipe: Recipe, evaluation: Evaluatio
 
 
 def _trained(run: Path) -> dict[str, Any]:
-    """Return the last step and seconds that a run's log tells."""
+    """Return the last step and seconds in a run's log."""
     lines = [line for line in read_metrics(run) if "seconds" in line]
     if not lines:
         return {"steps": 0, "seconds": 0.0}

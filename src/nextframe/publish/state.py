@@ -13,7 +13,7 @@ def flatten(state: Any) -> list[Tensor]:
     """Return the tensors of a state of dataclasses, tuples, lists and tensors, in order.
 
     Raises:
-        TypeError: something else is in it.
+        TypeError: it holds something else.
     """
     if isinstance(state, Tensor):
         return [state]
@@ -25,7 +25,7 @@ def flatten(state: Any) -> list[Tensor]:
 
 
 def rebuild(template: Any, tensors: Iterator[Tensor]) -> Any:
-    """Return a state built like `template` of the next `tensors`."""
+    """Return a state like `template` from the next `tensors`."""
     if isinstance(template, Tensor):
         return next(tensors)
     if is_dataclass(template) and not isinstance(template, type):

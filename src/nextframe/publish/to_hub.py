@@ -1,4 +1,4 @@
-"""A run to the Hugging Face Hub: its model, and a card that says what it can do."""
+"""Publishing a run on the Hugging Face Hub: its model and a model card."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from nextframe.checkpoint.hub import bars_on_terminals_only, endpoint, parse_hub_name
 from nextframe.core.errors import NextframeError, UserError
+from nextframe.core.quiet import import_bars
 from nextframe.publish.card import write_shared
 
 
@@ -22,25 +23,25 @@ def push(
     clips: int | None = None,
     device: str = "auto",
 ) -> str:
-    """Measure the model of a run, write its card, and put both on the Hub; returns the address.
+    """Measure the model of a run, write its card, and put both on the Hub; returns the URL.
 
-    The repository is made if it is not there. Who you are is what `hf auth login` or HF_TOKEN says.
+    The repository is made if it does not exist. The account is that of `hf auth login` or HF_TOKEN.
 
     Args:
         run: a run folder.
         name: user/name.
-        revision: a branch to write to, made if it is not there; None: the main one.
+        revision: a branch to write to, made if it does not exist; None: the main one.
         private: make a new repository private.
         licence: an identifier of the Hub.
         clips: measure this many clips of the test split only.
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
-        UserError: no run folder, a name that is none, or the Hub refuses; the line says why.
+        UserError: no run folder, an invalid name, or the Hub refuses; the line says why.
     """
     found = parse_hub_name(name)
     if found is None:
-        raise UserError(f"'{name}' is no name of the Hub: write user/name")
+        raise UserError(f"'{name}' is not a name of the Hub: write user/name")
     branch = revision or found.revision
     with tempfile.TemporaryDirectory() as temporary:
         folder = write_shared(run, Path(temporary) / "model", found.name, licence=licence, clips=clips, device=device)
@@ -50,6 +51,7 @@ def push(
 
 def upload(folder: Path, name: str, branch: str | None, private: bool) -> None:
     """Put the files of `folder` on the Hub as one commit."""
+    import_bars()
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
@@ -61,7 +63,7 @@ def upload(folder: Path, name: str, branch: str | None, private: bool) -> None:
             hub.create_branch(name, branch=branch, exist_ok=True)
         hub.upload_folder(repo_id=name, folder_path=folder, revision=branch, commit_message=f"Push {name}")
     except LocalTokenNotFoundError:
-        raise UserError("the Hub does not know you: hf auth login, or set HF_TOKEN") from None
+        raise UserError("not logged in to the Hub: hf auth login, or set HF_TOKEN") from None
     except HfHubHTTPError as error:
         _refused(name, error)
     except OSError as error:
@@ -71,5 +73,5 @@ def upload(folder: Path, name: str, branch: str | None, private: bool) -> None:
 def _refused(name: str, error: Exception) -> NoReturn:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
-        raise UserError(f"{name}: the Hub does not let you write there; hf auth login, or set HF_TOKEN") from None
+        raise UserError(f"{name}: permission denied by the Hub; hf auth login, or set HF_TOKEN") from None
     raise NextframeError(f"{name}: the Hub refuses it ({str(error).splitlines()[0]})") from None

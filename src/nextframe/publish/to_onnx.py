@@ -1,4 +1,4 @@
-"""A model as ONNX, checked on the spot: what the file predicts is what the model predicts, or there is no file."""
+"""Export of a model as ONNX, verified: the file is kept only if it predicts what the model predicts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from nextframe import __version__
 from nextframe.checkpoint import model_name, resolve_model
 from nextframe.core.errors import NextframeError, NotSupportedError, UserError
-from nextframe.core.seeding import torch_generator
-from nextframe.core.whole_file import whole_file
+from nextframe.core.files.whole_file import whole_file
+from nextframe.core.seeds.seeding import torch_generator
 from nextframe.models.contract import Predictor, StreamingPredictor, TrainedTask
 from nextframe.publish.state import flatten, rebuild
 
@@ -29,12 +29,13 @@ TOLERANCE = 1e-3  # of a grey level from 0 to 1: far less than one of 255 steps
 BATCH = 2  # clips of the check
 STEPS = 3  # predicted frames of a recurrent model's check
 USUAL = TrainedTask(context=10, horizon=10, size=(64, 64), channels=1)
+TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of every rewritten node
 Inputs = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and the largest difference to the model's own prediction."""
+    """What was written, and the largest difference from the model's own prediction."""
 
     path: Path
     kind: str  # "step" or "direct"
@@ -46,7 +47,7 @@ class Exported:
 def export(
     model: str | os.PathLike[str] | Predictor, path: str | os.PathLike[str], *, size: tuple[int, int] | None = None
 ) -> Exported:
-    """Write a model as ONNX and hold it against the model with onnxruntime.
+    """Write a model as ONNX and compare it with the model in onnxruntime.
 
     A recurrent model is written as its step: a frame (B, C, H, W) and the state in, the next frame and the new state
     out; the state before the first frame is zeros, predicted frames are fed back by the caller. Any other model is
@@ -71,7 +72,7 @@ def export(
     if net.capabilities.stochastic:
         raise NotSupportedError(f"{name} cannot be exported: it draws at random, and a check could not repeat it")
     if net.capabilities.needs:
-        raise NotSupportedError(f"{name} cannot be exported: it needs conditions beside frames")
+        raise NotSupportedError(f"{name} cannot be exported: it needs conditions besides frames")
     task = _task(net, size)
     module, inputs = _step(net, task) or _direct(net, task)
     with whole_file(path) as temporary:
@@ -80,7 +81,7 @@ def export(
 
 
 def _task(net: Predictor, size: tuple[int, int] | None) -> TrainedTask:
-    """Return the context, horizon, size and channels to export for: those of the training, or usual ones."""
+    """Return the context, horizon, size and channels to export for: those of the training, or defaults."""
     task, can = net.trained or USUAL, net.capabilities
     frames = min(max(task.context, can.min_context), can.max_context or task.context)
     return task.model_copy(
@@ -122,7 +123,7 @@ class Direct(nn.Module):
 
 
 def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
-    """Return the step and example inputs; None where predicting is more than steps, or starts from no plain state."""
+    """Return the step and example inputs; None if predicting is more than steps, or its state is not plain tensors."""
     if not isinstance(net, StreamingPredictor) or type(net).forecast is not StreamingPredictor.forecast:
         return None
     assert task.size is not None
@@ -130,7 +131,7 @@ def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
         frame = torch.zeros(BATCH, task.channels or 1, *task.size)
         state = net.prime(frame[:, None][:, :0])
     try:
-        tensors = [tensor.clone() for tensor in flatten(state)]  # one tensor given twice would be traced as one input
+        tensors = [tensor.clone() for tensor in flatten(state)]  # the same tensor twice would be traced as one input
     except TypeError:
         return None
     return (Step(net, state), (frame, tensors)) if not any(tensor.any() for tensor in tensors) else None
@@ -181,7 +182,7 @@ def _check(net: Predictor, module: Step | Direct, file: Path, path: Path, task: 
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     assert task.size is not None
-    shape = (BATCH + 1, task.context, task.channels or 1, *task.size)  # another batch than the one it was traced with
+    shape = (BATCH + 1, task.context, task.channels or 1, *task.size)  # another batch size than in the trace
     context = torch.rand(shape, generator=torch_generator(0, "export"))
     steps = STEPS if isinstance(module, Step) else task.horizon
     expected = net.predict(context, steps).numpy()
@@ -214,13 +215,14 @@ def _stream(session: Any, context: Any, steps: int) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's own talk about optional libraries off the terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep messages of the exporter and of the libraries that it uses off the terminal."""
+    loggers = {logger: logger.level for logger in map(logging.getLogger, TALKATIVE)}
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in loggers.items():
+            logger.setLevel(level)

@@ -1,6 +1,7 @@
-"""The experiments of the original systems, and our own: one typed file each."""
+"""The experiments of papers, notebooks and public codes, and our own: one typed file each."""
 
+from nextframe.recipes.about import about
 from nextframe.recipes.load import load_recipe
 from nextframe.recipes.registry import RECIPES
 
-__all__ = ["RECIPES", "load_recipe"]
+__all__ = ["RECIPES", "about", "load_recipe"]

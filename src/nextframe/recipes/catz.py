@@ -1,8 +1,9 @@
-"""System 2: the cat-gif notebook and the catz benchmark (L. Biewald, Weights & Biases, 2019), model by model.
+"""The cat-gif notebook and the catz benchmark (L. Biewald, Weights & Biases, 2019), model by model.
 
-Each recipe is the original: its network with its faults, mean squared error, Adam at 1e-3, batches of 32, and its
-epochs as steps. Each `-fixed` recipe is the same budget with the faults set right; docs/catz.md lists them. An epoch
-of the notebook is 52 steps, a quarter of its data; one of the benchmark's script is 200.
+Each recipe is the original: its network with its faults (`models/originals/catz.py`), mean squared error, Adam at
+1e-3, batches of 32, and its epochs as steps. Each `-fixed` recipe is the same budget with the faults corrected;
+docs/catz.md lists them. An epoch of the notebook is 52 steps, a quarter of its data; one of the benchmark's script
+is 200.
 
 The data is a folder `catz` with train/ID/cat_0.jpg ... cat_4.jpg, cat_result.jpg, or any other with --data PATH.
 """
@@ -12,15 +13,15 @@ from __future__ import annotations
 from typing import Any
 
 from nextframe.data import DataConfig
+from nextframe.models import ORIGINALS
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
 
 NOTEBOOK_EPOCH, BENCHMARK_EPOCH = 52, 200
 
 
 def _recipe(model: str, steps: int, epoch: int = NOTEBOOK_EPOCH, **fields: Any) -> Recipe:
-    original = fields.get("loss") == "mse"  # the loss of all originals and of no other
     training = TrainingConfig(
-        balance="redrawn" if original else "clips",
+        balance="redrawn" if model in ORIGINALS else "clips",
         steps=steps,
         batch=32,
         optimizer="adam",
@@ -37,17 +38,15 @@ def _recipe(model: str, steps: int, epoch: int = NOTEBOOK_EPOCH, **fields: Any) 
     return Recipe(model=ModelSection(name=model, fields=fields), data=data, training=training)
 
 
-CATZ_BASELINE = _recipe("catz-baseline", 2 * BENCHMARK_EPOCH, BENCHMARK_EPOCH, levels="0-255", head="relu", loss="mse")
+CATZ_BASELINE = _recipe("catz-baseline-original", 2 * BENCHMARK_EPOCH, BENCHMARK_EPOCH)
 CATZ_BASELINE_FIXED = _recipe("catz-baseline", 2 * BENCHMARK_EPOCH, BENCHMARK_EPOCH)
-CATZ_CONV2D = _recipe("conv2d", 10 * NOTEBOOK_EPOCH, head="relu", loss="mse")
+CATZ_CONV2D = _recipe("catz-conv2d", 10 * NOTEBOOK_EPOCH)
 CATZ_CONV2D_FIXED = _recipe("conv2d", 10 * NOTEBOOK_EPOCH)
-CATZ_CONV3D = _recipe("conv3d-residual", 100 * NOTEBOOK_EPOCH, loss="mse")
-CATZ_CONV3D_FIXED = _recipe("conv3d-residual", 100 * NOTEBOOK_EPOCH, axes="time")
-CATZ_CONV3D_NOISE = _recipe("conv3d-residual", 100 * NOTEBOOK_EPOCH, noise=0.1, noise_on_last=True, loss="mse")
-CATZ_CONV3D_NOISE_FIXED = _recipe("conv3d-residual", 100 * NOTEBOOK_EPOCH, axes="time", noise=0.1)
-CATZ_CONVLSTM = _recipe("convlstm-residual", 40 * NOTEBOOK_EPOCH, noise_on_last=True, loss="mse")
+CATZ_CONV3D = _recipe("catz-conv3d", 100 * NOTEBOOK_EPOCH)
+CATZ_CONV3D_FIXED = _recipe("conv3d", 100 * NOTEBOOK_EPOCH)
+CATZ_CONV3D_NOISE = _recipe("catz-conv3d", 100 * NOTEBOOK_EPOCH, noise=0.1)
+CATZ_CONV3D_NOISE_FIXED = _recipe("conv3d", 100 * NOTEBOOK_EPOCH, noise=0.1)
+CATZ_CONVLSTM = _recipe("catz-convlstm", 40 * NOTEBOOK_EPOCH)
 CATZ_CONVLSTM_FIXED = _recipe("convlstm-residual", 40 * NOTEBOOK_EPOCH)
-CATZ_AUTOENCODER = _recipe(
-    "convlstm-autoencoder", 10 * NOTEBOOK_EPOCH, noise_on_last=True, early_dropout=False, loss="mse"
-)
+CATZ_AUTOENCODER = _recipe("catz-autoencoder", 10 * NOTEBOOK_EPOCH)
 CATZ_AUTOENCODER_FIXED = _recipe("convlstm-autoencoder", 10 * NOTEBOOK_EPOCH)

@@ -1,7 +1,7 @@
-"""System 5: the Keras example "Next-Frame Video Prediction with Convolutional LSTMs" (A. Joshi, 2021).
+"""The Keras example "Next-Frame Video Prediction with Convolutional LSTMs" (A. Joshi, 2021).
 
 Faithful to the example, its leak included: the last Conv3D is padded on both sides in time, so in training the
-output at t sees frame t + 1, its own target. `convlstm` by itself trains the causal form.
+output at t sees frame t + 1, its own target. `convlstm` trains the causal form.
 
 900 training clips in batches of 5 are 180 steps an epoch, 20 epochs; both callbacks of the example act once an epoch
 on the validation loss. The example trains on 1,000 sequences of the public test file: give
@@ -14,17 +14,7 @@ from nextframe.data import DataConfig
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
 
 KERAS_CONVLSTM = Recipe(
-    model=ModelSection(
-        name="convlstm",
-        fields={
-            "hidden": [64, 64, 64],
-            "kernels": [5, 3, 1],
-            "activation": "relu",
-            "norm": "batch",
-            "head": "same",
-            "loss": "bce",
-        },
-    ),
+    model=ModelSection(name="convlstm-keras"),
     data=DataConfig(name="moving-digits", context=10, horizon=10),
     training=TrainingConfig(
         steps=3600,

@@ -1,18 +1,16 @@
-"""System 1: prediction in a latent space (tencia/video_predict, 2016), and the same idea for a small computer.
+"""Prediction in a latent space (tencia/video_predict, 2016), and the same idea for a small computer.
 
-`mnist-latent` and `film-latent` are ours: small enough for a CPU, one digit and not two, which digit it is held apart
-from where it is, the state carried through sampling, training on own predictions. The film chain is the original's,
-image -> features -> latent -> features -> image; `film-latent-small` has one small VAE in its place. The `-original`
-recipes have the public code's numbers and its faults, one aside: its LSTM windows run over the ends of sequences, and
-its four samples of an image are alike.
+`mnist-latent` and `film-latent` are ours: small enough for a CPU, one digit and not two, the digit's identity separated
+from its position, the state carried through sampling, training on own predictions. The chain for videos is the
+original's, image -> features -> latent -> features -> image; `film-latent-small` has one small VAE in its place. The
+`-original` recipes have the public code's numbers and its faults except two: its LSTM windows cross the ends of
+sequences, and its four samples of an image are equal.
 
-Epochs of the original are steps here: 10,000 digit sequences of 30 frames, a tenth of them for test; for a film, whose
-length is nowhere said, 100,000 frames.
+Epochs of the original are steps here: 10,000 digit sequences of 30 frames, a tenth of them for test; for a video, whose
+length is not stated, 100,000 frames.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from nextframe.data import DataConfig
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
@@ -41,24 +39,8 @@ MNIST_LATENT = Recipe(
     ),
 )
 
-ORIGINAL_LSTM: dict[str, Any] = {
-    "hidden": [1024, 1024],
-    "dropout": 0.3,
-    "weight_std": 0.1,
-    "forget_bias": 0.0,
-    "gate_clip": 10.0,
-    "head": "kl",
-    "feedback": False,
-    "sampler": "restarted",
-    "optimizer": "adam",
-    "lr": 1e-4,
-}
-
 MNIST_LATENT_ORIGINAL = Recipe(
-    model=ModelSection(
-        name="latent-lstm",
-        fields={"autoencoder": {"name": "vcae", "fields": {"shared_output": False}}, **ORIGINAL_LSTM},
-    ),
+    model=ModelSection(name="tencia-latent-lstm"),
     data=DataConfig(name="moving-digits", context=30, horizon=1, size=(64, 64), options=ADDITIVE),
     training=TrainingConfig(
         steps=12 * 2109 + 68,
@@ -71,7 +53,7 @@ MNIST_LATENT_ORIGINAL = Recipe(
     ),
 )
 
-FILM = DataConfig(name="mspacman", context=10, horizon=10, stride=3, size=(64, 64), color="rgb")
+VIDEOS = DataConfig(name="mspacman", context=10, horizon=10, stride=3, size=(64, 64), color="rgb")
 
 FILM_LATENT = Recipe(
     model=ModelSection(
@@ -84,7 +66,7 @@ FILM_LATENT = Recipe(
             "hidden": [256, 256],
         },
     ),
-    data=FILM,
+    data=VIDEOS,
     training=TrainingConfig(
         steps=2800,
         batch=16,
@@ -102,7 +84,7 @@ FILM_LATENT_SMALL = Recipe(
         name="latent-lstm",
         fields={"autoencoder": {"name": "vae", "fields": {"latent": 128, "frames": 64}}, "hidden": [256, 256]},
     ),
-    data=FILM,
+    data=VIDEOS,
     training=TrainingConfig(
         steps=2000,
         batch=16,
@@ -116,11 +98,8 @@ FILM_LATENT_SMALL = Recipe(
 )
 
 FILM_LATENT_ORIGINAL = Recipe(
-    model=ModelSection(
-        name="latent-lstm",
-        fields={"autoencoder": {"name": "vae-on-features"}, **ORIGINAL_LSTM},
-    ),
-    data=FILM.model_copy(update={"context": 30, "horizon": 1}),
+    model=ModelSection(name="tencia-latent-lstm", fields={"autoencoder": {"name": "vae-on-features"}}),
+    data=VIDEOS.model_copy(update={"context": 30, "horizon": 1}),
     training=TrainingConfig(
         steps=125_000 + 7_812 + 7_812 + 269,
         batch=16,

@@ -1,4 +1,4 @@
-"""From what a user writes to a recipe: a recipe's name, a model's name, or a file."""
+"""Finds a recipe: by its name, a model's name, or a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def load_recipe(spec: str) -> Recipe:
     A model's name stands for its default training on moving digits.
 
     Raises:
-        UserError: an unknown name (with the nearest known one), or a file that is no recipe.
+        UserError: an unknown name (with the nearest known one), or a file that is not a recipe.
     """
     if spec in RECIPES:
         return RECIPES.get(spec)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from nextframe.data import DataConfig
 from nextframe.evaluation import Evaluation
+from nextframe.training.folder.report import report_run
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig, override
-from nextframe.training.report import report_run
 from nextframe.training.run import train
 
 QUICKSTART = Recipe(
@@ -26,13 +26,13 @@ def quickstart(
     device: str = "auto",
     show: bool = True,
 ) -> Evaluation:
-    """Train the recipe `quickstart` into `folder` and evaluate it on the whole test split, baselines beside it.
+    """Train the recipe `quickstart` into `folder` and evaluate it on the whole test split, together with the baselines.
 
     Args:
         folder: a new run folder; report.html is written there.
         digits: embedded (default), mnist, fashion, or a path to idx files.
         minutes: how long to train; the recipe's three by default.
-        seed: decides everything random.
+        seed: the random seed.
         device: auto, cpu, cuda or mps.
         show: progress on a terminal, log lines elsewhere.
     """

@@ -1,11 +1,13 @@
-"""Every recipe by name. A new recipe is one typed object in a file of this room, and one line here."""
+"""Every recipe by name. A new recipe is one typed object in a file of this package, and one line here."""
 
 from __future__ import annotations
 
 from nextframe.core.registry import Registry
 from nextframe.training.recipe import Recipe
 
-RECIPES: Registry[Recipe] = Registry("recipe")
+RECIPES: Registry[Recipe] = Registry(
+    "recipe", "nextframe.recipes", "a Recipe", lambda name, thing: isinstance(thing, Recipe)
+)
 
 RECIPES.add("quickstart", "nextframe.recipes.quickstart:QUICKSTART")
 RECIPES.add("keras-convlstm", "nextframe.recipes.keras_convlstm:KERAS_CONVLSTM")

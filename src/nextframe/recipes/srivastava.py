@@ -1,9 +1,9 @@
-"""System 4: LSTM encoder-decoders (Srivastava, Mansimov & Salakhutdinov 2015), with the original's sizes and training.
+"""LSTM encoder-decoders (Srivastava, Mansimov & Salakhutdinov 2015), with the original's sizes and training.
 
 2048 units, composite and conditional; losses summed over pixels, frames and clips; gradient descent with clipped
 updates at 1e-4, a tenth less every 10,000 updates, decay 1e-4 but not of biases. Matrices start uniform in +-0.01,
 peepholes in +-0.1, biases at zero. Not kept: at test the reconstruction is fed its own frames (the original
-fed it the true ones: `nextframe evaluate --compat srivastava` measures both). The last weights are kept; the original
+fed it the true ones: `--set evaluate.compat=srivastava` measures both). The last weights are kept; the original
 stopped by hand.
 
 The percepts are files of features in the folder that `--root` names; flow is made from any videos given with --data.
@@ -17,7 +17,6 @@ from nextframe.data import DataConfig
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
 
 LONG, SHORT = 10_000_000, 100_000  # updates: of digits, of patches
-ORIGINAL = {"conditional": True, "reduction": "sum", "start": 0.01, "forget_bias": 0.0}
 
 
 def _recipe(data: DataConfig, steps: int, batch: int, hidden: tuple[int, ...] = (2048,), **fields: Any) -> Recipe:
@@ -34,7 +33,7 @@ def _recipe(data: DataConfig, steps: int, batch: int, hidden: tuple[int, ...] = 
         checkpoint_every=500,
         keep="last",
     )
-    section = ModelSection(name="composite-lstm", fields={"hidden": list(hidden), **ORIGINAL, **fields})
+    section = ModelSection(name="srivastava-composite", fields={"hidden": list(hidden), **fields})
     return Recipe(model=section, data=data, training=training)
 
 
@@ -47,4 +46,4 @@ SRIVASTAVA_MNIST = _recipe(_DIGITS, LONG, 80)
 SRIVASTAVA_MNIST_2LAYER = _recipe(_DIGITS, LONG, 80, hidden=(2048, 2048))
 SRIVASTAVA_PATCHES = _recipe(_PATCHES, SHORT, 100, loss="squared")
 SRIVASTAVA_PERCEPTS = _recipe(_PERCEPTS, SHORT, 100)  # squashed to [0, 1), taken as probabilities
-SRIVASTAVA_FLOW = _recipe(_FLOW, SHORT, 100, loss="squared", zero=128 / 255)  # 128 is rest
+SRIVASTAVA_FLOW = _recipe(_FLOW, SHORT, 100, loss="squared", zero=128 / 255)  # 128: no motion

@@ -1,14 +1,12 @@
 """Training: recipes, the loop, run folders and resuming."""
 
 from nextframe.training.evaluation_data import evaluation_data
-from nextframe.training.logs import read_metrics
-from nextframe.training.parts import parse_parts
+from nextframe.training.folder.logs import read_metrics
 from nextframe.training.recipe import (
     ModelSection,
     Recipe,
     TrainingConfig,
     override,
-    parse_settings,
     read_recipe,
 )
 from nextframe.training.run import Run, train
@@ -20,8 +18,6 @@ __all__ = [
     "TrainingConfig",
     "evaluation_data",
     "override",
-    "parse_parts",
-    "parse_settings",
     "read_metrics",
     "read_recipe",
     "train",

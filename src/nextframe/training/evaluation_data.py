@@ -1,4 +1,4 @@
-"""Which clips a model is measured on when the user says little: those of its own run."""
+"""Which clips a model is measured on by default: those of its own run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nextframe.core.settings import set_dotted
 from nextframe.data import DataConfig
-from nextframe.training.recipe import read_recipe, set_dotted
+from nextframe.training.recipe import choose_data, read_recipe
 
 
 def evaluation_data(model: str, settings: Mapping[str, Any]) -> DataConfig:
@@ -24,6 +25,7 @@ def evaluation_data(model: str, settings: Mapping[str, Any]) -> DataConfig:
     values = own.model_dump()
     if settings.get("data.name", values["name"]) != values["name"]:
         values["options"] = {}
+    choose_data(values, settings)
     for key, value in settings.items():
         set_dotted(values, key.removeprefix("data."), value)
     return DataConfig.parse(values)

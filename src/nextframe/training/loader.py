@@ -41,13 +41,17 @@ class Steps(Dataset[Clip]):
         return batch_indices(self.clips, self.split, self.seed, step, self.size)
 
 
-def training_batches(steps: Steps, first: int, last: int, workers: int = 0) -> Iterator[Clip]:
-    """Yield the uint8 batches of steps first..last-1 in order, read ahead by `workers` processes (0: none)."""
+def training_batches(steps: Steps, first: int, last: int, workers: int = 0, *, pinned: bool = False) -> Iterator[Clip]:
+    """Yield the uint8 batches of steps first..last-1 in order, read ahead by `workers` processes (0: none).
+
+    `pinned` ones lie where a GPU can fetch them while the processor goes on.
+    """
     loader: DataLoader[Clip] = DataLoader(
         steps,
         batch_size=None,
         sampler=range(first, last),
         num_workers=workers,
+        pin_memory=pinned,
         # a forked worker inherits locks of OpenCV's and FFmpeg's threads, held for ever: it hangs now and then
         multiprocessing_context="spawn" if workers else None,
         prefetch_factor=4 if workers else None,

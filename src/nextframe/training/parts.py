@@ -1,4 +1,4 @@
-"""Parts of a model that come from another run, so that their stages are not trained again."""
+"""Parts of a model taken from another run, so that their stages are not trained again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def left_to_train(stages: Sequence[Stage], taken: Mapping[str, str]) -> list[Sta
 def take_parts(model: Predictor, taken: Mapping[str, str]) -> None:
     """Copy the weights of parts of `model` from other runs: `taken` is {part: run folder}.
 
-    A run gives its whole model where that is of the part's kind, else its own part of that name.
+    A run gives its whole model if that is of the part's kind, else its own part of that name.
 
     Raises:
         UserError: no stage trains such a part, the run has nothing of that kind, or its settings differ.
@@ -51,17 +51,6 @@ def take_weights(model: Predictor, run: str | None) -> None:
     model.load_state_dict(source.state_dict())
 
 
-def parse_parts(words: Sequence[str]) -> dict[str, str]:
-    """Turn ["autoencoder=runs/vae", ...] into {part: run}."""
-    parts = {}
-    for word in words:
-        part, equals, run = word.partition("=")
-        if not (part and equals and run):
-            raise UserError(f"--stage-from '{word}': write PART=RUN, for example autoencoder=runs/vae")
-        parts[part] = run
-    return parts
-
-
 def _inside(part: str, outer: str) -> bool:
     return part == outer or part.startswith(f"{outer}.")
 
@@ -83,7 +72,7 @@ def _check_settings(target: nn.Module, found: nn.Module, part: str, run: str) ->
         return  # load_state_dict compares names and shapes
     wanted, has = target.config.model_dump(), found.config.model_dump()
     for name, value in wanted.items():
-        if name != "frames" and has[name] != value:  # how many frames a step took says nothing of the weights
+        if name != "frames" and has[name] != value:  # the number of frames per step has no effect on the weights
             raise UserError(f"{run}: its '{name}' is {has[name]!r}, this model's {part} has {value!r}: set it alike")
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nextframe.core.config import Config
-from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.errors import BadInputError, UnknownNameError, UserError
+from nextframe.core.registry import Registry
+from nextframe.core.settings import set_dotted
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import batch_indices
 from nextframe.data.order import Balance
 from nextframe.models import MODELS
 from nextframe.models.contract import ModelConfig, Predictor
 from nextframe.models.request import check_conditions
-from nextframe.training.formats import RECIPE_FORMATS
+from nextframe.training.folder.formats import RECIPE_FORMATS
+from nextframe.training.optim.optimizer import OPTIMIZERS
+from nextframe.training.optim.schedule import SCHEDULES
 
 
 class ModelSection(Config):
@@ -30,33 +34,65 @@ class ModelSection(Config):
 class TrainingConfig(Config):
     """How to train. Optimiser fields left at None take what the model's objective asks for."""
 
-    steps: int | None = Field(None, ge=1)
-    minutes: float | None = Field(None, gt=0)
-    batch: int = Field(16, ge=1)
-    balance: Balance = "clips"
-    seed: int = 0
-    optimizer: Literal["adamw", "adam", "sgd", "muon", "clipped-sgd"] | None = None
-    lr: float | None = Field(None, gt=0)
-    weight_decay: float | None = Field(None, ge=0)
-    schedule: Literal["onecycle", "cosine", "plateau", "constant"] = "onecycle"
-    warmup: float = Field(0.1, ge=0, lt=1)  # the part of the budget in which the rate rises
-    plateau_patience: int = Field(5, ge=0)  # validations without improvement before the rate is cut
-    plateau_factor: float = Field(0.1, gt=0, lt=1)
-    grad_clip: float | None = Field(None, gt=0)  # global gradient norm
-    ema: float = Field(0.0, ge=0, lt=1)  # decay of the averaged weights; 0: none
-    precision: Literal["auto", "32", "bf16"] = "auto"
-    log_every: int = Field(50, ge=1)
-    val_every: int = Field(500, ge=1)
-    checkpoint_every: int = Field(500, ge=1)
-    val_clips: int = Field(128, ge=1)
-    monitor: Literal["val/mse", "val/loss"] = "val/mse"  # lower is better
-    keep: Literal["best", "last"] = "best"  # which weights go to model/
-    early_stopping: int | None = Field(None, ge=1)  # validations without improvement before the run stops
-    workers: int = Field(0, ge=0)
-    device: str = "auto"
-    shares: dict[str, float] = Field(default_factory=dict)  # of the steps, by stage; None named: what the model says
-    stage_from: dict[str, str] = Field(default_factory=dict)  # {part: run folder}: not trained, taken from there
-    start_from: str | None = None  # a run folder with the same model: training starts from its weights
+    steps: int | None = Field(None, ge=1, description="training steps; or give minutes")
+    minutes: float | None = Field(None, gt=0, description="training time; or give steps")
+    batch: int = Field(16, ge=1, description="clips per step")
+    balance: Balance = Field(
+        "clips",
+        description="clips: epochs in random order; sources: sources take turns; changes: more often where more moves; "
+        "redrawn: each batch from all clips",
+    )
+    seed: int = Field(0, description="the random seed")
+    optimizer: str | None = Field(None, description="a registered optimizer; null: the model's default")
+    lr: float | None = Field(None, gt=0, description="the highest learning rate; null: the model's default")
+    weight_decay: float | None = Field(None, ge=0, description="null: the model's default")
+    schedule: str = Field("onecycle", description="a registered schedule of the learning rate")
+    warmup: float = Field(0.1, ge=0, lt=1, description="part of the run in which the rate rises")
+    plateau_patience: int = Field(5, ge=0, description="validations without improvement before the rate is cut")
+    plateau_factor: float = Field(0.1, gt=0, lt=1, description="what the rate is multiplied by when it is cut")
+    grad_clip: float | None = Field(None, gt=0, description="largest global gradient norm; null: no clipping")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights; 0: no averaging")
+    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bf16 where the processor has it")
+    log_every: int = Field(50, ge=1, description="steps between log lines")
+    val_every: int = Field(500, ge=1, description="steps between validations")
+    checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
+    val_clips: int = Field(128, ge=1, description="clips of the val split that a validation measures")
+    monitor: Literal["val/mse", "val/loss"] = Field(
+        "val/mse", description="what decides which weights are best; lower is better"
+    )
+    keep: Literal["best", "last"] = Field("best", description="which weights go to model/")
+    early_stopping: int | None = Field(
+        None, ge=1, description="validations without improvement before the run stops; null: never"
+    )
+    workers: int = Field(0, ge=0, description="processes that read clips; the batches are the same")
+    device: str = Field("auto", description="auto, cpu, cuda or mps")
+    strategy: Literal["auto", "ddp", "fsdp"] = Field(
+        "auto", description="of several devices; fsdp spreads the weights over GPUs"
+    )
+    compile: bool = Field(False, description="torch.compile: faster steps after a slow first one")
+    shares: dict[str, float] = Field(
+        default_factory=dict, description="steps of each stage, by its name; empty: what the model says"
+    )
+    stage_from: dict[str, str] = Field(
+        default_factory=dict, description="{part: run folder}: parts that are taken from another run and not trained"
+    )
+    start_from: str | None = Field(
+        None, description="a run folder of the same model, from whose weights training starts"
+    )
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        """Take --set training.precision=32, which is read as a number."""
+        return f"{value:g}" if isinstance(value, int | float) else value
+
+    @field_validator("optimizer", "schedule")
+    @classmethod
+    def _registered(cls, name: str | None, field: ValidationInfo) -> str | None:
+        registry: Registry[Any] = OPTIMIZERS if field.field_name == "optimizer" else SCHEDULES
+        if name is not None and name not in registry:
+            raise ValueError(str(UnknownNameError(registry.kind, name, registry)))
+        return name
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainingConfig:
@@ -90,18 +126,19 @@ def read_recipe(path: Path) -> Recipe:
     except FileNotFoundError:
         raise BadInputError(path, "there is no such recipe") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise BadInputError(path, f"is no readable recipe: {str(error).splitlines()[0]}") from None
+        raise BadInputError(path, f"is not a readable recipe: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
-        raise BadInputError(path, "is no recipe", "it needs the sections model, data and training")
+        raise BadInputError(path, "is not a recipe", "it needs the sections model, data and training")
     return Recipe.parse(RECIPE_FORMATS.migrate(values, path), where=str(path))
 
 
 def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     """Return `recipe` with dotted `settings` replaced, for example {"model.hidden": 64, "training.lr": 1e-3}.
 
-    Fields of the model are written `model.FIELD`. Setting steps drops minutes, and the other way round.
+    Fields of the model are written `model.FIELD`. Setting steps drops minutes, and vice versa.
     """
     values = recipe.model_dump()
+    choose_data(values["data"], settings)
     for key, value in settings.items():
         section, _, name = key.partition(".")
         if section not in values or not name:
@@ -118,36 +155,13 @@ def _set(values: dict[str, Any], section: str, name: str, value: Any) -> None:
     set_dotted(values, name, value)
 
 
-def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
-    """Set `name`, dotted for a field inside a field, in nested mappings."""
-    *parents, last = name.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-    values[last] = value
-
-
-def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """Turn ["model.hidden=64", ...] into a mapping; values are read as YAML."""
-    parsed: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise UserError(f"setting '{setting}': write SECTION.FIELD=VALUE")
-        try:
-            parsed[key.strip()] = _number(yaml.safe_load(value))
-        except yaml.YAMLError:
-            raise UserError(f"setting '{setting}': the value cannot be read") from None
-    return parsed
-
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as text; people mean the number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+def choose_data(values: dict[str, Any], settings: Collection[str]) -> None:
+    """Make room in the values of a DataConfig for dotted `settings`: a name and a mix are mutually exclusive."""
+    if "data.name" in settings:
+        values.pop("mix", None)
+    if "data.mix" in settings:
+        values.pop("name", None)
+        values.pop("options", None)
 
 
 def check_known(model: Predictor, clips: ClipSet, name: str) -> None:
@@ -162,9 +176,9 @@ def check_known(model: Predictor, clips: ClipSet, name: str) -> None:
 
 
 def model_fields(section: ModelSection, clips: ClipSet) -> dict[str, Any]:
-    """Return the model's fields, with those that the data decides filled in where the recipe is silent.
+    """Return the model's fields, with those that the data determines filled in if the recipe does not set them.
 
-    A model's config says which it wants by having a field of that name: context, horizon, channels,
+    A model's config has a field of that name for each that it wants: context, horizon, channels,
     frame_height, frame_width.
     """
     channels, height, width = clips.frame_shape

@@ -1,59 +1,115 @@
-"""A run folder from start to end: recipe in, training with validation, checkpoints and pictures, model out."""
+"""A run folder from start to end: recipe in, training with validation, checkpoints and images, model out."""
 
 from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nextframe.checkpoint import create_model, save_model
-from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.progress import ProgressBar
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
 from nextframe.models.contract import Predictor, TrainedTask, check_task
-from nextframe.training.checkpoints import load_state, save_state
-from nextframe.training.devices import make_fabric
-from nextframe.training.logs import MetricsFile
+from nextframe.training.folder.checkpoints import load_state, save_state
+from nextframe.training.folder.logs import MetricsFile
+from nextframe.training.folder.run_folder import check_folder, claim
+from nextframe.training.folder.samples import save_samples
+from nextframe.training.optim.schedule import Patience
+from nextframe.training.parallel.devices import check_devices, make_fabric
+from nextframe.training.parallel.launch import launch, started_outside
+from nextframe.training.parallel.sharding import gathered
 from nextframe.training.parts import take_parts, take_weights
-from nextframe.training.recipe import Recipe, check_known, model_fields, read_recipe
-from nextframe.training.samples import save_samples
-from nextframe.training.schedule import Patience
+from nextframe.training.recipe import Recipe, check_known, model_fields
 from nextframe.training.trainer import Trainer
 from nextframe.training.validation import averaged_weights, validate
 
 LOG = logging.getLogger(__name__)
 
 
-def train(recipe: Recipe, folder: Path, *, resume: bool = False, devices: int = 1, show: bool = True) -> Run:
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    devices: int = 1,
+    show: bool = True,
+    model: Predictor | None = None,
+    clips: ClipSet | None = None,
+) -> Run:
     """Train `recipe` into the run folder `folder` and return the finished run.
 
     Args:
-        recipe: with resume it must be the run folder's own, but for budget, cadence, device and workers.
+        recipe: with resume it must be the run folder's own, except for budget, cadence, device and workers.
         folder: new, or a run that was stopped and is resumed exactly: same batches, same losses.
-        resume: go on from the last checkpoint; a folder without one starts from the beginning.
-        devices: processes to start, one a device.
+        resume: continue from the last checkpoint; a folder without one starts from the beginning.
+        devices: processes to start, one per device; they end with this one. Under torchrun or SLURM, how many each
+            machine has of those that run already: then each calls this, and the first one's folder is written.
         show: progress on a terminal, log lines elsewhere.
+        model: trained as it is, in place, and described by `recipe.model`; None: made from it.
+        clips: those that `recipe.data` describes, open already; None: opened.
 
     Raises:
-        UserError: the folder holds another run, or the recipe does not fit its data.
+        UserError: the folder holds another run, or the recipe does not fit its data or the devices.
+        NextframeError: the loss is not finite, or a process died.
     """
-    _check_folder(recipe, folder, resume)
-    fabric = make_fabric(recipe.training, devices)
-    clips = open_data(recipe.data)
+    check_devices(recipe.training, devices)
+    job = Job(recipe, folder, resume, devices, show, model, clips)
+    if devices == 1 or started_outside():
+        return _train_here(job)
+    launch(devices, _train_here, job, advice=f"continue with --resume -o {folder}")
+    return _trained(job)
+
+
+@dataclass(frozen=True)
+class Job:
+    """The arguments of `train`; they are sent to the processes that train."""
+
+    recipe: Recipe
+    folder: Path
+    resume: bool = False
+    devices: int = 1
+    show: bool = True
+    model: Predictor | None = None
+    clips: ClipSet | None = None
+
+
+def _train_here(job: Job) -> Run:
+    """Train in this process, which may be one of several."""
+    fabric = make_fabric(job.recipe.training, job.devices)
+    if fabric.global_rank:
+        logging.getLogger("nextframe").setLevel(logging.ERROR)  # the first process reports it for all
+    else:
+        check_folder(job.recipe, job.folder, job.resume)
+    run = _build(job, fabric)
+    run.start(job.resume)
+    return run
+
+
+def _trained(job: Job) -> Run:
+    """Return the run that other processes have trained, with its last weights, on one device."""
+    one = job.recipe.training.model_copy(update={"strategy": "auto"})
+    job = replace(job, recipe=job.recipe.model_copy(update={"training": one}), show=False)
+    run = _build(job, make_fabric(one))
+    run.restore()
+    return run
+
+
+def _build(job: Job, fabric: Any) -> Run:
+    recipe, model = job.recipe, job.model
+    clips = open_data(recipe.data) if job.clips is None else job.clips
     seed_everything(recipe.training.seed, "weights")
-    model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
+    if model is None:
+        model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
     check_task(model, clips.task, recipe.model.name)
     model.check_data(clips.task, clips.frame_shape)
     check_known(model, clips, recipe.model.name)
     take_parts(model, recipe.training.stage_from)
     take_weights(model, recipe.training.start_from)
     model.to(fabric.device)
-    run = Run(recipe, folder, model, clips, fabric, show)
-    _claim(recipe, folder)  # not before all settings have proved good: a mistake leaves nothing behind
-    run.start(resume)
-    return run
+    return Run(recipe, job.folder, model, clips, fabric, job.show)
 
 
 class Run:
@@ -65,6 +121,8 @@ class Run:
         self.recipe, self.config, self.folder = recipe, recipe.training, folder
         self.model, self.clips, self.fabric, self.show = model, clips, fabric, show
         self.trainer = Trainer(model, clips, self.config, fabric)
+        self.processes = self.trainer.processes
+        self.metrics: MetricsFile | None = None  # of the first process
         self.best = math.inf
         self.stopping = Patience(self.config.early_stopping or 1)
         self.line: dict[str, Any] = {}
@@ -73,21 +131,34 @@ class Run:
 
     def start(self, resume: bool) -> None:
         """Train until the budget is spent or early stopping says so; Ctrl-C leaves a checkpoint to resume from."""
-        state = load_state(self.folder / "checkpoints") if resume else None
-        if state is not None:
-            self._load(state)
-        self.metrics = MetricsFile(self.folder, self.trainer.step) if self.fabric.is_global_zero else None
-        with ProgressBar(self.recipe.model.name, show=self.show and self.fabric.is_global_zero) as self.bar:
+        if resume:
+            self.restore()
+        if self.processes.first:  # all settings are valid by now: a mistake leaves no folder behind
+            claim(self.recipe, self.folder)
+            self.metrics = MetricsFile(self.folder, self.trainer.step)
+        self.processes.wait()
+        with ProgressBar(self.recipe.model.name, show=self.show and self.processes.first) as self.bar:
             try:
                 self.trainer.run(self._after_step, str(self.folder))
                 self._finish()
             except KeyboardInterrupt:
-                self._checkpoint()
-                LOG.warning("stopped at step %d; go on with --resume -o %s", self.trainer.step, self.folder)
+                self._interrupted()
                 raise
             finally:
                 if self.metrics:
                     self.metrics.close()
+
+    def restore(self) -> None:
+        """Take over the last checkpoint, if there is one."""
+        state = load_state(self.folder / "checkpoints")
+        if state is not None:
+            self._load(state)
+
+    def _interrupted(self) -> None:
+        """Write a checkpoint, if the trainer is between two steps, and all processes at the same one."""
+        if self.trainer.between_steps and (self.processes.interrupted or self.processes.world == 1):
+            self._checkpoint()
+        LOG.warning("stopped at step %d; continue with --resume -o %s", self.trainer.step, self.folder)
 
     def _after_step(self) -> bool:
         step, config = self.trainer.step, self.config
@@ -105,7 +176,7 @@ class Run:
 
     def _log(self) -> None:
         trainer = self.trainer
-        trainer.window.check(trainer.step)
+        trainer.settle()
         steps, seconds = trainer.step - self._logged[0], trainer.seconds - self._logged[1]
         self._logged = (trainer.step, trainer.seconds)
         speed = steps * self.config.batch / seconds if seconds > 0 else 0.0
@@ -122,7 +193,7 @@ class Run:
         self.bar.say(trainer.step, trainer.progress, note)
 
     def _warn(self) -> None:
-        """Pass on what the model has to say about the newest means, once until it changes."""
+        """Log the model's remark about the newest means, once until it changes."""
         text = self.model.warning(self.line)
         if text is not None and text != self._warned:
             LOG.warning("step %d: %s", self.trainer.step, text)
@@ -130,21 +201,27 @@ class Run:
 
     def _validate(self) -> bool:
         """Validate with the weights that would be kept; return whether to stop early."""
-        trainer, config = self.trainer, self.config
-        stop = False
+        trainer = self.trainer
         with averaged_weights(self.model, trainer.average):
-            if self.fabric.is_global_zero:
-                values = validate(self.model, trainer.stage, self.clips, config.val_clips, config.batch, self.fabric)
-                stop = self._take(values) if values else False
-        return bool(self.fabric.broadcast(stop))
+            self.processes.share_buffers(self.model)
+            with trainer.whole_weights():
+                values = validate(self.model, trainer.stage, self.clips, self.config, self.fabric, self.processes)
+                self._show_samples(values)
+            return bool(values) and self._take(self.processes.share(values))
 
-    def _take(self, values: dict[str, float]) -> bool:
-        self.line |= values
+    def _show_samples(self, values: dict[str, float]) -> None:
+        if not (self.processes.first and values):
+            return
         value = values[self.config.monitor]
         self.bar.say(self.trainer.step, self.trainer.progress, f"{self.config.monitor} {value:.5f}")
-        picture = save_samples(self.model, self.clips, self.folder, self.trainer.step, self.fabric.device)
-        if self.metrics and picture is not None:
-            self.metrics.picture(self.trainer.step, "samples", picture)
+        image = save_samples(self.model, self.clips, self.folder, self.trainer.step, self.fabric.device)
+        if self.metrics and image is not None:
+            self.metrics.image(self.trainer.step, "samples", image)
+
+    def _take(self, values: dict[str, float]) -> bool:
+        """Decide by `values`, which all processes share: what is kept, the rate, and whether to stop."""
+        self.line |= values
+        value = values[self.config.monitor]
         if not self.trainer.in_last_stage:  # no model to keep yet, and its loss is another one
             return False
         if self.config.keep == "best" and value < self.best:
@@ -154,13 +231,16 @@ class Run:
         return self.stopping.update(value) and self.config.early_stopping is not None
 
     def _finish(self) -> None:
-        """Leave the last checkpoint and, where the last weights are kept or none are yet, the model."""
-        if self.config.keep == "last" or not (self.folder / "model").exists():
+        """Write the last checkpoint and, if the last weights are kept or there are none yet, the model."""
+        if self.processes.share(self.config.keep == "last" or not (self.folder / "model").exists()):
             with averaged_weights(self.model, self.trainer.average):
                 self._save_model()
         self._checkpoint()
 
     def _save_model(self) -> None:
+        model = gathered(self.model)
+        if not self.processes.first:
+            return
         task = TrainedTask(
             context=self.clips.task.context,
             horizon=self.clips.task.horizon,
@@ -171,54 +251,17 @@ class Run:
             data=self.recipe.data.name,
         )
         facts = {"step": self.trainer.step, "seed": self.config.seed}
-        save_model(self.model, self.folder / "model", task=task, training=facts)
+        save_model(model, self.folder / "model", task=task, training=facts)
 
     def _checkpoint(self) -> None:
-        if not self.fabric.is_global_zero:
-            return
-        self.trainer.window.check(self.trainer.step)
+        self.trainer.settle()
+        self.processes.share_buffers(self.model)
         state = self.trainer.state_dict() | {"best": self.best, "stopping": self.stopping.state_dict()}
-        save_state(self.folder / "checkpoints", state)
+        if self.processes.first:
+            save_state(self.folder / "checkpoints", state)
 
     def _load(self, state: dict[str, Any]) -> None:
         self.trainer.load_state_dict(state)
         self.best = state["best"]
         self.stopping.load_state_dict(state["stopping"])
         self._logged = (self.trainer.step, self.trainer.seconds)
-
-
-MAY_CHANGE = {"steps", "minutes", "workers", "device", "log_every", "val_every", "checkpoint_every"}
-
-
-def _check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
-    """Refuse a folder that holds something else than the run that `recipe` goes on with."""
-    if resume and (folder / "recipe.yaml").exists():
-        changed = differences(read_recipe(folder), recipe)
-        if changed:
-            raise UserError(f"{folder} was trained with another {changed[0]}: leave it out, or start another folder")
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder} exists already: go on with --resume, or give another folder with -o")
-
-
-def _claim(recipe: Recipe, folder: Path) -> None:
-    """Make the run folder, with the recipe in it."""
-    stored = folder / "recipe.yaml"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = stored.with_suffix(".tmp")
-        fresh.write_text(recipe.to_yaml(), encoding="utf-8")
-        fresh.replace(stored)
-    except OSError as error:
-        raise BadInputError(folder, f"cannot be written ({error.strerror})", "give another folder") from None
-
-
-def differences(old: Recipe, new: Recipe) -> list[str]:
-    """Return the dotted names of fields in which two recipes differ, budget and cadence aside."""
-    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
-    names = [f"{section}.{name}" for section, fields in after.items() for name in fields]
-    return [
-        name
-        for name in names
-        if before[name.split(".")[0]].get(name.split(".")[1]) != after[name.split(".")[0]][name.split(".")[1]]
-        and not (name.startswith("training.") and name.split(".")[1] in MAY_CHANGE)
-    ]

@@ -1,81 +1,35 @@
-"""The loop over stages, steps and objectives. It knows no model's name and no data set's."""
+"""The loop over stages, steps and objectives. It does not depend on any model's or data set's name."""
 
 from __future__ import annotations
 
-import itertools
-import logging
-import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
-from nextframe.core.errors import UnknownNameError, UserError
-from nextframe.core.seeding import derive_seed, seed_everything
+from nextframe.core.seeds.noise import clip_noise
+from nextframe.core.seeds.seeding import derive_seed, seed_everything
 from nextframe.data import ClipSet
-from nextframe.models.contract import Objective, Predictor, Stage
-from nextframe.training.devices import average_gradients
+from nextframe.models.contract import Predictor, Stage, StageLoss
+from nextframe.training.budget import Span, planned_stages, spans
+from nextframe.training.encoded import encode_clips
+from nextframe.training.folder.logs import Window
 from nextframe.training.loader import Steps, training_batches
-from nextframe.training.logs import Window, not_finite
-from nextframe.training.optimizer import Average, build_optimizer, gradient_norm, set_rate
-from nextframe.training.parts import left_to_train
+from nextframe.training.optim.optimizer import Average, gradient_norm, set_rate
+from nextframe.training.optim.schedule import SCHEDULES, Patience
+from nextframe.training.optim.skips import Skips, step_unless
+from nextframe.training.parallel import sharding
+from nextframe.training.parallel.processes import Processes, held_interrupts
 from nextframe.training.recipe import TrainingConfig
-from nextframe.training.schedule import SCHEDULES, Patience
+from nextframe.training.turns import Turn, at_rest, build_turns
 
-LOG = logging.getLogger(__name__)
 FOREVER = 10**9  # more steps than a run by minutes will reach
 COUNTERS = ("step", "stage_step", "stage_index", "seconds", "stage_seconds", "scale")  # what a checkpoint counts
-PATIENCE = 10  # updates in a row without a finite gradient, then the run stops
-
-
-@dataclass(frozen=True)
-class Span:
-    """A stage's part of the budget: in steps, or in seconds."""
-
-    steps: int | None
-    seconds: float | None
-
-    def progress(self, steps: int, seconds: float) -> float:
-        """Return the spent part in [0, 1] after `steps` and `seconds` in this stage."""
-        if self.steps is not None:
-            return min(steps / self.steps, 1.0)
-        assert self.seconds is not None  # one of the two is set: TrainingConfig checks it
-        return min(seconds / self.seconds, 1.0)
-
-
-def spans(config: TrainingConfig, stages: list[Stage]) -> list[Span]:
-    """Share the budget of `config` between `stages` by their shares; steps add up to the whole budget."""
-    total = sum(stage.share for stage in stages)
-    if config.minutes is not None:
-        return [Span(None, config.minutes * 60 * stage.share / total) for stage in stages]
-    assert config.steps is not None
-    edges, done = [0], 0.0
-    for stage in stages:
-        done += stage.share
-        edges.append(round(config.steps * done / total))
-    return [Span(end - start, None) for start, end in itertools.pairwise(edges)]
-
-
-def planned_stages(model: Predictor, config: TrainingConfig) -> list[Stage]:
-    """Return the stages that are to be trained, with the shares that `config` gives them.
-
-    Raises:
-        UserError: there is none, or a share of a stage that the model does not have.
-    """
-    stages = model.stages()
-    if not stages:
-        raise UserError("this model has nothing to train: it is a baseline")
-    for name in config.shares:
-        if name not in (names := [stage.name for stage in stages]):
-            raise UnknownNameError("stage", name, names)
-    left = left_to_train(stages, config.stage_from)
-    if not left:
-        raise UserError("every stage is taken from another run: nothing is left to train")
-    return [replace(stage, share=config.shares.get(stage.name, stage.share)) for stage in left]
 
 
 class Trainer:
@@ -83,17 +37,22 @@ class Trainer:
 
     def __init__(self, model: Predictor, clips: ClipSet, config: TrainingConfig, fabric: Any) -> None:
         self.model, self.clips, self.config, self.fabric = model, clips, config, fabric
+        self.processes = Processes(fabric)
         self.stages = planned_stages(model, config)
+        self.loss = StageLoss(model, [objective for stage in self.stages for objective in stage.objectives])
+        if config.strategy == "fsdp":
+            sharding.shard(self.loss, self.stages, config)
+            self.stages = planned_stages(model, config)  # whose parameters are now the spread ones
         self.spans = spans(config, self.stages)
         self.average = Average(model, config.ema) if config.ema else None
-        self.window = Window()
+        self.window, self.skips = Window(), Skips()
         self.plateau = Patience(config.plateau_patience, threshold=1e-4)  # Keras's min_delta
         self.scale, self.rate = 1.0, 0.0
         self.step = self.stage_step = self.stage_index = 0
         self.seconds = self.stage_seconds = 0.0
-        self.optimizers: list[torch.optim.Optimizer] = []
+        self.turns: list[Turn] = []
+        self.between_steps = True  # False while a step is half done
         self._pending: list[dict[str, Any]] | None = None
-        self._left_out: dict[str, int] = {}  # updates in a row, by objective, whose gradient was not finite
 
     @property
     def stage(self) -> Stage:
@@ -122,99 +81,130 @@ class Trainer:
                 return
 
     def _run_stage(self, after_step: Callable[[], bool], folder: str) -> bool:
-        stage = self.stage
-        clips = self.clips
-        if stage.prepare:
-            with self.fabric.rank_zero_first():  # it writes files, which the other processes then find
-                clips = stage.prepare(clips, folder)
-        self._start_optimizers(stage)
-        feeds = self._feeds(stage, clips)
+        feeds = self._feeds(self.stage, self._stage_clips(folder))
+        self._start_turns()
         span = self.spans[self.stage_index]
         clock = time.monotonic()
-        while span.progress(self.stage_step, self.stage_seconds) < 1:
-            self._train_step(stage, feeds, span)
-            # validation and checkpoints after a step are charged with the next one
-            now = time.monotonic()
-            self.seconds, self.stage_seconds = self.seconds + now - clock, self.stage_seconds + now - clock
-            clock = now
-            if after_step():
-                return True
+        with held_interrupts(self.processes.world > 1):
+            while span.progress(self.stage_step, self.stage_seconds) < 1:
+                self._train_step(feeds, span)
+                # validation and checkpoints after a step are charged with the next one
+                now = time.monotonic()
+                spent = self.processes.clock(now - clock)
+                self.seconds, self.stage_seconds, clock = self.seconds + spent, self.stage_seconds + spent, now
+                if after_step():
+                    return True
+                if self.processes.interrupted:
+                    raise KeyboardInterrupt
         return False
 
-    def _start_optimizers(self, stage: Stage) -> None:
-        self.optimizers = [build_optimizer(objective, self.config) for objective in stage.objectives]
-        for optimizer, state in zip(self.optimizers, self._pending or [], strict=False):
-            optimizer.load_state_dict(state)
+    def _stage_clips(self, folder: str) -> ClipSet:
+        """Return what the stage trains on: the clips, or their codes, which the first process writes to disk."""
+        encode = self.stage.encode
+        if encode is None:
+            return self.clips
+        cache, device = Path(folder) / "latents", self.fabric.device
+        with sharding.whole(self.loss):
+            if self.processes.first:
+                encode_clips(self.clips, cache, encode, device)
+            self.processes.wait()
+            return encode_clips(self.clips, cache, encode, device)  # now it is there
+
+    def _start_turns(self) -> None:
+        self.turns = build_turns(self.loss, self.stages, self.stage_index, self.config, self.fabric)
+        for turn, state in zip(self.turns, self._pending or [], strict=False):
+            turn.optimizer.load_state_dict(state)
+            sharding.spread_state(turn.optimizer)
         self._pending = None
 
     def _feeds(self, stage: Stage, clips: ClipSet) -> list[Iterator[Clip]]:
         """One stream of batches for all objectives, and one more for each that asks for its own."""
         names = ["shared"] + [objective.name for objective in stage.objectives if objective.own_batch]
         last = self.step + (self.spans[self.stage_index].steps or FOREVER) - self.stage_step
-        fabric, config = self.fabric, self.config
-        return [
-            training_batches(
-                Steps(
-                    clips,
-                    "train",
-                    config.seed if name == "shared" else derive_seed(config.seed, name),
-                    config.batch,
-                    fabric.global_rank,
-                    fabric.world_size,
-                    config.balance,
-                ),
-                self.step,
-                last,
-                config.workers,
-            )
-            for name in names
-        ]
+        config, processes = self.config, self.processes
+        pinned = self.fabric.device.type == "cuda"
+        feeds = []
+        for name in names:
+            seed = config.seed if name == "shared" else derive_seed(config.seed, name)
+            steps = Steps(clips, "train", seed, config.batch, processes.rank, processes.world, config.balance)
+            batches = training_batches(steps, self.step, last, config.workers, pinned=pinned)
+            feeds.append(self._placed(clips, batches, f"clips of {name}"))
+        return feeds
 
-    def _train_step(self, stage: Stage, feeds: list[Iterator[Clip]], span: Span) -> None:
-        seed_everything(self.config.seed, "step", self.step)  # noise and dropout: a function of (seed, step) too
+    def _placed(self, clips: ClipSet, batches: Iterator[Clip], name: str) -> Iterator[Clip]:
+        """Yield `batches` on the device; what is random there belongs to the step and the clip."""
+        for batch in batches:
+            with self._noise(name):
+                placed = clips.on_device("train", batch, self.fabric.device)
+            yield placed
+
+    def _noise(self, name: str) -> AbstractContextManager[None]:
+        """Return a block in which noise is drawn by (seed, step, name, place of the clip in the global batch)."""
+        batch = self.config.batch
+        index = self.processes.positions(batch, self.fabric.device)
+        return clip_noise(self.config.seed, "step", self.step, name, index=index, total=batch)
+
+    def _seed(self) -> None:
+        """Make what draws from torch's own generators, such as dropout, a function of (seed, step, process)."""
+        rank = self.processes.rank
+        seed_everything(self.config.seed, "step", self.step, *(("rank", rank) if rank else ()))
+
+    def _train_step(self, feeds: list[Iterator[Clip]], span: Span) -> None:
+        self.between_steps = False
+        self._seed()
         progress = span.progress(self.stage_step, self.stage_seconds)
-        factor = SCHEDULES[self.config.schedule](progress, self.config.warmup) * self.scale
-        batches = [next(feed) for feed in feeds]
-        shared = batches[0].to(self.fabric.device)
-        own = iter(batches[1:])
+        factor = SCHEDULES.get(self.config.schedule)(progress, self.config.warmup) * self.scale
+        shared, *others = (next(feed) for feed in feeds)
+        own = iter(others)
         total = torch.zeros((), device=self.fabric.device)
         self.model.train()
-        for objective, optimizer in zip(stage.objectives, self.optimizers, strict=True):
-            self.rate = set_rate(optimizer, factor * objective.optimizer.final**progress)
-            clip = next(own).to(self.fabric.device) if objective.own_batch else shared
-            total = total + self._update(objective, optimizer, clip)
+        for turn in self.turns:
+            self.rate = set_rate(turn.optimizer, factor * turn.objective.optimizer.final**progress)
+            total = total + self._update(turn, next(own) if turn.objective.own_batch else shared)
         self.window.add({"train/loss": total})
         if self.average:
             self.average.update(self.model)
         self.step += 1
         self.stage_step += 1
+        self.between_steps = True
 
-    def _update(self, objective: Objective, optimizer: torch.optim.Optimizer, clip: Clip) -> Tensor:
-        optimizer.zero_grad(set_to_none=True)
-        with self.fabric.autocast():
-            loss, logs = objective.loss(clip)
-        self.fabric.backward(loss)
-        average_gradients(self.fabric, objective.parameters)
-        norm = gradient_norm(objective.parameters, self.config.grad_clip)
-        several = len(self.stage.objectives) > 1
-        prefix = f"train/{objective.name}/" if several else "train/"
-        if not math.isfinite(float(norm)):
-            return self._leave_out(objective.name, prefix)
-        self._left_out.pop(objective.name, None)
-        optimizer.step()
-        logs = {**logs, "grad_norm": norm, **({"loss": loss} if several else {})}
-        self.window.add({prefix + name: value for name, value in logs.items()})
-        return loss.detach()
+    def _update(self, turn: Turn, clip: Clip) -> Tensor:
+        """Take one step of an objective; return its loss, 0 where its gradient is not finite and nothing is done."""
+        name, parameters = turn.objective.name, turn.objective.parameters
+        turn.optimizer.zero_grad(set_to_none=True)
+        with at_rest(turn.resting):
+            with self.fabric.autocast(), self._noise(name):
+                loss, logs = turn.loss(turn.number, clip)
+            self.fabric.backward(loss)
+        norm = gradient_norm(parameters, self.config.grad_clip)
+        bad = torch.isfinite(norm).logical_not().float()
+        step_unless(turn.optimizer, bad)
+        self._log_update(name, {**logs, "grad_norm": norm}, loss, bad)
+        return torch.where(bad > 0, 0.0, loss.detach())
 
-    def _leave_out(self, name: str, prefix: str) -> Tensor:
-        """Keep the weights as they are after a gradient that is not finite; give up when it happens again and again."""
-        self._left_out[name] = self._left_out.get(name, 0) + 1
-        if self._left_out[name] >= PATIENCE:
-            raise not_finite(f"the gradient of {name}", self.step)
-        LOG.warning("step %d: the gradient of %s is not finite: this update is left out", self.step, name)
-        nothing = torch.zeros((), device=self.fabric.device)
-        self.window.add({prefix + "left_out": nothing + 1})
-        return nothing
+    def _log_update(self, name: str, logs: dict[str, Tensor], loss: Tensor, bad: Tensor) -> None:
+        several = len(self.turns) > 1
+        prefix = f"train/{name}/" if several else "train/"
+        logs = logs | ({"loss": loss} if several else {})
+        self.window.add({prefix + key: value for key, value in logs.items()}, kept=1 - bad)
+        self.window.add({prefix + "left_out": bad}, kept=bad)
+        self.skips.add(name, bad)
+        if bad.device.type == "cpu":  # elsewhere a look waits for the device
+            self.skips.look(self.step)
+
+    def settle(self) -> None:
+        """Look at what was counted and logged on all processes, before it is written.
+
+        Raises:
+            NextframeError: a logged value is not finite, or too many gradients in a row were not.
+        """
+        self.skips.look(self.step)
+        self.window.reduce(self.processes)
+        self.window.check(self.step)
+
+    def whole_weights(self) -> AbstractContextManager[None]:
+        """Return a block in which any method of the model may be called, even if its weights are sharded."""
+        return sharding.whole(self.loss)
 
     def cut_rate(self, value: float) -> None:
         """Take a validation value; with the plateau schedule, cut the rate when it has stopped improving."""
@@ -222,11 +212,15 @@ class Trainer:
             self.scale *= self.config.plateau_factor
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that resuming needs, as tensors and plain values."""
-        return {
+        """Return everything that a resumed run needs; every process calls it."""
+        average = self.average and {"weights": self.average.weights, "updates": self.average.updates}
+        spread = {
             "model": self.model.state_dict(),
-            "average": self.average and {"weights": self.average.weights, "updates": self.average.updates},
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "average": average,
+            "optimizers": [turn.optimizer.state_dict() for turn in self.turns] or self._pending or [],
+        }
+        return {
+            **(sharding.full(spread) if self.config.strategy == "fsdp" else spread),
             "window": self.window.state_dict(),
             "plateau": self.plateau.state_dict(),
             "counters": {name: getattr(self, name) for name in COUNTERS},
@@ -234,9 +228,9 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned; optimisers get theirs when their stage starts."""
-        self.model.load_state_dict(state["model"])
+        self.model.load_state_dict(sharding.like(state["model"], self.model))
         if self.average and state["average"]:
-            self.average.weights = state["average"]["weights"]
+            self.average.weights = sharding.like(state["average"]["weights"], self.model)
             self.average.updates = state["average"]["updates"]
         self._pending = state["optimizers"]
         self.window.load_state_dict(state["window"])

@@ -10,45 +10,63 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nextframe.core.clip import Clip
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.noise import clip_noise
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet
+from nextframe.data.clipset import Indices
 from nextframe.models.contract import Predictor, Stage
-from nextframe.training.optimizer import Average
+from nextframe.training.optim.optimizer import Average
+from nextframe.training.parallel.processes import Processes
+from nextframe.training.recipe import TrainingConfig
 
 
-def validation_batches(clips: ClipSet, limit: int, batch: int) -> Iterator[Clip]:
-    """Yield the first `limit` clips of the validation split, in order, as uint8 batches."""
+def validation_batches(clips: ClipSet, limit: int, batch: int, first: int = 0, every: int = 1) -> Iterator[Indices]:
+    """Yield the indices of the first `limit` validation clips, in order, `batch` at a time.
+
+    Several processes share them: batches `first`, `first` + `every` and so on are one's.
+    """
     count = clips.count("val")
     limit = limit if count is None else min(limit, count)
-    for first in range(0, limit, batch):
-        yield clips.read("val", np.arange(first, min(first + batch, limit), dtype=np.int64))
+    for start in range(first * batch, limit, every * batch):
+        yield np.arange(start, min(start + batch, limit), dtype=np.int64)
 
 
 @torch.no_grad()
-def validate(model: Predictor, stage: Stage, clips: ClipSet, limit: int, batch: int, fabric: Any) -> dict[str, float]:
+def validate(
+    model: Predictor,
+    stage: Stage,
+    clips: ClipSet,
+    config: TrainingConfig,
+    fabric: Any,
+    processes: Processes,
+) -> dict[str, float]:
     """Return {"val/loss", "val/mse"}: the objectives' summed loss, and closed-loop mean squared error per pixel.
 
-    The model is in eval mode; random parts of a loss use one fixed seed, so that validations can be compared.
+    The model is in eval mode; random parts of a loss use one fixed seed for each batch, so that validations can be
+    compared. Every process takes its share of the batches, and returns the values over all of them.
     """
-    seed_everything(0, "validation")
     model.eval()
-    sums, seen = {"val/loss": 0.0, "val/mse": 0.0}, 0
-    for clip in validation_batches(clips, limit, batch):
-        on_device = clip.to(fabric.device)
-        with fabric.autocast():
-            loss = sum(float(objective.loss(on_device)[0]) for objective in stage.objectives)
-            conditions = model.wanted(on_device.conditions)
-            future = model.predict(on_device.context, on_device.horizon, conditions=conditions).float()
+    sums = {"val/loss": 0.0, "val/mse": 0.0, "seen": 0.0}
+    for indices in validation_batches(clips, config.val_clips, config.batch, processes.rank, processes.world):
+        seed_everything(0, "validation", int(indices[0]))
+        clip = clips.on_device("val", clips.read("val", indices), fabric.device)
+        with (
+            clip_noise(0, "validation", int(indices[0]), index=torch.arange(len(clip), device=fabric.device)),
+            fabric.autocast(),
+        ):
+            loss = sum(float(objective.loss(clip)[0]) for objective in stage.objectives)
+            future = model.predict(clip.context, clip.horizon, conditions=model.wanted(clip.conditions)).float()
         sums["val/loss"] += loss * len(clip)
-        sums["val/mse"] += float((future - on_device.target).square().mean()) * len(clip)
-        seen += len(clip)
-    return {name: total / seen for name, total in sums.items()} if seen else {}
+        sums["val/mse"] += float((future - clip.target).square().mean()) * len(clip)
+        sums["seen"] += len(clip)
+    totals = processes.total(sums)
+    seen = totals.pop("seen")
+    return {name: total / seen for name, total in totals.items()} if seen else {}
 
 
 @contextmanager
 def averaged_weights(model: Predictor, average: Average | None) -> Iterator[None]:
-    """Put the averaged weights into `model` for the time of the block; do nothing where there is no average."""
+    """Put the averaged weights into `model` for the time of the block; do nothing if there is no average."""
     if average is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""From what a model has learned to action classes: classifiers on encoders, label scarcity, percepts."""
+"""Transfer of a trained model to action recognition: classifiers on encoders, label scarcity, percepts."""
 
 from nextframe.transfer.classifier import ClassifierConfig
 from nextframe.transfer.experiment import METHODS, TransferConfig, transfer

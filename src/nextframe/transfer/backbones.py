@@ -1,4 +1,4 @@
-"""Backbones: one vector for each frame, from a network that is fixed."""
+"""Backbones: one vector for each frame, from a fixed network."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ VGG_MEAN, VGG_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, 
 
 @dataclass(frozen=True)
 class Backbone:
-    """What gives the features (N, D), none negative, of frames (N, C, H, W) in [0, 1] of one size and colour."""
+    """Computes features (N, D), none negative, of frames (N, C, H, W) in [0, 1] of one size and colour."""
 
     name: str
     features: Callable[[Tensor], Tensor]
-    size: tuple[int, int] | None  # (height, width) that frames are brought to; None: any, so that the user must say
+    size: tuple[int, int] | None  # (height, width) that frames are resized to; None: any, so that the user must say
     color: Color
     definition: str
     device: str
@@ -74,7 +74,7 @@ def gabor_bank(wavelength: float) -> Tensor:
             angle = math.pi * number / ORIENTATIONS
             phase = 2 * math.pi / wavelength * (x * math.cos(angle) + y * math.sin(angle))
             raw = envelope * wave(phase)
-            raw = raw - envelope * raw.sum() / envelope.sum()  # no answer to a plain field
+            raw = raw - envelope * raw.sum() / envelope.sum()  # no response to a constant image
             filters.append(raw / raw.abs().sum())
     return torch.stack(filters)[:, None]
 

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.core.config import Config
-from nextframe.core.seeding import numpy_generator, seed_everything
+from nextframe.core.seeds.seeding import numpy_generator, seed_everything
 from nextframe.data.clipset import Indices
-from nextframe.training.schedule import cosine
+from nextframe.training.optim.schedule import cosine
 from nextframe.transfer.videos import Make, Videos
 
 EVAL_WINDOWS = 128  # at a time
@@ -27,15 +27,21 @@ Probabilities = NDArray[np.float64]
 
 
 class ClassifierConfig(Config):
-    """How a classifier is trained; the same for every encoder that stands in one table."""
+    """How a classifier is trained; the same for every encoder in a table."""
 
-    steps: int = Field(200, ge=1)
-    batch: int = Field(32, ge=1)  # windows
-    lr: float = Field(1e-3, gt=0)  # of Adam; the encoder's and the softmax's
-    weight_decay: float = Field(0.0, ge=0)
-    dropout: float = Field(0.0, ge=0, lt=1)  # of the encoder's outputs
-    grad_clip: float = Field(1.0, gt=0)
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    steps: int = Field(200, ge=1, description="training steps of each classifier")
+    batch: int = Field(32, ge=1, description="windows per step")
+    lr: float = Field(1e-3, gt=0, description="Adam's learning rate, for the encoder and the softmax")
+    weight_decay: float = Field(0.0, ge=0, description="Adam's weight decay")
+    dropout: float = Field(0.0, ge=0, lt=1, description="of the encoder's outputs")
+    grad_clip: float = Field(1.0, gt=0, description="largest global gradient norm")
+    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bf16 where the processor has it")
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        """Take --set transfer.classifier.precision=32, which is read as a number."""
+        return f"{value:g}" if isinstance(value, int | float) else value
 
 
 class Head(nn.Module):
@@ -49,11 +55,11 @@ class Head(nn.Module):
         flat = outputs.flatten(0, 1).float()
         self.register_buffer("mean", flat.mean(0))
         scale = flat.std(0, correction=0)
-        least = 0.1 * scale.square().mean().sqrt() + 1e-6  # a unit that hardly moves must not drown the others
+        least = 0.1 * scale.square().mean().sqrt() + 1e-6  # a unit that hardly varies must not dominate the others
         self.register_buffer("scale", scale.clamp(min=float(least)))
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(flat.shape[1], classes)
-        nn.init.zeros_(self.linear.weight)  # every class is equally likely before the first step
+        nn.init.zeros_(self.linear.weight)  # all classes are equally likely before the first step
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, outputs: Tensor) -> Tensor:
@@ -65,7 +71,7 @@ class Head(nn.Module):
 
 @dataclass(frozen=True)
 class Fitting:
-    """What a classifier is trained with: `inputs` gives a batch by window numbers, `key` decides its order."""
+    """What a classifier is trained with: `inputs` gives a batch by window numbers, `key` seeds its order."""
 
     inputs: Make
     config: ClassifierConfig
@@ -77,7 +83,7 @@ class Fitting:
 def fit(encoder: nn.Module, videos: Videos, fitting: Fitting) -> nn.Module:
     """Train `encoder` with a softmax on top, on the windows of `videos`, and return both as one module.
 
-    An encoder without parameters (`nn.Identity` on outputs that are kept) leaves the softmax alone to be trained.
+    With an encoder without parameters (`nn.Identity` on cached outputs) only the softmax is trained.
     """
     windows, owners = videos.flat()
     labels = torch.from_numpy(videos.labels[owners])
@@ -120,7 +126,7 @@ def predict(classifier: nn.Module, videos: Videos, fitting: Fitting) -> Probabil
 
 
 def mean_by_video(values: NDArray[np.floating], owners: Indices, videos: int) -> Probabilities:
-    """Return the mean (V, ...) of the rows of each video; `owners` (N,) says whose a row is."""
+    """Return the mean (V, ...) of the rows of each video; `owners` (N,) is the video of each row."""
     total = np.zeros((videos, *values.shape[1:]))
     np.add.at(total, owners, values)
     counts = np.bincount(owners, minlength=videos)

@@ -1,4 +1,4 @@
-"""One door to every model with features: an encoder of windows, with an output after each frame where there is one."""
+"""One interface to every model with features: an encoder of windows, with an output after each frame if it has one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nextframe.checkpoint import create_model, load_model, model_name, needs_tra
 from nextframe.checkpoint.folder import find_model_folder, read_config
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
-from nextframe.core.seeding import seed_everything
+from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
@@ -22,7 +22,7 @@ from nextframe.training.recipe import ModelSection, model_fields, read_recipe
 
 
 class WindowEncoder(nn.Module):
-    """Windows (B, T, C, H, W) to outputs (B, S, D): after every frame where the model has them, else one, S = 1."""
+    """Windows (B, T, C, H, W) to outputs (B, S, D): after every frame if the model has them, else one, S = 1."""
 
     def __init__(self, model: Predictor) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class WindowEncoder(nn.Module):
         return self.features(frames)[:, None]
 
     def features(self, frames: Tensor) -> Tensor:
-        """Return the model's features (B, D) of the windows, of their last frames where it takes fewer."""
+        """Return the model's features (B, D) of the windows, or of their last frames if it takes fewer."""
         can = self.model.capabilities
         context = frames if can.max_context is None else frames[:, -can.max_context :]
         if not isinstance(self.model, Encoder):
@@ -77,7 +77,7 @@ def like(model: Predictor, *keys: int | str) -> Predictor:
 
 
 def trained_size(specs: Sequence[str]) -> tuple[tuple[int, int] | None, str | None]:
-    """Return (height, width) and colour that the first run folder of `specs` was trained on; None where none says."""
+    """Return (height, width) and colour that the first run folder of `specs` was trained on; None if none says."""
     for spec in specs:
         facts = training_facts(spec)
         task = facts["task"] if facts else None
@@ -88,7 +88,7 @@ def trained_size(specs: Sequence[str]) -> tuple[tuple[int, int] | None, str | No
 
 
 def training_facts(spec: str) -> dict[str, Any] | None:
-    """Return what a model folder says about how its weights were made; None for a name (random weights)."""
+    """Return what a model folder says about its training; None for a name (random weights)."""
     if not Path(spec).exists():
         return None
     facts = read_config(find_model_folder(spec))
@@ -104,11 +104,11 @@ def training_facts(spec: str) -> dict[str, Any] | None:
 
 @torch.no_grad()
 def _check(model: Predictor, spec: str, clips: ClipSet) -> None:
-    """Ask for the features of one black window, so that what does not fit is said before any work."""
+    """Compute the features of one black window, so that a mismatch is reported before any work."""
     channels, height, width = clips.frame_shape
     takes = model.capabilities.channels
     if takes is not None and takes != channels:
-        what = "features a frame" if (height, width) == (1, 1) else "channel(s)"
+        what = "features per frame" if (height, width) == (1, 1) else "channel(s)"
         raise UserError(f"{spec} takes {takes} {what}, {clips.name} has {channels}")
     trained = model.trained
     if not model.capabilities.any_size and trained is not None and trained.size not in (None, (height, width)):

@@ -1,4 +1,4 @@
-"""Label scarcity: how well encoders classify videos when 1, 2, 4, ... videos of each class have a label."""
+"""Label scarcity: how well encoders classify videos if 1, 2, 4, ... videos of each class have a label."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.data.clipset import Indices
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.models.contract import Predictor
-from nextframe.training.devices import native_bf16
+from nextframe.training.parallel.devices import native_bf16
 from nextframe.transfer.classifier import ClassifierConfig, Fitting, Probabilities, fit, predict
 from nextframe.transfer.encoder import WindowEncoder, like, open_encoder, training_facts
 from nextframe.transfer.probes import mean_features, probe, single_frame
@@ -31,38 +31,40 @@ from nextframe.transfer.videos import Kept, Make, Videos, draw_videos, labelled_
 
 Method = Literal["fine-tuned", "frozen", "random", "probe", "single-frame"]
 METHODS: tuple[Method, ...] = ("fine-tuned", "frozen", "random", "probe", "single-frame")
-EXACT: tuple[Method, ...] = ("probe", "single-frame")  # the same videos give the same classifier
-PRETRAINED: tuple[Method, ...] = ("fine-tuned", "frozen")  # that need weights which were trained
+EXACT: tuple[Method, ...] = ("probe", "single-frame")  # methods for which the same videos give the same classifier
+PRETRAINED: tuple[Method, ...] = ("fine-tuned", "frozen")  # methods that need trained weights
 
 
 class TransferConfig(Config):
     """Which amounts of labels, how many draws, which methods; `split` val is for choosing settings."""
 
-    per_class: tuple[int | None, ...] = (1, 2, 4, 10, 20, 50, None)  # labelled videos of each class; None: all
-    draws: int = Field(10, ge=1)
-    methods: tuple[Method, ...] = METHODS
-    split: Literal["val", "test"] = "test"
-    window: int = Field(16, ge=2)  # frames
-    stride: int = Field(8, ge=1)  # frames from one window to the next
-    seed: int = 0
-    device: str = "auto"
+    per_class: tuple[int | None, ...] = Field(
+        (1, 2, 4, 10, 20, 50, None), description="labelled videos per class; null: all"
+    )
+    draws: int = Field(10, ge=1, description="random choices of the labelled videos")
+    methods: tuple[Method, ...] = Field(METHODS, description="the rows of the table")
+    split: Literal["val", "test"] = Field("test", description="val to choose settings")
+    window: int = Field(16, ge=2, description="frames that a class is recognised from")
+    stride: int = Field(8, ge=1, description="frames from one window to the next")
+    seed: int = Field(0, description="the random seed")
+    device: str = Field("auto", description="auto, cpu, cuda or mps")
     classifier: ClassifierConfig = ClassifierConfig()
 
     @field_validator("per_class")
     @classmethod
     def _some(cls, counts: tuple[int | None, ...]) -> tuple[int | None, ...]:
         if not counts or any(count is not None and count < 1 for count in counts):
-            raise ValueError("per_class are numbers from 1 on, or all")
+            raise ValueError("per_class must be integers of at least 1, or all")
         return counts
 
 
 def transfer(
     models: Sequence[str], data: DataConfig, config: TransferConfig | None = None, *, show: bool = True
 ) -> TransferResult:
-    """Train classifiers on what `models` have learned, with few and many labelled videos, and measure them.
+    """Train classifiers on the features of `models`, with few and many labelled videos, and measure them.
 
     Args:
-        models: run or model folders, or registered names (random weights); all stand in one table.
+        models: run or model folders, or registered names (random weights); all go into one table.
         data: which labelled videos; window, stride and colour are set from `config` and the models.
         config: the experiment.
         show: progress on a terminal, log lines elsewhere.
@@ -92,7 +94,7 @@ def transfer(
 
 
 def open_windows(data: DataConfig, config: TransferConfig) -> ClipSet:
-    """Return the windows of the labelled videos that `data` names; a path stands for the data set `labelled`."""
+    """Return the windows of the labelled videos that `data` names; a path means the data set `labelled`."""
     from nextframe.data import DATASETS
     from nextframe.data.open import is_path
 
@@ -110,7 +112,7 @@ LABELLED = ("motion-digits", "labelled", "kth", "ucf101", "hmdb51", "percepts")
 
 
 class _Bench:
-    """The videos, what was computed of them, and the jobs of an experiment."""
+    """The videos, what was computed from them, and the jobs of an experiment."""
 
     def __init__(self, clips: ClipSet, config: TransferConfig) -> None:
         self.clips, self.config, self.device = clips, config, resolve_device(config.device)
@@ -121,7 +123,7 @@ class _Bench:
         self.bf16 = precision == "bf16" or (precision == "auto" and native_bf16(self.device))
 
     def jobs(self, models: Sequence[tuple[str, Predictor]]) -> list[Callable[[], TransferRow]]:
-        """Return what there is to do, each a row: every method of every model, at every amount of labels."""
+        """Return the jobs, each a row: every method of every model, with every amount of labels."""
         jobs: list[Callable[[], TransferRow]] = []
         for spec, model in models:
             trained = model.trained is not None
@@ -140,7 +142,7 @@ class _Bench:
         return [lambda count=count: self._row(name, method, count, classify) for count in counts]  # type: ignore[misc]
 
     def amounts(self) -> list[int | None]:
-        """Return the amounts of labels, without those that mean all videos of every class but `None` itself."""
+        """Return the amounts of labels, without those that equal all videos of every class, except `None` itself."""
         most = int(np.bincount(self.train.labels).max())
         fewer = [count for count in self.config.per_class if count is not None and count < most]
         return [*sorted(set(fewer)), *([None] if None in self.config.per_class or not fewer else [])]
@@ -151,7 +153,7 @@ class _Bench:
         for draw in range(self.config.draws):
             chosen = draw_videos(self.train.labels, count, self.config.seed, draw)
             if draw and count is None and method in EXACT:
-                accuracies.append(accuracies[0])  # all videos in every draw, and nothing random in the method
+                accuracies.append(accuracies[0])  # all videos in every draw, and a method without randomness
                 continue
             found = classify(self.train.chosen(chosen), chosen, draw)
             accuracies.append(float((found.argmax(1) == self.test.labels).mean()))
@@ -165,7 +167,7 @@ class _Bench:
         return Fitting(read, self.config.classifier, self.classes, (self.config.seed, *key), self.bf16)
 
     def _method(self, method: Method, model: Predictor) -> Classify:
-        """Return what classifies the test videos after seeing some train videos with labels."""
+        """Return a function that classifies the test videos after training on some labelled train videos."""
         if method == "probe":
             return self._probe(model)
         if method == "frozen":
@@ -182,7 +184,7 @@ class _Bench:
         return classify
 
     def _kept(self, make: nn.Module | Callable[..., torch.Tensor], split: str) -> Make:
-        """Return what gives the outputs of a fixed encoder for windows of `split`, each computed once."""
+        """Return a function that gives the outputs of a fixed encoder for windows of `split`, each computed once."""
 
         @torch.no_grad()
         def outputs(indices: Indices) -> torch.Tensor:
@@ -217,15 +219,15 @@ class _Bench:
 
 
 def _check_gradient(model: Predictor, window: torch.Tensor, method: Method) -> None:
-    """Refuse to train all weights of a model whose features no gradient comes back from."""
+    """Refuse to train all weights of a model whose features have no gradient."""
     with torch.enable_grad():
         if not WindowEncoder(model.requires_grad_(True))(window).requires_grad:
             kind = type(model).__name__
-            raise NotSupportedError(f"features of {kind} have no gradient: leave {method} out of --methods")
+            raise NotSupportedError(f"features of {kind} have no gradient: remove {method} from --methods")
 
 
 def _short(spec: str) -> str:
-    """Return the name of a model in the table: a folder's own, without where it lies; of RUN/model the run's."""
+    """Return the name of a model in the table: a folder's name without its path; of RUN/model the run's."""
     path = Path(spec)
     if not path.exists():
         return spec
@@ -233,7 +235,7 @@ def _short(spec: str) -> str:
 
 
 def _check_names(models: Sequence[str]) -> None:
-    """Refuse models that would have one name in the table."""
+    """Refuse models that would have the same name in the table."""
     by_name: dict[str, str] = {}
     for spec in models:
         other = by_name.setdefault(_short(spec), spec)
@@ -245,5 +247,5 @@ Classify = Callable[[Videos, Indices, int], Probabilities]
 
 
 def _in_parts(make: Make, size: int = 64) -> Make:
-    """Return `make` asked for at most `size` windows at a time, to bound memory."""
+    """Return `make`, called for at most `size` windows at a time, to bound memory."""
     return lambda indices: torch.cat([make(indices[first : first + size]) for first in range(0, len(indices), size)])

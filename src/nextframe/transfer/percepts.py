@@ -41,17 +41,17 @@ def write_percepts(
     """Write the features of every frame of the videos of `data` into the new folder `output`.
 
     Args:
-        data: a registered data set of videos, or a path; size and colour are the backbone's where it has its own.
+        data: a registered data set of videos, or a path; size and colour are the backbone's if it has its own.
         output: `train.h5`, `train_frames.txt`, `train_names.txt`, with classes `train_labels.txt`; so for val and test.
         backbone: "filters", "vgg16", or a run or model folder.
         device: where the backbone runs.
         show: progress on a terminal, log lines elsewhere.
 
     Raises:
-        UserError: `output` is there and holds something, or backbone and data do not fit.
+        UserError: `output` exists and is not empty, or backbone and data do not fit.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise BadInputError(output, "is there already", "give a new folder")
+        raise BadInputError(output, "exists and is not empty", "give a new folder")
     h5py = _h5py()
     network = open_backbone(backbone, resolve_device(device))
     clips = open_frames(data, network)
@@ -67,7 +67,7 @@ def write_percepts(
 
 
 def open_frames(data: DataConfig, backbone: Backbone) -> ClipSet:
-    """Return clips of two frames each, one from every frame on: all frames of all videos, in their order."""
+    """Return clips of two frames, one starting at each frame: all frames of all videos, in order."""
     size = data.size or backbone.size
     options = {"clip_step": data.stride, "eval_step": data.stride, **data.options}
     if data.name not in DATASETS or data.name in ("labelled", "kth", "ucf101", "hmdb51"):

@@ -1,4 +1,4 @@
-"""The label-scarcity plot: accuracy over labelled videos per class, a line with error bars for each method."""
+"""The label-scarcity plot: accuracy against labelled videos per class, a line with error bars for each method."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nextframe.core.errors import UserError
-from nextframe.core.whole_file import whole_file
+from nextframe.core.files.whole_file import whole_file
 from nextframe.transfer.result import TransferRow
 
 STYLES = {"fine-tuned": "-o", "frozen": "-s", "random": "--^", "probe": ":D", "single-frame": ":x"}
@@ -16,9 +16,9 @@ ENDINGS = (".png", ".svg")
 
 
 def check_plot(path: Path) -> None:
-    """Refuse a file of another kind before any work."""
+    """Refuse a file that is not .png or .svg before any work."""
     if path.suffix.lower() not in ENDINGS:
-        raise UserError(f"{path}: a plot is a .png or .svg")
+        raise UserError(f"{path}: a plot must be a .png or .svg")
 
 
 def write_plot(rows: Sequence[TransferRow], classes: int, path: Path) -> None:
@@ -40,11 +40,11 @@ def write_plot(rows: Sequence[TransferRow], classes: int, path: Path) -> None:
             _line(axes, own, number, STYLES.get(method, "-"), label)
         axes.axhline(100 / classes, color="0.6", linewidth=1, linestyle=":", label="chance")
         _dress(axes, rows)
-        picture = io.BytesIO()
-        figure.savefig(picture, format=path.suffix[1:].lower(), dpi=140, metadata=_no_date(path))
+        image = io.BytesIO()
+        figure.savefig(image, format=path.suffix[1:].lower(), dpi=140, metadata=_no_date(path))
         pyplot.close(figure)
     with whole_file(path) as temporary:
-        temporary.write_bytes(picture.getvalue())
+        temporary.write_bytes(image.getvalue())
 
 
 def _line(axes: object, rows: Sequence[TransferRow], number: int, style: str, label: str) -> None:
@@ -57,7 +57,7 @@ def _line(axes: object, rows: Sequence[TransferRow], number: int, style: str, la
 
 
 def _dress(axes: object, rows: Sequence[TransferRow]) -> None:
-    """Write axes, ticks at the amounts that were measured, and the legend."""
+    """Draw axes, ticks at the measured amounts, and the legend."""
     ticks = dict(sorted({row.labelled: _amount(row) for row in rows}.items()))
     counts, n = sorted({len(row.accuracies) for row in rows}), rows[0].n
     draws = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

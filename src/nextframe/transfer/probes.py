@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nextframe.core.seeding import numpy_generator
+from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.data.clipset import Indices
 from nextframe.transfer.classifier import Probabilities, mean_by_video
 from nextframe.transfer.videos import Make, Videos
 
 BATCH = 256
 MOST_ITERATIONS = 200
-MOST_FRAMES = 5_000  # that logistic regression is fitted to; more are thinned out at random
+MOST_FRAMES = 5_000  # most frames that logistic regression is fitted to; a random subset of more
 Rows = NDArray[np.float32]
 
 
@@ -33,11 +33,11 @@ def probe(train: Rows, labels: Indices, test: Rows, classes: int) -> Probabiliti
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if len(np.unique(labels)) < 2:  # nothing to tell apart
+    if len(np.unique(labels)) < 2:  # only one class
         return np.asarray(np.eye(classes)[np.full(len(test), labels[0])])
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST_ITERATIONS))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the last digits of the weights decide nothing
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the last digits of the weights do not matter
         model.fit(train, labels)
     whole = np.zeros((len(test), classes))
     whole[:, model[-1].classes_] = model.predict_proba(test)

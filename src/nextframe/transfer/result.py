@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nextframe.core.errors import UserError
-from nextframe.core.whole_file import write_whole
+from nextframe.core.files.whole_file import write_whole
 from nextframe.evaluation.scores import mean_interval
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ ACCURACY = "share of the videos whose class has the highest probability, average
 GAIN = "accuracy of pretrained less random weights on the same draw of labelled videos, averaged over the draws"
 DEFINITIONS = {
     "fine-tuned": "softmax after every step of the pretrained encoder; all weights trained",
-    "frozen": "softmax after every step of the pretrained encoder, whose weights stay",
+    "frozen": "softmax after every step of the pretrained encoder, whose weights are frozen",
     "random": "the same classifier from random weights; all weights trained",
     "probe": "logistic regression on the model's features, averaged over a video's windows",
     "single-frame": "logistic regression on single frames, averaged over the first frames of a video's windows",
@@ -38,7 +38,7 @@ class TransferRow:
     data: str
     split: str
     per_class: int | None
-    labelled: int  # videos in all
+    labelled: int  # labelled videos in total
     accuracies: list[float]
     n: int  # test videos
     seconds: float
@@ -79,7 +79,7 @@ class TransferRow:
 
 @dataclass(frozen=True)
 class TransferResult:
-    """All rows of an experiment, its settings, and how it was run; `earlier` says the same of rows that were added."""
+    """All rows of an experiment, its settings, and how it was run; `earlier` has the same for rows that were added."""
 
     rows: list[TransferRow]
     settings: dict[str, Any]
@@ -87,7 +87,7 @@ class TransferResult:
     earlier: list[dict[str, Any]] = field(default_factory=list)
 
     def origin(self) -> dict[str, Any]:
-        """Return where these rows come from, for a result that they are added to."""
+        """Return the origin of these rows, for a result that they are added to."""
         own = sorted({f"{row.model} {row.method}, {_amount(row)}" for row in self.rows})
         return {"rows": own, "settings": self.settings, "run": self.run}
 
@@ -125,7 +125,7 @@ class TransferResult:
         write_whole(path, json.dumps(whole, indent=1) + "\n")
 
     def table(self) -> Table:
-        """Return a table: a line for each model and method, a column for each amount of labels."""
+        """Return a table: a row for each model and method, a column for each amount of labels."""
         from rich import box
         from rich.table import Table
 
@@ -149,7 +149,7 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def _amount(row: TransferRow) -> str:
-    return "all videos" if row.per_class is None else f"{row.per_class} a class"
+    return "all videos" if row.per_class is None else f"{row.per_class} per class"
 
 
 def apart(one: TransferRow, other: TransferRow) -> bool:
@@ -166,7 +166,7 @@ def joined(results: Sequence[TransferResult]) -> TransferResult:
     """Return all rows in one result; of two rows for the same model, method and amount the later one counts.
 
     Raises:
-        UserError: nothing to join, or results on different videos: their rows could not stand in one table.
+        UserError: nothing to join, or results on different videos, which cannot share a table.
     """
     if not results:
         raise UserError("give run folders or models, or earlier results with --with FILE.json")
@@ -186,19 +186,19 @@ def joined(results: Sequence[TransferResult]) -> TransferResult:
 
 
 def _fixed(result: TransferResult) -> dict[str, Any]:
-    """Return the settings that decide which videos, windows and pixels every row of a table is about."""
+    """Return the settings that determine the videos, windows and pixels of every row of a table."""
     transfer, data = result.settings.get("transfer", {}), result.settings.get("data", {})
     return {name: transfer.get(name) for name in ("seed", "window", "stride")} | {"size": data.get("size")}
 
 
 def read_result(path: Path) -> TransferResult:
-    """Return the result that `write_json` wrote to `path`; a UserError where it is something else."""
+    """Return the result that `write_json` wrote to `path`; UserError if it is something else."""
     try:
         whole = json.loads(path.read_text(encoding="utf-8"))
         rows = [_row(values) for values in whole["rows"]]
         return TransferResult(rows, whole["settings"], whole["run"], whole["earlier"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is no result of nextframe transfer ({type(error).__name__}: {error})") from None
+        raise UserError(f"{path}: is not a result of nextframe transfer ({type(error).__name__}: {error})") from None
 
 
 def _row(values: dict[str, Any]) -> TransferRow:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from nextframe.core.clip import as_float
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import numpy_generator
+from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Indices, Split
 
-ROOM = 2**30  # bytes of windows, or of what an encoder makes of them, that are kept for the next draw
+ROOM = 2**30  # bytes of windows, or of encoder outputs, that are cached for the next draw
 Make = Callable[[Indices], Tensor]
 
 
@@ -65,7 +65,7 @@ def labelled_videos(clips: ClipSet, split: Split) -> Videos:
 def draw_videos(labels: Indices, per_class: int | None, seed: int, draw: int) -> Indices:
     """Return the numbers of `per_class` videos of each class (None, or more than there are: all), shuffled by `draw`.
 
-    A draw with fewer videos is the beginning of the same draw with more, for every class by itself.
+    A draw with fewer videos is the beginning of the same draw with more, for each class.
     """
     chosen = []
     for label in np.unique(labels):
@@ -76,7 +76,7 @@ def draw_videos(labels: Indices, per_class: int | None, seed: int, draw: int) ->
 
 
 class Kept:
-    """A function of clip numbers that is asked once for each clip, as long as all its answers fit into `room` bytes."""
+    """A function of clip numbers, called once for each clip as long as all its results fit into `room` bytes."""
 
     def __init__(self, make: Make, count: int, room: int = ROOM) -> None:
         self.make, self.count, self.room = make, count, room
@@ -84,7 +84,7 @@ class Kept:
         self._kept: Tensor | None = None
 
     def __call__(self, indices: Indices) -> Tensor:
-        """Return the answers for `indices`, in that order."""
+        """Return the results for `indices`, in that order."""
         missing = np.unique(indices[~self._have[indices]])
         if not len(missing) and self._kept is not None:
             return self._kept[torch.from_numpy(indices)]
@@ -99,6 +99,6 @@ class Kept:
 
 
 def window_reader(clips: ClipSet, split: Split, device: str) -> Make:
-    """Return what gives windows (B, T, C, H, W) by their numbers, as float in [0, 1] on `device`."""
+    """Return a function that gives windows (B, T, C, H, W) by their numbers, as float in [0, 1] on `device`."""
     stored = Kept(lambda indices: clips.read(split, indices).frames, clips.count(split) or 0)
     return lambda indices: as_float(stored(indices).to(device))

@@ -1,4 +1,4 @@
-"""The app: a page where anyone gives a clip and sees what comes next; on this machine only, unless told otherwise."""
+"""The app: a page where anyone uploads a clip and sees what comes next; only on this machine by default."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Answer = tuple[str, str]
 class Backend:
     """What the page's functions work with."""
 
-    models: dict[str, str]  # what the visitor sees: what a worker loads
+    models: dict[str, str]  # name that the visitor sees: what a worker loads
     examples: dict[str, Path]
     limits: WebLimits
     store: Store
@@ -42,7 +42,7 @@ class Backend:
         self, files: list[str] | None, example: str | None, model: str, frames: float, split: float, how: str,
         samples: float, side: float,
     ) -> AsyncGenerator[Answer, None]:  # fmt: skip
-        """Yield (progress, results) as HTML until the prediction is there; a mistake is a line on the page."""
+        """Yield (progress, results) as HTML until the prediction is done; an error is a line on the page."""
         yield page.progress("waiting"), EMPTY
         try:
             folder = self.store.new_result()
@@ -74,16 +74,16 @@ class Backend:
             return self.store.clip(files, folder)
         if example in self.examples:
             return self.examples[example], self.examples[example].name
-        raise UserError("choose a clip first: upload one, or take an example")
+        raise UserError("choose a clip first: upload one, or pick an example")
 
     def _model(self, name: str) -> str:
         if name not in self.models:
-            raise UserError("this model is not offered here: choose one of the list")
+            raise UserError("this model is not available here: choose one from the list")
         return self.models[name]
 
 
 def _within(value: float, most: int) -> int:
-    """Return a number of the visitor's as a whole one from 1 to `most`."""
+    """Return a visitor's number as an integer from 1 to `most`."""
     return min(most, max(1, int(value)))
 
 
@@ -123,12 +123,12 @@ def _predict_tab(backend: Backend) -> None:
         concurrency_limit=backend.limits.workers,
         api_visibility="private",
     )
-    cancelled = json.dumps([page.said("Cancelled."), EMPTY])  # said by the page itself: no queue is needed for it
+    cancelled = json.dumps([page.said("Cancelled."), EMPTY])  # shown by the page itself, without the queue
     stop.click(None, None, [status, shown], cancels=[run], js=f"() => {cancelled}", api_visibility="private")
 
 
 def _inputs(backend: Backend) -> list[Any]:
-    """Lay out what the visitor chooses; in the order in which `Backend.predict` takes it."""
+    """Lay out the inputs, in the order in which `Backend.predict` takes them."""
     import gradio as gr
 
     limits = backend.limits
@@ -150,7 +150,7 @@ def _inputs(backend: Backend) -> list[Any]:
     )
     with gr.Accordion("More", open=False):
         how = gr.Radio([EVERY, SLIDING], value=EVERY, label="Predict")
-        samples = gr.Slider(1, limits.samples, value=1, step=1, label="Futures", info="of a model that draws them")
+        samples = gr.Slider(1, limits.samples, value=1, step=1, label="Futures", info="for models that sample")
         side = gr.Slider(32, limits.side, value=min(128, limits.side), step=16, label="Longest side in pixels")
     return [files, example, model, frames, split, how, samples, side]
 

@@ -1,4 +1,4 @@
-"""How far a prediction is from the truth: as a picture, and as a number for each step."""
+"""How far a prediction is from the truth: as an image, and as a number for each step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nextframe.prediction import Prediction
-from nextframe.prediction.pictures import comparison_animation
+from nextframe.prediction.panels import comparison_animation
 
 REPEATED = "last frame repeated"  # what a prediction is measured against
 # Colours of an error of 0, 1/3, 2/3 and 1 of the scale: dark, violet, orange, pale yellow.
@@ -15,7 +15,7 @@ FAINTEST = 0.1  # the scale ends at the largest error, but not below this
 
 
 def difference_animation(truth: Tensor, prediction: Tensor) -> Tensor:
-    """Return a clip (n, 3, H', W') uint8 of how far each pixel is off, the mean over its channels.
+    """Return a clip (n, 3, H', W') uint8 of the error of each pixel, the mean over its channels.
 
     Args:
         truth: (n, C, H, W) in [0, 1].
@@ -37,7 +37,7 @@ def heat(values: Tensor) -> Tensor:
 
 
 def step_errors(prediction: Prediction, name: str, *, one_step: bool) -> dict[str, list[float]]:
-    """Return the mean squared error of each predicted frame, and that of repeating the last known frame beside it.
+    """Return the mean squared error of each predicted frame, and that of repeating the last known frame.
 
     The known frame is the last of the context, or with `one_step` the one just before each predicted frame.
     """

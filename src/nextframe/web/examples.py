@@ -1,4 +1,4 @@
-"""Clips to try the app with: drawn by this file, so that nobody's films have to be shipped."""
+"""Clips to try the app with: drawn by this file, so that no videos have to be shipped."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _grid() -> tuple[Tensor, Tensor]:
 
 
 def _between_walls(places: Tensor, radius: float) -> Tensor:
-    """Fold straight paths into [radius, 1 - radius], as walls throw balls back."""
+    """Fold straight paths into [radius, 1 - radius], as if they bounced off the walls."""
     span = 1 - 2 * radius
     folded = (places - radius).remainder(2 * span)
     return radius + torch.where(folded > span, 2 * span - folded, folded)

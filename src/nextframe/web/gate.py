@@ -1,6 +1,6 @@
-"""What stands before the app's server: only what the page needs gets through, and nothing of a size it cannot hold.
+"""A gate in front of the app's server: only what the page needs gets through, and nothing that is too large.
 
-Gradio's server knows some sixty addresses, among them ones that read files and fetch from other servers. The gate has
+Gradio's server has some sixty routes, among them ones that read files and fetch from other servers. The gate has
 a list of the few that the page uses and answers 404 to all others.
 """
 
@@ -35,14 +35,14 @@ UPLOAD = f"{API}/upload"
 RESULT = re.compile(r"/results/([\w-]+)/([\w.-]+)", re.ASCII)
 TYPES = {".gif": "image/gif", ".png": "image/png", ".mp4": "video/mp4"}
 
-HEADER_BYTES = 16 << 10  # the server's own limit lets through what arrives in one piece
+HEADER_BYTES = 16 << 10  # the server's own limit does not apply to what arrives in one piece
 ADDRESS_BYTES = 2 << 10
-ASK_BYTES = 64 << 10  # of a request that is not an upload
-FORM_BYTES = 64 << 10  # what a form adds to the files in it
+ASK_BYTES = 64 << 10  # bytes of a request that is not an upload
+FORM_BYTES = 64 << 10  # bytes that a form adds to its files
 ASK_SECONDS = 10.0
 UPLOAD_SECONDS = 120.0
 UPLOADS_AT_ONCE = 8
-# The browser itself is told to ask no other server for anything, whatever a script in the page tries.
+# The browser itself must not contact any other server, whatever a script in the page tries.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; "
@@ -57,7 +57,7 @@ HEADERS = (
 
 
 class TooMuchError(Exception):
-    """A body that is longer, or takes longer, than allowed."""
+    """A body that is larger, or takes longer, than allowed."""
 
 
 class Gate:
@@ -81,7 +81,7 @@ class Gate:
         if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES:
             await refuse(send, 431, "the headers are too long")
         elif len(scope.get("raw_path") or path) + len(scope.get("query_string", b"")) > ADDRESS_BYTES:
-            await refuse(send, 414, "the address is too long")
+            await refuse(send, 414, "the URL is too long")
         elif read and found:
             await self._result(send, found[1], found[2], method == "GET")
         elif not _plain(scope):
@@ -110,11 +110,11 @@ class Gate:
         await send({"type": "http.response.body", "body": body if with_body else b""})
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the whole request, which is small, and look at the paths in it."""
+        """Read the whole request, which is small, and check the paths in it."""
         try:
             body = await asyncio.wait_for(_read(receive, ASK_BYTES), ASK_SECONDS)
             if not paths_are_uploads(json.loads(body or b"{}"), self.store.uploads):
-                await refuse(send, 400, "only uploads of this page can be used")
+                await refuse(send, 400, "only files uploaded on this page can be used")
                 return
         except (TooMuchError, TimeoutError):
             await refuse(send, 413, "the request is too long")
@@ -127,7 +127,7 @@ class Gate:
         most = self.limits.upload_mb * MIB + FORM_BYTES
         stated = dict(scope["headers"]).get(b"content-length", b"")
         if not stated.isdigit():
-            await refuse(send, 411, "an upload must say its length")
+            await refuse(send, 411, "an upload must state its length")
         elif len(stated) > 15 or int(stated) > most:
             await refuse(send, 413, f"the upload is over the limit of {self.limits.upload_mb} MB")
         elif self._uploading >= UPLOADS_AT_ONCE:
@@ -142,15 +142,15 @@ class Gate:
         try:
             await asyncio.wait_for(self.app(scope, _bounded(receive, most), send), UPLOAD_SECONDS)
         except (TooMuchError, TimeoutError):
-            LOG.info("an upload was longer than it said, or too slow")
+            LOG.info("an upload was larger than stated, or too slow")
         finally:
             self._uploading -= 1
 
 
 def paths_are_uploads(value: Any, uploads: Path) -> bool:
-    """Whether every file that a request of the page names is one of the folder `uploads`.
+    """Whether every file that a request of the page names is in the folder `uploads`.
 
-    Gradio's files are objects with a field "path"; one that is an address would be fetched, so none may be.
+    Gradio's files are objects with a field "path"; a URL there would be fetched, so URLs are refused.
     """
     if isinstance(value, dict):
         named = "path" not in value or is_upload(value["path"], uploads)
@@ -161,7 +161,7 @@ def paths_are_uploads(value: Any, uploads: Path) -> bool:
 
 
 def is_upload(path: Any, uploads: Path) -> bool:
-    """Whether `path` reads as a file of an upload (the folder, a hash, a name), and neither of the two is a link."""
+    """Whether `path` has the form of an uploaded file (the folder, a hash, a name), and neither part is a link."""
     if not isinstance(path, str) or not path.startswith(f"{uploads}/"):
         return False
     parts = path.removeprefix(f"{uploads}/").split("/")
@@ -170,7 +170,7 @@ def is_upload(path: Any, uploads: Path) -> bool:
 
 
 def _plain(scope: Scope) -> bool:
-    """Whether an address has nothing in it that another part of the server could read in another way."""
+    """Whether a URL contains nothing that another part of the server could interpret differently."""
     path = scope["path"]
     raw = scope.get("raw_path") or path.encode()
     return ".." not in path and "//" not in path and b"%" not in raw and path.isascii()
@@ -198,7 +198,7 @@ async def _read(receive: Receive, most: int) -> bytes:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives `body` first, and then what comes."""
+    """Return a `receive` that gives `body` first, and then what follows."""
     given = False
 
     async def replayed() -> Message:

@@ -1,4 +1,4 @@
-"""One prediction of the app, as it runs in a worker: a clip in, pictures and numbers out."""
+"""One prediction of the app, as it runs in a worker: a clip in, images and numbers out."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ CONTEXT_SHOWN = 5  # context frames of the strip
 
 
 class Job(Config):
-    """What a visitor asked for; paths were checked by the server."""
+    """A visitor's request; the server has checked its paths."""
 
     clip: str
-    name: str  # what the visitor calls the clip
+    name: str  # the visitor's name of the clip
     model: str  # what `resolve_model` takes
     model_name: str
     frames: int = Field(10, ge=1)
@@ -43,10 +43,10 @@ class Job(Config):
 
 
 def run_job(job: Job, net: Predictor, tell: Tell) -> dict[str, Any]:
-    """Predict, draw, and return plain values for the page; `tell` hears each of `STAGES` as it begins.
+    """Predict, draw, and return plain values for the page; `tell` is called with each of `STAGES` as it begins.
 
     Raises:
-        UserError: a clip or request that cannot be served; the line holds no path of the server.
+        UserError: a clip or request that cannot be served; the line contains no path of the server.
     """
     try:
         with _warnings() as notes:
@@ -117,7 +117,7 @@ def _shortened(job: Job, plan: Plan) -> list[str]:
     if plan.frames < job.frames:
         notes.append(f"The clip has {plan.frames} frames after the split, so {plan.frames} are predicted.")
     if plan.samples < job.samples:
-        notes.append(f"{job.model_name} draws nothing at random, so it has one future only.")
+        notes.append(f"{job.model_name} is deterministic, so it has only one future.")
     return notes
 
 
@@ -131,10 +131,10 @@ def _command(job: Job, plan: Plan) -> str:
 
 
 def _draw(prediction: Prediction, job: Job) -> dict[str, Any]:
-    """Write the pictures; return their names, and the error of each step where the truth is known."""
+    """Write the images; return their names, and the error of each step if the truth is known."""
     from nextframe.media.writer import write_video
     from nextframe.prediction import write_prediction
-    from nextframe.prediction.pictures import comparison_animation, comparison_strip
+    from nextframe.prediction.panels import comparison_animation, comparison_strip
     from nextframe.web.difference import difference_animation, step_errors
 
     folder, fps = Path(job.folder), min(prediction.fps, 12.0)  # slow enough to follow
@@ -167,7 +167,7 @@ def _facts(job: Job, source: Source, prediction: Prediction, count: int, at: int
 
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
-    """Collect the warnings of the library while a prediction runs: they say what was stretched or left out."""
+    """Collect the warnings of the library while a prediction runs: they say what was stretched or skipped."""
     notes: list[str] = []
 
     class Collect(logging.Handler):

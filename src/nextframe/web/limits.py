@@ -12,20 +12,20 @@ ARRAY_BYTES = 512 * MIB  # of frames in memory at once, and of what an archive m
 
 
 class WebLimits(Config):
-    """Limits of the app; each is a flag of `nextframe app`."""
+    """Limits of the app; each is a setting of `nextframe app`: --set limits.FIELD=VALUE."""
 
-    upload_mb: int = Field(64, ge=1)  # of one upload, all its files together
-    pixels: int = Field(2_500_000, ge=64)  # of one frame: a little over 1920 x 1080
-    clip_frames: int = Field(900, ge=2)  # of one clip
-    decode_seconds: float = Field(20.0, gt=0)  # for reading a clip
-    predict_seconds: float = Field(120.0, gt=0)  # for predicting, and again for drawing
-    horizon: int = Field(30, ge=1)  # frames predicted at most
-    samples: int = Field(4, ge=1)  # futures at most
-    side: int = Field(256, ge=16)  # larger frames are predicted at this longest side
-    queue: int = Field(16, ge=1)  # people who wait
-    workers: int = Field(1, ge=1)  # predictions at the same time, each in a process of its own
-    keep_minutes: float = Field(10.0, gt=0)  # after which uploads and results are deleted
-    temporary_mb: int = Field(1024, ge=1)  # of uploads and results together
+    upload_mb: int = Field(64, ge=1, description="MiB of one upload, all its files together")
+    pixels: int = Field(2_500_000, ge=64, description="pixels of one frame: a little over 1920 x 1080")
+    clip_frames: int = Field(900, ge=2, description="frames of one clip")
+    decode_seconds: float = Field(20.0, gt=0, description="time to read a clip")
+    predict_seconds: float = Field(120.0, gt=0, description="time to predict, and again to draw")
+    horizon: int = Field(30, ge=1, description="most frames to predict")
+    samples: int = Field(4, ge=1, description="most futures")
+    side: int = Field(256, ge=16, description="larger frames are predicted at this longest side")
+    queue: int = Field(16, ge=1, description="people who wait")
+    workers: int = Field(1, ge=1, description="predictions at the same time, each in a process of its own")
+    keep_minutes: float = Field(10.0, gt=0, description="age at which uploads and results are deleted")
+    temporary_mb: int = Field(1024, ge=1, description="MiB of uploads and results together")
 
     def reading(self) -> Limits:
         """Return what a reader may decode of one clip."""

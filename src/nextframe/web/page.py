@@ -1,4 +1,4 @@
-"""The parts of the page that are written here: progress, results, errors, the leaderboard. All text is escaped."""
+"""The page's own HTML: progress, results, errors, the leaderboard. All text is escaped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nextframe.evaluation.verdict import number
 from nextframe.web.job import STAGES
 
 WORDS = {"waiting": "Waiting for a free worker", "reading": "Reading the clip", "predicting": "Predicting"}
-WORDS |= {"drawing": "Drawing the pictures"}
+WORDS |= {"drawing": "Drawing the images"}
 NO_ROWS = "<p>No results to show here. <code>nextframe benchmark TASK -o benchmarks/TASK</code> makes some, and "
 NO_ROWS += "<code>nextframe app --rows benchmarks/TASK</code> shows them.</p>"
 
@@ -49,12 +49,12 @@ def results(token: str, found: Mapping[str, Any]) -> str:
     files, errors = found["files"], found["errors"]
     parts = [_facts(found["facts"]), *(Markup('<p class="nf-said nf-note">{}</p>').format(n) for n in found["notes"])]
     title = "Truth and prediction" if errors else "Prediction"
-    parts.append(_picture(title, token, "loop.gif", "The clip plays its context first; then the borders turn colour."))
+    parts.append(_figure(title, token, "loop.gif", "The clip plays its context first; then the borders turn colour."))
     if errors:
         text = "Black is right, bright is wrong."
-        parts += [_picture("Difference", token, "difference.gif", text), _chart(errors)]
+        parts += [_figure("Difference", token, "difference.gif", text), _chart(errors)]
     if "strip.png" in files:
-        parts.append(_picture("Frame by frame", token, "strip.png", "Scroll sideways for later frames.", wide=True))
+        parts.append(_figure("Frame by frame", token, "strip.png", "Scroll sideways for later frames.", wide=True))
     parts += [_downloads(token), _command(found["command"])]
     return str(Markup('<div class="nf-results">{}</div>').format(Markup("").join(parts)))
 
@@ -64,7 +64,7 @@ def _facts(facts: Mapping[str, str]) -> Markup:
     return Markup('<dl class="nf-facts">{}</dl>').format(Markup("").join(rows))
 
 
-def _picture(title: str, token: str, name: str, text: str, wide: bool = False) -> Markup:
+def _figure(title: str, token: str, name: str, text: str, wide: bool = False) -> Markup:
     return Markup(
         '<figure class="{}"><h3>{}</h3><div class="nf-scroll"><img src="results/{}/{}" alt="{}"></div>'
         "<figcaption>{}</figcaption></figure>"
@@ -103,7 +103,7 @@ def _command(command: str) -> Markup:
 
 
 def leaderboard(rows: Sequence[Path]) -> str:
-    """Return the leaderboard of row files as a page within the page, or how to make one where there are no rows."""
+    """Return the leaderboard of row files as a page within the page, or how to make one if there are no rows."""
     if not rows:
         return NO_ROWS
     from nextframe.benchmark import write_leaderboard

@@ -40,15 +40,15 @@ def serve(
     port: int = 7860,
     show: bool = False,
 ) -> None:
-    """Run the app until it is interrupted; then nothing of any visitor is left.
+    """Run the app until it is interrupted; then all visitors' files are deleted.
 
     Args:
-        models: what visitors may choose: names, run or model folders, names of the Hub; () for the models that come
-            with the package and the baselines. Those of the Hub are fetched before the server opens.
+        models: what visitors may choose: names, run or model folders, names of the Hub; () for the models that ship
+            with the package and the baselines. Those of the Hub are downloaded before the server opens.
         rows: row files of benchmarks for the leaderboard.
-        limits: what one visitor may ask.
+        limits: the limits of one visitor.
         host: the address to listen on; "0.0.0.0" opens the app to others.
-        port: the port; 0 for any that is free.
+        port: the port; 0 for any free one.
         show: open the page in a browser.
 
     Raises:
@@ -60,7 +60,7 @@ def serve(
     offered = offer(models)
     listener = _listen(host, port)
     store = Store(keep=60 * limits.keep_minutes)
-    signal.signal(signal.SIGTERM, _leave)  # else a service manager's stop would end us before the folder is emptied
+    signal.signal(signal.SIGTERM, _leave)  # else a service manager's stop would leave the folder behind
     try:
         stay_local(store)
         store.watch(every=min(30.0, store.keep / 2))
@@ -79,10 +79,10 @@ def _leave(number: int, frame: object) -> NoReturn:
 
 
 def offer(models: Sequence[str]) -> dict[str, str]:
-    """Return what visitors see of each model, and what a worker loads for it, after a look at every one.
+    """Return each model's name for visitors and what a worker loads for it, after checking each.
 
     Raises:
-        UserError: one that is unknown, untrained, or predicts no frames that follow.
+        UserError: a model that is unknown, untrained, or does not predict following frames.
     """
     offered = {}
     usual = dict.fromkeys([*shipped_models(), DEFAULT_MODEL, *baseline_names(FORECAST)])  # the best one first
@@ -105,7 +105,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise UserError(f"{host}:{port} cannot be listened on ({error.strerror}): give another --port") from None
+        raise UserError(f"{host}:{port} is not available ({error.strerror}): give another --port") from None
     return listener
 
 

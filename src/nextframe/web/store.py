@@ -18,14 +18,14 @@ from nextframe.media.images import IMAGE_ENDINGS, natural_key
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 RESULTS = ("prediction.gif", "prediction.mp4", "loop.gif", "difference.gif", "strip.png")
-GONE = "the upload is no longer here: upload it again"
+GONE = "the upload was deleted: upload it again"
 
 
 class Store:
     """Folders `uploads`, `results` and `spool` under one that only this user can enter.
 
-    Uploads are written by the server under names of its choice; results lie in folders with names that cannot be
-    guessed. Whatever is older than `keep` seconds is deleted by `sweep`, everything by `close`.
+    Uploads are written by the server under names of its choice; results are in folders with names that cannot be
+    guessed. `sweep` deletes what is older than `keep` seconds, `close` deletes everything.
     """
 
     def __init__(self, keep: float) -> None:
@@ -37,10 +37,10 @@ class Store:
         self._stop = threading.Event()
 
     def upload(self, path: str) -> Path:
-        """Return the uploaded file `path` after a look at it, and keep it for another while.
+        """Check and return the uploaded file `path`, and restart its time to live.
 
         Raises:
-            UserError: it is not a plain file directly in a folder of the uploads, however it is written.
+            UserError: it is not a plain file directly in a folder of the uploads, however the path is written.
         """
         given = Path(path)
         inside = given.is_absolute() and given.parent.parent == self.uploads and ".." not in given.parts
@@ -50,7 +50,7 @@ class Store:
         return given
 
     def clip(self, paths: Iterable[str], folder: Path) -> tuple[Path, str]:
-        """Return the clip that uploads are, and its name: one file, or images as a folder made in `folder`.
+        """Return the clip of some uploads, and its name: one file, or images as a folder made in `folder`.
 
         Raises:
             UserError: several files that are not all images, or one that is gone.
@@ -60,7 +60,7 @@ class Store:
             return files[0], files[0].name
         others = [file.name for file in files if file.suffix.lower() not in IMAGE_ENDINGS]
         if others:
-            raise UserError(f"several files must all be images, the frames of one clip: '{others[0]}' is none")
+            raise UserError(f"several files must all be images, the frames of one clip: '{others[0]}' is not")
         frames = folder / "frames"
         frames.mkdir()
         for number, file in enumerate(files):
@@ -68,24 +68,24 @@ class Store:
         return frames, f"{len(files)} images"
 
     def new_result(self) -> Path:
-        """Return a new empty folder for what one prediction writes."""
+        """Return a new empty folder for the results of one prediction."""
         folder = self.results / secrets.token_urlsafe(24)
         folder.mkdir(mode=0o700)
         return folder
 
     def result(self, token: str, name: str) -> Path | None:
-        """Return the result file `name` of the folder `token`; None for anything else than such a file."""
+        """Return the result file `name` of the folder `token`; None for anything but such a file."""
         path = self.results / token / name
         if not TOKEN.fullmatch(token) or name not in RESULTS or path.is_symlink() or not path.is_file():
             return None
         return path
 
     def used(self) -> int:
-        """Return the bytes that lie in the folder now."""
+        """Return the bytes that are in the folder now."""
         return sum(_size(path) for path in _walk(self.root))
 
     def empty(self) -> bool:
-        """Whether nothing of any visitor is left."""
+        """Whether no visitor's files are left."""
         return not any(any(folder.iterdir()) for folder in (self.uploads, self.results, self.spool))
 
     def sweep(self, now: float | None = None) -> None:
@@ -97,7 +97,7 @@ class Store:
                     _delete(entry)
 
     def watch(self, every: float) -> None:
-        """Sweep again and again in a thread of its own, until `close`."""
+        """Sweep repeatedly in a thread, until `close`."""
 
         def sweeping() -> None:
             while not self._stop.wait(every):
@@ -112,7 +112,7 @@ class Store:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield all that is in `folder`, however deep; what others delete meanwhile is left out."""
+    """Yield all that is in `folder`, however deep; what others delete meanwhile is skipped."""
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             yield Path(parent, name)

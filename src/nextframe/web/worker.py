@@ -1,4 +1,4 @@
-"""Predictions in processes of their own: one that hangs, swallows memory or crashes is killed, and the app goes on.
+"""Predictions in separate processes: one that hangs, exhausts memory or crashes is killed, and the app goes on.
 
 A worker reads one JSON line for each job and answers with JSON lines; nothing is pickled.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nextframe.models.contract import Predictor
 
 LOG = logging.getLogger(__name__)
-JOBS = 64  # after which a worker is replaced by a fresh one, so that no leak adds up
+JOBS = 64  # jobs after which a worker is replaced by a new one, so that leaks do not add up
 START_SECONDS = 120.0
 LINE_BYTES = 1 << 20
 MEMORY = 6 << 30  # bytes of address space of a worker without a GPU
@@ -39,7 +39,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the process is there and may take another job."""
+        """Whether the process is alive and may take another job."""
         return self._process is not None and self._process.returncode is None and self.done < JOBS
 
     async def start(self) -> None:
@@ -79,7 +79,7 @@ class Worker:
                     raise UserError(str(message["refused"]))
                 yield message
         except TimeoutError:
-            raise UserError(f"this takes more than {seconds:g} seconds, the limit here: give a smaller clip") from None
+            raise UserError(f"this takes more than {seconds:g} seconds, the limit here: use a smaller clip") from None
         finally:
             if not finished:
                 await self.stop()
@@ -89,7 +89,7 @@ class Worker:
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), seconds)
         if not line:
-            raise UserError("the clip is more than this server can take: give a smaller one")
+            raise UserError("the clip is too large for this server: use a smaller one")
         message: Message = json.loads(line)
         return message
 
@@ -102,7 +102,7 @@ class Worker:
 
 
 class Workers:
-    """A fixed number of workers; whoever wants one waits in line."""
+    """A fixed number of workers; callers queue for one."""
 
     def __init__(self, count: int, models: list[str]) -> None:
         self.all = [Worker(models) for _ in range(count)]
@@ -139,7 +139,7 @@ def _model(spec: str) -> Predictor:
 
 
 def _bound() -> None:
-    """Limit what this process can take, where the system offers it."""
+    """Limit memory and files of this process, if the system supports that."""
     try:
         import resource
     except ImportError:  # Windows
@@ -155,7 +155,7 @@ def _bound() -> None:
 def main() -> None:
     """Answer jobs from standard input until it ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints goes to the log, not among the answers
+    os.dup2(2, 1)  # what a library prints goes to the log, not between the answers
 
     def answer(message: Message) -> None:
         answers.write(json.dumps(message) + "\n")
@@ -174,7 +174,7 @@ def _answer(job: Job, tell: Any) -> Message:
     except NextframeError as error:
         return {"refused": str(error)}
     except MemoryError:
-        return {"refused": "the clip takes more memory than this server gives: give a smaller one"}
-    except Exception as error:  # whatever a hostile file sets off is this job's end, not the server's
+        return {"refused": "the clip takes more memory than this server allows: use a smaller one"}
+    except Exception as error:  # any error of a hostile file ends this job, not the server
         LOG.exception("a job failed")
         return {"refused": f"the clip cannot be predicted ({type(error).__name__})"}

@@ -1,4 +1,4 @@
-"""Which sources a file or folder holds, and to which split folders assign them."""
+"""Which sources a file or folder holds, and the split that its folders assign to them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ SPLIT_FOLDERS: dict[str, Split] = {
 
 @dataclass(frozen=True)
 class Found:
-    """A file or frame folder that should be a source: `name` is its path below the data set, `split` a folder's."""
+    """A file or frame folder that should be a source; `name` is its path in the data set, `split` its folder's."""
 
     path: Path
     name: str
@@ -80,24 +80,24 @@ class Found:
 
 @dataclass
 class Listing:
-    """What a path holds: sources, files that were refused at sight with the reason, and counts of other endings."""
+    """What a path holds: sources, files that were skipped at once with the reason, and counts of other endings."""
 
     found: list[Found] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     has_splits: bool = False
-    rule: str = ""  # how the splits were chosen, where that is done and nothing is to be added
+    rule: str = ""  # how the splits were chosen, if that is done and nothing is to be added
 
 
 def paths_of(name: str) -> list[Path]:
-    """Return the path that `name` is, or the several that it names with commas between them."""
+    """Return the path that `name` is, or the paths that it names, separated by commas."""
     if Path(name).exists() or "," not in name:
         return [Path(name)]
     return [Path(part.strip()) for part in name.split(",") if part.strip()]
 
 
 def list_all(paths: Sequence[Path]) -> Listing:
-    """Return the sources of all `paths`; of several, each name begins with its path's own, as below one parent.
+    """Return the sources of all `paths`; of several, each name begins with that of its path, as if below one parent.
 
     Raises:
         BadInputError: a missing path, two of one name, or one with a train folder beside one without.
@@ -109,9 +109,9 @@ def list_all(paths: Sequence[Path]) -> Listing:
         if not path.exists():
             raise BadInputError(path, "no such file or folder")
         if path.absolute().name in {other.absolute().name for other in paths[:number]}:
-            raise BadInputError(path, "has the name of another of the paths", "give the folder above them")
+            raise BadInputError(path, "has the same name as another of the paths", "give the folder above them")
         if part.has_splits != parts[0].has_splits:
-            raise BadInputError(path, "some of the paths have a train folder and some have none", "give one path")
+            raise BadInputError(path, "some of the paths have a train folder and some do not", "give one path")
         top = path.absolute().name
         for found in part.found:
             name = found.name if path.is_file() else f"{top}/{found.name}"
@@ -127,7 +127,7 @@ def list_sources(path: Path) -> Listing:
 
     A folder with still images is one source, its frames; videos, animations and array files are each one. Directly
     below `path`, folders called train, val and test (or training, valid, validation, testing) decide the split, and
-    what is beside them is left out.
+    what is next to them is skipped.
     """
     listing = Listing()
     if not path.is_dir():
@@ -141,14 +141,14 @@ def list_sources(path: Path) -> Listing:
         _walk(folder, path, split, listing)
     if listing.has_splits:
         beside = [f for f in path.iterdir() if f not in splits and not f.name.startswith(".")]
-        listing.skipped += [(f.name, "it lies beside the train, val and test folders") for f in beside if f.is_dir()]
+        listing.skipped += [(f.name, "it is next to the train, val and test folders") for f in beside if f.is_dir()]
         listing.others.update(f.suffix.lower() or f.name for f in beside if f.is_file())
     listing.found.sort(key=lambda found: natural_key(found.name))
     return listing
 
 
 def name_of(path: Path, root: Path) -> str:
-    """Return the name of a source: its path below `root` (a root's own name), with bytes that are no UTF-8 as \\xNN."""
+    """Return the name of a source: its path below `root` (a root's own name), non-UTF-8 bytes as \\xNN."""
     name = path.relative_to(root).as_posix() if path != root else root.name
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
@@ -181,12 +181,12 @@ def _look_into(folder: Path, files: list[str], root: Path, split: Split | None, 
     if stills and not animations:
         add(folder)
     listing.skipped += [
-        (p.relative_to(root).as_posix(), "a still image beside animations") for p in stills if animations
+        (p.relative_to(root).as_posix(), "a still image next to animations") for p in stills if animations
     ]
 
 
 def _kind(path: Path, ending: str) -> str:
-    """Return "source", "still" (a frame of its folder) or "other"; the content counts where endings say nothing."""
+    """Return "source", "still" (a frame of its folder) or "other"; the content decides if endings do not."""
     if ending in VIDEO_ENDINGS or ending in OTHER_ENDINGS:
         return "source"
     try:

@@ -31,7 +31,7 @@ def split_by_name(lengths: Mapping[str, int], val_share: float, test_share: floa
 
 
 def _take(splits: dict[str, Split], split: Split, long: Sequence[str], names: Sequence[str]) -> None:
-    """Move a source into `split`: a long one where two splits or more would not be robbed of their only one."""
+    """Move a source into `split` from the one with most: a long one, or any if there is none and `split` is empty."""
 
     def spare(candidates: Sequence[str]) -> list[str]:
         counts = {s: sum(splits[n] == s for n in candidates) for s in SPLITS}

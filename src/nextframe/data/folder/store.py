@@ -18,8 +18,8 @@ from nextframe.media.video.decode import Video
 from nextframe.media.video.index import SourceIndex
 
 MOST_OPEN = 64  # files
-DECODER_BYTES = 2**29  # of all open decoders, by the estimate of `_weight`
-_INHERITED: list[object] = []  # decoders of a parent process: their threads are not here, so freeing them would hang
+DECODER_BYTES = 2**29  # bytes of all open decoders, by the estimate of `_weight`
+_INHERITED: list[object] = []  # decoders of a parent process: freeing them would hang, as their threads are not here
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,17 @@ class Member:
 
 
 class FrameStore:
-    """Reads frames of `members`; each is passed through `fit` once and kept while the cache has room."""
+    """Reads frames of `members`; each is passed through `fit` once and cached while there is room."""
 
     def __init__(
-        self, members: Sequence[Member], channels: int, color: Color | None, fit: Callable[[Image], Image], room: int
+        self,
+        members: Sequence[Member],
+        channels: int,
+        color: Color | None,
+        fit: Callable[[Image], Image] | None,
+        room: int,
     ) -> None:
+        """Keep at most `room` bytes of decoded frames; with `fit` None frames stay as they are."""
         self.members, self.channels, self.color, self.room = members, channels, color, room
         self._fit = fit
         self._begin()
@@ -55,7 +61,7 @@ class FrameStore:
         Args:
             member: which source.
             numbers: ascending.
-            more: asked where something must be decoded: other frames that will be wanted soon, ascending.
+            more: called if something must be decoded: other frames that will be needed soon, ascending.
 
         Raises:
             UserError: the source changed or is damaged.
@@ -75,7 +81,8 @@ class FrameStore:
         return found
 
     def _prepare(self, image: Image) -> Image:
-        return np.ascontiguousarray(self._fit(recolor(image, self.channels)))
+        image = recolor(image, self.channels)
+        return np.ascontiguousarray(image if self._fit is None else self._fit(image))
 
     def _keep(self, member: int, fresh: dict[int, Image]) -> None:
         for number, image in fresh.items():
@@ -93,7 +100,7 @@ class FrameStore:
         return cursor
 
     def _make_room(self, member: int) -> None:
-        """Close the files that were not used for longest, until one more may be open."""
+        """Close the least recently used files, until one more may be open."""
         while self._cursors and (
             len(self._cursors) >= MOST_OPEN or self._weight(member, *self._cursors) > DECODER_BYTES
         ):
@@ -109,7 +116,7 @@ class FrameStore:
         source = self._videos.get(number) or open_source(member.path, color=self.color, sequence=member.sequence)
         if not isinstance(source, Video):
             return StreamCursor(source, jumps=source.kind in ("frames", "image", "array"))
-        self._videos[number] = source  # it holds no open file, only what opening it found out
+        self._videos[number] = source  # it has no open file, only what was learned by opening it
         if len(member.index.keys):
             return VideoCursor(source, member.index.pts, member.index.keys)
         return StreamCursor(source, jumps=False)
@@ -121,7 +128,7 @@ class FrameStore:
         self._begin()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave open files and frames behind on the way to another process."""
+        """Drop open files and frames when this is pickled for another process."""
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_") or k == "_fit"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

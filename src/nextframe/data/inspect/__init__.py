@@ -1,1 +1,1 @@
-"""What nextframe sees in a data set: a report and sheets of images."""
+"""Inspecting a data set: a report and contact sheets."""

@@ -1,4 +1,4 @@
-"""A picture of clips: rows of frames over time, or all of them playing at once; flows in the colour wheel."""
+"""An image of clips: rows of frames over time, or all of them playing at once; flows in the colour wheel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nextframe.core.clip import as_uint8
 from nextframe.core.errors import UserError
 from nextframe.data.clipset import SPLITS, ClipSet
 from nextframe.data.flow import decode_flow
-from nextframe.flow.wheel import flow_picture
+from nextframe.flow.wheel import flow_image
 from nextframe.media.writer import check_ending, write_video
 
 SHOWN, COLUMNS = 16, 4
@@ -22,13 +22,13 @@ GAP, GROUND = 2, 64
 
 
 def write_clip_sheet(path: Path, clips: ClipSet, count: int = SHOWN) -> Path:
-    """Write a picture of the first `count` clips of the first split that has some.
+    """Write an image of the first `count` clips of the first split that has some.
 
-    A .png shows a clip a row, time to the right; a .gif or .mp4 plays them side by side. The fastest motion among
+    A .png shows one clip per row, time to the right; a .gif or .mp4 plays them side by side. The fastest motion among
     the clips has the colour wheel's full colour.
 
     Raises:
-        UserError: an ending that is no picture, or no clips.
+        UserError: an ending that is not an image format, or no clips.
     """
     check_ending(path)
     split = next((s for s in SPLITS if clips.count(s) != 0), None)
@@ -45,7 +45,7 @@ def painted(frames: Tensor) -> Tensor:
     if frames.shape[2] != 2:
         return frames
     flow = decode_flow(frames.flatten(0, 1), 1.0)
-    return as_uint8(flow_picture(flow)).view(*frames.shape[:2], 3, *frames.shape[3:])
+    return as_uint8(flow_image(flow)).view(*frames.shape[:2], 3, *frames.shape[3:])
 
 
 def sheet(frames: Tensor, columns: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""A picture of a data set: one row of frames for each source, or clips where there are no sources."""
+"""An image of a data set: one row of frames for each source, or clips if there are no sources."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from PIL import ImageDraw, ImageFont
 from nextframe.core.errors import BadInputError
 from nextframe.data import open_data
 from nextframe.data.clipset import ClipSet, DataConfig
-from nextframe.data.folder.clips import Contents
+from nextframe.data.folder.contents import Contents
 from nextframe.data.folder.store import FrameStore, Member
 from nextframe.media.fit import fit_image
 from nextframe.media.source import Image, recolor
 
-HEIGHT, WIDTH = 96, 128  # of one picture on the sheet
+HEIGHT, WIDTH = 96, 128  # of one image on the sheet
 COLUMNS = 8
-ROWS = 100  # sources that are shown at most
+ROWS = 100  # most sources shown
 MARGIN, GAP, TEXT = 260, 4, 13
 BACKGROUND, INK, FAINT = (22, 24, 29), (222, 225, 230), (128, 134, 145)
 Row = tuple[list[str], list[Image]]  # lines of text, and frames (H, W, 3)
@@ -63,7 +63,7 @@ def contact_sheet(contents: Contents | None, config: DataConfig) -> Pillow.Image
 
 
 def draw(rows: Sequence[Row]) -> Pillow.Image:
-    """Return rows of frames with their text at the left, on a dark ground."""
+    """Return rows of frames with their text at the left, on a dark background."""
     width = MARGIN + COLUMNS * (WIDTH + GAP) + GAP
     sheet = Pillow.new("RGB", (width, len(rows) * (HEIGHT + GAP) + GAP), BACKGROUND)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=TEXT)
@@ -77,7 +77,7 @@ def draw(rows: Sequence[Row]) -> Pillow.Image:
 
 
 def save_sheet(sheet: Pillow.Image, path: Path) -> None:
-    """Write the sheet as a PNG, whole or not at all; BadInputError where it cannot be written."""
+    """Write the sheet as a PNG, whole or not at all; BadInputError if it cannot be written."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What nextframe sees in a data set: sources, sizes, frames, splits, clips, and what was skipped and why."""
+"""Report on a data set: sources, sizes, frames, splits, clips, and what was skipped and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig
-from nextframe.data.folder.clips import Contents, FolderConfig, SourceClips, look
+from nextframe.data.folder.clips import SourceClips
+from nextframe.data.folder.contents import Contents, FolderConfig, look
 from nextframe.data.open import is_path, open_data
 from nextframe.data.sets import DATASETS
 from nextframe.media.video.index import index_source
@@ -36,13 +37,13 @@ class SourceRow:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Its duration."""
         return self.frames / self.fps
 
 
 @dataclass
 class DataReport:
-    """The facts of a data set; `problem` says why a split has no clips, or why there are none at all.
+    """The facts of a data set; `problem` says why a split has no clips, or why there are none.
 
     `clips` counts each split (None: generated without end); `others` counts files of other kinds by their ending.
     """
@@ -65,7 +66,7 @@ class DataReport:
 
     @property
     def seconds(self) -> float:
-        """How long all sources last."""
+        """The duration of all sources."""
         return sum(row.seconds for row in self.sources)
 
     def as_json(self) -> dict[str, Any]:
@@ -79,8 +80,8 @@ def describe(config: DataConfig, check: bool = False) -> DataReport:
     """Return what `config` names: a path or a registered data set.
 
     Args:
-        config: as for `open_data`; where its size or length does not fit the sources, the report says so.
-        check: decode every frame of every source now, not only of those without an index that is still true.
+        config: as for `open_data`; if its size or length does not fit the sources, the report says so.
+        check: decode every frame of every source now, not only of those without a valid index.
 
     Raises:
         UserError: no such data, or nothing in it that can be read.
@@ -101,13 +102,13 @@ def describe(config: DataConfig, check: bool = False) -> DataReport:
 
 
 def _of_opened(config: DataConfig, check: bool) -> DataReport:
-    """Return what a data set says of itself; of one that reads the user's files, all that is known of a path."""
+    """Return the facts of a registered data set; if it reads the user's files, those of their path."""
     clips = open_data(config)
     if not isinstance(clips, SourceClips):
         return _of_clips(clips)
     if check:
         for path in {member.path for member in clips.contents.members}:
-            with suppress(BadInputError):  # kept in the index: the next look lists it as skipped
+            with suppress(BadInputError):  # cached in the index: the next report lists it as skipped
                 index_source(path, clips.config.color, fresh=True)
         reopened = open_data(config)
         clips = reopened if isinstance(reopened, SourceClips) else clips

@@ -1,1 +1,1 @@
-"""Clips that are cut once and kept in shards."""
+"""Clips that are cut once and stored in shards."""

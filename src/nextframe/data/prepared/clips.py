@@ -16,7 +16,7 @@ from nextframe.data.prepared.shards import cut_short, read_clips, read_note
 
 
 def open_prepared(config: DataConfig) -> ClipSet:
-    """Return the prepared clips of the folder `config.name`; of clips of frames also their flows, one frame fewer.
+    """Return the prepared clips of the folder `config.name`; for clips of frames also their flows, one frame fewer.
 
     Raises:
         BadInputError: a manifest or shard that is missing, unfinished or damaged.
@@ -28,13 +28,13 @@ def open_prepared(config: DataConfig) -> ClipSet:
 
 
 class PreparedClips(ClipSet):
-    """Clips that `nextframe prepare` wrote; clips longer than asked for give their first frames."""
+    """Clips that `nextframe prepare` wrote; of clips longer than requested the first frames are read."""
 
     def __init__(self, config: DataConfig) -> None:
         self.folder, self.task = Path(config.name), config.task
         self.manifest = read_manifest(self.folder)
         if not self.manifest["complete"]:
-            raise UserError(f"{self.folder}: is not finished; give the same `nextframe prepare` command again")
+            raise UserError(f"{self.folder}: is not finished; run the same `nextframe prepare` command again")
         self.layout = layout_of(self.manifest)
         self.name, self.fps = self.folder.name, self.manifest["fps"]
         self.frame_shape = self.layout.shape[1], self.layout.shape[2], self.layout.shape[3]
@@ -55,12 +55,11 @@ class PreparedClips(ClipSet):
             raise UserError(f"{here} stride {made['stride']}, not {config.stride}; prepare them again with that stride")
         if config.size not in (None, self.frame_shape[1:]):
             height, width = self.frame_shape[1:]
-            raise UserError(f"{here} size {height}x{width}; leave --size out, or prepare them again with another")
+            raise UserError(f"{here} size {height}x{width}; skip --size, or prepare them again with another")
         channels = {"grey": 1, "rgb": 3, None: self.frame_shape[0]}[config.color]
         if channels != self.frame_shape[0]:
-            raise UserError(
-                f"{here} {self.frame_shape[0]} channels, not {config.color}; prepare them again with --color"
-            )
+            fix = f"prepare them again with --set prepare.color={config.color}"
+            raise UserError(f"{here} {self.frame_shape[0]} channels, not {config.color}; {fix}")
         if made["kind"] == config.kind == "flow" and made["max_flow"] != config.max_flow:
             raise UserError(f"{here} max_flow {made['max_flow']:g}, not {config.max_flow:g}; set data.max_flow")
         if config.options:
@@ -76,7 +75,7 @@ class PreparedClips(ClipSet):
         return str(read_note(self._shards[split][shard][0], self.layout, number)["source"])
 
     def read(self, split: Split, indices: Indices) -> Clip:
-        """Return clips `indices` of `split` as one uint8 batch, in that order; BadInputError where a shard is cut."""
+        """Return clips `indices` of `split` as one uint8 batch, in that order; BadInputError for a truncated shard."""
         count = self.count(split)
         if len(indices) and not 0 <= indices.min() <= indices.max() < count:
             raise IndexError(f"{split} has clips 0 to {count - 1}, asked for {indices.min()} to {indices.max()}")

@@ -1,4 +1,4 @@
-"""What `nextframe prepare` is asked for; the defaults are system 3's."""
+"""What `nextframe prepare` is asked for; the defaults are those of Mathieu et al. 2016."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from nextframe.data.prepared.crops import MotionRule
 
 
 class PrepareConfig(Config):
-    """Which clips are prepared: everything that decides their bytes, beside the sources."""
+    """Which clips are prepared: everything that determines their bytes, besides the sources."""
 
-    size: tuple[int, int] = (32, 32)  # (height, width) of the crops
-    context: int = Field(4, ge=1)
-    horizon: int = Field(1, ge=1)
-    stride: int = Field(1, ge=1)
-    threshold: float = Field(100.0, ge=0)  # sum of squared differences of consecutive frames in [-1, 1]
-    keep: float = Field(0.05, ge=0, le=1)  # the chance that the first crop is kept whatever it shows
-    tries: int = Field(100, ge=1)  # crops at most; the last one is kept
-    clips: int = Field(20_000, ge=1)  # of train
-    held_out: int | None = Field(None, ge=0)  # of val and of test each; None: a tenth of `clips`
-    seed: int = Field(0, ge=0)
-    color: Literal["grey", "rgb"] | None = None  # None: grey where all sources are
-    kind: Literal["frames", "flow"] = "frames"
-    max_flow: float = Field(16.0, gt=0)  # pixels a step: where the scale of stored flows ends
-    across_cuts: bool = False
-    val_share: float = Field(0.1, ge=0, lt=1)  # of the sources
-    test_share: float = Field(0.1, ge=0, lt=1)
-    shard: int = Field(1000, ge=1)  # clips in a file
+    size: tuple[int, int] = Field((32, 32), description="height and width of the crops")
+    context: int = Field(4, ge=1, description="context frames")
+    horizon: int = Field(1, ge=1, description="frames to predict")
+    stride: int = Field(1, ge=1, description="take every k-th frame")
+    threshold: float = Field(
+        100.0, ge=0, description="least motion: squared differences of consecutive frames in [-1, 1], summed"
+    )
+    keep: float = Field(0.05, ge=0, le=1, description="probability that the first crop is kept whatever it shows")
+    tries: int = Field(100, ge=1, description="crops at most; then the last one is kept")
+    clips: int = Field(20_000, ge=1, description="clips of the train split")
+    held_out: int | None = Field(None, ge=0, description="clips of val and of test each; null: a tenth of clips")
+    seed: int = Field(0, ge=0, description="the random seed")
+    color: Literal["grey", "rgb"] | None = Field(None, description="null: grey if all sources are")
+    kind: Literal["frames", "flow"] = Field("frames", description="flow: two channels, pixels to the right and down")
+    max_flow: float = Field(16.0, gt=0, description="pixels per step at which the scale of stored flows ends")
+    across_cuts: bool = Field(False, description="let clips cross scene cuts")
+    val_share: float = Field(0.1, ge=0, lt=1, description="share of the sources that is val, if there is no folder val")
+    test_share: float = Field(
+        0.1, ge=0, lt=1, description="share of the sources that is test, if there is no folder test"
+    )
+    shard: int = Field(1000, ge=1, description="clips in a file")
 
     @field_validator("size")
     @classmethod
@@ -60,5 +64,5 @@ class PrepareConfig(Config):
         return self.clips if split == "train" else self.clips // 10 if self.held_out is None else self.held_out
 
     def shape(self, channels: int) -> tuple[int, int, int, int]:
-        """Return a clip's (T, C, H, W) for sources of so many channels."""
+        """Return a clip's (T, C, H, W) for sources of this many channels."""
         return (self.context + self.horizon, 2 if self.kind == "flow" else channels, *self.size)

@@ -1,4 +1,4 @@
-"""Which crop of which span clip i is: system 3's rule of motion, as a pure function of (seed, split, i).
+"""Which crop of which span clip i is: a rule of motion, as a pure function of (seed, split, i).
 
 The rule (the data code of the Ms. Pac-Man adversarial predictors, after Mathieu et al. 2016): a random source, a
 random span of it, then random crops of that span until one moves enough; one time in twenty the first crop is kept
@@ -13,15 +13,14 @@ from typing import Literal
 
 import numpy as np
 
-from nextframe.core.seeding import derive_seed
+from nextframe.core.seeds.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import Indices, Split
 from nextframe.data.prepared.motion import UNIT, CropMotion, Ints
-from nextframe.data.sets.moving_digits import Floats, uniforms
 from nextframe.media.source import Image
 
 Rule = Literal["chance", "motion", "gave-up"]
 RULES: tuple[Rule, ...] = ("chance", "motion", "gave-up")
-FIRST_TRIES = 8  # looked at before the rest: many clips need no more
+FIRST_TRIES = 8  # tried before the rest: many clips need no more
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Choice:
-    """The crop that was kept: where, by which rule, at which try (from 1), its motion and the first crop's."""
+    """The crop that was kept: its position, the rule, the try (from 1), its motion and that of the first crop."""
 
     top: int
     left: int
@@ -68,7 +67,7 @@ def draw_clips(seed: int, split: Split, indices: Indices, tries: int) -> Draws:
 
 
 def pick(uniform: Floats, count: int | Ints) -> Ints:
-    """Return integers from 0 to count - 1, each as likely as the other."""
+    """Return integers from 0 to count - 1, all equally likely."""
     return np.asarray(np.minimum(np.floor(uniform * count), np.asarray(count) - 1), np.int64)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.core.whole_file import sha256_of
+from nextframe.core.files.whole_file import sha256_of
 from nextframe.data.clipset import Split
 from nextframe.data.prepared.shards import Layout
 from nextframe.media.images import image_files
@@ -21,12 +21,12 @@ RESULTS = ("complete", "statistics")  # what the work adds; the rest is known be
 
 
 def is_prepared(folder: Path) -> bool:
-    """Say whether `folder` holds prepared clips."""
+    """Return whether `folder` holds prepared clips."""
     return (folder / MANIFEST).is_file()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return what the manifest of `folder` says; BadInputError where it is no manifest of this version."""
+    """Return the manifest of `folder`; BadInputError if it is not a manifest of this version."""
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -55,17 +55,19 @@ def begin(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
     """Return the manifest of `folder`, a new one made from `plan`, or the one there if it has the same plan.
 
     Raises:
-        UserError: the folder holds something else, or clips that were prepared otherwise.
+        UserError: the folder holds something else, or clips prepared with other settings or sources.
     """
     plan = json.loads(json.dumps(plan))  # tuples become lists, as in the file
     if is_prepared(folder):
         found = read_manifest(folder)
         difference = _difference({k: v for k, v in found.items() if k not in RESULTS}, plan)
         if difference:
-            raise UserError(f"{folder}: was prepared otherwise: {difference}; give another folder, or delete this one")
+            raise UserError(
+                f"{folder}: was prepared differently: {difference}; give another folder, or delete this one"
+            )
         return found
     if folder.exists() and (not folder.is_dir() or any(f for f in folder.iterdir() if not f.name.endswith(".tmp"))):
-        raise UserError(f"{folder}: is there already and holds no prepared clips; give another folder")
+        raise UserError(f"{folder}: exists and does not hold prepared clips; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
     manifest = {**plan, "complete": False}
     write_manifest(folder, manifest)
@@ -73,7 +75,7 @@ def begin(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Return the first thing that differs, in words; empty where nothing does."""
+    """Return the first difference in words; "" if there is none."""
     for name, value in new["settings"].items():
         if old["settings"].get(name) != value:
             return f"{name} was {old['settings'].get(name)}, not {value}"
@@ -83,11 +85,11 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
             return f"source {name} is {'new' if name in now else 'gone'}"
         if was[name] != now[name]:
             return f"source {name} changed"
-    return "" if old == new else "the sources that can be used are others"
+    return "" if old == new else "the usable sources differ"
 
 
 def layout_of(manifest: Mapping[str, Any]) -> Layout:
-    """Return how the clips lie in their shards."""
+    """Return the layout of the clips in their shards."""
     return Layout(tuple(manifest["record"]["shape"]), manifest["record"]["note_bytes"])
 
 

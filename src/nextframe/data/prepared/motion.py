@@ -13,7 +13,7 @@ from nextframe.media.source import Image
 
 Ints = NDArray[np.int64]
 UNIT = 127.5**2  # a squared difference of 8-bit values is this many times that of values in [-1, 1]
-GATHER_COST = 6  # how much dearer a pixel of a crop is than one of the whole frame: many small copies
+GATHER_COST = 6  # the cost of a pixel of a crop relative to one of the whole frame: many small copies
 
 
 def energy(frames: Sequence[Image]) -> Ints:
@@ -47,7 +47,7 @@ class CropMotion:
     """The motion of crops of one span.
 
     For many crops, or small frames, the span's integral image is made once and each crop is four look-ups; a few
-    small crops of large frames are summed directly. Both are exact, so which one is chosen cannot be seen.
+    small crops of large frames are summed directly. Both are exact, so the result does not depend on which is chosen.
     """
 
     def __init__(self, frames: Sequence[Image], size: tuple[int, int]) -> None:

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nextframe.data.clipset import SPLITS, Split
-from nextframe.data.folder.clips import Contents
-from nextframe.data.folder.plan import Stretch, without_cuts
-from nextframe.data.folder.splits import split_by_time
+from nextframe.core.seeds.seeding import Floats
+from nextframe.data.clipset import Split
+from nextframe.data.folder.contents import Contents
+from nextframe.data.folder.plan import Stretch
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.crops import pick
 from nextframe.data.prepared.motion import Ints
-from nextframe.data.sets.moving_digits import Floats
 
 
 class SpanPlaces:
-    """The spans of one split: each source is as likely as the other, then each of its spans."""
+    """The spans of one split: sources are equally likely, then the spans of each."""
 
     def __init__(self, stretches: Sequence[Stretch], span: int) -> None:
         fitting = sorted((s for s in stretches if s.stop - s.first >= span), key=lambda s: (s.member, s.first))
@@ -43,17 +42,11 @@ class SpanPlaces:
 
 
 def span_places(contents: Contents, usable: Sequence[bool], config: PrepareConfig) -> dict[Split, SpanPlaces]:
-    """Return where spans may begin in each split; `usable` says it of each member.
+    """Return where spans may begin in each split; `usable` says so of each member.
 
     Sources without a split of their own are divided by time; spans cross a scene cut only with `across_cuts`.
     """
-    found: dict[Split, list[Stretch]] = {split: [] for split in SPLITS}
-    for number, (member, own) in enumerate(zip(contents.members, contents.splits, strict=True)):
-        if not usable[number]:
-            continue
-        frames, shares = member.index.frames, (config.val_share, config.test_share)
-        parts = {own: (0, frames)} if own else split_by_time(frames, config.span, *shares)
-        for split, (first, stop) in parts.items():
-            stretch = Stretch(number, first, stop)
-            found[split] += [stretch] if config.across_cuts else without_cuts(stretch, member.index.cuts)
-    return {split: SpanPlaces(stretches, config.span) for split, stretches in found.items()}
+    found = contents.stretches(config.span, (config.val_share, config.test_share), config.across_cuts)
+    return {
+        split: SpanPlaces([s for s in stretches if usable[s.member]], config.span) for split, stretches in found.items()
+    }

@@ -1,7 +1,7 @@
 """Clips cut once and kept: crops in which something moves, in shards that training reads many times faster.
 
-Clip i of a split is a pure function of (seed, i, sources), and a shard is a pure function of its clips. So the number
-of workers cannot be seen in the output, and after a kill only the shards that are not there yet are made.
+Clip i of a split is a pure function of (seed, i, sources), and a shard is a pure function of its clips. So the output
+does not depend on the number of workers, and after a kill only the missing shards are made.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ import numpy as np
 from nextframe.core.errors import UserError
 from nextframe.core.progress import ProgressBar
 from nextframe.data.clipset import SPLITS, DataConfig, Split
-from nextframe.data.folder.clips import Contents, FolderConfig, look
+from nextframe.data.folder.contents import Contents, FolderConfig, look
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.crops import Choice, draw_clips
 from nextframe.data.prepared.manifest import FORMAT, VERSION, begin, checksum, layout_of, shard_files, write_manifest
 from nextframe.data.prepared.places import span_places
 from nextframe.data.prepared.shards import Layout, Note, padded, write_shard
-from nextframe.data.prepared.spans import Footage, Memory
+from nextframe.data.prepared.spans import Memory, SourceFrames
 from nextframe.data.prepared.statistics import measure, write_histogram
 from nextframe.media.video.index import SourceIndex
 
 LOG = logging.getLogger(__name__)
 GIB = 2**30
-NOTE_BYTES = 256  # of a note without the name of its source: the numbers at their longest
+NOTE_BYTES = 256  # bytes of a note without the name of its source, with the longest numbers
 
 
 @dataclass(frozen=True)
 class Group:
-    """Shards that are made together, so that a long film is read once for all of them."""
+    """Shards that are made together, so that a long video is read once for all of them."""
 
     split: Split
     shards: Sequence[tuple[Path, range]]
@@ -59,12 +59,12 @@ def prepare(
     memory: float = 2.0,
     show: bool = True,
 ) -> dict[str, Any]:
-    """Cut clips from the sources at `path` into shards in `output`; what is there already is kept.
+    """Cut clips from the sources at `path` into shards in `output`; existing shards are kept.
 
     Args:
         path: a file or folder of sources; train, val and test folders are honoured, else names decide the split.
         output: the folder of the clips, new or begun before with the same settings and sources.
-        config: which clips; None: system 3's 20,000.
+        config: which clips; None: 20,000, chosen by motion.
         workers: threads; None: one for each core, 4 at most. The clips are the same.
         memory: GiB of decoded frames to hold at most; sources beyond it are read from their files in order.
         show: whether progress is shown.
@@ -84,7 +84,7 @@ def prepare(
     work = Preparation(output, config, contents, round(memory * GIB))
     manifest = begin(output, work.plan)
     if manifest["complete"] and not work.missing(manifest):
-        LOG.info("%s: is complete", output)
+        LOG.info("%s: already complete", output)
         return manifest
     work.run(manifest, workers or min(4, os.cpu_count() or 1), show)
     manifest["statistics"] = measure(output, manifest)
@@ -95,7 +95,7 @@ def prepare(
 
 
 class Preparation:
-    """The clips that are to be made from `contents`, and what it takes to make them."""
+    """The clips to make from `contents`, and what it takes to make them."""
 
     def __init__(self, output: Path, config: PrepareConfig, contents: Contents, memory: int) -> None:
         self.output, self.config, self.contents, self.memory = output, config, contents, memory
@@ -109,11 +109,11 @@ class Preparation:
             name, why = [*self.skipped, (str(contents.root), "every span crosses a scene cut")][0]
             raise UserError(f"{contents.root}: no clip can be cut from its sources; {name}: {why}")
         held, flow = Memory(memory), config.max_flow if config.kind == "flow" else None
-        self.footage = [Footage(member, self.channels, config.color, held, flow) for member in members]
+        self.sources = [SourceFrames(member, self.channels, config.color, held, flow) for member in members]
 
     @property
     def plan(self) -> dict[str, Any]:
-        """The manifest as it is before the work: all that decides the clips."""
+        """The manifest before the work: everything that determines the clips."""
         sums = {path: checksum(path) for path in {m.path for m in self.contents.members}}
         sources = [
             {
@@ -144,7 +144,7 @@ class Preparation:
         return Layout(self.config.shape(self.channels), padded(len(json.dumps(longest)) + NOTE_BYTES))
 
     def missing(self, manifest: dict[str, Any]) -> list[Group]:
-        """Return the shards that are not there in full, in groups that are made together."""
+        """Return the missing shards, in groups that are made together."""
         layout, groups = layout_of(manifest), []
         for split in SPLITS:
             shards = [
@@ -157,9 +157,9 @@ class Preparation:
         return groups
 
     def _group_size(self, split: Split, layout: Layout) -> int:
-        """Return how many shards to make together: one, or where films are read from files as many as fit."""
-        footage = [self.footage[m] for m in self.places[split].members]
-        if sum(f.frame_bytes * f.member.index.frames for f in self.footage) <= self.memory or not footage:
+        """Return how many shards to make together: one, or, if videos are read from files, as many as fit."""
+        sources = [self.sources[m] for m in self.places[split].members]
+        if sum(f.frame_bytes * f.member.index.frames for f in self.sources) <= self.memory or not sources:
             return 1
         return max(1, self.memory // 4 // (self.config.shard * layout.clip_bytes))
 
@@ -194,7 +194,7 @@ class Preparation:
         for member in np.roll(np.unique(members), turn):
             rows = np.flatnonzero(members == member)
             rows = rows[np.argsort(firsts[rows], kind="stable")]
-            spans = self.footage[member].spans(firsts[rows].tolist(), self.config.offsets)
+            spans = self.sources[member].spans(firsts[rows].tolist(), self.config.offsets)
             for row, span in zip(rows, spans, strict=True):
                 choice = draws.choose(int(row), span.frames, self.config.rule)
                 clips[row] = span.cut(choice.top, choice.left, self.config.size)
@@ -207,7 +207,7 @@ class Preparation:
 
 
 def _note(source: str, start: int, choice: Choice) -> Note:
-    """Return what stands beside a clip: where it is cut from, and why it was kept."""
+    """Return the record of a clip: where it was cut from, and why it was kept."""
     return {
         "source": source,
         "start": start,
@@ -221,7 +221,7 @@ def _note(source: str, start: int, choice: Choice) -> Note:
 
 
 def _refusal(index: SourceIndex, config: PrepareConfig) -> str:
-    """Return why no clip can be cut from a source; empty where one can."""
+    """Return why no clip can be cut from a source; "" if one can."""
     if index.frames < config.span:
         return f"it has {index.frames} frames, a clip needs {config.span}"
     if index.height < config.size[0] or index.width < config.size[1]:

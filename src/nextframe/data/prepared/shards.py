@@ -1,4 +1,4 @@
-"""Clips in WebDataset shards: tar files of `KEY.npy` and `KEY.json`, every record of one size.
+"""Clips in WebDataset shards: tar files of `KEY.npy` and `KEY.json`, all records of the same size.
 
 The bytes depend on the clips alone (no dates, no owners), and clip i of a shard begins at i times the record's size:
 one read gets it, without an index, from a disk or by a range request. Any tar program opens a shard.
@@ -29,7 +29,7 @@ Note = Mapping[str, Any]  # what is known of a clip: where it comes from, why it
 
 @dataclass(frozen=True)
 class Layout:
-    """The shape (T, C, H, W) of every clip, and how many bytes of JSON stand beside it."""
+    """The shape (T, C, H, W) of every clip, and how many bytes of JSON come with it."""
 
     shape: tuple[int, ...]
     note_bytes: int
@@ -63,7 +63,7 @@ class Layout:
         return self.note_at + padded(self.note_bytes)
 
     def shard_bytes(self, clips: int) -> int:
-        """Return the size of a shard with so many clips."""
+        """Return the size of a shard of `count` clips."""
         return clips * self.record_bytes + len(END)
 
 
@@ -101,7 +101,7 @@ def _add(file: io.BufferedWriter, name: str, parts: Sequence[bytes]) -> None:
 def read_clips(path: Path, layout: Layout, numbers: Sequence[int], out: Sequence[Clips]) -> None:
     """Read clips `numbers` of a shard into the arrays `out`, each (T, C, H, W) uint8 and contiguous.
 
-    The file is opened anew each time: nothing is shared between threads or forked processes.
+    The file is opened for each call: nothing is shared between threads or forked processes.
 
     Raises:
         BadInputError: the shard is gone or cut short.
@@ -118,7 +118,7 @@ def read_clips(path: Path, layout: Layout, numbers: Sequence[int], out: Sequence
 
 
 def read_note(path: Path, layout: Layout, number: int) -> dict[str, Any]:
-    """Return what is known of clip `number` of a shard; BadInputError where it cannot be read."""
+    """Return what is known of clip `number` of a shard; BadInputError if it cannot be read."""
     try:
         with path.open("rb") as file:
             file.seek(number * layout.record_bytes + layout.note_at)
@@ -140,4 +140,4 @@ def read_notes(path: Path, layout: Layout, clips: int) -> Iterator[dict[str, Any
 
 def cut_short(path: Path) -> BadInputError:
     """Return the error for a shard that does not hold what it should."""
-    return BadInputError(path, "the shard is cut short or changed", "copy it again, or delete it and prepare again")
+    return BadInputError(path, "the shard is truncated or was changed", "copy it again, or delete it and prepare again")

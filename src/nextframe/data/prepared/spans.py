@@ -1,4 +1,4 @@
-"""Spans of one source: from memory where the whole source fits, else read in order from the file."""
+"""Spans of one source: from memory if the whole source fits, else read in order from the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Memory:
         self._left, self._lock = limit, threading.Lock()
 
     def take(self, count: int) -> bool:
-        """Set `count` bytes aside; False where there are not as many left."""
+        """Reserve `count` bytes; False if there are not enough left."""
         with self._lock:
             if count > self._left:
                 return False
@@ -31,10 +31,10 @@ class Memory:
             return True
 
 
-class Footage:
-    """One source, whose frames are decoded once where they fit in `memory`; threads may share it.
+class SourceFrames:
+    """One source, whose frames are decoded once if they fit in `memory`; threads may share it.
 
-    `max_flow` not None: flows are made too, each once where the source is in memory.
+    With `max_flow`, flows are made too, each once if the source is in memory.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Footage:
         store.close()
 
     def _frames(self) -> list[Image] | None:
-        """Return every frame, decoded by the first thread that asks; None where they do not fit."""
+        """Return every frame, decoded by the first thread that asks; None if they do not fit."""
         with self._lock:
             if not self._asked and self._memory.take(self.frame_bytes * self.member.index.frames):
                 numbers = range(self.member.index.frames)
@@ -79,7 +79,7 @@ class Footage:
 
     def _store(self, frames: int) -> FrameStore:
         room = 2 * frames * self.member.index.height * self.member.index.width * self.channels
-        return FrameStore([self.member], self.channels, self.color, _as_it_is, room)
+        return FrameStore([self.member], self.channels, self.color, None, room)
 
 
 class Span:
@@ -87,32 +87,28 @@ class Span:
 
     def __init__(
         self,
-        footage: Footage,
+        source: SourceFrames,
         frames: Sequence[Image],
         numbers: Sequence[int],
         flows: dict[tuple[int, int], FlowFrame],
     ) -> None:
         self.frames = frames
-        self._footage, self._numbers, self._flows = footage, numbers, flows
+        self._source, self._numbers, self._flows = source, numbers, flows
 
     def cut(self, top: int, left: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Return the crop as (T, C, H, W), or its flows as (T - 1, 2, H, W) where flows are wanted."""
+        """Return the crop as (T, C, H, W), or, with flows, those as (T - 1, 2, H, W)."""
         rows, columns = slice(top, top + size[0]), slice(left, left + size[1])
-        if self._footage.max_flow is None:
+        if self._source.max_flow is None:
             return np.stack([frame[rows, columns] for frame in self.frames]).transpose(0, 3, 1, 2)
         return np.stack([self._flow(t)[:, rows, columns] for t in range(len(self.frames) - 1)])
 
     def _flow(self, step: int) -> FlowFrame:
-        """Return the flow between two frames in full size: at the borders of a crop it knows what comes in."""
+        """Return the flow between two full frames, so that it is right at the borders of a crop."""
         from nextframe.flow.dis import dense_flow
 
         pair = self._numbers[step], self._numbers[step + 1]
         if pair not in self._flows:
             first, second = (torch.from_numpy(f.transpose(2, 0, 1)[None].copy()) for f in self.frames[step : step + 2])
-            assert self._footage.max_flow is not None
-            self._flows[pair] = encode_flow(dense_flow(first, second)[0].numpy(), self._footage.max_flow)
+            assert self._source.max_flow is not None
+            self._flows[pair] = encode_flow(dense_flow(first, second)[0].numpy(), self._source.max_flow)
         return self._flows[pair]
-
-
-def _as_it_is(image: Image) -> Image:
-    return image

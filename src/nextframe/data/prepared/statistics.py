@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 def measure(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the statistics of each split, read back from the shards: what stands there is what is counted."""
+    """Return the statistics of each split, read back from the shards, so that they describe what was written."""
     return {split: _measure_split(folder, manifest, split) for split in SPLITS if manifest["splits"].get(split)}
 
 
@@ -67,7 +67,7 @@ def _histogram(motion: Floats) -> dict[str, Any]:
 
 
 def write_histogram(path: Path, statistics: Mapping[str, Any], threshold: float) -> None:
-    """Write a picture of the motion of the kept crops beside that of the first ones, whole or not at all."""
+    """Write a chart of the motion of the kept crops and of the first ones, whole or not at all."""
     from matplotlib.figure import Figure
 
     split, found = next(iter(statistics.items()))
@@ -75,7 +75,7 @@ def write_histogram(path: Path, statistics: Mapping[str, Any], threshold: float)
     axes = figure.subplots()
     for name, label, color in (("first_crop", "first crop", "#9aa3b2"), ("kept", "kept crop", "#1f77b4")):
         histogram = found["motion"][name]
-        edges = [0.5, *histogram["edges"][1:]]  # what is below 1 stands left of it
+        edges = [0.5, *histogram["edges"][1:]]  # values below 1 are drawn left of it
         axes.stairs(histogram["counts"], edges, fill=True, alpha=0.65, color=color, label=label)
     axes.axvline(threshold, color="#d62728", linestyle="--", label=f"threshold {threshold:g}")
     what = "squared differences of consecutive frames in [-1, 1], summed (left bar: below 1)"

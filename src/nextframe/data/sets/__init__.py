@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from nextframe.core.registry import Registry
+from typing import Any
 
-DATASETS: Registry = Registry("data set")  # type: ignore[type-arg]
+from nextframe.core.registry import Registry, takes
+
+DATASETS: Registry[Any] = Registry(
+    "data set",
+    "nextframe.data",
+    "a function of a DataConfig that returns a ClipSet",
+    lambda name, thing: takes(thing, 1),
+)
 
 DATASETS.add("moving-digits", "nextframe.data.sets.moving_digits:open_moving_digits")
 DATASETS.add("motion-digits", "nextframe.data.sets.motion_digits:open_motion_digits")

@@ -20,7 +20,7 @@ from nextframe.data.sets.download import fetch
 Images = NDArray[np.uint8]
 
 IDX_IMAGES = 0x0803  # unsigned bytes in three dimensions: how every idx file of images begins
-MAX_BYTES = 1 << 30  # of decoded images; a header that asks for more is a mistake or an attack
+MAX_BYTES = 1 << 30  # bytes of decoded images; a header that claims more is a mistake or an attack
 MNIST_VAL = 5_000
 EMBEDDED_SPLIT = (1_297, 1_497)  # train is before the first, validation between them, test after the second
 
@@ -40,7 +40,7 @@ DOWNLOADS = {  # name: (address, md5 of the training file, md5 of the test file)
 
 @dataclass(frozen=True)
 class DigitSplits:
-    """Images (N, h, w) of each split; no image, compared pixel by pixel, is in two splits."""
+    """Images (N, h, w) of each split; splits are disjoint, compared pixel by pixel."""
 
     train: Images
     val: Images
@@ -53,7 +53,7 @@ class DigitSplits:
 
 @cache
 def open_digits(name: str) -> DigitSplits:
-    """Return the digits that `name` stands for, split into train, validation and test.
+    """Return the digits called `name`, split into train, validation and test.
 
     * "embedded": scikit-learn's 1,797 handwritten digits, cut in file order into 1,297 / 200 / 300. Neighbours in the
       file are often by one writer, so blocks keep writers apart better than a shuffle would.
@@ -100,13 +100,13 @@ def read_idx_images(path: Path) -> Images:
 def _read_idx(path: Path, file: BinaryIO | gzip.GzipFile) -> Images:
     header = file.read(16)
     if len(header) < 16 or header[:2] != b"\0\0":
-        raise BadInputError(path, "not an idx file of images", "expected train-images-idx3-ubyte or the like")
+        raise BadInputError(path, "not an idx file of images", "expected a file such as train-images-idx3-ubyte")
     magic, count, height, width = struct.unpack(">4I", header)
     if magic != IDX_IMAGES:
-        raise BadInputError(path, f"idx magic {magic:#06x} is not images ({IDX_IMAGES:#06x})", "labels do not move")
+        raise BadInputError(path, f"idx magic {magic:#06x} is not images ({IDX_IMAGES:#06x})", "give the images")
     size = count * height * width
     if not 0 < size <= MAX_BYTES:
-        raise BadInputError(path, f"the header says {count} images of {height}x{width}, which cannot be")
+        raise BadInputError(path, f"the header says {count} images of {height}x{width}, which is impossible")
     body = file.read(size + 1)
     if len(body) != size:
         found = "more than that" if len(body) > size else f"{len(body):,}"
@@ -160,7 +160,7 @@ def _from_one_file(path: Path) -> DigitSplits:
 
 
 def _disjoint(train: Images, val: Images, test: Images, path: Path | str = "embedded") -> DigitSplits:
-    """Drop from train what is in val or test, and from val what is in test, so that no test digit was ever seen."""
+    """Drop from train what is in val or test, and from val what is in test, so that no test digit is trained on."""
     seen = {image.tobytes() for image in test}
     val = _without(val, seen)
     train = _without(train, seen | {image.tobytes() for image in val})

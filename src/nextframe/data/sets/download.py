@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nextframe.core.cache import CACHE_VARIABLE, cache_folder
 from nextframe.core.errors import BadInputError
+from nextframe.core.files.cache import CACHE_VARIABLE, cache_folder
+from nextframe.core.quiet import import_bars
 
 
 def fetch(url: str, checksum: str, folder: str) -> Path:
@@ -19,6 +20,7 @@ def fetch(url: str, checksum: str, folder: str) -> Path:
     Raises:
         BadInputError: no network, an answer that is not the file, or a cache folder that cannot be written.
     """
+    import_bars()
     import pooch
     from requests.exceptions import RequestException
 

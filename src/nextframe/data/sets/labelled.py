@@ -1,4 +1,4 @@
-"""Videos of one's own with classes: a folder with a sub-folder for each class, or a text file that lists them."""
+"""The user's own videos with classes: a folder with a sub-folder for each class, or a text file that lists them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.clipset import DataConfig, Split
-from nextframe.data.folder.clips import look_at
+from nextframe.data.folder.contents import look_at
 from nextframe.data.folder.listing import SPLIT_FOLDERS, Found, Listing, list_sources, name_of
 from nextframe.data.folder.splits import split_by_name
 from nextframe.data.sets.lists import Labelled
@@ -22,11 +22,11 @@ FEW = 3  # sources of a class below which they are divided by time
 def open_labelled(config: DataConfig) -> RegisteredClips:
     """Return the clips of videos with classes; `config.options` are those of `LocalConfig`.
 
-    Where neither folders nor the file say the splits, each class is divided by itself: by a hash of the source's
+    If neither folders nor the file give the splits, each class is divided by itself: by a hash of the source's
     name, or, with fewer than three sources, every source by time (train, then val, then test).
 
     Raises:
-        BadInputError: a file or folder that is not there or has another layout, or fewer than two classes.
+        BadInputError: a file or folder that is missing or has another layout, or fewer than two classes.
     """
     options = LocalConfig.parse(config.options, f"options of {config.name}")
     if not options.root:
@@ -34,7 +34,7 @@ def open_labelled(config: DataConfig) -> RegisteredClips:
     root = Path(options.root).expanduser()
     labelled = list_file(root) if root.is_file() else list_classes(root)
     if len(labelled.classes) < 2:
-        raise BadInputError(root, f"{len(labelled.classes)} class found, two are needed", f"expected {LAYOUT}")
+        raise BadInputError(root, f"{len(labelled.classes)} class found, at least two are needed", f"expected {LAYOUT}")
     if not labelled.listing.has_splits:
         _divide(labelled, options, config)
     return RegisteredClips(config, options, look_at(root, labelled.listing, config, options), labelled)
@@ -51,7 +51,7 @@ def list_classes(root: Path) -> Labelled:
         if listing.has_splits and parts[0].lower() in SPLIT_FOLDERS:
             parts = parts[1:]
         if found.path.is_file() and len(parts) < 2:
-            raise BadInputError(root / found.name, "lies in no class folder", f"expected {LAYOUT}")
+            raise BadInputError(root / found.name, "is not in a class folder", f"expected {LAYOUT}")
         names[found.name] = parts[0]
     return _numbered(listing, names)
 
@@ -59,7 +59,7 @@ def list_classes(root: Path) -> Labelled:
 def list_file(path: Path) -> Labelled:
     """Return the sources of a text file: PATH CLASS [SPLIT] a line, paths relative to the file's folder.
 
-    Empty lines and those that begin with # are left out. Fields are split at tabs or, where there is none, at spaces.
+    Empty lines and those that begin with # are skipped. Fields are split at tabs or, if there are none, at spaces.
     """
     listing, names = Listing(), dict[str, str]()
     for number, line in enumerate(_text(path).splitlines(), 1):
@@ -73,7 +73,7 @@ def list_file(path: Path) -> Labelled:
         names[found.name] = action
     splits = [found.split is not None for found in listing.found]
     if any(splits) and not all(splits):
-        raise BadInputError(path, "some lines say a split and some do not", "give it on every line or on none")
+        raise BadInputError(path, "some lines give a split and some do not", "give it on every line or on none")
     listing.has_splits = any(splits)
     listing.rule = "as the file says" if listing.has_splits else ""
     return _numbered(listing, names)
@@ -83,7 +83,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise BadInputError(path, "is no readable text file", f"expected {LAYOUT}") from None
+        raise BadInputError(path, "is not a readable text file", f"expected {LAYOUT}") from None
 
 
 def _row(path: Path, number: int, fields: list[str]) -> tuple[Found, str]:
@@ -91,10 +91,10 @@ def _row(path: Path, number: int, fields: list[str]) -> tuple[Found, str]:
         raise BadInputError(path, f"line {number} has {len(fields)} fields", "expected PATH CLASS [SPLIT]")
     split = SPLIT_FOLDERS.get(fields[2].lower()) if len(fields) == 3 else None
     if len(fields) == 3 and split is None:
-        raise BadInputError(path, f"line {number}: '{fields[2]}' is no split", "train, val or test")
+        raise BadInputError(path, f"line {number}: '{fields[2]}' is not a split", "write train, val or test")
     source = path.parent / fields[0]
     if not source.exists():
-        raise BadInputError(path, f"line {number}: there is no {fields[0]}", "paths begin at the file's own folder")
+        raise BadInputError(path, f"line {number}: there is no {fields[0]}", "paths are relative to the file's folder")
     return Found(source, name_of(Path(fields[0]), Path()), split), fields[1]
 
 
@@ -104,7 +104,7 @@ def _numbered(listing: Listing, names: Mapping[str, str]) -> Labelled:
 
 
 def _divide(labelled: Labelled, options: LocalConfig, config: DataConfig) -> None:
-    """Give each source its split, class by class, so that no class is missing from one; say by which rule."""
+    """Give each source its split, class by class, so that each split has all classes; return the rule in words."""
     listing, few = labelled.listing, []
     splits: dict[str, Split] = {}
     for number, name in enumerate(labelled.classes):
@@ -124,7 +124,7 @@ def _divide(labelled: Labelled, options: LocalConfig, config: DataConfig) -> Non
 
 
 def _length(found: Found, config: DataConfig) -> int:
-    """Return the frames of a source; 0 where it cannot be read (it is skipped, with the reason, later)."""
+    """Return the number of frames of a source; 0 if it cannot be read (it is skipped later, with the reason)."""
     try:
         return index_source(found.path, config.color).frames
     except BadInputError:

@@ -25,7 +25,7 @@ HMDB_USES: dict[str, Split | None] = {"0": None, "1": "train", "2": "test"}
 
 @dataclass
 class Labelled:
-    """Sources with their splits, the class of each by its name, and what the classes are called, in that order."""
+    """Sources with their splits, the class of each by its name, and the names of the classes, in that order."""
 
     listing: Listing
     labels: dict[str, int] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Row:
-    """A video of an official list: its path below the videos' folder; `group` holds what must stay together."""
+    """A video of an official list: its path below the videos' folder; videos of one `group` must stay together."""
 
     name: str
     split: Split
@@ -45,10 +45,10 @@ class Row:
 def list_ucf101(root: Path, number: int, val_share: float) -> Labelled:
     """Return UCF-101 by its official list `number` (1 to 3); classes are numbered as in classInd.txt, from 0.
 
-    Val is `val_share` of the train groups (all clips cut from one film: CLASS_gNN), by a hash of the group's name.
+    Val is `val_share` of the train groups (all clips cut from one video: CLASS_gNN), by a hash of the group's name.
 
     Raises:
-        BadInputError: a list is missing or holds a line that is none of its kind.
+        BadInputError: a list is missing or has a line of another form.
     """
     lists = root / "ucfTrainTestlist"
     classes = tuple(_field(line, 1, lists / "classInd.txt") for line in _lines(lists / "classInd.txt"))
@@ -60,7 +60,7 @@ def list_ucf101(root: Path, number: int, val_share: float) -> Labelled:
             name = line.split()[0]
             action = name.partition("/")[0]
             if action not in classes:
-                raise BadInputError(file, f"'{name}' is of no class of classInd.txt", "expected CLASS/v_*.avi")
+                raise BadInputError(file, f"the class of '{name}' is not in classInd.txt", "expected CLASS/v_*.avi")
             rows.append(Row(name, split, classes.index(action), name.rpartition("_")[0]))
         _check_once(file, rows)
     rule = f"official list {number}; val is {val_share:.0%} of the train groups, by a hash of their names"
@@ -70,15 +70,15 @@ def list_ucf101(root: Path, number: int, val_share: float) -> Labelled:
 def list_hmdb51(root: Path, number: int, val_share: float) -> Labelled:
     """Return HMDB-51 by its official split `number` (1 to 3): id 1 is train, 2 test, 0 unused; classes by alphabet.
 
-    Val is `val_share` of the train films (the name before the class), by a hash of the film's name.
+    Val is `val_share` of the original train videos (the name before the class), by a hash of that name.
 
     Raises:
-        BadInputError: no lists, or one with a line that is none of its kind.
+        BadInputError: no lists, or one with a line of another form.
     """
     lists, ending = root / "testTrainMulti_7030_splits", f"_test_split{number}.txt"
     files = sorted(lists.glob(f"*{ending}"))
     if not files:
-        raise BadInputError(lists, f"there is no CLASS{ending} in it", "unpack the official lists there")
+        raise BadInputError(lists, f"it has no CLASS{ending}", "unpack the official lists there")
     classes = tuple(file.name.removesuffix(ending) for file in files)
     rows, unused = [], 0
     for label, (action, file) in enumerate(zip(classes, files, strict=True)):
@@ -93,7 +93,7 @@ def list_hmdb51(root: Path, number: int, val_share: float) -> Labelled:
                 rows.append(Row(f"{action}/{name}", split, label, name.partition(f"_{action}_")[0]))
         _check_once(file, rows)
     rule = (
-        f"official split {number} ({unused} videos unused in it); val is {val_share:.0%} of the train films, "
+        f"official split {number} ({unused} videos unused in it); val is {val_share:.0%} of the train videos, "
         "by a hash of their names"
     )
     return _labelled(root, rows, classes, val_share, rule)
@@ -102,7 +102,7 @@ def list_hmdb51(root: Path, number: int, val_share: float) -> Labelled:
 def list_kth(root: Path, val_persons: Collection[int]) -> Labelled:
     """Return KTH: persons 17 to 25 are test, `val_persons` val, the rest of 1 to 16 train; the class is the action.
 
-    The class numbers follow the alphabet. Videos may lie anywhere below `root`, named personNN_ACTION_dK_uncomp.avi.
+    The class numbers follow the alphabet. Videos may be anywhere below `root`, named personNN_ACTION_dK_uncomp.avi.
     """
     listing = Listing(has_splits=True, rule=f"persons 17 to 25 are test, {_and(val_persons)} val, the rest train")
     labels: dict[str, int] = {}
@@ -132,7 +132,7 @@ def _labelled(folder: Path, rows: Sequence[Row], classes: tuple[str, ...], val_s
         if (folder / row.name).is_file():
             listing.found.append(Found(folder / row.name, row.name, split))
         else:
-            listing.skipped.append((row.name, "the official list names it, but there is no such file"))
+            listing.skipped.append((row.name, "the official list names it, but the file is missing"))
     return Labelled(listing, {row.name: row.label for row in rows}, classes)
 
 
@@ -147,7 +147,7 @@ def _lines(file: Path) -> Iterator[str]:
 def _field(line: str, number: int, file: Path) -> str:
     parts = line.split()
     if len(parts) < 2:
-        raise BadInputError(file, f"the line '{line}' has one field", "expected two, with a space between")
+        raise BadInputError(file, f"the line '{line}' has one field", "expected two, separated by a space")
     return parts[number]
 
 
@@ -155,5 +155,5 @@ def _check_once(file: Path, rows: Sequence[Row]) -> None:
     seen: set[str] = set()
     for row in rows:
         if row.name in seen:
-            raise BadInputError(file, f"{row.name} is in the lists twice", "take the official lists of one split")
+            raise BadInputError(file, f"{row.name} is listed twice", "take the official lists of one split")
         seen.add(row.name)

@@ -1,7 +1,7 @@
 """Benchmark data sets of videos and frame folders that the user has a copy of, by name.
 
-None is downloaded: their owners ask to be visited, or give no checksum. `FACTS` says where each is had, under which
-licence, and how a local copy must lie; `docs/datasets.md` shows it as a table.
+None is downloaded: their owners want visitors on their own page, or give no checksum. `FACTS` says where to get each,
+its licence, and the layout of a local copy; `docs/datasets.md` shows it as a table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import Conditions
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.clipset import DataConfig, Indices, Split
-from nextframe.data.folder.clips import Contents, FolderConfig, SourceClips, look_at
+from nextframe.data.folder.clips import SourceClips
+from nextframe.data.folder.contents import Contents, FolderConfig, look_at
 from nextframe.data.folder.listing import Listing, list_sources
 from nextframe.data.sets.lists import KTH_TRAIN, Labelled, list_hmdb51, list_kth, list_ucf101
 
@@ -27,7 +28,7 @@ CATZ_FILES = {*(f"cat_{number}.jpg" for number in range(5)), "cat_result.jpg"}
 
 @dataclass(frozen=True)
 class Facts:
-    """Where a data set is had, its licence as stated there, and how a local copy lies below its root."""
+    """Where to get a data set, its licence as stated there, and the layout of a local copy below its root."""
 
     source: str
     licence: str
@@ -37,7 +38,7 @@ class Facts:
 FACTS = {
     "catz": Facts(
         "https://storage.googleapis.com/wandb/catz.tar.gz",
-        "none stated for the pictures (Giphy GIFs)",
+        "none stated for the images (Giphy GIFs)",
         "ROOT/train/ID/ and ROOT/test/ID/ with cat_0.jpg to cat_4.jpg and cat_result.jpg",
     ),
     "mspacman": Facts(
@@ -71,21 +72,21 @@ FACTS = {
 class LocalConfig(FolderConfig):
     """Options of a data set of which the user has a copy: `root` is its folder, the rest is as for any folder."""
 
-    FIXED: ClassVar[tuple[str, ...]] = ()  # options of a folder that the data set itself decides
+    FIXED: ClassVar[tuple[str, ...]] = ()  # options of a folder that the data set itself fixes
 
-    root: str | None = None
+    root: str | None = Field(None, description="the folder of your copy")
 
     @model_validator(mode="after")
     def _nothing_in_vain(self) -> LocalConfig:
         if vain := [name for name in self.FIXED if name in self.model_fields_set]:
-            raise ValueError(f"{' and '.join(vain)} cannot be chosen: the data set's own lists decide")
+            raise ValueError(f"{' and '.join(vain)} cannot be set: the data set's own lists decide")
         return self
 
 
 class OneShotConfig(LocalConfig):
-    """Options of data sets whose clips are the benchmark's own: no cut is looked for in them."""
+    """Options of data sets whose clips are the benchmark's own: they are not split at cuts."""
 
-    across_cuts: bool = True
+    across_cuts: bool = Field(True, description="let clips cross scene cuts")
 
 
 class ListedConfig(LocalConfig):
@@ -93,7 +94,7 @@ class ListedConfig(LocalConfig):
 
     FIXED: ClassVar[tuple[str, ...]] = ("test_share",)
 
-    split_number: int = Field(1, ge=1, le=3)
+    split_number: int = Field(1, ge=1, le=3, description="which of the three official splits")
 
 
 class KthConfig(LocalConfig):
@@ -101,13 +102,13 @@ class KthConfig(LocalConfig):
 
     FIXED: ClassVar[tuple[str, ...]] = ("val_share", "test_share")
 
-    val_persons: tuple[int, ...] = (15, 16)
+    val_persons: tuple[int, ...] = Field((15, 16), description="which of the persons 1 to 16 are val")
 
     @field_validator("val_persons")
     @classmethod
     def _of_train(cls, persons: tuple[int, ...]) -> tuple[int, ...]:
         if not all(1 <= person <= KTH_TRAIN for person in persons) or len(set(persons)) >= KTH_TRAIN:
-            raise ValueError("val_persons are some, not all, of the persons 1 to 16")
+            raise ValueError("val_persons must be some, not all, of the persons 1 to 16")
         return persons
 
 
@@ -141,7 +142,7 @@ def open_catz(config: DataConfig) -> RegisteredClips:
     """Return W&B's cats: 5 frames and the one that follows; options are those of `OneShotConfig`."""
     options, root = opened("catz", config, OneShotConfig)
     listing = _list_below([root, root / "catz"], "catz")
-    why = "it does not hold cat_0.jpg to cat_4.jpg, cat_result.jpg and nothing else"
+    why = "it must hold cat_0.jpg to cat_4.jpg, cat_result.jpg and nothing else"
     listing.skipped += [(found.name, why) for found in listing.found if _names(found.path) != CATZ_FILES]
     listing.found = [found for found in listing.found if _names(found.path) == CATZ_FILES]
     return _clips(config, options, root, Labelled(listing))
@@ -162,7 +163,7 @@ def open_bair(config: DataConfig) -> RegisteredClips:
 
 
 def open_kth(config: DataConfig) -> RegisteredClips:
-    """Return KTH's actions, grey where no colour is asked for; options are those of `KthConfig`."""
+    """Return KTH's actions, grey unless a colour is requested; options are those of `KthConfig`."""
     options, root = opened("kth", config, KthConfig)
     grey = config.model_copy(update={"color": config.color or "grey"})
     return _clips(grey, options, root, list_kth(root, options.val_persons))
@@ -184,7 +185,7 @@ def opened(name: str, config: DataConfig, options: type[L]) -> tuple[L, Path]:
     """Return the options of data set `name` and the folder of its local copy.
 
     Raises:
-        UserError: wrong options, or no such folder; the line says where to get the data and how it must lie.
+        UserError: wrong options, or no such folder; the line says where to get the data and its layout.
     """
     parsed = options.parse(config.options, f"options of {name}")
     root = Path(parsed.root).expanduser() if parsed.root else None
@@ -196,19 +197,19 @@ def opened(name: str, config: DataConfig, options: type[L]) -> tuple[L, Path]:
 
 def _clips(config: DataConfig, options: LocalConfig, root: Path, labelled: Labelled) -> RegisteredClips:
     if not labelled.listing.found and not labelled.listing.skipped:
-        raise BadInputError(root, f"no video of {config.name} is in it", _lay_out(config.name))
+        raise BadInputError(root, f"it has no video of {config.name}", _lay_out(config.name))
     contents = look_at(root, labelled.listing, config, options)
     return RegisteredClips(config, options, contents, labelled)
 
 
 def _list_below(places: Sequence[Path], name: str) -> Listing:
-    """Return what the first of the places with a train folder holds."""
+    """Return what the first of the folders with a train folder holds."""
     for place in places:
         if place.is_dir():
             listing = list_sources(place)
             if listing.has_splits and listing.found:
                 return listing
-    what = "there is no train folder with frames in it"
+    what = "it has no train folder with frames"
     if any(found for place in places for found in place.rglob("*.tfrecord*")):
         what = "it holds TFRecords, which are not read"
     raise BadInputError(places[0], what, _lay_out(name))

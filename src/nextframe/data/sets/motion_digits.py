@@ -1,8 +1,8 @@
 """Motion digits: videos whose class is how a digit moves, and nothing else.
 
-Eight classes: along which axis it moves, how fast, and what it does at a wall: turn back, or go on from the opposite
-wall. Which digit it is, where it starts and which way it goes first are random. Places are uniform over the frame in
-every class and at every moment, so one frame says nothing about the class: a classifier must see motion.
+Eight classes: along which axis it moves, how fast, and what it does at a wall: bounce, or go on from the opposite
+wall. The digit, its start and its first direction are random. Positions are uniform over the frame in every class and
+at every time, so one frame says nothing about the class: a classifier must see motion.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import derive_seed
+from nextframe.core.seeds.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.digits import Images, open_digits
-from nextframe.data.sets.moving_digits import MOTIONS, Floats, Integers, draw, uniforms
+from nextframe.data.sets.moving_digits import MOTIONS, Integers, draw
 
 CLASSES = tuple(f"{axis} {speed} {wall}" for axis in ("down", "across") for speed in ("slow", "fast")
                 for wall in ("bounce", "wrap"))  # fmt: skip
-SPEEDS = ((0.07, 0.09), (0.14, 0.18))  # slow and fast, in free widths a frame: 16 frames always meet a wall
+SPEEDS = ((0.07, 0.09), (0.14, 0.18))  # slow and fast, in free widths per frame: 16 frames always reach a wall
 SLOTS = 5  # random numbers of a video: which digit, place along and beside the axis, sign, speed
 DIGIT_SHARE = 28 / 64  # of the frame's shorter side, as in Moving MNIST
 
@@ -30,14 +30,14 @@ DIGIT_SHARE = 28 / 64  # of the frame's shorter side, as in Moving MNIST
 class MotionDigitsConfig(Config):
     """Options of the data set `motion-digits`; a clip starts every `clip_step` frames of a video."""
 
-    digits: str = "embedded"  # embedded, mnist, fashion, or a path to idx files
-    frames: int = Field(32, ge=2)  # of a video
-    clip_step: int = Field(8, ge=1)  # in train
-    eval_step: int = Field(8, ge=1)  # in val and test
-    train_videos: int | None = Field(1_600, ge=8)  # null: endless, for training without labels
-    val_videos: int = Field(400, ge=8)
-    test_videos: int = Field(400, ge=8)
-    seed: int = Field(0, ge=0)  # which train videos; val and test are the same for every seed
+    digits: str = Field("embedded", description="embedded, mnist, fashion, or a path to idx files")
+    frames: int = Field(32, ge=2, description="frames of a video")
+    clip_step: int = Field(8, ge=1, description="frames from the start of one train clip to the next")
+    eval_step: int = Field(8, ge=1, description="the same for val and test")
+    train_videos: int | None = Field(1_600, ge=8, description="null: endless, for training without labels")
+    val_videos: int = Field(400, ge=8, description="videos of the val split")
+    test_videos: int = Field(400, ge=8, description="videos of the test split")
+    seed: int = Field(0, ge=0, description="which train videos; val and test are the same for every seed")
 
 
 def open_motion_digits(config: DataConfig) -> MotionDigits:
@@ -72,7 +72,7 @@ class MotionDigits(ClipSet):
         self.windows["val"] = self.windows["test"] = (options.frames - span) // options.eval_step + 1
 
     def count(self, split: Split) -> int | None:
-        """Return how many windows all videos of `split` have; None where train is endless."""
+        """Return how many windows all videos of `split` have; None if train is endless."""
         options = self.options
         videos = {"train": options.train_videos, "val": options.val_videos, "test": options.test_videos}[split]
         return None if videos is None else videos * self.windows[split]
@@ -116,7 +116,7 @@ def motion_path(random: Floats, labels: Integers, times: Integers, free: tuple[i
     """
     axis, fast, wrap = labels // 4, labels // 2 % 2, labels % 2
     low, high = np.array(SPEEDS)[fast].T
-    speed = np.where(random[:, 2] < 0.5, -1, 1) * (low + (high - low) * random[:, 3])  # free widths a frame
+    speed = np.where(random[:, 2] < 0.5, -1, 1) * (low + (high - low) * random[:, 3])  # free widths per frame
     # The phase starts uniformly on one whole period: 1 for wrapping, 2 (there and back) for bouncing.
     period = np.where(wrap, 1.0, 2.0)
     phase = (random[:, 0] * period)[:, None] + speed[:, None] * times  # (N, T)
@@ -130,7 +130,7 @@ def motion_path(random: Floats, labels: Integers, times: Integers, free: tuple[i
 
 
 def resized(digits: Images, side: int) -> Images:
-    """Return the digits at side x side pixels, each the mean of what it covers."""
+    """Return the digits at side x side pixels, each pixel the mean of the area it covers."""
     from PIL import Image
 
     if digits.shape[1:] == (side, side):

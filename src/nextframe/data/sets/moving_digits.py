@@ -16,35 +16,36 @@ from torch import Tensor
 from nextframe.core.clip import Clip
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import derive_seed
+from nextframe.core.seeds.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.digits import DigitSplits, Images, open_digits
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-CHUNK_BYTES = 3 << 19  # of frames drawn at once: what fits a core's caches beside its digits
+CHUNK_BYTES = 3 << 19  # bytes of frames drawn at once: what fits in a core's caches together with its digits
 SLOTS = 6  # random numbers of a digit: which, start y and x, direction, speed, one spare
 
 
 class MovingDigitsConfig(Config):
     """Options of the data set `moving-digits`."""
 
-    digits: str = "embedded"  # embedded, mnist, fashion, or a path to idx files
-    count: int = Field(2, ge=1, le=64)  # digits in a clip
-    motion: Literal["srivastava", "additive"] = "srivastava"
-    val_clips: int = Field(1_000, ge=1)
-    test_clips: int = Field(1_000, ge=1)
-    seed: int = Field(0, ge=0)  # which endless stream train is; val and test are the same for every seed
+    digits: str = Field("embedded", description="embedded, mnist, fashion, or a path to idx files")
+    count: int = Field(2, ge=1, le=64, description="digits in a clip")
+    motion: Literal["srivastava", "additive"] = Field(
+        "srivastava", description="srivastava: as in Moving MNIST; additive: 2 to 6 pixels a frame, brightness added up"
+    )
+    val_clips: int = Field(1_000, ge=1, description="clips of the val split")
+    test_clips: int = Field(1_000, ge=1, description="clips of the test split")
+    seed: int = Field(0, ge=0, description="which endless stream train is; val and test are the same for every seed")
 
 
 @dataclass(frozen=True)
 class Motion:
-    """How digits move and meet.
+    """How digits move and overlap.
 
     `path(random, free, frames)` takes uniform numbers (N, D, SLOTS) and the free pixels (height, width) beside a
-    digit; it returns where digits are drawn, (N, frames, D, 2) as (y, x). `merge(frames, more, out)` puts frames of
-    two digits together in `out`, which may be `frames`. No digit is drawn more than `margin` pixels outside.
+    digit; it returns where digits are drawn, (N, frames, D, 2) as (y, x). `merge(frames, more, out)` merges frames of
+    two digits into `out`, which may be `frames`. No digit is drawn more than `margin` pixels outside.
     """
 
     path: Callable[[Floats, tuple[int, int], int], Integers]
@@ -88,7 +89,7 @@ class MovingDigits(ClipSet):
         return self._clip(torch.from_numpy(frames).unsqueeze(2))
 
     def _clip(self, clips: Tensor) -> Clip:
-        """Cut grey sequences (B, T, 1, H, W) into context and target, in the colours that were asked for."""
+        """Cut grey sequences (B, T, 1, H, W) into context and target, in the requested colours."""
         if self.frame_shape[0] == 3:
             clips = clips.expand(-1, -1, 3, -1, -1).contiguous()
         return self.task.split(clips)
@@ -106,27 +107,8 @@ class MovingDigits(ClipSet):
         return which, self._motion.path(random, free, steps)[:, :: self.stride]
 
 
-def uniforms(key: int, indices: Indices, slots: int) -> Floats:
-    """Return numbers (N, slots), uniform in [0, 1), that depend on (key, index, slot) alone.
-
-    A counter-based generator (SplitMix64, Steele et al. 2014): one pass over the batch instead of one generator
-    per clip, and index i costs the same at any i.
-    """
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    start = _mix(indices.astype(np.uint64) * golden + np.uint64(key))  # (N,)
-    counter = np.arange(1, slots + 1, dtype=np.uint64) * golden  # wraps at 2**64, as intended
-    bits = _mix(start[:, None] + counter)  # (N, slots)
-    return np.asarray((bits >> np.uint64(11)) * 2.0**-53)
-
-
-def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
-
-
 def srivastava_path(random: Floats, free: tuple[int, int], frames: int) -> Integers:
-    """Move in the unit box by 0.1 a frame in a random direction; clamp at its walls and turn back.
+    """Move in the unit box by 0.1 a frame in a random direction; clamp at its walls and bounce.
 
     Srivastava et al. 2015 (the standard Moving MNIST): a digit moves before it is first drawn, and pixels are
     truncated. Digits here are drawn with replacement, so that a clip depends on its index alone.
@@ -144,10 +126,10 @@ def srivastava_path(random: Floats, free: tuple[int, int], frames: int) -> Integ
 
 
 def additive_path(random: Floats, free: tuple[int, int], frames: int) -> Integers:
-    """Move by 2 to 6 whole pixels a frame and turn back 2 pixels outside the frame.
+    """Move by 2 to 6 whole pixels per frame and turn back 2 pixels outside the frame.
 
     tencia/video_predict: theta = pi * U(-1, 1), start uniform in the free area, drawn at the nearest pixel. A
-    component of the velocity flips where the next place would be outside by more than 2.
+    component of the velocity flips if the next position would be outside by more than 2.
     """
     theta = np.pi * (2 * random[..., 3] - 1)
     speed = 2 + np.floor(random[..., 4] * 5)
@@ -169,8 +151,8 @@ def merge_max(frames: Images, more: Images, out: Images) -> None:
 
 
 def merge_add(frames: Images, more: Images, out: Images) -> None:
-    """Write the sum, clipped to 255, to `out` (the public code wraps modulo 256 there, against its own intent)."""
-    np.minimum(more, ~frames, out=more)  # ~frames is 255 - frames: what still fits
+    """Write the sum, clipped to 255, to `out` (the public code wraps modulo 256 there, contrary to its intent)."""
+    np.minimum(more, ~frames, out=more)  # ~frames is 255 - frames: the room left
     np.add(frames, more, out=out)
 
 
@@ -197,14 +179,14 @@ def draw(digits: Images, which: Integers, places: Integers, size: tuple[int, ...
 
 def _draw_chunk(digits: Images, which: Integers, places: Integers, frames: Images, motion: Motion) -> None:
     edge, size = np.array(digits.shape[1:]), np.array(frames.shape[2:])
-    reach = size - edge + motion.margin  # how far a digit is from the canvas's edge
+    reach = size - edge + motion.margin  # distance of a digit from the canvas's edge
     canvas = np.zeros((*which.shape, *(edge + 2 * reach)), np.uint8)  # (n, D, rows, columns)
     canvas[:, :, reach[0] : reach[0] + edge[0], reach[1] : reach[1] + edge[1]] = digits[which]
     rows, columns = canvas.shape[2:]
     corner = (reach - places) @ (columns, 1)  # (n, T, D): where a window begins within its canvas
     corner += (np.arange(which.size) * rows * columns).reshape(len(which), 1, -1)
     last = canvas.size - (size[0] - 1) * columns - size[1]
-    # A row of a window is one item of its width in bytes, so that it is copied in one go and not byte by byte.
+    # A row of a window is one item of its width in bytes, so that it is copied as a whole and not byte by byte.
     row = canvas.reshape(-1)[: size[1]].view(f"V{size[1]}")
     windows = as_strided(row, (last + 1, size[0]), (1, columns), writeable=False)
 

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import BadInputError, UserError
@@ -28,9 +29,9 @@ TEST_CHECKSUM = "md5:be083ec986bfe91a449d63653c411eb2"
 class MovingMnistConfig(MovingDigitsConfig):
     """Options of the data set `moving-mnist`: train and val are generated, test is the fixed file."""
 
-    digits: str = "mnist"
-    test: Literal["file", "generated"] = "file"
-    file: str | None = None  # a local mnist_test_seq.npy or its folder; None: downloaded once (820 MB)
+    digits: str = Field("mnist", description="embedded, mnist, fashion, or a path to idx files")
+    test: Literal["file", "generated"] = Field("file", description="file: the fixed file of the field")
+    file: str | None = Field(None, description="mnist_test_seq.npy or its folder; null: downloaded once (820 MB)")
 
 
 def open_moving_mnist(config: DataConfig) -> MovingMnist:
@@ -82,7 +83,7 @@ class MovingMnist(MovingDigits):
             raise UserError(f"moving-mnist has {len(sequences)} frames a sequence, the clips need {self._span}")
         if self.frame_shape[1:] != sequences.shape[2:]:
             height, width = sequences.shape[2:]
-            raise UserError(f"the frames of {path.name} are {height}x{width}; leave size out, or test=generated")
+            raise UserError(f"the frames of {path.name} are {height}x{width}; omit size, or set test=generated")
         return sequences
 
 
@@ -97,7 +98,7 @@ def open_sequences(path: Path) -> NDArray[np.uint8]:
     except OSError as error:
         raise BadInputError(path, f"could not be read ({error.strerror or error})") from None
     except (ValueError, EOFError):
-        raise BadInputError(path, "not a .npy file of numbers, or cut off", f"expected {TEST_FILE}") from None
+        raise BadInputError(path, "not a .npy file of numbers, or truncated", f"expected {TEST_FILE}") from None
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 4 or 0 in array.shape:
         found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
         raise BadInputError(path, f"holds {found}", "expected uint8 (20, sequences, 64, 64), time first")

@@ -1,4 +1,4 @@
-"""Percepts: the features of a network, one vector a frame, from HDF5 files as clips.
+"""Percepts: the features of a network, one vector per frame, from HDF5 files as clips.
 
 The layout of Srivastava, Mansimov & Salakhutdinov 2015: for each split one HDF5 file that holds the frames of all
 videos one after the other, a text file with the number of frames of each video, and one with its label.
@@ -20,23 +20,29 @@ from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
 
 LAYOUT = "ROOT/SPLIT.h5 with a data set (frames, D), ROOT/SPLIT_frames.txt and, with classes, SPLIT_labels.txt"
-CLASSES = "classes.txt"  # their names, one a line, where `nextframe prepare --percepts` wrote the files
-MOST_CLASSES = 100_000  # a label beyond is a mistake: each class up to the largest label gets a name and an output
+CLASSES = "classes.txt"  # their names, one per line, if `nextframe extract-features` wrote the files
+MOST_CLASSES = 100_000  # a larger label is a mistake: each class up to the largest label gets a name and an output
 
 
 class PerceptConfig(Config):
     """Options of the data set `percepts`."""
 
-    root: str = ""
-    dataset: str = "hidden6"  # the name inside the HDF5 files; hidden6 is VGG-16's fc6 in the original
-    # lambda of x -> 2 / (1 + exp(-lambda x)) - 1, which brings features after a ReLU to [0, 1)
-    squash: float = Field(2.0, gt=0, allow_inf_nan=False)
-    clip_step: int = Field(1, ge=1)  # a clip starts every so many frames of a train video
-    eval_step: int = Field(1, ge=1)  # of a val or test video
+    root: str = Field("", description="the folder of the files")
+    dataset: str = Field(
+        "hidden6", description="the name inside the HDF5 files; hidden6 is VGG-16's fc6 in the original"
+    )
+    squash: float = Field(
+        2.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="lambda of x -> 2 / (1 + exp(-lambda x)) - 1, which brings features after a ReLU to [0, 1)",
+    )
+    clip_step: int = Field(1, ge=1, description="frames from the start of one train clip to the next")
+    eval_step: int = Field(1, ge=1, description="the same for val and test")
 
 
 def open_percepts(config: DataConfig) -> Percepts:
-    """Return the clips of percept files; UserError where the folder or h5py is missing."""
+    """Return the clips of percept files; UserError if the folder or h5py is missing."""
     return Percepts(config, PerceptConfig.parse(config.options, "options of percepts"))
 
 
@@ -60,7 +66,7 @@ class Percepts(ClipSet):
         self.starts = {split: self._starts(split) for split in SPLITS}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the open files behind: another process opens its own."""
+        """Drop the open files: another process opens its own."""
         return {**self.__dict__, "files": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -84,7 +90,7 @@ class Percepts(ClipSet):
         if len(bad):
             clip, time, number = bad[0]
             what = f"row {starts[clip, 0] + offsets[time]} of '{self.options.dataset}' holds {rows[clip, time, number]}"
-            raise BadInputError(self.root / f"{split}.h5", what, "features have to be finite and at least 0")
+            raise BadInputError(self.root / f"{split}.h5", what, "features must be finite and at least 0")
         features = 2 / (1 + np.exp(-self.options.squash * rows.astype(np.float32))) - 1
         labels = self.labels[split]
         known = {} if labels is None else {"label": torch.from_numpy(labels[starts[:, 1]])}
@@ -112,7 +118,7 @@ class Percepts(ClipSet):
         except (OSError, KeyError) as error:
             raise BadInputError(path, f"has no readable data set '{self.options.dataset}' ({error})") from None
         if not isinstance(data, h5py.Dataset):
-            raise BadInputError(path, f"'{self.options.dataset}' is no data set", "give the name of one inside it")
+            raise BadInputError(path, f"'{self.options.dataset}' is not a data set", "give the name of one inside it")
         if data.ndim != 2:
             raise BadInputError(path, f"'{self.options.dataset}' must be (frames, D), not {data.shape}")
         if data.dtype.kind != "f":
@@ -129,9 +135,9 @@ class Percepts(ClipSet):
             what = f"has {len(labels)} labels, {split}_frames.txt {len(self.videos[split])} videos"
             raise BadInputError(path, what, "one label for each video, in that order")
         if len(labels) and labels.min() < 0:
-            raise BadInputError(path, f"class {labels.min()}: classes count from 0")
+            raise BadInputError(path, f"class {labels.min()}: classes are numbered from 0")
         if len(labels) and labels.max() >= MOST_CLASSES:
-            raise BadInputError(path, f"class {labels.max()}: there are {MOST_CLASSES:,} at most", "count them from 0")
+            raise BadInputError(path, f"class {labels.max()}: there are {MOST_CLASSES:,} at most", "number them from 0")
         return labels
 
     def _classes(self) -> tuple[str, ...]:
@@ -172,19 +178,19 @@ class Percepts(ClipSet):
 
 
 def _numbers(path: Path) -> Indices | None:
-    """Return the whole numbers in `path`, None where there is no such file."""
+    """Return the integers in `path`; None if there is no such file."""
     text = _text(path)
     try:
         return None if text is None else np.array([int(word) for word in text.split()], dtype=np.int64)
     except (ValueError, OverflowError):
-        raise BadInputError(path, "must hold one whole number a line, of 64 bits at most") from None
+        raise BadInputError(path, "must hold one integer per line, of 64 bits at most") from None
 
 
 def _text(path: Path) -> str | None:
-    """Return what stands in `path`, None where there is no such file."""
+    """Return the text of `path`; None if there is no such file."""
     if not path.exists():
         return None
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise BadInputError(path, "is no readable text file", "write it as UTF-8") from None
+        raise BadInputError(path, "is not a readable text file", "write it as UTF-8") from None

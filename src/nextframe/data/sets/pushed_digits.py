@@ -1,6 +1,6 @@
-"""Pushed digits: digits that move only when they are pushed, and the pushes as actions: clips for models with actions.
+"""Pushed digits: digits that move only when they are pushed, with the pushes as actions, for models with actions.
 
-All digits of a clip get the same pushes. Without them the future cannot be known; with them it follows.
+All digits of a clip get the same pushes. Without them the future is unknown; with them it is determined.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.seeding import derive_seed
+from nextframe.core.seeds.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.digits import Images, open_digits
 from nextframe.data.sets.motion_digits import DIGIT_SHARE, resized
-from nextframe.data.sets.moving_digits import MOTIONS, Floats, Integers, draw, uniforms
+from nextframe.data.sets.moving_digits import MOTIONS, Integers, draw
 
 SLOTS = 3  # random numbers of a digit: which, start y and x
 
@@ -48,7 +48,7 @@ class PushedDigits(ClipSet):
 
     def __init__(self, config: DataConfig, options: PushedDigitsConfig) -> None:
         if config.stride != 1 or config.gap is not None:
-            raise UserError("pushed-digits has an action for every frame: leave stride and gap out")
+            raise UserError("pushed-digits has an action for every frame: remove stride and gap")
         self.options, self.task = options, config.task
         height, width = config.size or (32, 32)
         side = round(min(height, width) * DIGIT_SHARE)

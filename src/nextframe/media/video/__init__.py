@@ -1,1 +1,1 @@
-"""Video files: decoding, random access, the index that is kept of them, scene cuts."""
+"""Video files: decoding, random access, their index, scene cuts."""

@@ -1,4 +1,4 @@
-"""Frames of a source by number: jumps where that is exact, goes on from where it stands where that is nearer."""
+"""Frames of a source by number: seeks where that is exact, or decodes on from its position if that is nearer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nextframe.media.video.decode import PYAV_ERRORS, Video
 
 T = TypeVar("T")
 Keep = Callable[[Image], Image]
-REORDER = 16  # frames that a decoder may hold back: a jump nearer than that saves nothing
+REORDER = 16  # frames that a decoder may hold back: a shorter jump saves nothing
 
 
 class Cursor(ABC):
-    """An open source that stands at some frame."""
+    """An open source positioned at some frame."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -34,18 +34,18 @@ class Cursor(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let the file go; the cursor can be used again and opens it then."""
+        """Close the file; the cursor opens it again when it is next used."""
 
 
 class StreamCursor(Cursor):
-    """Reads what `Source.decode` yields; `jumps` says whether decoding may begin anywhere at no cost."""
+    """Reads what `Source.decode` yields; `jumps` says whether decoding may begin at any frame at no cost."""
 
     def __init__(self, source: Source, jumps: bool) -> None:
         super().__init__(source)
         self._jumps, self._frames, self._next = jumps, iter(()), 0  # type: tuple[bool, Iterator[Image], int]
 
     def read(self, numbers: Sequence[int], keep: Keep) -> dict[int, Image]:
-        """Return the frames; a stream that stands before the first of them goes on."""
+        """Return the frames; a stream that is before the first of them is read on."""
         return {number: keep(self._frame(number)) for number in numbers}
 
     def _frame(self, number: int) -> Image:
@@ -70,8 +70,8 @@ class VideoCursor(Cursor):
     """Reads a video whose frames' time stamps and seek points are known.
 
     `pts` are the time stamps of all frames, ascending; `keys` the frames at which decoding may begin and gives what
-    a full decode gives. Frames that nothing refers to (H.264 with nal_ref_idc 0) and nobody asked for are not
-    decoded. Where a jump does not give what it should, the file is decoded from its start.
+    a full decode gives. Frames that no other frame refers to (H.264 with nal_ref_idc 0) are decoded only
+    if they are requested. If a jump does not give what it should, the file is decoded from its start.
     """
 
     def __init__(self, source: Video, pts: NDArray[np.int64], keys: NDArray[np.int64]) -> None:
@@ -80,14 +80,14 @@ class VideoCursor(Cursor):
         self._numbers = dict(zip(pts.tolist(), range(len(pts)), strict=True))
         self._plain = StreamCursor(source, jumps=False)
         self._container: Any = None
-        self._pictures: Iterator[tuple[int, Any]] = iter(())
+        self._frames: Iterator[tuple[int, Any]] = iter(())
         self._asked: frozenset[int] = frozenset()
-        self._last = 0  # of the frames that are asked for
-        self._shown = -1  # the last frame that came out
-        self._skipped = -1  # the last frame, in order of time, that was left undecoded
+        self._last = 0  # of the requested frames
+        self._shown = -1  # the last frame decoded
+        self._skipped = -1  # the last frame, in order of time, that was not decoded
 
     def read(self, numbers: Sequence[int], keep: Keep) -> dict[int, Image]:
-        """Return the frames, jumping to the nearest seek point before the first unless it stands nearer."""
+        """Return the frames, jumping to the nearest seek point before the first unless the cursor is nearer."""
         try:
             found = self._collect(numbers, keep)
         except (*PYAV_ERRORS, BadInputError):
@@ -99,7 +99,7 @@ class VideoCursor(Cursor):
         return found
 
     def jump(self, numbers: Sequence[int], keep: Callable[[Image], T]) -> dict[int, T]:
-        """Return the frames that a jump to the first gives, fewer where it fails: to find out if it can be used."""
+        """Return the frames that a jump to the first gives, fewer if it fails: to find out if it can be used."""
         self._let_go()  # a decoder that remembers what came before the jump could hide that it fails
         try:
             return self._collect(numbers, keep)
@@ -112,16 +112,16 @@ class VideoCursor(Cursor):
         if not self._stands_before(numbers[0]):
             self._enter(numbers[0])
         found: dict[int, T] = {}
-        for number, picture in self._pictures:
+        for number, frame in self._frames:
             self._shown = max(number, self._shown)
-            if number in self._asked and not picture.is_corrupt:
-                found[number] = keep(self.video.image(picture, number))
+            if number in self._asked and not frame.is_corrupt:
+                found[number] = keep(self.video.image(frame, number))
             if len(found) == len(numbers) or number > self._last:
                 break
         return found
 
     def _stands_before(self, number: int) -> bool:
-        """Say whether going on reaches `number` and no seek point is much nearer to it."""
+        """Return whether decoding on reaches `number` and no seek point is much nearer to it."""
         if self._container is None or number <= max(self._shown, self._skipped):
             return False
         return self._key(number) <= self._shown + REORDER
@@ -136,15 +136,15 @@ class VideoCursor(Cursor):
             self._open(jumping=key > 0)
         self._container.seek(int(self._pts[key]), stream=self._stream)
         self._shown = self._skipped = -1
-        self._pictures = self._decode(self._container, self._stream)
+        self._frames = self._decode(self._container, self._stream)
 
     def _open(self, jumping: bool) -> None:
         self._container = self.video.open()
         self._stream = self.video.stream(self._container)
-        # After a jump, frames that are shown before the seek point may refer to what was not decoded. Nobody asks
-        # for them, so they must not be errors, as they are where `Video` reads.
+        # After a jump, frames that are shown before the seek point may refer to what was not decoded. They are
+        # not requested, so they must not be errors, as they are when `Video` reads.
         self._stream.codec_context.options = {"max_pixels": str(self.video.limits.pixels)}
-        # Some files say only at their first frame how all of them are coded (x264's build number, to which FFmpeg
+        # Some files state only at their first frame how all of them are coded (x264's build number, to which FFmpeg
         # adapts), so a decoder that has not seen it gives broken frames.
         if jumping:
             next(self._container.decode(self._stream), None)
@@ -160,10 +160,10 @@ class VideoCursor(Cursor):
                 self._skipped = max(self._skipped, number)
             if skip != skipping:
                 context.skip_frame, skipping = "NONREF" if skip else "DEFAULT", skip
-            for picture in packet.decode():
-                shown = self._numbers.get(picture.pts)
+            for frame in packet.decode():
+                shown = self._numbers.get(frame.pts)
                 if shown is not None:
-                    yield shown, picture
+                    yield shown, frame
 
     def close(self) -> None:
         """Close the file and its decoder."""
@@ -172,6 +172,6 @@ class VideoCursor(Cursor):
 
     def _let_go(self) -> None:
         if self._container is not None:
-            self._pictures = iter(())
+            self._frames = iter(())
             self._container.close()
         self._container = None

@@ -1,4 +1,4 @@
-"""Scene cuts: where one frame differs from the last far more than frames around it do."""
+"""Scene cuts: frames that differ from the previous one far more than frames around them do."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from numpy.typing import NDArray
 
 from nextframe.media.source import Image
 
-SIDE = 32  # pixels of the small pictures that are compared
+SIDE = 32  # pixels of the thumbnails that are compared
 LEAST = 10.0  # mean absolute difference (of 255) below which nothing is a cut
-RATIO = 3.0  # how often the difference must hold the largest but one around it
+RATIO = 3.0  # the difference is at least this many times the second largest around it
 NEAR = 8  # frames on each side that count as around
-STAYS = 0.5  # of the difference must remain one frame before and after, or it was a flash
+STAYS = 0.5  # share of the difference that must remain one frame before and after, or it was a flash
 
 
-def small_picture(image: Image) -> Image:
-    """Return a frame (H, W, C) as a (32, 32, C) picture of area means."""
+def thumbnail(image: Image) -> Image:
+    """Return a frame (H, W, C) as a (32, 32, C) thumbnail of area means."""
     small = cv2.resize(np.ascontiguousarray(image), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8).reshape(SIDE, SIDE, -1)
 
 
 class CutFinder:
-    """Takes small pictures one by one and keeps only how much each differs from the last two."""
+    """Takes thumbnails one by one and keeps only how much each differs from the last two."""
 
     def __init__(self) -> None:
         self._last: list[Image] = []
         self._one: list[float] = []  # frame t against t - 1
         self._two: list[float] = []  # frame t against t - 2
 
-    def add(self, picture: Image) -> None:
-        """Take the next frame's small picture, (32, 32, C) uint8."""
-        differences = [float(cv2.absdiff(picture, earlier).mean()) for earlier in reversed(self._last)]
+    def add(self, thumb: Image) -> None:
+        """Take the next frame's thumbnail, (32, 32, C) uint8."""
+        differences = [float(cv2.absdiff(thumb, earlier).mean()) for earlier in reversed(self._last)]
         self._one.append(differences[0] if differences else 0.0)
         self._two.append(differences[1] if len(differences) > 1 else self._one[-1])
-        self._last = [*self._last, picture][-2:]
+        self._last = [*self._last, thumb][-2:]
 
     def cuts(self) -> NDArray[np.int64]:
         """Return the frames that begin a new shot, in order; frame 0 is not among them."""
@@ -45,8 +45,8 @@ def find_cuts(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.
     """Return the frames t at which a new shot begins.
 
     `one[t]` and `two[t]` are the mean absolute differences (0..255) of frame t from frames t - 1 and t - 2. A cut is
-    at least 10, at least 3 times (the second largest difference within 8 frames, plus 1), and stays: the
-    second largest lets one other cut stand near, and a flash returns to what was before.
+    at least 10, at least 3 times (the second largest difference within 8 frames, plus 1), and persists: the
+    second largest allows one other cut nearby, and a flash returns to what was before.
     """
     found = [t for t in np.flatnonzero(one >= LEAST) if t > 0 and _is_cut(one, two, int(t))]
     return np.array(found, dtype=np.int64)

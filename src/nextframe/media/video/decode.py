@@ -1,4 +1,4 @@
-"""Video files of any container and codec that FFmpeg knows, read with PyAV."""
+"""Video files of any container and codec that FFmpeg supports, read with PyAV."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
 from nextframe.media.source import Color, Image, Source, over_black
 
-# Only containers of media: playlists and the like, which make FFmpeg open other files or addresses, are left out.
+# Only media containers: playlists and similar formats, which make FFmpeg open other files or URLs, are not allowed.
 CONTAINERS = (
     "mov,matroska,webm,avi,flv,mpegts,mpegtsraw,mpeg,mpegvideo,h264,hevc,av1,obu,m4v,vc1,ivf,asf,ogg,nut,mxf,"
     "yuv4mpegpipe,mjpeg,dv,rm,wtv,h263,h261,swf,gxf,mp3,wav,flac,aac,ac3,aiff,amr,caf,ape,apng,gif,dirac,bink,smk"
@@ -27,17 +27,17 @@ OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 PYAV_ERRORS = (av.FFmpegError, OSError, ValueError, EOFError, OverflowError, MemoryError, RuntimeError, TypeError)
 DEFAULT_FPS = 25.0
 DELAY = 64  # packets that a decoder may take before its first frame (reordering, one per thread)
-# What goes wrong is said once, by our own errors. PyAV's own log callback needs the GIL, which a closing decoder
+# Errors are reported once, by our own exceptions. PyAV's log callback needs the GIL, which a closing decoder
 # holds while it waits for its threads: with that callback in place, damaged files deadlock.
 av.logging.restore_default_callback()
 av.logging.set_libav_level(av.logging.PANIC)
 
 
 class Video(Source):
-    """The first video stream of a file that is not a cover picture.
+    """The first video stream of a file that is not a cover image.
 
     10 bits and more are scaled to 8; colours follow the matrix and range that the stream states (BT.601 limited
-    where it states none, as players do); rotation and mirroring are applied; frames with a variable rate count once
+    if it states none, as players do); rotation and mirroring are applied; frames with a variable rate count once
     each and `fps` is the average. Damage is an error, never concealed.
     """
 
@@ -48,10 +48,10 @@ class Video(Source):
         self._turns: tuple[bool, bool, bool] = (False, False, False)  # transpose, then flip rows, flip columns
         with self.open() as container:
             stream = self.stream(container)
-            with closing(self.pictures(container, stream)) as pictures:
-                first = next(pictures, None)
+            with closing(self.decoded(container, stream)) as frames:
+                first = next(frames, None)
             if first is None:
-                raise self._refusal(0, "the decoder gives none", stream)
+                raise self._refusal(0, "the decoder returns none", stream)
             try:
                 self._turns = self._orientation(first)
                 self._read_facts(container, stream, first)
@@ -62,7 +62,7 @@ class Video(Source):
         self.codec = stream.codec_context.name
         grey = first.format.name.startswith(("gray", "ya8", "ya16", "mono"))
         self.native_channels = 1 if grey else 3
-        self.height, self.width = self.picture_to_image(first).shape[:2]
+        self.height, self.width = self.to_image(first).shape[:2]
         self.native_fps = self._rate(stream)
         ratio = stream.sample_aspect_ratio
         if ratio and ratio != 1:
@@ -77,15 +77,15 @@ class Video(Source):
         return DEFAULT_FPS
 
     def open(self) -> Any:
-        """Return an open PyAV container; BadInputError where FFmpeg finds no media in the file."""
+        """Return an open PyAV container; BadInputError if FFmpeg finds no media in the file."""
         try:
             wait = (self.limits.seconds, self.limits.seconds)
-            name = f"file:{self.path.absolute()}"  # a plain name could look like an option or an address
+            name = f"file:{self.path.absolute()}"  # a plain name could look like an option or a URL
             return av.open(name, options=OPTIONS, metadata_errors="replace", timeout=wait)
         except MemoryError:
-            raise BadInputError(self.path, "opening it takes more memory than there is") from None
+            raise BadInputError(self.path, "opening it takes more memory than is available") from None
         except PYAV_ERRORS as error:
-            raise BadInputError(self.path, f"not a video that can be opened ({_reason(error)})") from None
+            raise BadInputError(self.path, f"cannot be opened as a video ({_reason(error)})") from None
 
     def stream(self, container: Any) -> Any:
         """Return the stream whose frames are read, set to report damage instead of hiding it."""
@@ -93,27 +93,27 @@ class Video(Source):
         videos = [s for s in container.streams.video if not s.disposition & covers]
         if not videos:
             sound = " (it has sound only)" if container.streams.audio else ""
-            raise BadInputError(self.path, f"there is no video stream in it{sound}")
+            raise BadInputError(self.path, f"it has no video stream{sound}")
         stream = videos[0]
         context = stream.codec_context
         if context is None:
-            raise BadInputError(self.path, "its codec is unknown to the decoder")
+            raise BadInputError(self.path, "FFmpeg has no decoder for its codec")
         self.limits.check_size(self.path, context.height or 1, context.width or 1)
         context.options = {"err_detect": "explode", "max_pixels": str(self.limits.pixels)}
         big = context.height * context.width > 2**22
         stream.thread_type, context.thread_count = "AUTO", 1 if big else 2
         return stream
 
-    def pictures(self, container: Any, stream: Any) -> Generator[Any, None, None]:
-        """Yield decoded PyAV frames from where the container stands; damage and stalls are BadInputErrors."""
+    def decoded(self, container: Any, stream: Any) -> Generator[Any, None, None]:
+        """Yield decoded PyAV frames from the container's position; damage and stalls are BadInputErrors."""
         number, packets, clock = 0, 0, time.monotonic()
         try:
             for packet in container.demux(stream):
-                for picture in packet.decode():
-                    if picture.is_corrupt:
+                for frame in packet.decode():
+                    if frame.is_corrupt:
                         raise ValueError("the decoder marks it as corrupt")
-                    self.limits.check_size(self.path, picture.height, picture.width)
-                    yield picture
+                    self.limits.check_size(self.path, frame.height, frame.width)
+                    yield frame
                     number, packets, clock = number + 1, 0, time.monotonic()
                 packets += 1
                 slow = time.monotonic() - clock > self.limits.seconds
@@ -127,30 +127,30 @@ class Video(Source):
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start` as uint8 (H, W, C), upright; earlier ones are decoded and dropped."""
         number = -1
-        with self.open() as container, closing(self.pictures(container, self.stream(container))) as pictures:
-            for number, picture in enumerate(pictures):
+        with self.open() as container, closing(self.decoded(container, self.stream(container))) as frames:
+            for number, frame in enumerate(frames):
                 self.check_count(number)
                 if number >= start:
-                    yield self.image(picture, number)
+                    yield self.image(frame, number)
         self.native_count = number + 1
 
-    def image(self, picture: Any, number: int) -> Image:
-        """Return frame `number` as uint8 (H, W, C), upright; BadInputError where its size is not the first's."""
-        self.check_same(picture, number)
+    def image(self, frame: Any, number: int) -> Image:
+        """Return frame `number` as uint8 (H, W, C), upright; BadInputError if its size is not the first frame's."""
+        self.check_same(frame, number)
         try:
-            return self.picture_to_image(picture)
+            return self.to_image(frame)
         except PYAV_ERRORS as error:
             raise self.damage(number, _reason(error)) from None
 
-    def picture_to_image(self, picture: Any) -> Image:
+    def to_image(self, frame: Any) -> Image:
         """Return a PyAV frame as uint8 (H, W, C), upright, alpha over black."""
         grey = self.native_channels == 1
-        if any(part.is_alpha for part in picture.format.components):
-            image = over_black(picture.to_ndarray(format="rgba"))
+        if any(part.is_alpha for part in frame.format.components):
+            image = over_black(frame.to_ndarray(format="rgba"))
             image = image[..., :1] if grey else image
         else:
-            image = picture.to_ndarray(format="gray" if grey else "rgb24")
-        return self._upright(image.reshape(picture.height, picture.width, -1))
+            image = frame.to_ndarray(format="gray" if grey else "rgb24")
+        return self._upright(image.reshape(frame.height, frame.width, -1))
 
     def _upright(self, image: Image) -> Image:
         transpose, rows, columns = self._turns
@@ -159,9 +159,9 @@ class Video(Source):
         image = image[:, ::-1] if columns else image
         return np.ascontiguousarray(image) if any(self._turns) else image
 
-    def _orientation(self, picture: Any) -> tuple[bool, bool, bool]:
-        """Return how frames are turned, from the display matrix: x' = a x + c y, y' = b x + d y (16.16)."""
-        a, b, c, d = _display_matrix(picture)
+    def _orientation(self, frame: Any) -> tuple[bool, bool, bool]:
+        """Return how frames are rotated, from the display matrix: x' = a x + c y, y' = b x + d y (16.16)."""
+        a, b, c, d = _display_matrix(frame)
         unit = 2**16
         if b == c == 0 and abs(a) == abs(d) == unit:
             return False, bool(d < 0), bool(a < 0)
@@ -171,24 +171,24 @@ class Video(Source):
         return False, False, False
 
     def tail(self, n: int) -> Iterator[Image]:
-        """Yield at least the last `n` frames; long films are entered near the end, with 10 s to spare."""
+        """Yield at least the last `n` frames; long videos are read from near the end, with a margin of 10 s."""
         seconds = n / self.native_fps + 10
-        number, kept = -1, deque[Any](maxlen=n)  # turned into images only once it is known which are the last
+        number, kept = -1, deque[Any](maxlen=n)  # converted to images only once it is known which are the last
         with self.open() as container:
             stream = self.stream(container)
             if self.duration is not None and self.duration > 2 * seconds:
                 container.seek(int((self.duration - seconds) * 1e6) + (container.start_time or 0))
-            with closing(self.pictures(container, stream)) as pictures:
-                for number, picture in enumerate(pictures):
+            with closing(self.decoded(container, stream)) as frames:
+                for number, frame in enumerate(frames):
                     self.check_count(number)
-                    self.check_same(picture, number)
-                    kept.append(picture)
+                    self.check_same(frame, number)
+                    kept.append(frame)
             while kept:
                 yield self.image(kept.popleft(), number - len(kept))
 
-    def check_same(self, picture: Any, number: int) -> None:
-        """Refuse frame `number` when its size is not the first's."""
-        upright = (picture.width, picture.height) if self._turns[0] else (picture.height, picture.width)
+    def check_same(self, frame: Any, number: int) -> None:
+        """Refuse frame `number` if its size is not the first frame's."""
+        upright = (frame.width, frame.height) if self._turns[0] else (frame.height, frame.width)
         if upright != (self.height, self.width):
             size = f"{upright[1]}x{upright[0]}"
             raise self.damage(number, f"the size changes from {self.width}x{self.height} to {size}")
@@ -199,7 +199,7 @@ class Video(Source):
         return self.damage(number, what)
 
     def _is_encrypted(self, stream: Any) -> bool:
-        """Say whether the file marks its video as encrypted (ISO 23001-7: sample entry `encv`)."""
+        """Return whether the file marks its video as encrypted (ISO 23001-7: sample entry `encv`)."""
         if stream.codec_context.codec_tag == "encv":
             return True
         with self.path.open("rb") as file:
@@ -207,12 +207,12 @@ class Video(Source):
         return b"encv" in head and b"schm" in head
 
 
-def _display_matrix(picture: Any) -> tuple[int, int, int, int]:
-    """Return a, b, c, d of a PyAV frame's display matrix in 16.16; the identity where it has none."""
+def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """Return a, b, c, d of a PyAV frame's display matrix in 16.16; the identity if it has none."""
     try:
-        found = [bytes(d) for d in picture.side_data if d.type.name == "DISPLAYMATRIX"]
-    except ValueError:  # side data of a kind that PyAV has no name for (EXIF): the angle is all that can be had
-        turn = math.radians(picture.rotation)
+        found = [bytes(d) for d in frame.side_data if d.type.name == "DISPLAYMATRIX"]
+    except ValueError:  # side data of a kind unknown to PyAV (EXIF): only the angle is available
+        turn = math.radians(frame.rotation)
         cosine, sine = round(2**16 * math.cos(turn)), round(2**16 * math.sin(turn))
         return cosine, -sine, sine, cosine
     if not found:

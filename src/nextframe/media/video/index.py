@@ -1,6 +1,6 @@
-"""What a full decode of a source found, kept on disk: frames, time stamps, seek points that hold, cuts.
+"""What a full decode of a source found, cached on disk: frames, time stamps, verified seek points, cuts.
 
-An index is made once for each file, by decoding all of it. It is made anew when the file's size or time changes.
+An index is made once for each file, by decoding all of it, and again if the file's size or time changes.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nextframe.core.cache import cache_folder
 from nextframe.core.errors import BadInputError
+from nextframe.core.files.cache import cache_folder
 from nextframe.media.images import image_files
 from nextframe.media.reader import open_source
 from nextframe.media.source import Color, Image, Source
 from nextframe.media.video.cursor import VideoCursor
-from nextframe.media.video.cuts import SIDE, CutFinder, small_picture
+from nextframe.media.video.cuts import SIDE, CutFinder, thumbnail
 from nextframe.media.video.decode import Video
 
 LOG = logging.getLogger(__name__)
-VERSION = 3  # of the files; others are made anew
-KEY_DISTANCE = 24  # frames between seek points at least: nearer ones save little and cost a check each
+VERSION = 3  # of the index files; those of another version are made again
+KEY_DISTANCE = 24  # least frames between seek points: closer ones save little and cost a check each
 CHECKED = 8  # frames that are compared at each seek point
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
 Ints = NDArray[np.int64]
@@ -41,7 +41,7 @@ NONE: Ints = np.zeros(0, np.int64)
 class SourceIndex:
     """Facts of one file or folder; `frames` are of each of its `sequences`.
 
-    `cuts` are the frames that begin a new shot. `pts` (empty where time stamps do not number the frames) and `keys`
+    `cuts` are the frames that begin a new shot. `pts` (empty if time stamps do not identify the frames) and `keys`
     are for seeking in a video: see `VideoCursor`.
     """
 
@@ -63,15 +63,15 @@ ARRAYS = ("cuts", "pts", "keys")
 
 
 def index_source(path: Path, color: Color | None = None, *, fresh: bool = False) -> SourceIndex:
-    """Return the index of the source at `path`, from the cache where it is still true.
+    """Return the index of the source at `path`, from the cache if it is still valid.
 
     Args:
         path: a file or a frame folder.
         color: as for `open_source`; it decides whether a folder that mixes grey and colour can be read.
-        fresh: decode again in any case.
+        fresh: decode again even if there is a valid index.
 
     Raises:
-        BadInputError: the source cannot be read to its end; this too is kept and not tried twice.
+        BadInputError: the source cannot be read to its end; this too is cached and not tried twice.
     """
     path = path.absolute()
     try:
@@ -90,7 +90,7 @@ def index_source(path: Path, color: Color | None = None, *, fresh: bool = False)
 
 
 def _stamp(path: Path) -> str:
-    """Return what changes when the file or any image of the folder does."""
+    """Return a stamp that changes when the file or any image of the folder does."""
     files = image_files(path) if path.is_dir() else [path]
     states = [(f.name, s.st_size, s.st_mtime_ns) for f in files for s in (f.stat(),)]
     return f"{VERSION}|{hashlib.sha256(repr(states).encode()).hexdigest()}"
@@ -104,14 +104,14 @@ def _scan_or_error(path: Path, color: Color | None) -> SourceIndex | BadInputErr
 
 
 def scan(path: Path, color: Color | None = None) -> SourceIndex:
-    """Decode the source at `path` to its end and return its index; BadInputError where it cannot be done."""
+    """Decode the source at `path` to its end and return its index; BadInputError if that fails."""
     source = open_source(path, color=color)
     if isinstance(source, Video):
         return _scan_video(source)
     finder, frames = CutFinder(), 0
     for image in source.decode():
         frames += 1
-        finder.add(small_picture(image))
+        finder.add(thumbnail(image))
     for sequence in range(1, source.sequences):
         for _ in open_source(path, color=color, sequence=sequence).decode():
             pass
@@ -131,8 +131,8 @@ def _facts(source: Source, frames: int) -> SourceIndex:
 def _scan_video(video: Video) -> SourceIndex:
     seen = _Seen(video)
     with video.open() as container:
-        for picture in video.pictures(container, video.stream(container)):
-            seen.add(picture)
+        for frame in video.decoded(container, video.stream(container)):
+            seen.add(frame)
     index = replace(_facts(video, len(seen.pts)), cuts=seen.finder.cuts())
     stamps = [p for p in seen.pts if p is not None]
     if len(stamps) < len(seen.pts) or any(a >= b for a, b in itertools.pairwise(stamps)):
@@ -142,7 +142,7 @@ def _scan_video(video: Video) -> SourceIndex:
 
 
 class _Seen:
-    """What is noted of a video's frames while all of it is decoded."""
+    """Facts of a video's frames, gathered while all of it is decoded."""
 
     def __init__(self, video: Video) -> None:
         self.video, self.finder = video, CutFinder()
@@ -152,33 +152,33 @@ class _Seen:
         self._size = (0, 0)
         self._small = _Small()
 
-    def add(self, picture: Any) -> None:
-        """Take the next frame; BadInputError where its size is not the first's."""
+    def add(self, frame: Any) -> None:
+        """Take the next frame; BadInputError if its size is not the first frame's."""
         number = len(self.pts)
         self.video.check_count(number)
-        self.pts.append(picture.pts)
-        if picture.key_frame and number - self._key >= KEY_DISTANCE:
+        self.pts.append(frame.pts)
+        if frame.key_frame and number - self._key >= KEY_DISTANCE:
             self._key = number
             self.marks[number] = {}
         marked = number - self._key < CHECKED
-        if marked or (picture.width, picture.height) != self._size:
-            image = self.video.image(picture, number)  # raises where the size changes
-            self._size = (picture.width, picture.height)
+        if marked or (frame.width, frame.height) != self._size:
+            image = self.video.image(frame, number)  # raises if the size changes
+            self._size = (frame.width, frame.height)
             if marked:
                 self.marks[self._key][number] = _checksum(image)
-        self.finder.add(self._small(picture))
+        self.finder.add(self._small(frame))
 
 
 class _Small:
-    """Small pictures of decoded frames, through one scaler."""
+    """Thumbnails of decoded frames, through one scaler."""
 
     def __init__(self) -> None:
         from av.video.reformatter import VideoReformatter
 
         self._reformatter = VideoReformatter()
 
-    def __call__(self, picture: Any) -> Image:
-        small = self._reformatter.reformat(picture, width=SIDE, height=SIDE, format="rgb24", interpolation="AREA")
+    def __call__(self, frame: Any) -> Image:
+        small = self._reformatter.reformat(frame, width=SIDE, height=SIDE, format="rgb24", interpolation="AREA")
         return np.asarray(small.to_ndarray(), np.uint8)
 
 
@@ -195,7 +195,7 @@ def _checksum(image: Image) -> int:
 
 
 def _load(kept: Path, stamp: str) -> SourceIndex | BadInputError | None:
-    """Return what was kept if it has this stamp; None where there is nothing, or nothing readable."""
+    """Return the cached index if it has this stamp; None if there is none, or none that is readable."""
     try:
         with np.load(kept, allow_pickle=False) as stored:
             facts = json.loads(str(stored["facts"]))
@@ -210,7 +210,7 @@ def _load(kept: Path, stamp: str) -> SourceIndex | BadInputError | None:
 
 
 def _save(kept: Path, stamp: str, index: SourceIndex | BadInputError) -> None:
-    """Keep the index, whole or not at all; a cache that cannot be written costs time, not the run."""
+    """Keep the index, whole or not at all; a cache that cannot be written costs time but does not stop the run."""
     if isinstance(index, BadInputError):
         facts: dict[str, Any] = {"error": [index.path, index.what, index.fix]}
         arrays: dict[str, Ints] = {}
@@ -223,5 +223,5 @@ def _save(kept: Path, stamp: str, index: SourceIndex | BadInputError) -> None:
         np.savez(temporary, facts=np.array(json.dumps({**facts, "stamp": stamp})), **arrays)  # type: ignore[arg-type]
         os.replace(temporary, kept)
     except OSError as error:
-        LOG.warning("the index of a source could not be kept (%s): it is made again each time", error)
+        LOG.warning("the index of a source could not be cached (%s): it is made again each time", error)
         temporary.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""What several models share: autoencoders of frames, and models of one next frame."""
+"""Bases of several models: autoencoders of frames, and models that predict one next frame."""

@@ -1,4 +1,4 @@
-"""What autoencoders of frames share: latents with a spread, pictures of them, and how a predictor names one."""
+"""What autoencoders of frames share: Gaussian latents, reconstructions, and how a predictor names one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip, Task
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
-from nextframe.core.noise import global_batch, normal_like, uniform
+from nextframe.core.seeds.noise import global_batch, normal_like, uniform
 from nextframe.models import MODELS
 from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request
 
@@ -23,7 +23,7 @@ class AutoencoderConfig(ModelConfig):
     channels: int = Field(1, ge=1)
     frame_height: int = Field(64, ge=1)
     frame_width: int = Field(64, ge=1)
-    frames: int = Field(128, ge=1)  # a step of training takes so many at random, as many of each clip: at least one
+    frames: int = Field(128, ge=1)  # per training step, at random, equally many from each clip: at least one
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -32,10 +32,10 @@ class AutoencoderConfig(ModelConfig):
 
 
 class Autoencoder(Predictor):
-    """Frames to latents and back. As a predictor it repeats its picture of the last frame: what the latents keep.
+    """Frames to latents and back. As a predictor it repeats its reconstruction of the last frame.
 
-    Subclasses set `latent`, the numbers of a latent, and implement `encode`, `decode` and `stages`. The first `content`
-    of those numbers, if any, say what is in a clip and not where: any frame's serve for any other of the same clip.
+    Subclasses set `latent`, the size of a latent, and implement `encode`, `decode` and `stages`. Its first `content`
+    dimensions, if any, hold what is in a clip and not where: those of any frame do for any other of the same clip.
     """
 
     Config: ClassVar[type[ModelConfig]] = AutoencoderConfig
@@ -58,11 +58,11 @@ class Autoencoder(Predictor):
         raise NotImplementedError
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Return frames (N, C, H, W) in [0, 1], but for what a linear last layer oversteps, of (N, latent)."""
+        """Return frames (N, C, H, W) in [0, 1], except where a linear last layer exceeds it, of (N, latent)."""
         raise NotImplementedError
 
     def reconstruct(self, frames: Tensor) -> Tensor:
-        """Return the pictures (N, C, H, W) in [0, 1] that the mean latents of `frames` (N, C, H, W) decode to."""
+        """Return the frames (N, C, H, W) in [0, 1] that the mean latents of `frames` (N, C, H, W) decode to."""
         return self.decode(self.encode(frames)[0]).clamp(0, 1)
 
     def forecast(self, request: Request) -> Tensor:
@@ -85,10 +85,10 @@ class Part(Config):
 
 
 def build_autoencoder(part: Part, given: Mapping[str, Any]) -> Autoencoder:
-    """Return the untrained autoencoder that `part` names; `given` are fields that the model around it decides.
+    """Return the untrained autoencoder that `part` names; `given` are fields that the outer model sets.
 
     Raises:
-        UserError: an unknown name or field, or a model that is no autoencoder.
+        UserError: an unknown name or field, or a model that is not an autoencoder.
     """
     kind: type[Predictor] = MODELS.get(part.name)
     if not issubclass(kind, Autoencoder):
@@ -101,8 +101,8 @@ def build_autoencoder(part: Part, given: Mapping[str, Any]) -> Autoencoder:
 def some_frames(clip: Clip, count: int) -> Tensor:
     """Return about `count` frames (N, C, H, W) of the global batch, chosen at random from context and target alike.
 
-    Every clip gives as many, at least one, and they stand clip by clip. So each process has its share of the frames,
-    and the mean over all processes is that of one which holds all clips.
+    Every clip gives equally many, at least one, in the order of the clips. So each process has its share of the frames,
+    and the mean over all processes is that of one that holds all clips.
     """
     return some_runs(clip, count, 1)[0].flatten(0, 1)
 
@@ -111,7 +111,7 @@ def some_runs(clip: Clip, count: int, length: int) -> tuple[Tensor, Tensor]:
     """Return about `count` frames of the global batch as runs (N, length, C, H, W), chosen at random.
 
     The frames of a run follow one another; clips that are shorter than `length` give runs of their own length. Every
-    clip gives as many runs, at least one, clip by clip. The second is (N,): which clip each run is of.
+    clip gives equally many runs, at least one, clip by clip. The second is (N,): the clip of each run.
     """
     frames = clip.frames
     length = min(length, frames.shape[1])
@@ -140,12 +140,12 @@ def sample(mean: Tensor, log_sigma: Tensor, count: int = 1) -> Tensor:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Return `x`, in float32 where it came narrower (autocast); float64 stays what it is."""
+    """Return `x`, in float32 if it is narrower (autocast); float64 is unchanged."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def glorot(module: nn.Module) -> None:
-    """Start every layer of `module` as Lasagne does: Glorot uniform weights, zero biases."""
+    """Initialise every layer of `module` as Lasagne does: Glorot uniform weights, zero biases."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(layer.weight)

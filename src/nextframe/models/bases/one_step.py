@@ -1,4 +1,4 @@
-"""What the models of one next frame share: exact context, roll-out, and one loss by Adam."""
+"""Base of the models that predict one next frame: exact context, roll-out, and one loss by Adam."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.core.noise import normal_like
+from nextframe.core.seeds.noise import normal_like
 from nextframe.losses.perceptual import perceptual
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
 Loss = Literal["mse", "perceptual"]
-Head = Literal["relu", "linear", "residual"]
 
 
 class OneStepConfig(ModelConfig):
     """Fields that every such model has."""
 
-    context: int = Field(5, ge=1)  # frames given, exactly
+    context: int = Field(5, ge=1)  # context frames, exactly
     channels: int = Field(3, ge=1)  # 1 grey, 3 RGB
-    loss: Loss = "perceptual"  # the metric by which the catz models are ranked; they were trained by "mse"
+    loss: Loss = "perceptual"  # perceptual: the metric by which the catz benchmark ranks
 
 
 class OneStep(Predictor):
-    """A model whose `next_frame` maps (B, T, C, H, W) to the one asked frame.
+    """A model whose `next_frame` maps (B, T, C, H, W) to the one target frame.
 
-    That is the next frame, or, of a model that was trained on middle frames, the one in the middle.
+    That is the next frame, or, for a model trained on middle frames, the one in the middle.
     """
 
     config: OneStepConfig
@@ -37,17 +36,14 @@ class OneStep(Predictor):
     @property
     def capabilities(self) -> Capabilities:
         """Exactly the configured context and channels; any size, any horizon by roll-out."""
-        frames = self.config.context
-        return Capabilities(
-            min_context=frames, max_context=frames, channels=self.config.channels, interpolates=frames == 2
-        )
+        return Capabilities.exactly(self.config.context, self.config.channels)
 
     def forecast(self, request: Request) -> Tensor:
         """Roll the one-step prediction out."""
         return roll_out(self.next_frame, request.context, request.horizon)
 
     def next_frame(self, context: Tensor) -> Tensor:
-        """Return the asked frame (B, 1, C, H, W), not clamped, of a context (B, T, C, H, W)."""
+        """Return the target frame (B, 1, C, H, W), not clamped, of a context (B, T, C, H, W)."""
         raise NotImplementedError
 
     def stages(self) -> list[Stage]:
@@ -62,7 +58,7 @@ class OneStep(Predictor):
 
 
 def keras_conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
-    """Return a "same" convolution that starts as Keras's do: Glorot uniform weights, zero bias."""
+    """Return a "same" convolution initialised as in Keras: Glorot uniform weights, zero bias."""
     conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     nn.init.xavier_uniform_(conv.weight)
     nn.init.zeros_(cast(Tensor, conv.bias))
@@ -70,20 +66,5 @@ def keras_conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
 
 
 def add_noise(frames: Tensor, sigma: float, training: bool) -> Tensor:
-    """Return frames with Gaussian noise while training, and as they are otherwise (Keras's GaussianNoise)."""
+    """Return frames with Gaussian noise while training, and unchanged otherwise (Keras's GaussianNoise)."""
     return frames + sigma * normal_like(frames) if training and sigma else frames
-
-
-def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column of (B, T, C, H, W) until H and W are multiples of `multiple`."""
-    rows, columns = -frames.shape[3] % multiple, -frames.shape[4] % multiple
-    flat = F.pad(frames.flatten(1, 2), (0, columns, 0, rows), mode="replicate")
-    return flat.reshape(*frames.shape[:3], *flat.shape[2:])
-
-
-def finish(out: Tensor, context: Tensor, head: Head) -> Tensor:
-    """Turn the last convolution's output (B, C, H, W) into the frame (B, 1, C, H, W)."""
-    out = out.unsqueeze(1)
-    if head == "relu":
-        return out.relu()
-    return out + context[:, -1:] if head == "residual" else out

@@ -1,0 +1,39 @@
+"""Settings that belong to a verb and not to a recipe: `--set SECTION.FIELD=VALUE` reaches them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from nextframe.core.config import Config
+
+
+class TrainRun(Config):
+    """How `nextframe train` runs; nothing of it is part of the recipe."""
+
+    devices: int = Field(1, ge=1, description="devices to train on, one process each")
+    report: bool = Field(True, description="write report.html: the val split, with baselines")
+    json_file: Path | None = Field(None, description="write the last line of metrics.jsonl to this file")
+
+
+class PrepareRun(Config):
+    """How `nextframe prepare` runs; the clips do not depend on it."""
+
+    workers: int | None = Field(None, ge=1, description="threads; null: as many as there are processors")
+    memory: float = Field(2.0, ge=0, description="GiB of decoded frames held at most")
+
+
+class EvaluateConfig(Config):
+    """What `nextframe evaluate` needs besides its options."""
+
+    batch: int = Field(16, ge=1, description="clips at a time")
+    compat: str | None = Field(None, description="also measure as openstl, mathieu or srivastava did, in separate rows")
+
+
+class PredictConfig(Config):
+    """What `nextframe predict` needs besides its options."""
+
+    stride: int = Field(1, ge=1, description="take every k-th frame")
+    tile: int | None = Field(None, ge=16, description="predict in tiles of this many pixels per side: less memory")
+    overlap: int = Field(32, ge=0, description="pixels that neighbouring tiles share")

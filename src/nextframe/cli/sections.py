@@ -1,0 +1,105 @@
+"""Which sections `--set SECTION.FIELD=VALUE` reaches for each verb, and the config that checks each."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nextframe.core.config import Config
+
+_DATA = "nextframe.data.clipset:DataConfig"
+# The sections `model` and `options` are checked by the model itself: they have no config here.
+SECTIONS: dict[str, dict[str, str]] = {
+    "data": {"data": _DATA},
+    "prepare": {
+        "prepare": "nextframe.data.prepared.config:PrepareConfig",
+        "run": "nextframe.cli.configs:PrepareRun",
+    },
+    "extract-features": {"data": _DATA},
+    "train": {
+        "training": "nextframe.training.recipe:TrainingConfig",
+        "data": _DATA,
+        "model": "",
+        "run": "nextframe.cli.configs:TrainRun",
+    },
+    "evaluate": {"evaluate": "nextframe.cli.configs:EvaluateConfig", "data": _DATA, "options": ""},
+    "predict": {"predict": "nextframe.cli.configs:PredictConfig", "options": ""},
+    "latent": {"data": _DATA},
+    "transfer": {"transfer": "nextframe.transfer.experiment:TransferConfig", "data": _DATA},
+    "app": {"limits": "nextframe.web.limits:WebLimits"},
+}
+A_PATH = "PATH"
+_LOCAL = "nextframe.data.sets.local"
+DATA_OPTIONS = {
+    A_PATH: "nextframe.data.folder.contents:FolderConfig",
+    "moving-digits": "nextframe.data.sets.moving_digits:MovingDigitsConfig",
+    "fashion": "nextframe.data.sets.moving_digits:MovingDigitsConfig",
+    "moving-mnist": "nextframe.data.sets.moving_mnist:MovingMnistConfig",
+    "motion-digits": "nextframe.data.sets.motion_digits:MotionDigitsConfig",
+    "percepts": "nextframe.data.sets.percepts:PerceptConfig",
+    "catz": f"{_LOCAL}:OneShotConfig",
+    "mspacman": f"{_LOCAL}:OneShotConfig",
+    "bair": f"{_LOCAL}:OneShotConfig",
+    "kth": f"{_LOCAL}:KthConfig",
+    "ucf101": f"{_LOCAL}:ListedConfig",
+    "hmdb51": f"{_LOCAL}:ListedConfig",
+    "labelled": f"{_LOCAL}:LocalConfig",
+}
+
+
+def load_config(path: str) -> type[Config]:
+    """Import and return the config that "module:Class" names."""
+    module, _, name = path.partition(":")
+    config: type[Config] = getattr(importlib.import_module(module), name)
+    return config
+
+
+def data_options(name: str) -> type[Config] | None:
+    """Return the config of `data.options` for a data set, or for a path; None: a data set that declares none."""
+    from nextframe.data import DATASETS
+
+    if name in DATA_OPTIONS:
+        return load_config(DATA_OPTIONS[name])
+    return None if name in DATASETS else load_config(DATA_OPTIONS[A_PATH])
+
+
+def read_settings(verb: str, settings: list[str] | None) -> dict[str, Any]:
+    """Return the values of `--set SECTION.FIELD=VALUE` by their dotted names.
+
+    Raises:
+        UserError: a setting that cannot be read, or of a section that `verb` does not have.
+    """
+    if not settings:
+        return {}
+    from nextframe.core.errors import UserError
+    from nextframe.core.settings import parse_settings
+
+    found = parse_settings(settings)
+    for key in found:
+        section, _, name = key.partition(".")
+        if section not in SECTIONS[verb] or not name:
+            forms = " or ".join(f"{known}.FIELD=VALUE" for known in SECTIONS[verb])
+            raise UserError(f"setting '{key}': write {forms}; 'nextframe settings {verb}' lists them")
+    return found
+
+
+def section(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the fields of one section as nested mappings: {"a.b.c": 1} is {"b": {"c": 1}} for "a".
+
+    Raises:
+        UserError: a field inside a field that has no named fields.
+    """
+    from nextframe.core.settings import set_dotted
+
+    values: dict[str, Any] = {}
+    for key, value in settings.items():
+        first, _, field = key.partition(".")
+        if first == name:
+            set_dotted(values, field, value)
+    return values
+
+
+def only(settings: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the settings of the sections `names`, by their dotted names."""
+    return {key: value for key, value in settings.items() if key.partition(".")[0] in names}

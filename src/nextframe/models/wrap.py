@@ -1,0 +1,199 @@
+"""Any torch module that maps frames to frames, as a predictor: trained, measured and saved like the others."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from nextframe.core.clip import Clip, Task
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
+from nextframe.models.rollout import roll_out
+
+WRAPPED = "wrapped-module"  # the name in a model folder of a module that is not registered
+FOREIGN = (RuntimeError, ValueError, TypeError, AssertionError, IndexError)  # what modules raise on wrong shapes
+Loss = Callable[[Tensor, Tensor], Tensor]
+Module = nn.Module | Callable[..., nn.Module]
+
+
+class WrappedConfig(ModelConfig):
+    """What is known of a wrapped module; its code is not in it."""
+
+    context: int = Field(10, ge=1)  # context frames, exactly
+    horizon: int = Field(10, ge=1)  # frames that it returns
+    any_size: bool = False  # whether it takes frames of another size than those it was trained on
+    name: str = Field("", max_length=100)  # its name in tables
+    module: str = ""  # the class it is of, as "package.module:Class", for a reader: nothing is imported by it
+    arguments: dict[str, Any] = Field(default_factory=dict)  # what the class is called with
+
+
+class Wrapped(Predictor):
+    """A module (B, context, C, H, W) -> (B, horizon, C, H, W); further frames come from feeding predictions back.
+
+    A subclass with `make` can be registered under a name, and then be used wherever a name is.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = WrappedConfig
+    config: WrappedConfig
+    idea: ClassVar[str] = "A module from elsewhere."
+
+    def __init__(self, config: WrappedConfig, module: nn.Module | None = None, loss: Loss = F.mse_loss) -> None:
+        super().__init__(config)
+        self.module = self.make() if module is None else module
+        self._loss_of = (loss,)  # in a tuple: weights of a loss are neither trained nor saved
+
+    def make(self) -> nn.Module:
+        """Return the module that `config` describes; subclasses that are registered implement it."""
+        raise UserError(f"'{self.config.name}' is a wrapped module: its code must be given, as module=")
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Exactly the context that it was wrapped with; any horizon."""
+        frames = self.config.context
+        return Capabilities(min_context=frames, max_context=frames, any_size=self.config.any_size)
+
+    def forecast(self, request: Request) -> Tensor:
+        """Predict in passes of `config.horizon` frames, each on the frames before it."""
+        return roll_out(self.next_frames, request.context, request.horizon)
+
+    def next_frames(self, context: Tensor) -> Tensor:
+        """Return what the module makes of (B, context, C, H, W): (B, horizon, C, H, W), not clamped.
+
+        Raises:
+            UserError: it returned something else.
+        """
+        future: Any = self.module(context)
+        expected = (context.shape[0], self.config.horizon, *context.shape[2:])
+        if not isinstance(future, Tensor) or tuple(future.shape) != expected:
+            found = tuple(future.shape) if isinstance(future, Tensor) else type(future).__name__
+            raise UserError(
+                f"{self.config.name or type(self).__name__} returned {found} for a context {tuple(context.shape)}; "
+                f"with horizon={self.config.horizon} it should return {expected}"
+            )
+        return future
+
+    def stages(self) -> list[Stage]:
+        """One stage, one objective: the loss of one pass, by AdamW; none, if the module has no weights."""
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        adamw = OptimizerDefaults(lr=1e-3)
+        return [Stage("train", [Objective("loss", parameters, self._loss, adamw)])] if parameters else []
+
+    def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        frames, loss_of = min(clip.horizon, self.config.horizon), self._loss_of[0]
+        if isinstance(loss_of, nn.Module):
+            loss_of.to(clip.context.device)
+        loss = loss_of(self.next_frames(clip.context)[:, :frames], clip.target[:, :frames])
+        return loss, {"loss": loss.detach()}
+
+    def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
+        """Raise UserError if the module does not take frames (C, H, W), or returns another number of frames."""
+        given = next(self.parameters(), torch.zeros(0))
+        context = torch.zeros(1, self.config.context, *frame_shape, dtype=given.dtype, device=given.device)
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                self.next_frames(context)
+        except FOREIGN as error:
+            shape = "x".join(map(str, frame_shape))
+            first = str(error).strip().split("\n")[0]
+            raise UserError(f"{self.config.name} does not take frames of {shape} (C x H x W): {first}") from error
+        finally:
+            self.train(was_training)
+
+
+def wrap(
+    module: Module,
+    context: int = 10,
+    horizon: int = 10,
+    *,
+    loss: Loss = F.mse_loss,
+    name: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    any_size: bool = False,
+) -> Wrapped:
+    """Return a torch module as a predictor.
+
+    Args:
+        module: takes frames (B, context, C, H, W) in [0, 1] and returns (B, horizon, C, H, W); or the class (or any
+            function) that makes it.
+        context: how many frames it takes.
+        horizon: how many it returns; longer predictions come from feeding them back.
+        loss: of (prediction, target), both (B, T, C, H, W), to one number; it is not saved.
+        name: its name in tables and folders; None: that of its class.
+        arguments: what `module`, if it is a class, is called with; saved with the model.
+        any_size: it takes frames of any size; if not, those of another size are stretched and the result back.
+
+    Raises:
+        UserError: not a module, a name that cannot be a folder's, or arguments that are not plain values.
+    """
+    kind: Any = type(module) if isinstance(module, nn.Module) else module
+    if isinstance(module, Predictor):
+        raise UserError(f"{kind.__name__} is a model of nextframe already: use it as it is")
+    config = WrappedConfig.parse(
+        {
+            "context": context,
+            "horizon": horizon,
+            "any_size": any_size,
+            "name": _checked_name(name or str(getattr(kind, "__name__", type(kind).__name__))),
+            "module": f"{getattr(kind, '__module__', '')}:{getattr(kind, '__qualname__', '')}",
+            "arguments": _plain(arguments or {}),
+        }
+    )
+    return Wrapped(config, made(module, config.arguments), loss)
+
+
+def made(module: Module, arguments: Mapping[str, Any]) -> nn.Module:
+    """Return `module`, or the result of calling it with `arguments` if it is a class or a function.
+
+    Raises:
+        UserError: it cannot be called so, or makes something else.
+    """
+    if isinstance(module, nn.Module):
+        return module
+    if not callable(module):
+        raise UserError(f"give a torch module or its class, not {type(module).__name__}")
+    try:
+        built = module(**arguments)
+    except TypeError as error:
+        raise UserError(f"{getattr(module, '__name__', 'the module')} cannot be made: {error}") from error
+    if not isinstance(built, nn.Module):
+        raise UserError(f"{getattr(module, '__name__', 'it')} made {type(built).__name__}, not a torch module")
+    return built
+
+
+def rebuilt(config: Mapping[str, Any], module: Module | None, where: str) -> Wrapped:
+    """Return the model that a folder describes, around the code that the caller gives; nothing is imported.
+
+    Raises:
+        BadInputError: no code is given; the line says of which class it should be.
+    """
+    parsed = WrappedConfig.parse(config)
+    if module is None:
+        called = ", ".join(f"{key}={value!r}" for key, value in parsed.arguments.items())
+        kind = parsed.module.rpartition(":")[2] or parsed.name
+        code = f"{kind.rpartition('.')[2]}({called})"
+        what = f"holds the weights of a wrapped module ({parsed.module}), whose code is not in it"
+        raise BadInputError(where, what, f"give the module: nextframe.load(..., module={code})")
+    return Wrapped(parsed, made(module, parsed.arguments))
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise UserError(f"the name '{name}' cannot be a folder's: use letters, digits, '-', '_' and '.'")
+    return name
+
+
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(arguments)))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"arguments must be plain values, to be saved with the model: {error}") from None
+    return plain

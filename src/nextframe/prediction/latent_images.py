@@ -1,0 +1,138 @@
+"""Images of a latent space: reconstructions, interpolations, traversals of its dimensions, and futures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nextframe.checkpoint import resolve_model
+from nextframe.core.clip import Clip, as_float
+from nextframe.core.errors import NotSupportedError, UserError
+from nextframe.core.seeds.seeding import torch_generator
+from nextframe.data import ClipSet
+from nextframe.data.clipset import Split
+from nextframe.media.writer import write_video
+from nextframe.models.contract import Predictor
+from nextframe.models.protocols import LatentPredictor, Reconstructor
+from nextframe.prediction.panels import CONTEXT, PREDICTED, TRUTH, Rgb, enlarge, framed, label, panel_size, surround
+
+SHOWN = 10  # frames of a sheet, columns of the others
+NUMBERS = 8  # rows of a traversal: the latent dimensions that differ most between frames
+REACH = 2.0  # of a traversal, in deviations of the dimension
+SECONDS = 0.1  # a frame of the animation
+
+
+def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: Path, seed: int = 0) -> list[Path]:
+    """Write images of a model's latent space to `folder` and return their paths.
+
+    reconstructions.png (frames above their reconstructions), interpolation.png and traversal.png; for a
+    latent predictor also primed.gif: truth next to one-step predictions in the context, then free ones.
+
+    Args:
+        model: a run or model folder, or a model.
+        clips: what to draw; context and horizon are the numbers of primed and free frames.
+        split: of the clips.
+        folder: where; it is made.
+        seed: of a model with randomness.
+
+    Raises:
+        UserError: a model without a latent space, or a split without clips.
+    """
+    net = resolve_model(model).eval()
+    count = clips.count(split)
+    if count == 0:
+        raise UserError(f"{clips.name}: the {split} split has no clips")
+    shown = min(SHOWN, count or SHOWN)
+    clip = clips.on_device(split, clips.read(split, np.arange(shown, dtype=np.int64)), "cpu")
+    encoder = reconstructor_of(net)
+    frames = clip.frames[:, -1]
+    images = {
+        "reconstructions.png": reconstruction_sheet(encoder, frames),
+        "interpolation.png": interpolation(encoder, frames[:2]),
+        "traversal.png": traversal(encoder, clip.frames.flatten(0, 1)),
+    }
+    paths = []
+    for name, image in images.items():
+        write_video(folder / name, image.unsqueeze(0), fps=1.0)
+        paths.append(folder / name)
+    if isinstance(net, LatentPredictor):
+        write_video(folder / "primed.gif", primed_animation(net, clip[:1], seed), fps=1 / SECONDS)
+        paths.append(folder / "primed.gif")
+    return paths
+
+
+def reconstructor_of(model: Predictor) -> Reconstructor:
+    """Return the reconstructor that `model` is or predicts the latents of; NotSupportedError if there is none."""
+    if isinstance(model, LatentPredictor):
+        return model.reconstructor
+    if isinstance(model, Reconstructor):
+        return model
+    raise NotSupportedError(f"{type(model).__name__} has no latent space to draw")
+
+
+@torch.no_grad()
+def reconstruction_sheet(encoder: Reconstructor, frames: Tensor) -> Tensor:
+    """Return (3, H', W') uint8: `frames` (N, C, H, W) above their reconstructions."""
+    return grid([("truth", frames, TRUTH), ("decoded", encoder.reconstruct(frames), PREDICTED)])
+
+
+@torch.no_grad()
+def interpolation(encoder: Reconstructor, ends: Tensor, steps: int = SHOWN) -> Tensor:
+    """Return (3, H', W') uint8: frames decoded from a straight line between two latents, and the frames mixed.
+
+    Args:
+        encoder: turns frames into latents and back.
+        ends: (2, C, H, W), the first and the last frame.
+        steps: frames on the line, both ends among them.
+    """
+    mean, _ = encoder.encode(ends)
+    weight = torch.linspace(0, 1, steps).unsqueeze(1)
+    line = encoder.decode(torch.lerp(mean[:1], mean[-1:], weight)).clamp(0, 1)
+    mixed = torch.lerp(ends[:1], ends[-1:], weight.view(-1, 1, 1, 1))
+    return grid([("latent", line, PREDICTED), ("pixels", mixed, CONTEXT)])
+
+
+@torch.no_grad()
+def traversal(encoder: Reconstructor, frames: Tensor, steps: int = SHOWN) -> Tensor:
+    """Return (3, H', W') uint8: the first of `frames` (N, C, H, W) with one dimension of its latent changed per row.
+
+    The dimensions that differ most between the frames are changed, from -2 to +2 of their deviations.
+    """
+    mean, _ = encoder.encode(frames)
+    spread = mean.std(0)
+    rows = []
+    for number in spread.argsort(descending=True)[:NUMBERS].tolist():
+        moved = mean[:1].repeat(steps, 1)
+        moved[:, number] += torch.linspace(-REACH, REACH, steps) * spread[number]
+        rows.append((f"z{number}", encoder.decode(moved).clamp(0, 1), PREDICTED))
+    return grid(rows)
+
+
+@torch.no_grad()
+def primed_animation(model: LatentPredictor, clip: Clip, seed: int = 0) -> Tensor:
+    """Return a clip (T, 3, H', W') uint8 of the first of `clip`: truth left, predictions right, context first."""
+    predicted, truth = model.primed(clip, torch_generator(seed, "latents"))[0], as_float(clip.frames[0])
+    given = clip.context.shape[1]
+    size = panel_size(truth, low=128, high=256)
+    panels = []
+    for name, frames, color in (("truth", truth, TRUTH), ("predicted", predicted, PREDICTED)):
+        shown = enlarge(frames, size)
+        bordered = torch.cat([framed(shown[:given], CONTEXT), framed(shown[given:], color)])
+        words = [f"{name} {t + 1}" if t < given else f"{name} +{t + 1 - given}" for t in range(len(frames))]
+        captions = torch.stack([label(text, bordered.shape[3], 20) for text in words])
+        panels.append(torch.cat([captions, bordered], dim=2))
+    return surround(torch.cat(panels, dim=3))
+
+
+def grid(rows: list[tuple[str, Tensor, Rgb]]) -> Tensor:
+    """Return (3, H', W') uint8: rows of frames (N, C, H, W) under one another, each with its name before it."""
+    size = panel_size(rows[0][1], low=64, high=128)
+    strips = []
+    for name, frames, color in rows:
+        cells = framed(enlarge(frames, size), color)  # (N, 3, h, w)
+        strip = cells.permute(1, 2, 0, 3).flatten(2)  # (3, h, N * w)
+        strips.append(torch.cat([label(name, 72, strip.shape[1]), strip], dim=2))
+    return surround(torch.cat(strips, dim=1))

@@ -1,0 +1,91 @@
+"""The result of a prediction: context, frames, and methods to show and save them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nextframe.core.errors import UserError
+from nextframe.prediction.panels import comparison_animation, comparison_strip
+from nextframe.prediction.show import MOST_VIDEOS, Shown
+from nextframe.prediction.write import write_prediction
+
+PAUSE = 2  # predictions play at half speed in a notebook: one second is hard to follow
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Frames on the CPU, float in [0, 1]: context, prediction, and truth if it is known.
+
+    Of a batch of videos each tensor has a batch axis before its time axis, and `prediction[i]` is that of one video.
+    """
+
+    context: Tensor  # (T, C, H, W); of a batch (B, T, C, H, W)
+    samples: Tensor  # (S, n, C, H, W): S futures; of a batch (S, B, n, C, H, W)
+    truth: Tensor | None  # (n, C, H, W); of a batch (B, n, C, H, W)
+    fps: float
+    source: str
+    model: str
+
+    @property
+    def frames(self) -> Tensor:
+        """The predicted frames (n, C, H, W), of a batch (B, n, C, H, W); the first of several futures."""
+        return self.samples[0]
+
+    @property
+    def batched(self) -> bool:
+        """Whether this is of a batch of videos."""
+        return self.context.ndim == 5
+
+    def __len__(self) -> int:
+        return len(self.context) if self.batched else 1
+
+    def __getitem__(self, index: int) -> Prediction:
+        if not self.batched:
+            raise UserError("the prediction is of one video: .frames are its frames, (n, C, H, W)")
+        truth = None if self.truth is None else self.truth[index]
+        return replace(self, context=self.context[index], samples=self.samples[:, index], truth=truth)
+
+    def save(self, path: str | os.PathLike[str], *, with_context: bool = False) -> Path:
+        """Write the predicted frames as .gif, .mp4, .png or .npy, as `write_prediction` does.
+
+        Args:
+            path: where; the ending decides the format.
+            with_context: put the context before the predicted frames.
+
+        Raises:
+            UserError: an unknown ending, a file that cannot be written, or a batch of videos.
+        """
+        if self.batched:
+            raise UserError(f"the prediction is of {len(self)} videos: save one, as prediction[0].save({str(path)!r})")
+        return write_prediction(self, path, with_context=with_context)
+
+    @property
+    def futures(self) -> dict[str, Tensor]:
+        """The futures of one video by name, each (n, C, H, W)."""
+        names = [self.model]
+        if len(self.samples) > 1:
+            names = [f"{self.model} {number}" for number in range(1, len(self.samples) + 1)]
+        return dict(zip(names, self.samples, strict=True))
+
+    def show(self) -> Shown:
+        """Return context and prediction as something that a notebook plays, next to the truth if it is known."""
+        if self.batched:
+            rows = [self[index].show() for index in range(min(len(self), MOST_VIDEOS))]
+            frames = torch.cat([row.frames for row in rows], dim=2)
+            still = torch.cat([row.strip for row in rows], dim=1)
+        else:
+            frames = comparison_animation(self.context, self.truth, self.futures)
+            still = comparison_strip(self.context, self.truth, self.futures)
+        given, asked = self.context.shape[-4], self.samples.shape[-4]
+        return Shown(frames, still, self.fps / PAUSE, f"{self.source}: {given} context frames, {asked} by {self.model}")
+
+    def __repr__(self) -> str:
+        return f"<Prediction by {self.model} of {self.source}: frames {tuple(self.frames.shape)}>"
+
+    def _repr_html_(self) -> str:
+        return self.show()._repr_html_()

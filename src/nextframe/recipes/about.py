@@ -1,0 +1,39 @@
+"""What each recipe is, in one line: `nextframe recipes` and docs/models.md show it."""
+
+from __future__ import annotations
+
+ABOUT = {
+    "quickstart": "our own: a small model in three minutes",
+    "keras-convlstm": "the Keras example of 2021, its leak included",
+    "catz-baseline": "the catz benchmark's baseline, as published",
+    "catz-baseline-fixed": "the same with its faults corrected",
+    "catz-conv2d": "the cat-gif notebook's 2-D network, as published",
+    "catz-conv2d-fixed": "the same with its faults corrected",
+    "catz-conv3d": "the cat-gif notebook's 3-D network, as published",
+    "catz-conv3d-fixed": "the same with its faults corrected",
+    "catz-conv3d-noise": "the cat-gif notebook's 3-D network with noise, as published",
+    "catz-conv3d-noise-fixed": "the same with its faults corrected",
+    "catz-convlstm": "the cat-gif notebook's ConvLSTM, as published",
+    "catz-convlstm-fixed": "the same with its faults corrected",
+    "catz-autoencoder": "the cat-gif notebook's ConvLSTM autoencoder, as published",
+    "catz-autoencoder-fixed": "the same with its faults corrected",
+    "mathieu-chainer": "Mathieu et al. 2016 as the Chainer port trains it",
+    "mathieu-tf": "Mathieu et al. 2016 as the TensorFlow port trains it",
+    "mathieu-paper": "Mathieu et al. 2016 as the paper means it",
+    "multiscale-gan-small": "our own: the multi-scale adversarial model in minutes on a CPU",
+    "mnist-latent": "our own: prediction in a latent space, small enough for a CPU",
+    "mnist-latent-original": "tencia/video_predict 2016 on digits, with its numbers and faults",
+    "film-latent": "tencia/video_predict's chain for videos, small enough for a CPU",
+    "film-latent-small": "our own: the same with one small VAE",
+    "film-latent-original": "tencia/video_predict 2016 on videos, with its numbers and faults",
+    "srivastava-mnist": "Srivastava et al. 2015 on moving digits, original size",
+    "srivastava-mnist-2layer": "the same with two layers",
+    "srivastava-patches": "Srivastava et al. 2015 on patches of videos",
+    "srivastava-percepts": "Srivastava et al. 2015 on features of frames",
+    "srivastava-flow": "Srivastava et al. 2015 on optical flow",
+}
+
+
+def about(name: str) -> str:
+    """Return what the recipe `name` is in one line; "" for one that is not ours."""
+    return ABOUT.get(name, "")

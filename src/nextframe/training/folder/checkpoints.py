@@ -1,0 +1,68 @@
+"""Training state on disk: a kill at any moment leaves a whole checkpoint behind."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nextframe import __version__
+from nextframe.checkpoint import replaced_folder
+from nextframe.core.errors import BadInputError
+from nextframe.core.files.atomic import previous_of
+from nextframe.core.files.formats import NewerFormatError
+from nextframe.core.files.whole_file import sha256_of
+from nextframe.training.folder.formats import CHECKPOINT_FORMATS
+
+LOG = logging.getLogger(__name__)
+STATE, FACTS = "state.pt", "checkpoint.json"  # the state; its format and checksum, which format 1 did not have
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors and plain values) as `folder`/last, whole or not at all; the one before it is kept."""
+    with replaced_folder(folder / "last", keep_previous=True) as new:
+        torch.save(state, new / STATE)
+        facts = {
+            "format": CHECKPOINT_FORMATS.newest,
+            "nextframe": __version__,
+            "state_sha256": sha256_of(new / STATE),
+        }
+        (new / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """Return the newest undamaged state in `folder`, or None if a run was killed before its first checkpoint.
+
+    A damaged checkpoint is passed over with a warning; one of an older format is brought up to date.
+
+    Raises:
+        BadInputError: there are checkpoints, but none of them can be read, or a newer nextframe wrote the last one.
+    """
+    last = folder / "last"
+    found = [path for path in (last, previous_of(last)) if path.exists()]
+    for path in found:
+        try:
+            return _read(path)
+        except NewerFormatError:
+            raise  # it is not damaged, so nothing older takes its place
+        except Exception as error:  # noqa: BLE001  # torn bytes make the unpickler raise almost anything
+            LOG.warning("%s cannot be read (%s): trying the one before it", path, _reason(error))
+    if found:
+        raise BadInputError(folder, "no checkpoint in it can be read", "start the run again in another folder")
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    facts = json.loads((path / FACTS).read_text(encoding="utf-8")) if (path / FACTS).exists() else {"format": 1}
+    number = CHECKPOINT_FORMATS.check(facts["format"], path)
+    if number > 1 and sha256_of(path / STATE) != facts["state_sha256"]:
+        raise BadInputError(path / STATE, f"the checksum of {STATE} differs from the one in {FACTS}")
+    state = torch.load(path / STATE, map_location="cpu", weights_only=True)
+    return CHECKPOINT_FORMATS.migrate({**state, "format": number}, path)
+
+
+def _reason(error: Exception) -> str:
+    return error.what if isinstance(error, BadInputError) else type(error).__name__

@@ -1,0 +1,105 @@
+"""Muon for matrices with AdamW for everything else, as one optimiser."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+REST = 0.2  # AdamW's rate for the other parameters, as a part of Muon's
+MOMENTUM = 0.95
+QUINTIC = (3.4445, -4.7750, 2.0315)  # coefficients of the iteration, from Jordan et al.
+ITERATIONS = 5
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose step is made orthogonal, its size scaled to AdamW's; for 2-D weights only.
+
+    Jordan et al. 2024 (kellerjordan.github.io/posts/muon); the scaling, 0.2 sqrt(max(rows, columns)), is that of Liu
+    et al. 2025, arXiv 2502.16982. torch.optim.Muon computes the same in bfloat16, matrix by matrix; on a processor
+    without bfloat16 that took half of a training step. Here equal shapes are stacked, in their own precision.
+    """
+
+    def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every matrix that has a gradient; none if the tensor `found_inf`, once set, is 1."""
+        bad: Tensor | None = getattr(self, "found_inf", None)
+        for group in self.param_groups:
+            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    alike[matrix.shape].append(matrix)
+            for shape, matrices in alike.items():
+                steps = orthogonalise(torch.stack([self._nesterov(matrix, bad) for matrix in matrices]))
+                size = group["lr"] * 0.2 * max(shape) ** 0.5
+                for matrix, step in zip(matrices, steps, strict=True):
+                    new = matrix.mul(1 - group["lr"] * group["weight_decay"]).sub_(step, alpha=size)
+                    matrix.copy_(new if bad is None else torch.where(bad > 0, matrix, new))
+
+    def _nesterov(self, matrix: nn.Parameter, bad: Tensor | None) -> Tensor:
+        assert matrix.grad is not None
+        state = self.state[matrix]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(matrix)
+        # a mean with itself leaves the momentum as it is
+        gradient = matrix.grad if bad is None else torch.where(bad > 0, state["momentum"], matrix.grad)
+        momentum: Tensor = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+        return gradient.lerp(momentum, MOMENTUM)
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Return (N, rows, columns) with every singular value brought near 1 (0.7 to 1.2), by Newton-Schulz iteration."""
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    a, b, c = QUINTIC
+    for _ in range(ITERATIONS):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    result: Tensor = x.mT if tall else x
+    return result
+
+
+class MuonWithAdamW(torch.optim.Optimizer):
+    """Muon for 2-D weights, AdamW at `REST` of the rate for the rest: kernels, biases and norms are not linear maps."""
+
+    def __init__(
+        self, parameters: list[nn.Parameter], lr: float, weight_decay: float, betas: tuple[float, float]
+    ) -> None:
+        matrices = [p for p in parameters if p.ndim == 2]
+        others = [p for p in parameters if p.ndim != 2]
+        self.parts: list[torch.optim.Optimizer] = []
+        if matrices:
+            self.parts.append(Muon(matrices, lr, weight_decay))
+        if others:
+            self.parts.append(torch.optim.AdamW(others, lr=REST * lr, betas=betas, weight_decay=0.0, fused=True))
+        super().__init__(parameters, {})
+        self._step_supports_amp_scaling = True  # as torch's fused optimisers say that they look at `found_inf`
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient; none if the tensor `found_inf`, once set, is 1."""
+        for part in self.parts:
+            part.found_inf = getattr(self, "found_inf", None)  # type: ignore[attr-defined]
+            part.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of both parts."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self.param_groups = [group for part in self.parts for group in part.param_groups]

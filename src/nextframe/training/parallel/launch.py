@@ -1,0 +1,194 @@
+"""Several processes on this machine: started here, watched, and ended together."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import torch.distributed as dist
+
+from nextframe.core.errors import NextframeError, UserError
+from nextframe.core.plugins import load_plugin, loaded_files
+
+GRACE = 2.0  # seconds for processes to report why they fail, once one has ended
+LAST_STEP = 30.0  # seconds to end a step and write a checkpoint in after Ctrl-C
+LOST = "a script that trains on several devices calls it under `if __name__ == '__main__':`"
+
+
+def started_outside() -> bool:
+    """Whether torchrun, SLURM or the user started this process as one of several."""
+    from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
+    return "LOCAL_RANK" in os.environ or TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a process has to know before it begins."""
+
+    rank: int
+    count: int
+    port: int
+    plugins: list[str]
+    log_level: int
+
+
+def launch(count: int, function: Callable[..., object], *arguments: Any, advice: str = "") -> None:
+    """Run `function(*arguments)` in `count` new processes, which know their places; return when all are done.
+
+    When one of them fails or dies the others are ended too, and none outlives this process.
+
+    Args:
+        count: processes, one a device.
+        function: importable, as the arguments must be picklable.
+        arguments: what it is called with.
+        advice: what to do after a process died, for the error's line.
+
+    Raises:
+        NextframeError: the error that a process raised, or one died: which and how.
+        KeyboardInterrupt: after the processes have ended their step.
+    """
+    # where the processes find one another; here it outlives each of them
+    store: Any = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
+    level = logging.getLogger().level if logging.getLogger().handlers else logging.WARNING
+    workers = [
+        _Worker(_Place(rank, count, store.port, loaded_files(), level), function, arguments) for rank in range(count)
+    ]
+    try:
+        for worker in workers:
+            worker.start()
+        _watch(workers, advice)
+    except KeyboardInterrupt:
+        _interrupt(workers)
+        raise
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+class _Worker:
+    """One process, and the line through which it says why it failed."""
+
+    def __init__(self, place: _Place, function: Callable[..., object], arguments: Sequence[Any]) -> None:
+        spawn = multiprocessing.get_context("spawn")  # a forked process inherits locks and broken CUDA
+        self.reports, self._theirs = spawn.Pipe(duplex=False)
+        self.place = place
+        self.process: SpawnProcess = spawn.Process(target=_work, args=(place, self._theirs, function, arguments))
+
+    def start(self) -> None:
+        self.process.start()
+        self._theirs.close()  # the process has its own: when that ends, nothing more can come
+
+    @property
+    def name(self) -> str:
+        return f"process {self.place.rank + 1} of {self.place.count}"
+
+    def report(self) -> tuple[str, int] | None:
+        """Return what the process said before it ended: its error's text and exit code."""
+        try:
+            return self.reports.recv() if self.reports.poll() else None
+        except EOFError:
+            return None
+
+    def end(self) -> None:
+        if self.process.pid is None:
+            return
+        self.process.kill()
+        self.process.join()
+
+
+def _watch(workers: Sequence[_Worker], advice: str) -> None:
+    """Return when all processes have ended well; raise the error of the one that did not."""
+    running = {worker.process.sentinel: worker for worker in workers}
+    while running:
+        for sentinel in wait(list(running)):
+            worker = running.pop(sentinel)  # type: ignore[arg-type]  # a sentinel is an int on all systems but Windows
+            worker.process.join()
+            if worker.process.exitcode:
+                _join([other.process for other in running.values()], GRACE)  # it breaks them, and they say so
+                raise _failure(workers, advice)
+
+
+def _failure(workers: Sequence[_Worker], advice: str) -> BaseException:
+    """Return the error that explains the rest: a process killed from outside, else a known error, else any."""
+    for worker in workers:
+        code = worker.process.exitcode
+        if code is not None and code < 0:
+            return NextframeError(f"{worker.name} died ({_cause(-code)}){advice and '; ' + advice}")
+    reports = [(worker, report) for worker in workers if (report := worker.report()) is not None]
+    for _, (text, code) in reports:
+        if code == 130:
+            return KeyboardInterrupt()
+        if code:
+            return UserError(text) if code == UserError.exit_code else NextframeError(text)
+    for worker, (text, _) in reports:
+        error = RuntimeError(f"{worker.name}: {text.splitlines()[-1]}")
+        error.add_note(text)
+        return error
+    ended = next(worker for worker in workers if worker.process.exitcode)
+    return NextframeError(f"{ended.name} ended without a word (exit code {ended.process.exitcode}); {LOST}")
+
+
+def _cause(number: int) -> str:
+    return f"signal {number}, as when memory runs out" if number == signal.SIGKILL else f"signal {number}"
+
+
+def _interrupt(workers: Sequence[_Worker]) -> None:
+    """Pass Ctrl-C on, and give the processes the time to end their step and write a checkpoint."""
+    for worker in workers:
+        if worker.process.is_alive() and worker.process.pid is not None:
+            os.kill(worker.process.pid, signal.SIGINT)
+    _join([worker.process for worker in workers], LAST_STEP)
+
+
+def _join(processes: Sequence[SpawnProcess], seconds: float) -> None:
+    """Return when all `processes` have ended, or `seconds` have passed."""
+    until = time.monotonic() + seconds
+    for process in processes:
+        process.join(max(until - time.monotonic(), 0.0))
+
+
+def _work(place: _Place, reports: Connection, function: Callable[..., object], arguments: Sequence[Any]) -> None:
+    """Run in a new process: take the place, call the function, report an error."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ |= {
+        "LOCAL_RANK": str(place.rank),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(place.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",  # the store is the parent's
+    }
+    logging.basicConfig(level=place.log_level, format="%(message)s", stream=sys.stderr)
+    try:
+        for plugin in place.plugins:
+            load_plugin(plugin)
+        function(*arguments)
+    except KeyboardInterrupt:
+        reports.send(("", 130))
+    except NextframeError as error:
+        reports.send((str(error), error.exit_code))
+    except Exception:  # noqa: BLE001  # the parent raises it
+        reports.send((traceback.format_exc()[-10_000:], 0))  # more would wait for a reader
+    else:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        return
+    sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, however that came."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

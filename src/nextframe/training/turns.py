@@ -1,0 +1,69 @@
+"""The objectives of a stage take turns in each step: each has its loss as a module, its optimiser, and what rests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from nextframe.core.seeds.noise import keep_out_of_graphs
+from nextframe.models.contract import Objective, Stage, StageLoss
+from nextframe.training.optim.optimizer import build_optimizer
+from nextframe.training.recipe import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One objective's part of a step. `loss(number, clip)` is its loss, wrapped for several processes or compiled."""
+
+    number: int
+    objective: Objective
+    loss: nn.Module
+    optimizer: torch.optim.Optimizer
+    resting: list[nn.Parameter]
+
+
+def build_turns(loss: StageLoss, stages: list[Stage], index: int, config: TrainingConfig, fabric: Any) -> list[Turn]:
+    """Return the turns of stage `index`; every process calls it at the same place.
+
+    Args:
+        loss: the losses of all `stages` in their order.
+        stages: those of the run.
+        index: the stage that begins.
+        config: the optimisers, and how losses are wrapped.
+        fabric: the launched processes.
+    """
+    first = sum(len(stage.objectives) for stage in stages[:index])
+    return [
+        _turn(loss, first + place, objective, config, fabric)
+        for place, objective in enumerate(stages[index].objectives)
+    ]
+
+
+def _turn(loss: StageLoss, number: int, objective: Objective, config: TrainingConfig, fabric: Any) -> Turn:
+    own = {id(parameter) for parameter in objective.parameters}
+    others = [p for p in loss.parameters() if p.requires_grad and id(p) not in own]
+    wrapped: nn.Module = loss
+    if config.strategy != "fsdp":  # which has spread the weights of all objectives before
+        with at_rest(others):  # the strategy averages the parameters that have a gradient when it wraps
+            wrapped = fabric.strategy.setup_module(loss)
+    if config.compile:
+        keep_out_of_graphs()
+        wrapped = torch.compile(wrapped, dynamic=False)  # type: ignore[assignment]  # batches are alike in shape
+    return Turn(number, objective, wrapped, build_optimizer(objective, config), others)
+
+
+@contextmanager
+def at_rest(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """Let `parameters`, which have gradients, have none inside the block."""
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

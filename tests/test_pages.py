@@ -1,0 +1,290 @@
+"""What README.md, CONTRIBUTING.md and docs/ show works: commands and Python blocks run, links lead somewhere.
+
+Every fenced block of every page is taken as it stands and run in the order of the page, in an empty folder in which
+`page_inputs` makes what the words of a command name (my_videos/, cat.gif, runs/mine, ...). What would take long is cut
+by CUTS, what cannot run in a test stands in CHECKED or is marked in the page, and a command that is in neither fails.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+import yaml
+
+from hub_stand_in import StandIn, stand_in_for
+from nextframe.cli import app, main
+from nextframe.core.plugins import REGISTRIES, registry_of
+from nextframe.data import DATASETS, DataConfig, open_data
+from nextframe.data.sets.motion_digits import open_motion_digits
+from nextframe.data.sets.moving_digits import open_moving_digits
+from page_inputs import Inputs, for_command, for_python
+from pages import LANGUAGES, PAGES, ROOT, SHELL, Block, blocks, commands, name_of, prose
+
+TESTS = Path(__file__).parent
+SLOW = {
+    "catz",
+    "composite-lstm",
+    "hub",
+    "latent",
+    "multiscale-gan",
+    "transfer",
+}  # many trainings: tens of seconds a page
+MOST_MARKS = 5  # blocks of all pages that may be marked as not run
+
+# --- what takes long, and how it is cut
+
+# Every command loses its --minutes and --steps and gets these words instead: they change how long it takes, on how
+# many clips and with how many numbers, not what it does.
+CUTS = {
+    "train": "--set training.steps=4 --set training.batch=2 --set training.val_clips=2",
+    "evaluate": "--clips 2",
+    "benchmark": "--steps 2",
+    "prepare": "--clips 8 --held-out 4",
+    "transfer": "--per-class 1 --draws 1 --set transfer.classifier.steps=2 --set transfer.classifier.batch=2",
+    "push": "--clips 2",
+}
+FEW_MODELS = ["--models", "copy-last,conv2d"]  # of a benchmark that does not say which
+SMALL = {  # by model or recipe: what makes a large network small
+    "keras-convlstm": "--set model.hidden=[4] --set model.kernels=[3]",
+    "composite-lstm": "--set model.hidden=[8]",
+    "srivastava-mnist": "--set model.hidden=[8] --set data.options.digits=embedded",  # MNIST is a download
+    "latent-lstm": "--set model.hidden=[8] --set model.cache_clips=8",
+    "mnist-latent": "--set model.hidden=[8] --set model.cache_clips=8",
+    "film-latent": "--set model.hidden=[8] --set model.cache_clips=8",
+}
+FEW_CLIPS = {  # the generated data sets: how many clips they hold out where nothing else is said
+    "moving-digits": (open_moving_digits, {"val_clips": 4, "test_clips": 4}),
+    "motion-digits": (open_motion_digits, {"train_videos": 16, "val_videos": 16, "test_videos": 16}),
+}
+SHORT_PYTHON = {
+    r"\b(minutes|steps)=[\d.]+": "steps=2, batch=2",
+    r'"minutes": \d+': '"steps": 2',
+}
+
+
+def shortened(words: list[str]) -> list[str]:
+    """Return the words of a `nextframe` command with its time cut as said above, and digits that need no network."""
+    kept = re.sub(r"\0--(minutes|steps)\0[\d.]+", "", "\0".join(["", *words])).split("\0")[1:]
+    kept = ["embedded" if word == "mnist" and kept[i - 1] == "--digits" else word for i, word in enumerate(kept)]
+    kept = [word.replace("options.digits=mnist", "options.digits=embedded") for word in kept]
+    verb, *rest = kept
+    if verb == "benchmark" and rest and "--models" not in rest:
+        rest += FEW_MODELS
+    small = SMALL.get(rest[0], "") if verb == "train" else ""
+    return [verb, *rest, *CUTS.get(verb, "").split(), *small.split()] if rest else kept
+
+
+def test_only_budgets_are_cut() -> None:
+    line = "train compact --data my_videos/ --size 64x64 --minutes 30 -o runs/mine"
+    assert shortened(line.split()) == f"{line.replace(' --minutes 30', '')} {CUTS['train']}".split()
+    assert shortened(["predict", "cat.gif", "-n", "10"]) == ["predict", "cat.gif", "-n", "10"]
+    assert shortened(["train", "convlstm", "--digits", "mnist", "--steps", "9"])[2:4] == ["--digits", "embedded"]
+    assert shortened(["benchmark", "gif-next", "--data", "gifs"])[-4:] == [*FEW_MODELS, "--steps", "2"]
+    assert shortened(["benchmark"]) == ["benchmark"]
+
+
+# --- what is not run but checked: each command of its own kind
+
+
+def check_make(words: list[str]) -> None:
+    """The Makefile has the target; nothing is made."""
+    done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def check_pip(words: list[str]) -> None:
+    """Installing needs a network: the package and its extras have these names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert words[0] == "install"
+    for word in words[1:]:
+        name, extras = re.fullmatch(r"([\w-]+)(?:\[([\w,-]+)\])?", word).groups("")
+        assert name == project["name"]
+        assert set(filter(None, extras.split(","))) <= set(project["optional-dependencies"]), word
+
+
+def check_launcher(words: list[str]) -> None:
+    """It starts processes, which tests of their own do: what is started is a command of ours."""
+    parse(words[words.index("nextframe") + 1 :])
+
+
+def check_script(words: list[str]) -> None:
+    """Scripts of the studies take minutes and write into the repository: their options are read."""
+    assert (ROOT / words[0]).is_file(), words[0]
+    done = subprocess.run(
+        [sys.executable, ROOT / words[0], "--help"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(word in done.stdout for word in words[1:] if word.startswith("--"))
+
+
+CHECKED: dict[str, Callable[[list[str]], None]] = {
+    "make": check_make,
+    "pip": check_pip,
+    "torchrun": check_launcher,
+    "srun": check_launcher,
+    "python": check_script,
+}
+PARSED = {"app": "it serves until it is stopped; tests/test_web.py runs it"}  # verbs of which only the words are read
+ELSEWHERE = {  # Python blocks that another test runs, which names the page
+    "CONTRIBUTING.md": ("test_contributing.py", "test_registries.py"),
+    "README.md": ("test_face.py",),
+    "docs/python.md": ("test_face.py",),
+}
+
+
+def parse(words: list[str]) -> tuple[str, dict[str, object]]:
+    """Return verb and parameters of a command, as the command line reads them; a usage error is raised."""
+    group = typer.main.get_command(app)
+    context = group.make_context("nextframe", [], resilient_parsing=True)
+    name, verb, rest = group.resolve_command(context, list(words))
+    return name, verb.make_context(name, list(rest)).params
+
+
+def run_elsewhere(block: Block) -> bool:
+    files = [TESTS / name for name in ELSEWHERE.get(block.page, ())]
+    return bool(files) and all(
+        file.exists() and block.page.split("/")[-1] in file.read_text(encoding="utf-8") for file in files
+    )
+
+
+# --- the pages
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return Inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, inputs: Inputs) -> Iterator[StandIn]:
+    """The Hub's stand-in, which has the model user/name with a revision v1."""
+    with stand_in_for(monkeypatch, tmp_path / "hub-cache") as started:
+        files = {path.name: path.read_bytes() for path in (inputs.trained / "model").iterdir()}
+        started.repos["user/name"] = {"branches": {}, "commits": {}, "private": False}
+        started.repos["user/name"]["branches"]["v1"] = started.add("user/name", files)
+        yield started
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """An empty folder to work in; registries and logging are as before afterwards."""
+    for kind in REGISTRIES:
+        monkeypatch.setattr(registry_of(kind), "_entries", dict(registry_of(kind)._entries))
+    for name, (opened, few) in FEW_CLIPS.items():
+
+        def small(config: DataConfig, opened: Callable = opened, few: dict = few) -> object:
+            return opened(config.model_copy(update={"options": {**few, **config.options}}))
+
+        monkeypatch.setitem(DATASETS._entries, name, small)
+    folder = tmp_path / "page"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    level = logging.getLogger().level
+    yield folder
+    logging.getLogger().setLevel(level)
+
+
+def run_nextframe(inputs: Inputs, words: list[str], run: bool) -> None:
+    verb, values = parse(words)
+    if not run or verb in PARSED:
+        return
+    for_command(inputs, verb, values)
+    with pytest.raises(SystemExit) as ended:
+        main(shortened(words))
+    assert not ended.value.code, "the command failed: its line is on stderr below"
+
+
+def run_shell(inputs: Inputs, block: Block, folder: Path) -> None:
+    for program, *words in commands(block, folder):
+        where = f"{block}: {program} {' '.join(words)}"
+        try:
+            if program == "nextframe":
+                run_nextframe(inputs, words, block.mark is None)
+            else:
+                assert program in CHECKED, "neither run nor checked: add it to CHECKED, or mark the block"
+                CHECKED[program](words)
+        except Exception as error:
+            raise AssertionError(f"{where}: {error}") from error
+
+
+def run_python(inputs: Inputs, block: Block, names: dict[str, object]) -> None:
+    code = block.text
+    for long, short in SHORT_PYTHON.items():
+        code = re.sub(long, short, code)
+    for_python(inputs, code)
+    exec(compile("\n" * block.line + code, block.page, "exec"), names)
+
+
+def run_yaml(inputs: Inputs, block: Block) -> None:
+    """A recipe's data section is opened, and a clip of it is read."""
+    values = yaml.safe_load(block.text)
+    assert list(values) == ["data"], "say here what a block of another section is"
+    for entry in values["data"].get("mix", [values["data"]]):
+        if entry["name"] not in DATASETS:
+            inputs.provide("clips", entry["name"])
+    clips = open_data(DataConfig.parse(values["data"], str(block)))
+    assert clips.read("train", torch.arange(2).numpy()).context.shape[1] == values["data"]["context"]
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, id=name_of(p), marks=[pytest.mark.slow] * (p.stem in SLOW)) for p in PAGES if blocks(p)]
+)
+def test_what_a_page_shows_works(
+    page: Path, here: Path, hub: StandIn, inputs: Inputs, caplog: pytest.LogCaptureFixture
+) -> None:
+    names: dict[str, object] = {"__name__": "page"}
+    for block in blocks(page):
+        assert block.language in LANGUAGES, f"{block}: how is a block of {block.language} run?"
+        if block.language in SHELL:
+            run_shell(inputs, block, here)
+        elif block.mark is None and block.language == "python" and not run_elsewhere(block):
+            run_python(inputs, block, names)
+        elif block.mark is None and block.language == "yaml":
+            run_yaml(inputs, block)
+    old = [record.getMessage() for record in caplog.records if record.name == "nextframe.cli.old"]
+    assert old == [], "a spelling of the last release stands in the page"
+
+
+def test_few_blocks_are_marked_as_not_run() -> None:
+    """A mark is `<!-- not run: the reason -->` right above a block; its commands are read all the same."""
+    marked = [str(block) for page in PAGES for block in blocks(page) if block.mark]
+    assert len(marked) <= MOST_MARKS, marked
+    strays = [name_of(page) for page in PAGES if "<!-- not run" in prose(page)]
+    assert strays == [], "a mark stands above no block"
+
+
+def test_every_command_stands_in_a_shell_block() -> None:
+    """Not in a block without a language, nor in an indented one: there no test would run it."""
+    line = r"^ *\$? *(?:\.venv/bin/)?(?:nextframe|python|pip|make) .*"
+    strays = []
+    for page in PAGES:
+        bare = "".join(block.text for block in blocks(page) if block.language == "")
+        indented = "\n".join(re.findall(r"^ {4,}.*", prose(page), re.MULTILINE))
+        strays += [f"{name_of(page)}: {found}" for found in re.findall(line, f"{bare}\n{indented}", re.MULTILINE)]
+    assert strays == []
+
+
+def test_commands_are_read_as_bash_reads_them(tmp_path: Path) -> None:
+    text = "A='x y'  # c\n.venv/bin/nextframe a $A \\\n  \"b c\"  # d\npip e && make f\ncd g\n"
+    read = commands(Block("page", 1, "bash", text, None), tmp_path)
+    assert read == [["nextframe", "a", "x", "y", "b c"], ["pip", "e"], ["make", "f"], ["cd", "g"]]
+    with pytest.raises(AssertionError, match="bash says"):
+        commands(Block("page", 1, "bash", "nextframe 'open\n", None), tmp_path)
+
+
+def test_a_command_that_is_neither_run_nor_checked_fails(here: Path, inputs: Inputs) -> None:
+    for line, says in {"curl x": "neither run nor checked", "nextframe predct x": "predct", "make nothing": "nothing",
+                       "pip install other": "other", "nextframe evaluate flow --splt x": "splt",
+                       "nextframe predict x.gif --model flwo": "the command failed"}.items():  # fmt: skip
+        with pytest.raises(AssertionError, match=says) as caught:
+            run_shell(inputs, Block("page", 1, "bash", line, None), here)
+        assert f"page:1: {line}" in str(caught.value)
