@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -13,16 +14,15 @@ from torch.nn import functional as F
 from nextframe.core.clip import Clip
 from nextframe.flow.warp import backward_warp
 from nextframe.layers.correlation import correlation
+from nextframe.layers.grid import pad_to_multiple
 from nextframe.losses.pyramid import pyramid_loss
-from nextframe.models.bases.one_step import pad_to_multiple
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
     Objective,
     OptimizerDefaults,
-    Predictor,
-    Request,
     Stage,
+    StreamingPredictor,
 )
 
 CUT = 25 / 255  # mean absolute difference of thumbnails below which nothing is a cut
@@ -55,7 +55,7 @@ class Guess:
     paint: Tensor
 
 
-class Motion(Predictor):
+class Motion(StreamingPredictor):
     """Flows from the coming frame back to each of the last frames, coarse to fine, and a choice between what they find.
 
     1. At 1/8 of the size: features of each frame, their correlation in a window between neighbours in time.
@@ -75,21 +75,24 @@ class Motion(Predictor):
         super().__init__(config)
         frames, widths, depths = config.reads, config.widths, config.depths
         self.coarse = Coarse(frames, config.radius, widths[0], depths[0])
-        self.refine = nn.ModuleList(Refine(frames, *size) for size in zip(widths[1:], (4, 2, 1), depths[1:], strict=True))
+        self.refine = nn.ModuleList(
+            Refine(frames, *size) for size in zip(widths[1:], (4, 2, 1), depths[1:], strict=True)
+        )
 
     @property
     def capabilities(self) -> Capabilities:
         """Two context frames or more; any size, grey, RGB or RGBA, any horizon."""
         return Capabilities(min_context=2, reads=self.config.reads)
 
-    def forecast(self, request: Request) -> Tensor:
-        """Roll out: each predicted frame is one of the frames that the next is predicted from."""
-        frames = since_cut(as_many(request.context, self.config.reads))
-        future = []
-        for _ in range(request.horizon):
-            frames = torch.cat([frames[:, 1:], self.next_frame(frames).clamp(0, 1).unsqueeze(1)], dim=1)
-            future.append(frames[:, -1])
-        return torch.stack(future, dim=1)  # (B, horizon, C, H, W)
+    def prime(self, context: Tensor) -> Tensor:
+        """Return what `step` needs of the frames so far: the last few of them."""
+        return context[:, 1 - self.config.reads :]
+
+    def step(self, state: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and the frames that the next step needs."""
+        frames = torch.cat([state, frame.unsqueeze(1)], dim=1)
+        window = since_cut(as_many(frames, self.config.reads))
+        return self.next_frame(window).clamp(0, 1), frames[:, 1 - self.config.reads :]
 
     def next_frame(self, frames: Tensor) -> Tensor:
         """Return the frame (B, C, H, W), not clamped, after `frames` (B, K, C, H, W) of 1, 3 or 4 channels."""
@@ -162,7 +165,7 @@ class Coarse(nn.Module):
         maps = maps - maps.mean((1, 3, 4), keepdim=True)
         maps = maps / (maps.square().mean(2, keepdim=True) + 1e-4).sqrt()
         each = maps.unbind(1)
-        likeness = [correlation(later, earlier, self.radius) for earlier, later in zip(each, each[1:], strict=False)]
+        likeness = [correlation(later, earlier, self.radius) for earlier, later in pairwise(each)]
         hidden = run_pairs(self.body, self.enter(torch.cat([*likeness, each[-1]], 1)))
         return F.interpolate(self.leave(hidden).float() * 8, size=frames.shape[-2:], mode="bilinear")
 
@@ -256,9 +259,9 @@ def since_cut(frames: Tensor) -> Tensor:
     """
     batch, count = frames.shape[:2]
     cell = max(1, min(frames.shape[-2:]) // THUMBNAIL)
-    small = F.avg_pool2d(frames.flatten(0, 1), cell).view(batch, count, -1)
+    small = F.avg_pool2d(frames.flatten(0, 1), cell).reshape(batch, count, -1)
     steps = small.diff(dim=1).abs().mean(2)  # (B, K - 1)
-    others = torch.stack([steps[:, [k for k in range(count - 1) if k != step]].amax(1) for step in range(count - 1)], 1)
+    others = (steps.unsqueeze(1) * (1 - torch.eye(count - 1, device=frames.device))).amax(2)
     is_cut = (steps >= CUT) & (steps >= CUT_RATIO * (others + 1 / 255))
     number = torch.arange(1, count, device=frames.device)
     start = (is_cut * number).amax(1)  # (B,): the first frame of the shot that the newest frame belongs to
