@@ -18,7 +18,7 @@ from nextframe.core.seeds.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.models.contract import Encode
 from nextframe.models.latent_lstm import LatentLSTM
-from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
+from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
 from nextframe.training.encoded import encode_clips
 from nextframe.training.run import Run
 
@@ -224,6 +224,29 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_shares_of_the_steps_are_the_recipes(tmp_path: Path) -> None:
     train(recipe(shares={"vae": 1.0, "lstm": 3.0}), tmp_path / "run", show=False)
     assert [line["stage"] for line in read_metrics(tmp_path / "run")] == ["vae"] * 2 + ["lstm"] * 6
+
+
+def test_a_stage_with_a_share_of_zero_is_skipped(tmp_path: Path) -> None:
+    run = train(recipe(shares={"vae": 0, "lstm": 1}), tmp_path / "run", show=False)
+    assert [line.get("stage") for line in read_metrics(tmp_path / "run")] == [None] * 8
+    assert [stage.name for stage in run.trainer.stages] == ["lstm"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"shares": {"vae": -1.0}}, "shares.vae.*greater than or equal to 0"),
+        ({"shares": {"lstm": float("inf")}}, "shares.lstm.*finite"),
+        ({"shares": {"vae": 0, "lstm": 0}}, "training.shares gives every stage 0: vae, lstm"),
+        ({"steps": 1}, "training.steps=1 is too few for the stages vae, lstm: .* would have none"),
+        ({"shares": {"vae": 100, "lstm": 1}}, "training.steps=8 is too few .* 'lstm' would have none"),
+    ],
+)
+def test_a_stage_without_steps_is_refused(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        train(override(recipe(), {f"training.{key}": value for key, value in settings.items()}), tmp_path / "x")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_temperature_is_chosen_when_futures_are_drawn(tmp_path: Path) -> None:

@@ -27,7 +27,11 @@ class Span:
 
 
 def spans(config: TrainingConfig, stages: list[Stage]) -> list[Span]:
-    """Share the budget of `config` between `stages` by their shares; steps add up to the whole budget."""
+    """Share the budget of `config` between `stages` by their shares; steps add up to the whole budget.
+
+    Raises:
+        UserError: a stage would have no step.
+    """
     total = sum(stage.share for stage in stages)
     if config.minutes is not None:
         return [Span(None, config.minutes * 60 * stage.share / total) for stage in stages]
@@ -36,11 +40,19 @@ def spans(config: TrainingConfig, stages: list[Stage]) -> list[Span]:
     for stage in stages:
         done += stage.share
         edges.append(round(config.steps * done / total))
-    return [Span(end - start, None) for start, end in itertools.pairwise(edges)]
+    parts = [Span(end - start, None) for start, end in itertools.pairwise(edges)]
+    for stage, part in zip(stages, parts, strict=True):
+        if not part.steps:
+            names = ", ".join(stage.name for stage in stages)
+            raise UserError(
+                f"training.steps={config.steps} is too few for the stages {names}: '{stage.name}' would have none; "
+                "raise the steps, or its share in training.shares"
+            )
+    return parts
 
 
 def planned_stages(model: Predictor, config: TrainingConfig) -> list[Stage]:
-    """Return the stages that are to be trained, with the shares that `config` gives them.
+    """Return the stages that are to be trained, with the shares that `config` gives them: none whose share is 0.
 
     Raises:
         UserError: there is none, or a share is for a stage that the model does not have.
@@ -54,4 +66,8 @@ def planned_stages(model: Predictor, config: TrainingConfig) -> list[Stage]:
     left = left_to_train(stages, config.stage_from)
     if not left:
         raise UserError("every stage is taken from another run: nothing is left to train")
-    return [replace(stage, share=config.shares.get(stage.name, stage.share)) for stage in left]
+    shared = [replace(stage, share=config.shares.get(stage.name, stage.share)) for stage in left]
+    planned = [stage for stage in shared if stage.share > 0]
+    if not planned:
+        raise UserError(f"training.shares gives every stage 0: {', '.join(stage.name for stage in left)}; raise one")
+    return planned

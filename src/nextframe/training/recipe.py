@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -70,8 +70,8 @@ class TrainingConfig(Config):
         "auto", description="of several devices; fsdp spreads the weights over GPUs"
     )
     compile: bool = Field(False, description="torch.compile: faster steps after a slow first one")
-    shares: dict[str, float] = Field(
-        default_factory=dict, description="steps of each stage, by its name; empty: what the model says"
+    shares: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, description="steps of each stage, by its name; 0: skipped; empty: what the model says"
     )
     stage_from: dict[str, str] = Field(
         default_factory=dict, description="{part: run folder}: parts that are taken from another run and not trained"
