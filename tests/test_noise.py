@@ -6,6 +6,7 @@ import threading
 import pytest
 import torch
 
+from nextframe.core.seeds import noise
 from nextframe.core.seeds.noise import categorical, clip_noise, global_batch, integers, normal_like, splitmix, uniform
 
 N = 400_000
@@ -128,6 +129,13 @@ def test_categories_come_by_their_weights_and_never_without():
     counts = torch.bincount(found, minlength=5)
     assert counts[[0, 2, 4]].tolist() == [0, 0, 0]
     assert abs(int(counts[3]) - 0.75 * N) < 5 * math.sqrt(N * 0.75 * 0.25)
+
+
+def test_draws_are_kept_out_of_graphs_by_one_wrapper():
+    noise.keep_out_of_graphs()
+    once = noise._Scope.numbers
+    noise.keep_out_of_graphs()
+    assert noise._Scope.numbers is once
 
 
 def test_outside_a_scope_and_with_a_generator_torch_draws():

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -85,6 +86,7 @@ def clip_noise(*keys: int | str, index: Tensor, total: int | None = None) -> Ite
         _SCOPE.reset(token)
 
 
+@cache
 def keep_out_of_graphs() -> None:
     """Let torch.compile not look into a scope's draws: its key is another constant in every step."""
     _Scope.numbers = torch.compiler.disable(_Scope.numbers)  # type: ignore
