@@ -6,29 +6,32 @@ One pair of gloo processes makes all the runs that are to be compared, in float6
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig
 from nextframe.models import MODELS
-from nextframe.models.contract import Objective, OptimizerDefaults, Stage
+from nextframe.models.contract import Objective, OptimizerDefaults, Predictor, Stage
+from nextframe.models.wrap import WRAPPED, wrap
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
-from nextframe.training.parallel.launch import launch
+from nextframe.training.parallel.launch import launch, processes_of
 from nextframe.training.parallel.sharding import full
 from nextframe.training.run import Job, Run, _train_here
-from tiny import Tiny
+from tiny import Tiny, TinyConfig
 
 HERE = Path(__file__).parent
 DATA = DataConfig(context=3, horizon=2, size=(32, 32), options={"count": 1, "val_clips": 7})
@@ -66,6 +69,32 @@ class TwoOptimizers(Tiny):
         return [Stage("train", [first, second])]
 
 
+class Normed(nn.Module):
+    """A module from elsewhere, with torch's own batch norm, whose arguments no config holds."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv3d(1, width, (2, 3, 3), padding=(0, 1, 1), bias=False)
+        self.norm, self.out = nn.BatchNorm3d(width), nn.Conv3d(width, 1, 1)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.out(self.norm(self.first(frames.transpose(1, 2))).relu()).transpose(1, 2)
+
+
+class Unused(Tiny):
+    """A model whose loss has nothing to do with one of its parameters."""
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__(config)
+        self.idle = nn.Parameter(torch.zeros(2))
+
+
+def normed() -> Predictor:
+    """Return the module as a predictor, with the same weights in every process."""
+    torch.manual_seed(3)
+    return wrap(Normed(3), context=3, horizon=2)
+
+
 OWN = {"tiny": Tiny, "dropped": Dropped, "counting": Counting, "two-optimizers": TwoOptimizers}
 
 
@@ -93,6 +122,9 @@ RUNS = {
     ),
 }
 RUNS["sharded"] = override(RUNS["gan"], {"training.strategy": "fsdp", "training.optimizer": "adamw"})
+RUNS["foreign"] = recipe(WRAPPED, grad_clip=1.0)
+RUNS["foreign sharded"] = override(RUNS["foreign"], {"training.strategy": "fsdp"})
+OBJECTS: dict[str, Callable[[], Predictor]] = {"foreign": normed, "foreign sharded": normed}  # models that are given
 ALIKE = [name for name in RUNS if name not in ("minutes", "dropout", "buffers")]  # the same as in one process
 
 
@@ -117,6 +149,10 @@ def float64_and_own_models() -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
+def given(name: str) -> Predictor | None:
+    return OBJECTS[name]() if name in OBJECTS else None
+
+
 def facts(run: Run) -> dict[str, Any]:
     trainer = run.trainer
     return {
@@ -136,7 +172,7 @@ def all_runs(folder: Path) -> None:
     with float64_and_own_models():
         for name, settings in RUNS.items():
             # what `train` refuses users, for it is slow on processors, is as right there as on GPUs
-            run = _train_here(Job(settings, folder / name, devices=2, show=False))
+            run = _train_here(Job(settings, folder / name, devices=2, show=False, model=given(name)))
             torch.save(facts(run), folder / f"{name}-{run.processes.rank}.pt")
 
 
@@ -178,7 +214,7 @@ def test_two_processes_log_and_keep_what_one_does(pair: Path, tmp_path: Path, na
     """Losses, norms and validation values, the last partial batch of 3 of 7 clips included."""
     with float64_and_own_models():
         one = override(RUNS[name], {"training.strategy": "auto"})
-        alone = facts(train(one, tmp_path / "run", show=False))
+        alone = facts(train(one, tmp_path / "run", show=False, model=given(name)))
     both = of_rank(pair, name, 0)
     assert len(lines(pair / name)) == len(lines(tmp_path / "run")) > 0
     for one, two in zip(lines(tmp_path / "run"), lines(pair / name), strict=True):
@@ -225,7 +261,88 @@ def test_one_process_writes(pair: Path) -> None:
     assert len(list((run / "tensorboard").iterdir())) == 1
 
 
+def test_a_model_that_is_given_is_trained_as_by_one_process(tmp_path: Path) -> None:
+    """Processes that share a model's memory would take every step twice."""
+    sgd = recipe(WRAPPED, optimizer="sgd", lr=0.1, keep="last")
+    models, before = [normed(), normed()], normed().state_dict()
+    for count, model in enumerate(models, 1):
+        run = train(sgd, tmp_path / str(count), devices=count, model=model, show=False)
+        assert run.model is model
+    for (key, one), two in zip(models[0].state_dict().items(), models[1].state_dict().values(), strict=True):
+        assert not torch.equal(one, before[key])
+        torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_processes_of_torchrun_train_one_run_together(tmp_path: Path, devices: str) -> None:
+    """However many run.devices says."""
+    (tmp_path / "mine.yaml").write_text(recipe("conv2d", val_every=6, checkpoint_every=6).to_yaml())
+    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "nextframe", "train"]
+    words += ["mine.yaml", "-o", "run", "--quiet", "--set", "run.report=false", "--set", f"run.devices={devices}"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert [line["step"] for line in read_metrics(tmp_path / "run")] == [2, 4, 6]
+    train(recipe("conv2d", val_every=6, checkpoint_every=6), tmp_path / "alone", show=False)
+    for one, two in zip(lines(tmp_path / "alone"), lines(tmp_path / "run"), strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("environment", "asked", "expected"),
+    [
+        ({}, 3, (3, 1)),
+        ({"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "LOCAL_RANK": "0"}, 1, (4, 2)),
+        ({"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "LOCAL_RANK": "0"}, 1, (1, 2)),
+        ({"WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1", "LOCAL_RANK": "0"}, 1, (1, 1)),
+        ({"SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_NNODES": "3", "SLURM_NTASKS_PER_NODE": "2"}, 1, (2, 3)),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_NNODES": "1"}, 2, (1, 1)),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_JOB_NAME": "bash"}, 1, (1, 1)),
+        ({"LOCAL_RANK": "0"}, 2, (2, 1)),
+    ],
+)
+def test_processes_that_others_started_are_counted(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], asked: int, expected: tuple[int, int]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert processes_of(asked) == expected
+
+
+def test_processes_that_are_not_alike_on_all_machines_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("WORLD_SIZE", "5")
+    with pytest.raises(UserError, match="5 processes were started, 2 of them on this machine"):
+        processes_of(1)
+
+
 # --- when something goes wrong
+
+
+def test_what_cannot_be_sent_to_processes_is_one_line(tmp_path: Path) -> None:
+    module = wrap(Normed(3), context=3, horizon=2, loss=lambda one, two: (one - two).square().mean())
+    with pytest.raises(UserError, match=r"cannot be sent to processes.*use a function of a module") as caught:
+        train(recipe(WRAPPED), tmp_path / "run", devices=2, model=module, show=False)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_parameter_that_no_loss_uses_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the loss of 'pixels' does not use its parameter 'idle'"):
+        train(recipe("tiny"), tmp_path / "run", devices=2, model=Unused(TinyConfig()), show=False)
+
+
+def raises(lines: str) -> None:
+    raise ValueError(lines)
+
+
+def test_the_first_line_of_an_unexpected_error_is_shown() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        launch(2, raises, "what is wrong\nand much that few want to know")
+    assert str(caught.value) in [f"process {number} of 2: ValueError: what is wrong" for number in (1, 2)]
+    assert "much that few want" in caught.value.__notes__[0]
 
 
 def endless(folder: Path) -> Recipe:
@@ -312,7 +429,15 @@ def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
     assert err.splitlines() == [f"stopped at step {checkpoint}; continue with --resume -o {tmp_path / 'run'}"]
     assert checkpoint == read_metrics(tmp_path / "run")[-1]["step"]  # between two steps, and none is lost
 
-    # and finished by one process, as if it had never been stopped
+    # finished by two processes, exactly as if it had never been stopped
+    shutil.copytree(tmp_path / "run", tmp_path / "pair")
+    last = ["--set", f"training.steps={checkpoint + 5}"]
+    for folder, words in (("pair", ["--resume"]), ("unbroken", [])):
+        subprocess.run(command(tmp_path, *last, *words, "-o", str(tmp_path / folder)), check=True, timeout=60)
+    assert lines(tmp_path / "pair") == lines(tmp_path / "unbroken")
+    assert_equal(*(load_file(tmp_path / folder / "model" / "model.safetensors") for folder in ("pair", "unbroken")))
+
+    # and by one process
     monkeypatch.setitem(OWN, "mine", Tiny)
     whole = override(slow, {"training.steps": checkpoint + 5})
     with own_models():

@@ -56,6 +56,23 @@ class BatchNorm3d(_Synchronised, nn.BatchNorm3d):
     """nn.BatchNorm3d over all processes' batches: (N, C, D, H, W)."""
 
 
+OURS: dict[type[nn.Module], type[_Synchronised]] = {
+    nn.BatchNorm1d: BatchNorm1d,
+    nn.BatchNorm2d: BatchNorm2d,
+    nn.BatchNorm3d: BatchNorm3d,
+}
+
+
+def synchronise(module: nn.Module) -> None:
+    """Make torch's own batch norm layers inside `module` those of this file, in place; its state dict stays the same.
+
+    Layers of other classes, subclasses of torch's too, stay as they are.
+    """
+    for layer in module.modules():
+        if type(layer) in OURS:
+            layer.__class__ = OURS[type(layer)]  # the layer itself may be held elsewhere, and have hooks
+
+
 def _statistics(values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return count, mean and biased variance of each channel, float64, and `values` minus their mean.
 

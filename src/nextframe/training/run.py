@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from nextframe.checkpoint import create_model, save_model
 from nextframe.core.progress import ProgressBar
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
+from nextframe.layers.batch_norm import synchronise
 from nextframe.models.contract import Predictor, TrainedTask, check_task
 from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.folder.logs import MetricsFile
@@ -19,7 +21,7 @@ from nextframe.training.folder.run_folder import check_folder, claim
 from nextframe.training.folder.samples import save_samples
 from nextframe.training.optim.schedule import Patience
 from nextframe.training.parallel.devices import check_devices, make_fabric
-from nextframe.training.parallel.launch import launch, started_outside
+from nextframe.training.parallel.launch import launch, processes_of, started_outside
 from nextframe.training.parallel.sharding import gathered
 from nextframe.training.parts import take_parts, take_weights
 from nextframe.training.recipe import Recipe, check_known, model_fields
@@ -45,8 +47,8 @@ def train(
         recipe: with resume it must be the run folder's own, except for budget, cadence, device and workers.
         folder: new, or a run that was stopped and is resumed exactly: same batches, same losses.
         resume: continue from the last checkpoint; a folder without one starts from the beginning.
-        devices: processes to start, one per device; they end with this one. Under torchrun or SLURM, how many each
-            machine has of those that run already: then each calls this, and the first one's folder is written.
+        devices: processes to start, one per device; they end with this one. Under torchrun or SLURM those that run
+            already are taken instead, however many: each calls this, and the first one writes.
         show: progress on a terminal, log lines elsewhere.
         model: trained as it is, in place, and described by `recipe.model`; None: made from it.
         clips: those that `recipe.data` describes, open already; None: opened.
@@ -55,11 +57,12 @@ def train(
         UserError: the folder holds another run, or the recipe does not fit its data or the devices.
         NextframeError: the loss is not finite, or a process died.
     """
-    check_devices(recipe.training, devices)
-    job = Job(recipe, folder, resume, devices, show, model, clips)
+    devices, machines = processes_of(devices)
+    check_devices(recipe.training, devices, machines)
+    job = Job(recipe, folder, resume, devices, show, model, clips, machines)
     if devices == 1 or started_outside():
         return _train_here(job)
-    launch(devices, _train_here, job, advice=f"continue with --resume -o {folder}")
+    launch(devices, _train_copy, job, advice=f"continue with --resume -o {folder}")
     return _trained(job)
 
 
@@ -74,11 +77,17 @@ class Job:
     show: bool = True
     model: Predictor | None = None
     clips: ClipSet | None = None
+    machines: int = 1
+
+
+def _train_copy(job: Job) -> None:
+    """Train in a process that was sent `job`: on a CPU the weights in it are in memory that all processes share."""
+    _train_here(replace(job, model=copy.deepcopy(job.model)))
 
 
 def _train_here(job: Job) -> Run:
     """Train in this process, which may be one of several."""
-    fabric = make_fabric(job.recipe.training, job.devices)
+    fabric = make_fabric(job.recipe.training, job.devices, job.machines)
     if fabric.global_rank:
         logging.getLogger("nextframe").setLevel(logging.ERROR)  # the first process reports it for all
     else:
@@ -109,6 +118,8 @@ def _build(job: Job, fabric: Any) -> Run:
     take_parts(model, recipe.training.stage_from)
     take_weights(model, recipe.training.start_from)
     model.to(fabric.device)
+    if fabric.world_size > 1:
+        synchronise(model)
     return Run(recipe, job.folder, model, clips, fabric, job.show)
 
 

@@ -26,7 +26,7 @@ from nextframe.training.optim.skips import Skips, step_unless
 from nextframe.training.parallel import sharding
 from nextframe.training.parallel.processes import Processes, held_interrupts
 from nextframe.training.recipe import TrainingConfig
-from nextframe.training.turns import Turn, at_rest, build_turns
+from nextframe.training.turns import Turn, at_rest, build_turns, check_all_used
 
 FOREVER = 10**9  # more steps than a run by minutes will reach
 COUNTERS = ("step", "stage_step", "stage_index", "seconds", "stage_seconds", "scale")  # what a checkpoint counts
@@ -172,10 +172,12 @@ class Trainer:
         """Take one step of an objective; return its loss, 0 where its gradient is not finite and nothing is done."""
         name, parameters = turn.objective.name, turn.objective.parameters
         turn.optimizer.zero_grad(set_to_none=True)
-        with at_rest(turn.resting):
-            with self.fabric.autocast(), self._noise(name):
+        with at_rest(turn.resting), self._noise(name):
+            with self.fabric.autocast():
                 loss, logs = turn.loss(turn.number, clip)
             self.fabric.backward(loss)
+        if self.processes.world > 1 and self.config.strategy != "fsdp":
+            check_all_used(self.model, turn.objective)
         norm = gradient_norm(parameters, self.config.grad_clip)
         bad = torch.isfinite(norm).logical_not().float()
         step_unless(turn.optimizer, bad)

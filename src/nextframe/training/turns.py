@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nextframe.core.errors import UserError
 from nextframe.core.seeds.noise import keep_out_of_graphs
 from nextframe.models.contract import Objective, Stage, StageLoss
 from nextframe.training.optim.optimizer import build_optimizer
@@ -67,3 +68,18 @@ def at_rest(parameters: list[nn.Parameter]) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+def check_all_used(model: nn.Module, objective: Objective) -> None:
+    """Refuse a loss that leaves a parameter of its objective without a gradient: processes wait for all of them.
+
+    Raises:
+        UserError: which objective and which parameter.
+    """
+    idle = {id(parameter) for parameter in objective.parameters if parameter.requires_grad and parameter.grad is None}
+    if idle:
+        named = next((name for name, parameter in model.named_parameters() if id(parameter) in idle), "of its own")
+        raise UserError(
+            f"the loss of '{objective.name}' does not use its parameter '{named}': on several devices a loss must use "
+            "all parameters of its objective"
+        )

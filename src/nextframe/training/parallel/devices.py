@@ -33,8 +33,8 @@ def native_bf16(device: str) -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def check_devices(config: TrainingConfig, devices: int) -> None:
-    """Refuse what the devices of `config` cannot do, before a process is started.
+def check_devices(config: TrainingConfig, devices: int, machines: int = 1) -> None:
+    """Refuse what the devices of `config`, so many on each machine, cannot do, before a process is started.
 
     Raises:
         UserError: more devices than there are, a strategy that they do not have, or a batch that they cannot share.
@@ -43,16 +43,16 @@ def check_devices(config: TrainingConfig, devices: int) -> None:
     there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device, devices)
     if not 1 <= devices <= there:
         raise UserError(f"{devices} devices were asked for; this machine has {there} of the kind '{device}'")
-    if config.batch % devices:
-        raise UserError(f"batch {config.batch} cannot be shared evenly by {devices} processes")
+    if config.batch % (devices * machines):
+        raise UserError(f"batch {config.batch} cannot be shared evenly by {devices * machines} processes")
     if config.strategy == "fsdp" and device != "cuda":
         raise UserError(f"training.strategy=fsdp needs CUDA GPUs, not '{device}': use ddp, or auto")
 
 
-def make_fabric(config: TrainingConfig, devices: int = 1) -> Any:
-    """Return a launched Fabric for `config`: device, number of processes and precision.
+def make_fabric(config: TrainingConfig, devices: int = 1, machines: int = 1) -> Any:
+    """Return a launched Fabric for `config`: device, precision, and `devices` processes on each of the machines.
 
-    Under torchrun or SLURM the processes are those that were started; else `devices` are launched from here.
+    The processes run already; this is one of them.
     """
     from lightning_fabric import Fabric
 
@@ -64,7 +64,8 @@ def make_fabric(config: TrainingConfig, devices: int = 1) -> Any:
     fabric = Fabric(
         accelerator=accelerator,
         devices=devices,
-        strategy=_strategy(config, devices),
+        num_nodes=machines,
+        strategy=_strategy(config, devices * machines),
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     fabric.launch()
@@ -82,11 +83,11 @@ def _silence_fabric() -> None:
     disable_possible_user_warnings()
 
 
-def _strategy(config: TrainingConfig, devices: int) -> Any:
+def _strategy(config: TrainingConfig, processes: int) -> Any:
     """Return how processes work together; sharding wraps losses by itself, in the processes that this one sets up."""
     from lightning_fabric.strategies import DDPStrategy
 
-    if devices == 1 and config.strategy == "auto":
+    if processes == 1 and config.strategy == "auto":
         return "auto"
     atexit.register(_leave_group)
     # a layout that a kernel chose for a gradient of one channel is as good as the bucket's

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -31,6 +32,29 @@ def started_outside() -> bool:
     from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
     return "LOCAL_RANK" in os.environ or TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
+
+
+def processes_of(devices: int) -> tuple[int, int]:
+    """Return how many processes each machine has, and how many machines: as torchrun or SLURM started them.
+
+    Where neither did: `devices` on this one machine.
+
+    Raises:
+        UserError: machines have different numbers of them.
+    """
+    from lightning_fabric.plugins.environments import SLURMEnvironment
+
+    environment = os.environ
+    if "LOCAL_WORLD_SIZE" in environment and "WORLD_SIZE" in environment:
+        here, world = int(environment["LOCAL_WORLD_SIZE"]), int(environment["WORLD_SIZE"])
+    elif SLURMEnvironment.detect():
+        world = int(environment["SLURM_NTASKS"])
+        here = int(environment.get("SLURM_NTASKS_PER_NODE", world // int(environment.get("SLURM_NNODES", "1"))))
+    else:
+        return devices, 1
+    if not here or world % here:
+        raise UserError(f"{world} processes were started, {here} of them on this machine: start as many on each")
+    return here, world // here
 
 
 @dataclass(frozen=True)
@@ -87,7 +111,14 @@ class _Worker:
         self.process: SpawnProcess = spawn.Process(target=_work, args=(place, self._theirs, function, arguments))
 
     def start(self) -> None:
-        self.process.start()
+        """Start the process; UserError if it cannot be sent what it is to do."""
+        try:
+            self.process.start()
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            what = str(error).partition("\n")[0]
+            raise UserError(
+                f"cannot be sent to processes: {what}; use a function of a module, or one device"
+            ) from error
         self._theirs.close()  # the process has its own: when that ends, nothing more can come
 
     @property
@@ -133,7 +164,7 @@ def _failure(workers: Sequence[_Worker], advice: str) -> BaseException:
         if code:
             return UserError(text) if code == UserError.exit_code else NextframeError(text)
     for worker, (text, _) in reports:
-        error = RuntimeError(f"{worker.name}: {text.splitlines()[-1]}")
+        error = RuntimeError(f"{worker.name}: {text.splitlines()[0]}")
         error.add_note(text)
         return error
     ended = next(worker for worker in workers if worker.process.exitcode)
@@ -177,8 +208,9 @@ def _work(place: _Place, reports: Connection, function: Callable[..., object], a
         reports.send(("", 130))
     except NextframeError as error:
         reports.send((str(error), error.exit_code))
-    except Exception:  # noqa: BLE001  # the parent raises it
-        reports.send((traceback.format_exc()[-10_000:], 0))  # more would wait for a reader
+    except Exception as error:  # noqa: BLE001  # the parent raises it
+        first = f"{type(error).__name__}: {error}".partition("\n")[0]
+        reports.send((f"{first[:1000]}\n{traceback.format_exc()[-9_000:]}", 0))  # more would wait for a reader
     else:
         if dist.is_initialized():
             dist.destroy_process_group()

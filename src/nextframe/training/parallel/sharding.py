@@ -5,13 +5,14 @@ Checkpoints and models are whole: the same as those of one process, and read bac
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from nextframe.core.errors import UserError
 from nextframe.models.contract import Predictor, Stage, StageLoss
@@ -57,12 +58,11 @@ def whole(loss: StageLoss) -> Iterator[None]:
 
 def gathered(model: Predictor) -> Predictor:
     """Return `model`, or if its weights are spread a whole copy; every process calls it."""
-    state = model.state_dict()
-    if not any(_is_spread(value) for value in state.values()):
+    if not any(_is_spread(value) for value in model.parameters()):
         return model
-    copy = type(model)(model.config)
-    copy.load_state_dict(full(state))
-    return copy
+    # copied with whole weights in the place of the spread ones: code and arguments of a module may be in no config
+    whole = {id(p): nn.Parameter(full(p.detach()), p.requires_grad) for p in model.parameters()}
+    return copy.deepcopy(model, whole).cpu()
 
 
 def full(state: Any) -> Any:
