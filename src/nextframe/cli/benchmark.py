@@ -42,7 +42,7 @@ def benchmark(
     Examples:
     nextframe benchmark
     nextframe benchmark gif-next --data my_gifs/ --minutes 5 -o benchmarks/gifs
-    nextframe benchmark real-next --data videos/ --models linear,runs/mine -o results/real-next
+    nextframe benchmark real-next --data my_videos/ --models flow,linear -o results/real-next
     torchrun --nproc-per-node 4 -m nextframe benchmark gif-next --data my_gifs/
     """
     from nextframe.benchmark import TASKS, budget_of, take_share

@@ -65,11 +65,11 @@ def figure(measured: Sequence[Measured], metric: str) -> dict[str, Any]:
     sources = by_source(measured, metric)
     steps = np.stack(list(sources.values()))  # (n, T)
     means = mean_of(steps, 1)
-    mean, ci95 = mean_interval(means[~np.isnan(means)])
     per_step = mean_of(steps, 0)
+    mean, ci95 = _interval(means)
     return {
-        "mean": number(mean),
-        "ci95": None if ci95 is None else [number(end) for end in ci95],
+        "mean": mean,
+        "ci95": ci95,
         "per_step": [number(value) for value in per_step],
         "cumulative_mean": [number(per_step[: step + 1].mean()) for step in range(len(per_step))],
         "n": int((~np.isnan(means)).sum()),
@@ -100,10 +100,10 @@ def _gain(ranked: Sequence[Measured], model: str, rival: str) -> dict[str, Any]:
         return {}
     steps = np.stack([mine[source] - others[source] for source in mine])  # (n, T)
     gains = steps.mean(1)
-    mean, ci95 = mean_interval(gains)
+    mean, ci95 = _interval(gains)
     return {
-        "gain": number(mean),
-        "ci95": None if ci95 is None else [number(end) for end in ci95],
+        "gain": mean,
+        "ci95": ci95,
         "per_step": [number(value) for value in steps.mean(0)],
         "share_better": number((gains > 0).mean()),
         "per_source": {source: number(value) for source, value in zip(mine, gains, strict=True)},
@@ -125,6 +125,15 @@ def share_worse(ranked: Sequence[Measured], model: str, rivals: Sequence[str]) -
 def _psnr(ranked: Sequence[Measured], model: str) -> dict[str, float]:
     sources = by_source((one for one in ranked if one.model == model), MAIN)
     return {source: float(steps.mean()) for source, steps in sources.items()}
+
+
+def _interval(means: Values) -> tuple[float | None, list[float] | None]:
+    """Return the mean over sources that have a value and its 95 % interval; None where there are too few."""
+    known = means[~np.isnan(means)]
+    if not len(known):
+        return None, None
+    mean, ci95 = mean_interval(known)
+    return mean, None if ci95 is None else list(ci95)
 
 
 def mean_of(values: Values, axis: int) -> Values:

@@ -54,7 +54,7 @@ def _compared(rows: Sequence[Row], rivals: Sequence[str], task: dict[str, Any]) 
         others = [row for row in rows if row["compared"].get(rival)]
         columns = [*(f"+{step}" for step in range(1, task["horizon"] + 1)), "mean", "95 % from", "to", "better on, %"]
         title = f"psnr over {rival}, paired by source (dB), and the share of sources on which it is better"
-        tables.append(_table(title, columns, others, lambda row, rival=rival: _gains(row["compared"][rival]), 2))
+        tables.append(_table(title, columns, others, _gains(rival), 2))
     if rivals:
         title = (
             f"Sources (%) on which psnr is over {task['worse_by']:g} dB worse than the best of {' and '.join(rivals)}"
@@ -63,9 +63,12 @@ def _compared(rows: Sequence[Row], rivals: Sequence[str], task: dict[str, Any]) 
     return tables
 
 
-def _gains(gain: dict[str, Any]) -> list[float | None]:
-    ends = gain["ci95"] or [None, None]
-    return [*gain["per_step"], gain["gain"], *ends, _percent(gain["share_better"])]
+def _gains(rival: str) -> Cells:
+    def cells(row: Row) -> list[float | None]:
+        gain = row["compared"][rival]
+        return [*gain["per_step"], gain["gain"], *(gain["ci95"] or [None, None]), _percent(gain["share_better"])]
+
+    return cells
 
 
 def _percent(share: float | None) -> float | None:
