@@ -37,6 +37,7 @@ SMALL = {
     "vae-on-features": {"spec": "d-0.2,4-5,p-2,d-0.2,6-3,16", "hidden": 16, "latent": 8, "lr": 1e-3},
     "latent-lstm": {"autoencoder": {"name": "vae", "fields": {"widths": [8, 8], "latent": 8}}, "hidden": [16, 16]},
     "convlstm": {"hidden": [6, 6], "kernels": [3, 3]},
+    "motion": {"widths": [8, 8, 8, 8], "depths": [2, 2, 2, 2], "radius": 2},
     "multiscale-gan": {"width": 8},
     "composite-lstm": {"hidden": [24]},
     "convlstm-keras": {"hidden": [6, 6], "kernels": [3, 3]},
@@ -244,6 +245,8 @@ def test_streaming_equals_the_whole_sequence(name):
         state = model.prime(frames[:, :0])
         for index in range(frames.shape[1]):
             following, state = model.step(state, frames[:, index])
+            if index + 1 < model.capabilities.min_context:
+                continue  # read, but nothing could be asked yet
             whole = model.predict(frames[:, : index + 1], 1)[:, 0]
             torch.testing.assert_close(following.clamp(0, 1), whole, rtol=1e-4, atol=1e-5)
 

@@ -78,12 +78,9 @@ def put_on(hub: StandIn, name: str, model: nf.Predictor, folder: Path) -> None:
 def test_predict_of_a_path_says_what_it_predicted_with(here, caplog):
     prediction = nf.predict("cat.mp4", frames=10)
     assert prediction.frames.shape == (10, 3, 32, 32)
-    assert (prediction.fps, prediction.model) == (8, "flow")
-    assert "no trained one is shipped yet: predicting with 'flow'" in caplog.text
-    assert torch.equal(prediction.frames, nf.predict(Path("cat.mp4"), "flow", 10).frames)
-    caplog.clear()
-    nf.predict("cat.mp4", "flow")
-    assert "shipped" not in caplog.text
+    assert (prediction.fps, prediction.model) == (8, "motion")  # a trained model that comes with the package
+    assert torch.equal(prediction.frames, nf.predict(Path("cat.mp4"), nf.load("motion"), 10).frames)
+    assert caplog.text == ""
 
 
 def test_predict_of_frames_in_memory_is_what_the_model_predicts():

@@ -59,6 +59,7 @@ def save_model(
     *,
     task: TrainedTask | None = None,
     training: Mapping[str, Any] | None = None,
+    half: bool = False,
 ) -> Path:
     """Write `model` as a folder that `load_model` can read; an older model folder is replaced.
 
@@ -67,6 +68,7 @@ def save_model(
         folder: where; its parents are made.
         task: what it was trained for; None: the model's own `trained`.
         training: further facts to store, plain JSON values (steps, loss, data, seed).
+        half: store float weights in half precision, rounded to 11 bits: half the size, for models that are shipped.
 
     Raises:
         BadInputError: `folder` exists and holds something else than a model.
@@ -83,7 +85,7 @@ def save_model(
         "training": dict(training or {}),
     }
     with replaced_folder(folder) as new:
-        save_file(_plain_tensors(model), new / WEIGHTS)
+        save_file(_plain_tensors(model, half), new / WEIGHTS)
         facts["weights_sha256"] = sha256_of(new / WEIGHTS)
         (new / CONFIG).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return folder
@@ -207,9 +209,10 @@ def _kind(name: str, path: Path, facts: dict[str, Any]) -> type[Predictor]:
     return kind
 
 
-def _plain_tensors(model: Predictor) -> dict[str, Tensor]:
+def _plain_tensors(model: Predictor, half: bool) -> dict[str, Tensor]:
     """Copy the state to contiguous CPU tensors: safetensors takes neither views nor shared memory."""
-    return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in model.state_dict().items()}
+    state = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in model.state_dict().items()}
+    return {name: value.half() if half and value.is_floating_point() else value for name, value in state.items()}
 
 
 def _check_tensors(weights: Path, model: Predictor) -> None:

@@ -16,7 +16,7 @@ from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
 from nextframe.models.wrap import Module
 
-DEFAULT_MODEL = "flow"  # the default model: of those that need no training, the one that predicts best
+DEFAULT_MODEL = "motion"  # of those that come with the package, the one that predicts real video best
 DEFAULT_MIDDLE = "flow-middle"  # the same for the frame between two
 SHIPPED = Path(__file__).parent / "shipped"  # model folders that come with the package
 

@@ -15,7 +15,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A baseline's name, a run folder, or user/name on the Hub.",
+        help="motion (trained, comes along), a baseline, a run folder, or user/name on the Hub.",
         autocompletion=complete_models,
     ),
 ]
@@ -36,7 +36,7 @@ At = Annotated[int | None, typer.Option(min=1, help="Number of the first predict
 
 def predict(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A video, GIF, folder of images or array file.")],
-    model: Model = "flow",
+    model: Model = "motion",
     frames: Annotated[int, typer.Option("--frames", "-n", min=1, help="How many frames to predict.")] = 10,
     output: Output = Path("prediction.gif"),
     samples: Annotated[int, typer.Option(min=1, help="How many futures, of a stochastic model.")] = 1,

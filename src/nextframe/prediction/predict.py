@@ -73,8 +73,8 @@ def predict(
     Args:
         video: a video, an animation, a folder of images or an array file; or frames in memory: a tensor (T, C, H, W)
             or (B, T, C, H, W), an array (T, H, W, C) or (T, C, H, W), uint8 or floats in [0, 1].
-        model: a baseline's name, a run or its folder, a model folder, user/name on the Hub, or a model; None: the best
-            that needs no training, as no trained one is shipped yet.
+        model: a baseline's name, a run or its folder, a model folder, user/name on the Hub, or a model; None: `motion`,
+            a trained model that comes with the package.
         frames: how many to predict; need not be the trained horizon.
         samples: how many futures; a model without randomness gives the same one each time.
         compare: hold back the last `frames` frames, predict them, and return them as truth.
@@ -101,7 +101,7 @@ def predict(
     """
     if frames < 1 or samples < 1 or (context is not None and context < 1):
         raise UserError(f"frames, samples and context must be at least 1, not {frames}, {samples}, {context}")
-    net = resolve_model(_or_default(model))
+    net = resolve_model(DEFAULT_MODEL if model is None else model)
     name = model_name(net)
     check_task(net, FORECAST, name)
     chosen = net.read_options(options, name)
@@ -119,13 +119,6 @@ def predict(
     return Prediction(
         as_float(given), futures, truth if truth is None else as_float(truth), rate, source.name, how.name
     )
-
-
-def _or_default(model: str | os.PathLike[str] | Predictor | None) -> str | os.PathLike[str] | Predictor:
-    """Return `model`; None: the default until a trained model is shipped, with a message that says so."""
-    if model is None:
-        LOG.warning("no model was given, and no trained one is shipped yet: predicting with '%s'", DEFAULT_MODEL)
-    return DEFAULT_MODEL if model is None else model
 
 
 def _opened(

@@ -1,0 +1,269 @@
+"""Motion: the next frame of real video, sampled from the context along flows of the frame that is not there yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nextframe.core.clip import Clip
+from nextframe.flow.warp import backward_warp
+from nextframe.layers.correlation import correlation
+from nextframe.layers.grid import pad_to_multiple
+from nextframe.losses.pyramid import pyramid_loss
+from nextframe.models.contract import (
+    Capabilities,
+    ModelConfig,
+    Objective,
+    OptimizerDefaults,
+    Stage,
+    StreamingPredictor,
+)
+
+CUT = 25 / 255  # mean absolute difference of thumbnails below which nothing is a cut
+CUT_RATIO = 3.0  # how often the difference at a cut must hold every other
+THUMBNAIL = 32  # cells along the shorter side
+COARSEST = 32  # height and width are padded to a multiple: 1/8 of the size, strided by 4 once more
+STAGE_WEIGHTS = (0.05, 0.15, 0.3, 1.0)  # of the losses after the coarse motion and each refinement
+STEP_WEIGHTS = (1.0, 0.8, 0.6)  # of the losses of the first, second and all later frames
+
+
+class MotionConfig(ModelConfig):
+    """The size of the network; the defaults are those of the weights that come with the package."""
+
+    reads: int = Field(3, ge=2)  # how many of the last context frames the network sees
+    radius: int = Field(4, ge=1)  # of the window in which coarse motion is looked for, in steps of 8 pixels
+    widths: tuple[int, int, int, int] = (128, 112, 96, 64)  # channels of the coarse motion and of each refinement
+    depths: tuple[int, int, int, int] = (8, 8, 6, 6)  # convolutions of each
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What is thought of the coming frame, per pixel; (B, ..., H, W) each.
+
+    `flow` (B, 2K, H, W) says where in each of the K frames a pixel comes from, in pixels; `choice` (B, K + 2, H, W)
+    weighs, before a softmax, the K frames so sampled, the last frame as it stands, and `paint` (B, 3, H, W).
+    """
+
+    flow: Tensor
+    choice: Tensor
+    paint: Tensor
+
+
+class Motion(StreamingPredictor):
+    """Flows from the coming frame back to each of the last frames, coarse to fine, and a choice between what they find.
+
+    1. At 1/8 of the size: features of each frame, their correlation in a window between neighbours in time.
+    2. At 1/4, 1/2 and full size: refinements, which see the frames, the frames as sampled so far, flows, choice and
+       paint, and add to all of them.
+    3. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
+
+    Grey frames go through as three equal channels, and alpha moves with the colours. Frames before a cut are not used.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = MotionConfig
+    config: MotionConfig
+    idea = "Samples the coming frame from the context along flows of its own, and chooses between them at every pixel."
+    paper = "After RIFE (Huang et al. 2022, arXiv 2011.06294) and DMVFN (Hu et al. 2023, arXiv 2303.09875)"
+
+    def __init__(self, config: MotionConfig) -> None:
+        super().__init__(config)
+        frames, widths, depths = config.reads, config.widths, config.depths
+        self.coarse = Coarse(frames, config.radius, widths[0], depths[0])
+        self.refine = nn.ModuleList(
+            Refine(frames, *size) for size in zip(widths[1:], (4, 2, 1), depths[1:], strict=True)
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Two context frames or more; any size, grey, RGB or RGBA, any horizon."""
+        return Capabilities(min_context=2, reads=self.config.reads)
+
+    def prime(self, context: Tensor) -> Tensor:
+        """Return what `step` needs of the frames so far: the last few of them."""
+        return context[:, 1 - self.config.reads :]
+
+    def step(self, state: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and the frames that the next step needs."""
+        frames = torch.cat([state, frame.unsqueeze(1)], dim=1)
+        window = since_cut(as_many(frames, self.config.reads))
+        return self.next_frame(window).clamp(0, 1), frames[:, 1 - self.config.reads :]
+
+    def next_frame(self, frames: Tensor) -> Tensor:
+        """Return the frame (B, C, H, W), not clamped, after `frames` (B, K, C, H, W) of 1, 3 or 4 channels."""
+        colours, alpha = split_alpha(frames)
+        guess = self.guesses(colours)[-1]
+        frame = blend(guess, colours)
+        if frames.shape[2] == 1:
+            frame = frame.mean(1, keepdim=True)
+        if alpha is None:
+            return frame
+        return torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
+
+    def guesses(self, frames: Tensor) -> list[Guess]:
+        """Return the guess after each scale, the best last; frames (B, K, 3, H, W), newest last."""
+        height, width = frames.shape[-2:]
+        padded = pad_to_multiple(frames, COARSEST)
+        guess = first_guess(self.coarse(padded), padded)
+        found = [guess]
+        for block in self.refine:
+            guess = block(guess, padded)
+            found.append(guess)
+        return [Guess(*(part[..., :height, :width] for part in (g.flow, g.choice, g.paint))) for g in found]
+
+    def stages(self) -> list[Stage]:
+        """One stage, one objective: as many frames ahead as the clips ask for, each fed back."""
+        rates = OptimizerDefaults("adamw", lr=8e-4, weight_decay=1e-4, betas=(0.9, 0.99))
+        return [Stage("train", [Objective("frames", list(self.parameters()), self.loss, rates)])]
+
+    def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the pyramid loss of every scale's frame and, where the clip knows it, the error of the flow.
+
+        Extras that are used: `flow` (B, H', 2K, H, W), from each asked frame back to the K frames before it.
+        """
+        frames = since_cut(as_many(clip.context, self.config.reads))
+        total, first = clip.context.new_zeros(()), None
+        for step, target in enumerate(clip.target.unbind(1)):
+            colours, truth = split_alpha(frames)[0], split_alpha(target.unsqueeze(1))[0].squeeze(1)
+            guesses = self.guesses(colours)
+            painted = [blend(guess, colours) for guess in guesses]
+            weighed = zip(STAGE_WEIGHTS, painted, strict=True)
+            total = total + STEP_WEIGHTS[min(step, 2)] * sum(w * pyramid_loss(frame, truth) for w, frame in weighed)
+            first = pyramid_loss(painted[-1], truth).detach() if first is None else first
+            following = painted[-1].mean(1, keepdim=True) if target.shape[1] == 1 else painted[-1]
+            frames = torch.cat([frames[:, 1:], following.clamp(0, 1).unsqueeze(1)], dim=1)
+        assert first is not None  # a clip asks for one frame at least
+        return total / clip.horizon, {"first_frame": first}
+
+
+class Coarse(nn.Module):
+    """First motion at 1/8 of the size, from the likeness of neighbouring frames' features in a window."""
+
+    def __init__(self, frames: int, radius: int, width: int, depth: int, features: int = 64) -> None:
+        super().__init__()
+        self.radius = radius
+        self.encoder = nn.Sequential(
+            *(nn.Conv2d(3, 24, 5, 2, 2), nn.PReLU(24), nn.Conv2d(24, 48, 3, 2, 1), nn.PReLU(48)),
+            *(nn.Conv2d(48, features, 3, 2, 1), nn.PReLU(features), nn.Conv2d(features, features, 3, 1, 1)),
+        )
+        likeness = (frames - 1) * (2 * radius + 1) ** 2
+        self.enter = nn.Sequential(nn.Conv2d(likeness + features, width, 3, 1, 1), nn.PReLU(width))
+        self.body = residual_pairs(width, depth)
+        self.leave = nn.Conv2d(width, 2 * frames, 3, 1, 1)
+        start_small(self.leave)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return flows (B, 2K, H, W) in pixels for frames (B, K, 3, H, W)."""
+        batch, count = frames.shape[:2]
+        maps = self.encoder(frames.flatten(0, 1) - 0.5)
+        maps = maps.view(batch, count, *maps.shape[1:])  # (B, K, D, H / 8, W / 8)
+        maps = maps - maps.mean((1, 3, 4), keepdim=True)
+        maps = maps / (maps.square().mean(2, keepdim=True) + 1e-4).sqrt()
+        each = maps.unbind(1)
+        likeness = [correlation(later, earlier, self.radius) for earlier, later in pairwise(each)]
+        hidden = run_pairs(self.body, self.enter(torch.cat([*likeness, each[-1]], 1)))
+        return F.interpolate(self.leave(hidden).float() * 8, size=frames.shape[-2:], mode="bilinear")
+
+
+class Refine(nn.Module):
+    """Adds to a guess at one scale: `scale` 4 works at a quarter of the size, and strides by 4 inside."""
+
+    def __init__(self, frames: int, width: int, scale: int, depth: int) -> None:
+        super().__init__()
+        self.frames, self.scale = frames, scale
+        sees = 3 * frames * 2 + 2 * frames + (frames + 2) + 3  # frames, sampled frames, flows, choice, paint
+        self.down = nn.Sequential(
+            *(nn.Conv2d(sees, width // 2, 3, 2, 1), nn.PReLU(width // 2)),
+            *(nn.Conv2d(width // 2, width, 3, 2, 1), nn.PReLU(width)),
+        )
+        self.body = residual_pairs(width, depth)
+        self.up = nn.ConvTranspose2d(width, 2 * frames + frames + 2 + 3, 4, 2, 1)
+        start_small(self.up)
+
+    def forward(self, guess: Guess, frames: Tensor) -> Guess:
+        """Return a better guess of the frame after `frames` (B, K, 3, H, W)."""
+        pixels = 4 * self.scale  # the unit of flows inside
+        seen = [frames.flatten(1, 2) - 0.5, sampled(guess.flow, frames).flatten(1, 2) - 0.5]
+        maps = torch.cat([*seen, guess.flow / pixels, guess.choice, guess.paint - 0.5], 1)
+        if self.scale != 1:
+            maps = F.interpolate(maps, scale_factor=1 / self.scale, mode="bilinear")
+        hidden = run_pairs(self.body, self.down(maps))
+        change = F.interpolate(self.up(hidden), size=frames.shape[-2:], mode="bilinear").float()
+        flow, choice, paint = change.split([2 * self.frames, self.frames + 2, 3], dim=1)
+        return Guess(guess.flow + flow * pixels, guess.choice + choice, guess.paint + paint)
+
+
+def first_guess(flow: Tensor, frames: Tensor) -> Guess:
+    """Return the guess before any refinement: mostly the newest frame as sampled, hardly ever the paint."""
+    batch, count, _, height, width = frames.shape
+    start = torch.tensor([-1.0] * (count - 1) + [2.0, 0.0, -3.0], device=frames.device)
+    return Guess(flow, start.view(1, -1, 1, 1).expand(batch, -1, height, width), frames[:, -1].float())
+
+
+def sampled(flow: Tensor, frames: Tensor) -> Tensor:
+    """Return `frames` (B, K, C, H, W), each sampled along its own flow of (B, 2K, H, W)."""
+    flows = flow.unflatten(1, (-1, 2))
+    return backward_warp(frames.flatten(0, 1).float(), flows.flatten(0, 1)).view_as(frames)
+
+
+def blend(guess: Guess, frames: Tensor) -> Tensor:
+    """Return the frame (B, C, H, W) that a guess makes of `frames` (B, K, C, H, W)."""
+    choices = torch.cat([sampled(guess.flow, frames), frames[:, -1:].float(), guess.paint.unsqueeze(1)], dim=1)
+    return (guess.choice.softmax(1).unsqueeze(2) * choices).sum(1)
+
+
+def residual_pairs(width: int, depth: int) -> nn.ModuleList:
+    """Return `depth` convolutions, which `run_pairs` adds up two by two."""
+    return nn.ModuleList(nn.Sequential(nn.Conv2d(width, width, 3, 1, 1), nn.PReLU(width)) for _ in range(depth))
+
+
+def run_pairs(body: nn.ModuleList, maps: Tensor) -> Tensor:
+    """Return maps after every two convolutions of `body` were added to them."""
+    for first, second in zip(body[::2], body[1::2], strict=True):
+        maps = maps + second(first(maps))
+    return maps
+
+
+def start_small(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Let a last layer begin by changing almost nothing."""
+    nn.init.normal_(layer.weight, std=5e-3)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+
+
+def split_alpha(frames: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the colours of (B, K, C, H, W) as RGB, (B, K, 3, H, W), and alpha (B, K, 1, H, W) if there is one."""
+    if frames.shape[2] == 1:
+        return frames.expand(-1, -1, 3, -1, -1), None
+    return frames[:, :, :3], frames[:, :, 3:] if frames.shape[2] == 4 else None
+
+
+def as_many(frames: Tensor, count: int) -> Tensor:
+    """Return the last `count` frames; the first is repeated where there are fewer."""
+    missing = count - frames.shape[1]
+    if missing > 0:
+        frames = torch.cat([frames[:, :1].expand(-1, missing, -1, -1, -1), frames], dim=1)
+    return frames[:, -count:]
+
+
+def since_cut(frames: Tensor) -> Tensor:
+    """Return (B, K, C, H, W) with every frame before the last cut replaced by the first after it.
+
+    A cut is where thumbnails differ by at least `CUT` on average, and by far more than at any other step: the rule by
+    which data sets are cut, as far as so few frames allow it.
+    """
+    batch, count = frames.shape[:2]
+    cell = max(1, min(frames.shape[-2:]) // THUMBNAIL)
+    small = F.avg_pool2d(frames.flatten(0, 1), cell).reshape(batch, count, -1)
+    steps = small.diff(dim=1).abs().mean(2)  # (B, K - 1)
+    others = (steps.unsqueeze(1) * (1 - torch.eye(count - 1, device=frames.device))).amax(2)
+    is_cut = (steps >= CUT) & (steps >= CUT_RATIO * (others + 1 / 255))
+    number = torch.arange(1, count, device=frames.device)
+    start = (is_cut * number).amax(1)  # (B,): the first frame of the shot that the newest frame belongs to
+    kept = torch.maximum(torch.arange(count, device=frames.device), start.unsqueeze(1))  # (B, K)
+    return frames.gather(1, kept.view(batch, count, 1, 1, 1).expand_as(frames))

@@ -1,0 +1,111 @@
+"""The predictor of real video: its parts by hand, and the weights that come with the package."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+import nextframe
+from nextframe.checkpoint.names import SHIPPED
+from nextframe.layers.correlation import correlation
+from nextframe.losses.pyramid import laplacian, pyramid_loss
+from nextframe.models.motion import Guess, Motion, MotionConfig, as_many, blend, since_cut
+from texture import texture
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Motion:
+    return nextframe.load("motion")
+
+
+def panned(count: int, height: int, width: int, step: float, channels: int = 3) -> Tensor:
+    """Return (1, count, channels, H, W): a texture seen by a camera that moves `step` pixels to the right a frame."""
+    return torch.stack([texture(height, width, dx=-step * t, channels=channels) for t in range(count)], dim=1)
+
+
+def psnr(prediction: Tensor, truth: Tensor) -> float:
+    return -10 * math.log10(float((prediction - truth).square().mean()))
+
+
+def test_correlation_is_largest_where_the_maps_agree():
+    maps = torch.randn(1, 256, 12, 14, generator=torch.Generator().manual_seed(0))
+    others = torch.roll(maps, (1, -2), (2, 3))  # what stands at x in `maps` stands at x + (1, -2) in `others`
+    found = correlation(maps, others, 3)
+    assert found.shape == (1, 49, 12, 14)
+    assert (found[0, :, 3:-3, 3:-3].argmax(0) == (3 + 1) * 7 + (3 - 2)).all()
+    assert torch.allclose(found[0, 29, 4, 5], (maps[0, :, 4, 5] * others[0, :, 5, 3]).mean())  # 29: one down, two to the left
+
+
+def test_the_laplacian_pyramid_adds_up_and_its_loss_counts_what_it_says():
+    frame = torch.rand(1, 3, 24, 16, generator=torch.Generator().manual_seed(0))
+    levels = laplacian(frame)
+    assert [tuple(level.shape[-2:]) for level in levels] == [(24, 16), (12, 8), (6, 4), (3, 2)]
+    assert pyramid_loss(frame, frame) == pytest.approx(1e-3)  # the bottom of sqrt(0 + 1e-6)
+    # a constant difference stands in the last level alone: 0.1 of pixels and twice 0.1 of what is left
+    assert pyramid_loss(frame * 0.5, frame * 0.5 + 0.1) == pytest.approx(math.sqrt(0.01 + 1e-6) + 0.2, abs=1e-5)
+
+
+def test_blend_is_the_chosen_frame():
+    frames = torch.rand(2, 3, 3, 5, 6)
+    paint = torch.rand(2, 3, 5, 6)
+    for number, expected in enumerate([frames[:, 0], frames[:, 1], frames[:, 2], frames[:, 2], paint]):
+        choice = torch.full((2, 5, 5, 6), -100.0)
+        choice[:, number] = 100
+        assert torch.allclose(blend(Guess(torch.zeros(2, 6, 5, 6), choice, paint), frames), expected, atol=1e-5)
+
+
+def test_frames_before_a_cut_are_replaced_by_the_first_after_it():
+    scene, other = panned(3, 48, 64, 2), 1 - panned(3, 48, 64, 0) * torch.tensor([1.0, 0.2, 0.1]).view(3, 1, 1)
+    assert torch.equal(since_cut(scene), scene)  # motion is not a cut
+    cut = torch.cat([other[:, :1], scene[:, :2]], dim=1)
+    assert torch.equal(since_cut(cut), as_many(scene[:, :2], 3))
+    late = torch.cat([other[:, :2], scene[:, :1]], dim=1)
+    assert torch.equal(since_cut(late), scene[:, :1].expand(-1, 3, -1, -1, -1))
+    both = since_cut(torch.cat([cut, scene]))  # each clip of a batch for itself
+    assert torch.equal(both, torch.cat([since_cut(cut), scene]))
+
+
+def test_the_shipped_weights_are_whole_and_small(shipped):
+    assert nextframe.load("motion").config == MotionConfig()
+    assert sum(parameter.numel() for parameter in shipped.parameters()) == 3_369_272 <= 4_000_000
+    assert (SHIPPED / "motion" / "model.safetensors").stat().st_size < 8e6
+    assert "CC-BY-4.0" in (SHIPPED / "motion" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 128), (130, 70), (33, 47)])  # wide, portrait, no multiple of 32
+def test_the_shipped_model_follows_a_camera(shipped, height, width):
+    video = panned(8, height, width, 2.5)
+    future = shipped.predict(video[:, :4], 4)
+    for step in range(4):
+        truth, last = video[:, 4 + step], video[:, 3]
+        inner = (..., slice(8, -8), slice(8, -24))  # what comes into view at the right cannot be known
+        assert psnr(future[:, step][inner], truth[inner]) > psnr(last[inner], truth[inner]) + 6
+    assert psnr(future[:, 0][inner], video[:, 4][inner]) > 30
+
+
+def test_two_frames_are_enough_and_what_stands_still_stays(shipped):
+    video = panned(3, 64, 96, 2)
+    inner = (..., slice(8, -8), slice(8, -16))
+    future = shipped.predict(video[:, :2], 1)[:, 0]
+    assert psnr(future[inner], video[:, 2][inner]) > psnr(video[:, 1][inner], video[:, 2][inner]) + 6
+    still = panned(4, 64, 96, 0)
+    assert psnr(shipped.predict(still, 5)[:, -1], still[:, -1]) > 38
+
+
+def test_after_a_cut_only_the_new_shot_counts(shipped):
+    scene, other = panned(2, 64, 96, 2), 0.2 * panned(1, 64, 96, 0)  # another shot, at night
+    assert torch.equal(shipped.predict(torch.cat([other, scene], 1), 2), shipped.predict(scene, 2))
+
+
+def test_grey_is_the_mean_of_equal_channels_and_alpha_moves_with_the_colours(shipped):
+    grey = panned(4, 64, 96, 2, channels=1)
+    rgb = shipped.predict(grey.expand(-1, -1, 3, -1, -1), 2)
+    assert torch.allclose(shipped.predict(grey, 2), rgb.mean(2, keepdim=True), atol=1e-3)
+    video = panned(5, 64, 96, 2)
+    alpha = (video[:, :, :1] > 0.5).float()
+    future = shipped.predict(torch.cat([video, alpha], 2)[:, :4], 1)[:, 0]
+    inner = (..., slice(8, -8), slice(8, -16))
+    assert torch.allclose(future[:, :3], shipped.predict(video[:, :4], 1)[:, 0], atol=1e-6)
+    moved, stayed = (future[:, 3:] - alpha[:, 4]).abs()[inner].mean(), (alpha[:, 3] - alpha[:, 4]).abs()[inner].mean()
+    assert moved < 0.5 * stayed
