@@ -124,7 +124,7 @@ class Motion(StreamingPredictor):
     def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the pyramid loss of every scale's frame and, where the clip knows it, the error of the flow.
 
-        Extras that are used: `flow` (B, H', 2K, H, W), from each asked frame back to the K frames before it.
+        Extras that are used: `flow` (B, H', 2K, H, W), from each target frame back to the K frames before it.
         """
         frames = since_cut(as_many(clip.context, self.config.reads))
         total, first = clip.context.new_zeros(()), None
