@@ -145,7 +145,7 @@ def _measure_source(
         for clip in cut(source, file, chosen.skipped):
             size = [clip.frames.shape[-1], clip.frames.shape[-2]]
             facts = {"source": source, "file": clip.file, "start": clip.start, "size": size}
-            found.append(facts | {"motion": clip.motion, "near_still": clip.near_still})
+            found.append(facts | {"moves": clip.motion, "near_still": clip.near_still})
             for name, model in predictors.items():
                 values = measure_clip(model, clip, device)
                 measured.append(Measured(name, source, clip.motion, clip.near_still, values))
