@@ -39,7 +39,7 @@ def describe(config: type[Config], values: Mapping[str, Any] | None = None, pref
     """
     from nextframe.core.config import Config
 
-    comments = _comments(config)
+    meanings = _meanings(config)
     found = []
     for name, info in config.model_fields.items():
         kind = info.annotation
@@ -49,9 +49,8 @@ def describe(config: type[Config], values: Mapping[str, Any] | None = None, pref
         default = info.get_default(call_default_factory=True)
         same = values is None or name not in values or values[name] == default
         shown = "" if same or values is None else written(values[name])
-        meaning = info.description or comments.get(name, "")
         words = "required" if info.is_required() else written(default)
-        found.append(Field(prefix + name, type_words(kind) + _range(info), words, meaning, shown))
+        found.append(Field(prefix + name, type_words(kind) + _range(info), words, meanings.get(name, ""), shown))
     return found
 
 
@@ -116,12 +115,17 @@ def show(made: Table) -> None:
     console.print(made)
 
 
-def _comments(config: type[Config]) -> dict[str, str]:
-    """Return the comment beside or above each field in the source of a config and of those it extends."""
+def _meanings(config: type[Config]) -> dict[str, str]:
+    """Return what each field says of itself: its description, or the comment beside or above it in the source.
+
+    A field that a config only gives another default has the meaning that it has in the config it extends.
+    """
     found: dict[str, str] = {}
     for owner in reversed(config.__mro__):
         if "__annotations__" in vars(owner) and owner.__module__.partition(".")[0] != "pydantic":
-            found |= _comments_in(owner)
+            fields: Mapping[str, FieldInfo] = getattr(owner, "model_fields", {})
+            described = {name: info.description for name, info in fields.items() if info.description}
+            found |= _comments_in(owner) | described
     return found
 
 

@@ -36,10 +36,16 @@ STEP_WEIGHTS = (1.0, 0.8, 0.6)  # of the losses of the first, second and all lat
 class MotionConfig(ModelConfig):
     """The size of the network; the defaults are those of the weights that come with the package."""
 
-    reads: int = Field(3, ge=2)  # how many of the last context frames the network sees
-    radius: int = Field(4, ge=1)  # of the window in which coarse motion is looked for, in steps of 8 pixels
-    widths: tuple[int, int, int, int] = (128, 112, 96, 64)  # channels of the coarse motion and of each refinement
-    depths: tuple[int, int, int, int] = (8, 8, 6, 6)  # convolutions of each
+    reads: int = Field(3, ge=2, description="how many of the last context frames the network sees")
+    radius: int = Field(
+        4, ge=1, description="radius of the window in which coarse motion is looked for, in steps of 8 pixels"
+    )
+    widths: tuple[int, int, int, int] = Field(
+        (128, 112, 96, 64), description="channels of the coarse motion and of each refinement"
+    )
+    depths: tuple[int, int, int, int] = Field(
+        (8, 8, 6, 6), description="convolutions of the coarse motion and of each refinement"
+    )
 
 
 @dataclass(frozen=True)
