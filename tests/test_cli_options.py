@@ -259,7 +259,7 @@ def test_every_setting_has_a_meaning(verb):
     assert [field.name for field in fields if not field.meaning] == []
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", list(MODELS))
 def test_every_field_of_a_model_has_a_meaning(name):
     model = MODELS.get(name)
     fields = [*describe(model.Config), *describe(model.Options)]
@@ -274,7 +274,7 @@ class Outer(Config):
     name: str = Field(description="what it is called")
     # a comment above
     sizes: tuple[int, int] | None = None
-    inner: Inner = Inner()
+    inner: Inner = Inner(depth=5)
     plain: bool = False
 
 
@@ -288,7 +288,7 @@ def test_fields_are_described_by_description_or_comment():
     assert [(f.name, f.type, f.default, f.meaning, f.value) for f in found] == [
         ("outer.name", "text", "required", "what it is called", ""),
         ("outer.sizes", "[int, int] | null", "null", "a comment above", ""),
-        ("outer.inner.depth", "int", "3", "how deep", "4"),
+        ("outer.inner.depth", "int", "5", "how deep", "4"),
         ("outer.plain", "true | false", "false", "", ""),
     ]
     assert [f.meaning for f in describe(Other)] == ["what it is called", "in a comment of its own", "how deep", ""]

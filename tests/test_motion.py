@@ -34,7 +34,8 @@ def test_correlation_is_largest_where_the_maps_agree():
     found = correlation(maps, others, 3)
     assert found.shape == (1, 49, 12, 14)
     assert (found[0, :, 3:-3, 3:-3].argmax(0) == (3 + 1) * 7 + (3 - 2)).all()
-    assert torch.allclose(found[0, 29, 4, 5], (maps[0, :, 4, 5] * others[0, :, 5, 3]).mean())  # 29: one down, two to the left
+    expected = (maps[0, :, 4, 5] * others[0, :, 5, 3]).mean()
+    assert torch.allclose(found[0, 29, 4, 5], expected)  # 29: one down, two to the left
 
 
 def test_the_laplacian_pyramid_adds_up_and_its_loss_counts_what_it_says():

@@ -29,13 +29,16 @@ class Field:
     value: str = ""
 
 
-def describe(config: type[Config], values: Mapping[str, Any] | None = None, prefix: str = "") -> list[Field]:
+def describe(
+    config: type[Config], values: Mapping[str, Any] | None = None, prefix: str = "", start: Config | None = None
+) -> list[Field]:
     """Return the fields of `config`; a field that is a config itself is followed by its own fields.
 
     Args:
         config: the class.
         values: what a recipe says, by field; `value` is filled in where it differs from the default.
         prefix: what stands before each name, such as "training.".
+        start: the default of the field that `config` stands in, whose values are the defaults of its fields.
     """
     from nextframe.core.config import Config
 
@@ -43,13 +46,15 @@ def describe(config: type[Config], values: Mapping[str, Any] | None = None, pref
     found = []
     for name, info in config.model_fields.items():
         kind = info.annotation
+        default = getattr(start, name) if start is not None else info.get_default(call_default_factory=True)
         if isinstance(kind, type) and issubclass(kind, Config):
-            found += describe(kind, (values or {}).get(name), f"{prefix}{name}.")
+            found += describe(
+                kind, (values or {}).get(name), f"{prefix}{name}.", default if isinstance(default, Config) else None
+            )
             continue
-        default = info.get_default(call_default_factory=True)
         same = values is None or name not in values or values[name] == default
         shown = "" if same or values is None else written(values[name])
-        words = "required" if info.is_required() else written(default)
+        words = "required" if start is None and info.is_required() else written(default)
         found.append(Field(prefix + name, type_words(kind) + _range(info), words, meanings.get(name, ""), shown))
     return found
 

@@ -35,7 +35,7 @@ class ConvLSTMConfig(ModelConfig):
     activation: Activation = Field("relu", description="function of the candidate and of the output")
     norm: Literal["batch", "none"] = Field("batch", description="batch norm after each layer but the last")
     norm_momentum: float = Field(0.01, gt=0, le=1, description="share of the new batch; Keras writes it 0.99")
-    residual: bool = Field(False, description="the head changes the last frame's logit instead of generating anew")
+    residual: bool = Field(False, description="the head changes the last frame's logit instead of generating it")
     loss: Literal["bce", "mse"] = Field("bce", description="bce: cross-entropy of pixels; mse: squared error")
 
     @model_validator(mode="after")

@@ -130,7 +130,7 @@ class Motion(StreamingPredictor):
     def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the pyramid loss of every scale's frame and, where the clip knows it, the error of the flow.
 
-        Extras that are used: `flow` (B, H', 2K, H, W), from each asked frame back to the K frames before it.
+        Extras that are used: `flow` (B, H', 2K, H, W), from each target frame back to the K frames before it.
         """
         frames = since_cut(as_many(clip.context, self.config.reads))
         total, first = clip.context.new_zeros(()), None
@@ -200,7 +200,7 @@ class Refine(nn.Module):
             maps = F.interpolate(maps, scale_factor=1 / self.scale, mode="bilinear")
         hidden = run_pairs(self.body, self.down(maps))
         change = F.interpolate(self.up(hidden), size=frames.shape[-2:], mode="bilinear").float()
-        flow, choice, paint = change.split([2 * self.frames, self.frames + 2, 3], dim=1)
+        flow, choice, paint = torch.split(change, [2 * self.frames, self.frames + 2, 3], dim=1)
         return Guess(guess.flow + flow * pixels, guess.choice + choice, guess.paint + paint)
 
 
@@ -213,7 +213,7 @@ def first_guess(flow: Tensor, frames: Tensor) -> Guess:
 
 def sampled(flow: Tensor, frames: Tensor) -> Tensor:
     """Return `frames` (B, K, C, H, W), each sampled along its own flow of (B, 2K, H, W)."""
-    flows = flow.unflatten(1, (-1, 2))
+    flows = flow.reshape(frames.shape[0], -1, 2, *flow.shape[2:])
     return backward_warp(frames.flatten(0, 1).float(), flows.flatten(0, 1)).view_as(frames)
 
 
