@@ -37,10 +37,16 @@ STEP_WEIGHTS = (1.0, 0.8, 0.6)  # of the losses of the first, second and all lat
 class MotionConfig(ModelConfig):
     """The size of the network; the defaults are those of the weights that come with the package."""
 
-    reads: int = Field(3, ge=2)  # how many of the last context frames the network sees
-    radius: int = Field(4, ge=1)  # of the window in which coarse motion is looked for, in steps of 8 pixels
-    widths: tuple[int, int, int, int] = (128, 112, 96, 64)  # channels of the coarse motion and of each refinement
-    depths: tuple[int, int, int, int] = (8, 8, 6, 6)  # convolutions of each
+    reads: int = Field(3, ge=2, description="how many of the last context frames the network sees")
+    radius: int = Field(
+        4, ge=1, description="radius of the window in which coarse motion is looked for, in steps of 8 pixels"
+    )
+    widths: tuple[int, int, int, int] = Field(
+        (128, 112, 96, 64), description="channels of the coarse motion and of each refinement"
+    )
+    depths: tuple[int, int, int, int] = Field(
+        (8, 8, 6, 6), description="convolutions of the coarse motion and of each refinement"
+    )
 
 
 @dataclass(frozen=True)
@@ -203,7 +209,7 @@ class Refine(nn.Module):
             maps = F.interpolate(maps, scale_factor=1 / self.scale, mode="bilinear")
         hidden = run_pairs(self.body, self.down(maps))
         change = F.interpolate(self.up(hidden), size=frames.shape[-2:], mode="bilinear").float()
-        flow, choice, paint = change.split([2 * self.frames, self.frames + 2, 3], dim=1)
+        flow, choice, paint = torch.split(change, [2 * self.frames, self.frames + 2, 3], dim=1)
         return Guess(guess.flow + flow * pixels, guess.choice + choice, guess.paint + paint)
 
 
@@ -216,7 +222,7 @@ def first_guess(flow: Tensor, frames: Tensor) -> Guess:
 
 def sampled(flow: Tensor, frames: Tensor) -> Tensor:
     """Return `frames` (B, K, C, H, W), each sampled along its own flow of (B, 2K, H, W)."""
-    flows = flow.unflatten(1, (-1, 2))
+    flows = flow.reshape(frames.shape[0], -1, 2, *flow.shape[2:])
     return backward_warp(frames.flatten(0, 1).float(), flows.flatten(0, 1)).view_as(frames)
 
 
