@@ -36,7 +36,7 @@ class RealConfig(Config):
     """Which videos count, and which of them as one source."""
 
     exclude: tuple[str, ...] = Field((), description="skip sources whose names contain one of these texts")
-    apart: tuple[str, ...] = Field((), description="files are not encodings of one film if their names contain these")
+    apart: tuple[str, ...] = Field((), description="files are not encodings of one video if their names contain these")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def choose(data: str, config: RealConfig) -> Chosen:
 def source_name(found: Found, config: RealConfig) -> str:
     """Return the name of a file's source: that of a file without its ending and without words of how it was encoded.
 
-    So several encodings of one film in one folder are one source. A folder of images keeps its name, and so does a
+    So several encodings of one video in one folder are one source. A folder of images keeps its name, and so does a
     file that `config.apart` names.
     """
     if found.path.is_dir() or any(text in found.name for text in config.apart):

@@ -59,7 +59,7 @@ def measure_real(
         models: baselines' names, names of models that ship, run or model folders, or models.
         data: a path, or several separated by commas: videos, animations, folders of images.
         rivals: models that each other one is compared with; they get rows too. Gains of the table are over the first.
-        config: which sources are excluded, and which files are encodings of one film.
+        config: which sources are excluded, and which files are encodings of one video.
         device: auto, cpu, cuda or mps.
         show: progress on a terminal, log lines elsewhere.
         command: what was typed, for the record; None: this process's command line.
