@@ -12,8 +12,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@
 
-demo: $(VENV)/.ready  ## train a small model for 3 minutes, compare it with baselines, write a report
-	rm -rf $(DEMO)
+demo: $(VENV)/.ready  ## predict a real clip; train a small model for 3 minutes, compare it with baselines, write a report
+	rm -rf $(DEMO) $(DEMO)-clip.gif
+	$(BIN)/nextframe predict docs/media/stream-of-water.mp4 -n 10 --compare -o $(DEMO)-clip.gif
 	$(BIN)/nextframe quickstart -o $(DEMO)
 
 app: $(VENV)/.ready  ## the web page: give it a clip, see what comes next
@@ -61,5 +62,5 @@ docs: $(VENV)/.ready  ## pages that are written from the code
 	if [ -d ../shared/data/malformed ]; then $(BIN)/python scripts/bad_input_table.py ../shared/data/malformed; fi
 
 clean:
-	rm -rf $(VENV) .venv-bench $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench $(DEMO) $(DEMO)-clip.gif .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,6 +13,7 @@ from nextframe.cli.fields import describe, type_words
 from nextframe.cli.old import OLD
 from nextframe.cli.sections import SECTIONS, load_config, read_settings, section
 from nextframe.core.config import Config
+from nextframe.models import MODELS
 from nextframe.recipes import RECIPES, about
 
 ROOT = typer.main.get_command(app)
@@ -258,6 +259,13 @@ def test_every_setting_has_a_meaning(verb):
     assert [field.name for field in fields if not field.meaning] == []
 
 
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_field_of_a_model_has_a_meaning(name):
+    model = MODELS.get(name)
+    fields = [*describe(model.Config), *describe(model.Options)]
+    assert [field.name for field in fields if not field.meaning] == []
+
+
 class Inner(Config):
     depth: int = 3  # how deep
 
@@ -266,8 +274,13 @@ class Outer(Config):
     name: str = Field(description="what it is called")
     # a comment above
     sizes: tuple[int, int] | None = None
-    inner: Inner = Inner()
+    inner: Inner = Inner(depth=5)
     plain: bool = False
+
+
+class Other(Outer):
+    name: str = "another default"
+    sizes: tuple[int, int] | None = (1, 2)  # in a comment of its own
 
 
 def test_fields_are_described_by_description_or_comment():
@@ -275,9 +288,10 @@ def test_fields_are_described_by_description_or_comment():
     assert [(f.name, f.type, f.default, f.meaning, f.value) for f in found] == [
         ("outer.name", "text", "required", "what it is called", ""),
         ("outer.sizes", "[int, int] | null", "null", "a comment above", ""),
-        ("outer.inner.depth", "int", "3", "how deep", "4"),
+        ("outer.inner.depth", "int", "5", "how deep", "4"),
         ("outer.plain", "true | false", "false", "", ""),
     ]
+    assert [f.meaning for f in describe(Other)] == ["what it is called", "in a comment of its own", "how deep", ""]
     assert type_words(dict[str, list[float]]) == "{text: list of float}"
 
 

@@ -8,9 +8,10 @@ from torch import Tensor
 
 import nextframe
 from nextframe.checkpoint.names import SHIPPED
+from nextframe.core.clip import Clip
 from nextframe.layers.correlation import correlation
 from nextframe.losses.pyramid import laplacian, pyramid_loss
-from nextframe.models.motion import Guess, Motion, MotionConfig, as_many, blend, since_cut
+from nextframe.models.motion import FLOW_WEIGHTS, Guess, Motion, MotionConfig, as_many, blend, flow_error, since_cut
 from texture import texture
 
 
@@ -34,7 +35,9 @@ def test_correlation_is_largest_where_the_maps_agree():
     found = correlation(maps, others, 3)
     assert found.shape == (1, 49, 12, 14)
     assert (found[0, :, 3:-3, 3:-3].argmax(0) == (3 + 1) * 7 + (3 - 2)).all()
-    assert torch.allclose(found[0, 29, 4, 5], (maps[0, :, 4, 5] * others[0, :, 5, 3]).mean())  # 29: one down, two to the left
+    assert torch.allclose(
+        found[0, 29, 4, 5], (maps[0, :, 4, 5] * others[0, :, 5, 3]).mean()
+    )  # 29: one down, two to the left
 
 
 def test_the_laplacian_pyramid_adds_up_and_its_loss_counts_what_it_says():
@@ -109,3 +112,18 @@ def test_grey_is_the_mean_of_equal_channels_and_alpha_moves_with_the_colours(shi
     assert torch.allclose(future[:, :3], shipped.predict(video[:, :4], 1)[:, 0], atol=1e-6)
     moved, stayed = (future[:, 3:] - alpha[:, 4]).abs()[inner].mean(), (alpha[:, 3] - alpha[:, 4]).abs()[inner].mean()
     assert moved < 0.5 * stayed
+
+
+def test_the_true_flow_of_a_clip_joins_the_loss():
+    torch.manual_seed(0)
+    model = Motion(MotionConfig(widths=(8, 8, 8, 8), depths=(2, 2, 2, 2)))
+    context, target = panned(3, 40, 48, 2), panned(4, 40, 48, 2)[:, 3:]
+    with torch.no_grad():
+        without, _ = model.loss(Clip(context, target))
+        flow = torch.stack([guess.flow for guess in model.guesses(context)])
+        off = flow[-1] + 3  # three pixels beside what the model finds last
+        with_flow, _ = model.loss(Clip(context, target, extras={"flow": off.unsqueeze(1)}))
+    expected = sum(weight * flow_error(each, off) for weight, each in zip(FLOW_WEIGHTS, flow, strict=True))
+    assert float(with_flow - without) == pytest.approx(float(expected), rel=1e-3)
+    assert flow_error(flow[-1], off) == pytest.approx(3.01**0.7, rel=1e-4)
+    assert flow_error(flow[-1], off + 1000) == pytest.approx(40.01**0.7, rel=1e-4)

@@ -3,7 +3,7 @@
 import pytest
 
 from nextframe.core.errors import UserError
-from nextframe.core.settings import parse_settings, section_fields, set_dotted
+from nextframe.core.settings import parse_settings, set_dotted
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,3 @@ def test_a_dotted_name_reaches_a_field_inside_a_field():
     set_dotted(values, "options.seed", 3)
     set_dotted(values, "horizon", 4)
     assert values == {"options": {"seed": 3, "count": 2}, "horizon": 4}
-
-
-def test_settings_of_one_section_become_its_fields():
-    fields = section_fields({"data.options.seed": 3, "data.horizon": 5}, "data", "data.horizon=5")
-    assert fields == {"options": {"seed": 3}, "horizon": 5}
-    for wrong in ("training.lr", "data", "horizon"):
-        with pytest.raises(UserError, match=rf"'{wrong}': write data.FIELD=VALUE, for example data.horizon=5"):
-            section_fields({wrong: 1}, "data", "data.horizon=5")

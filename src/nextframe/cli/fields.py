@@ -29,29 +29,33 @@ class Field:
     value: str = ""
 
 
-def describe(config: type[Config], values: Mapping[str, Any] | None = None, prefix: str = "") -> list[Field]:
+def describe(
+    config: type[Config], values: Mapping[str, Any] | None = None, prefix: str = "", start: Config | None = None
+) -> list[Field]:
     """Return the fields of `config`; a field that is a config itself is followed by its own fields.
 
     Args:
         config: the class.
         values: what a recipe says, by field; `value` is filled in where it differs from the default.
         prefix: what stands before each name, such as "training.".
+        start: the default of the field that `config` stands in, whose values are the defaults of its fields.
     """
     from nextframe.core.config import Config
 
-    comments = _comments(config)
+    meanings = _meanings(config)
     found = []
     for name, info in config.model_fields.items():
         kind = info.annotation
+        default = getattr(start, name) if start is not None else info.get_default(call_default_factory=True)
         if isinstance(kind, type) and issubclass(kind, Config):
-            found += describe(kind, (values or {}).get(name), f"{prefix}{name}.")
+            found += describe(
+                kind, (values or {}).get(name), f"{prefix}{name}.", default if isinstance(default, Config) else None
+            )
             continue
-        default = info.get_default(call_default_factory=True)
         same = values is None or name not in values or values[name] == default
         shown = "" if same or values is None else written(values[name])
-        meaning = info.description or comments.get(name, "")
-        words = "required" if info.is_required() else written(default)
-        found.append(Field(prefix + name, type_words(kind) + _range(info), words, meaning, shown))
+        words = "required" if start is None and info.is_required() else written(default)
+        found.append(Field(prefix + name, type_words(kind) + _range(info), words, meanings.get(name, ""), shown))
     return found
 
 
@@ -116,12 +120,17 @@ def show(made: Table) -> None:
     console.print(made)
 
 
-def _comments(config: type[Config]) -> dict[str, str]:
-    """Return the comment beside or above each field in the source of a config and of those it extends."""
+def _meanings(config: type[Config]) -> dict[str, str]:
+    """Return what each field says of itself: its description, or the comment beside or above it in the source.
+
+    A field that a config only gives another default has the meaning that it has in the config it extends.
+    """
     found: dict[str, str] = {}
     for owner in reversed(config.__mro__):
         if "__annotations__" in vars(owner) and owner.__module__.partition(".")[0] != "pydantic":
-            found |= _comments_in(owner)
+            fields: Mapping[str, FieldInfo] = getattr(owner, "model_fields", {})
+            described = {name: info.description for name, info in fields.items() if info.description}
+            found |= _comments_in(owner) | described
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -40,21 +40,6 @@ def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
         if not isinstance(values, dict):
             raise UserError(f"setting '{name}': {parent} has no named fields; set all of it")
     values[last] = value
-
-
-def section_fields(settings: Mapping[str, Any], section: str, example: str) -> dict[str, Any]:
-    """Return the fields of `section` as nested mappings: {"data.options.seed": 3} is {"options": {"seed": 3}}.
-
-    Raises:
-        UserError: a setting of another section; the line ends with `example`.
-    """
-    values: dict[str, Any] = {}
-    for key, value in settings.items():
-        first, _, name = key.partition(".")
-        if first != section or not name:
-            raise UserError(f"setting '{key}': write {section}.FIELD=VALUE, for example {example}")
-        set_dotted(values, name, value)
-    return values
 
 
 def _numbers(value: Any) -> Any:

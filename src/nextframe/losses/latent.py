@@ -60,11 +60,9 @@ def mixture_nll(
         floor: the smallest standard deviation; without one, a component on top of a target grows without end.
         reduction: over the leading axes.
     """
-    log_sigma = log_sigma.clamp_min(math.log(floor))
-    scaled = (target.unsqueeze(-1) - mean) * torch.exp(-log_sigma)
-    log_density = -0.5 * scaled.square() - log_sigma - 0.5 * math.log(2 * math.pi)  # (..., D, K)
-    log_likelihood = torch.logsumexp(torch.log_softmax(logits, dim=-1) + log_density, dim=-1)  # (..., D)
-    return _reduce(-log_likelihood.sum(-1), reduction)
+    mean, log_sigma, target = mean.unsqueeze(-1), log_sigma.unsqueeze(-1), target.unsqueeze(-1)  # dimensions alone
+    each = diagonal_mixture_nll(logits, mean, log_sigma, target, floor, "none")  # (..., D)
+    return _reduce(each.sum(-1), reduction)
 
 
 def diagonal_mixture_nll(

@@ -25,8 +25,12 @@ FILM_SPEC = "d-0.2,16-5,p-2,d-0.2,32-3,d-0.2,32-3,d-0.2,512"  # the one in the p
 class CAEConfig(AutoencoderConfig):
     """Settings of `CAE`. The public training script's own spec is "d-0.2,16-5,d-0.2,32-3,d-0.2,64-3,8-1,d-0.2,256"."""
 
-    spec: str = FILM_SPEC
-    unpool: Literal["switches", "nearest"] = "switches"  # back to where each maximum was, or repeated
+    spec: str = Field(
+        FILM_SPEC, description="d-P dropout, F-K convolution of F filters K x K, p-K max-pooling, N dense"
+    )
+    unpool: Literal["switches", "nearest"] = Field(
+        "switches", description="how pooling is undone: back to where each maximum was, or repeated"
+    )
     frames: int = Field(8, ge=1)
 
 

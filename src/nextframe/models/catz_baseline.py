@@ -16,7 +16,7 @@ from nextframe.models.contract import ModelConfig
 class CatzBaselineConfig(OneStepConfig):
     """Fields of `catz-baseline`."""
 
-    width: int = Field(32, ge=1)
+    width: int = Field(32, ge=1, description="channels of the hidden layers")
 
 
 class CatzBaseline(OneStep):

@@ -18,15 +18,15 @@ from nextframe.models.rollout import roll_out
 class CompactConfig(ModelConfig):
     """Fields of `compact`; the defaults are those of the quickstart."""
 
-    context: int = Field(10, ge=1)  # context frames, exactly
-    horizon: int = Field(10, ge=1)  # frames of one pass; longer requests are rolled out
-    channels: int = Field(1, ge=1)  # 1 grey, 3 RGB
-    patch: int = Field(4, ge=1)  # side of the square of pixels that is folded into channels
-    width: int = Field(64, ge=1)  # channels of the hidden layers
-    blocks: int = Field(10, ge=1)  # how many mixing blocks
-    kernel: int = Field(5, ge=1)  # side of the square kernels, in patches, odd
-    reach: int = Field(15, ge=1)  # length of the line kernels, in patches, odd
-    residual: bool = False  # predict the change from the last frame; sensible for real video
+    context: int = Field(10, ge=1, description="context frames, exactly")
+    horizon: int = Field(10, ge=1, description="frames of one pass; longer requests are rolled out")
+    channels: int = Field(1, ge=1, description="1 grey, 3 RGB")
+    patch: int = Field(4, ge=1, description="side of the square of pixels that is folded into channels")
+    width: int = Field(64, ge=1, description="channels of the hidden layers")
+    blocks: int = Field(10, ge=1, description="how many mixing blocks")
+    kernel: int = Field(5, ge=1, description="side of the square kernels, in patches, odd")
+    reach: int = Field(15, ge=1, description="length of the line kernels, in patches, odd")
+    residual: bool = Field(False, description="predict the change from the last frame; sensible for real video")
 
     @field_validator("kernel", "reach")
     @classmethod

@@ -18,19 +18,27 @@ from nextframe.models.contract import Capabilities, ModelConfig, Objective, Opti
 class CompositeLSTMConfig(ModelConfig):
     """Fields of `composite-lstm`; the sizes are those of the paper's network for Moving MNIST."""
 
-    channels: int = Field(1, ge=1)  # percepts have as many channels as features, and frames of 1x1
-    frame_height: int = Field(64, ge=1)
-    frame_width: int = Field(64, ge=1)
-    hidden: tuple[int, ...] = Field((2048,), min_length=1)  # units of each layer, the lowest first
-    decoders: Literal["composite", "future", "autoencoder"] = "composite"
-    conditional: bool = True  # a decoder reads the frame before the one that it generates
-    loss: Literal["bce", "squared"] = "bce"  # bce: sigmoid outputs; squared: linear ones, half the squared distance
-    train_on: Literal["truth", "own"] = "truth"  # what a conditional decoder reads in training
-    copy_state: bool = False  # a decoder's first frame comes from the encoder's state itself, without a step
-    zero: float = Field(0.0, ge=0, le=1)  # the level of frames that the network sees as 0; 0.5 for optical flow
-    activation: Activation = "tanh"
-    start: float | None = Field(None, gt=0)  # matrices start uniform in +-start; None: 1 / sqrt(hidden)
-    forget_bias: float = 1.0
+    channels: int = Field(1, ge=1, description="1 grey, 3 RGB; percepts have as many as features, and frames of 1x1")
+    frame_height: int = Field(64, ge=1, description="height of a frame in pixels")
+    frame_width: int = Field(64, ge=1, description="width of a frame in pixels")
+    hidden: tuple[int, ...] = Field((2048,), min_length=1, description="units of each layer, the lowest first")
+    decoders: Literal["composite", "future", "autoencoder"] = Field(
+        "composite", description="what is generated: the future, the context backwards (autoencoder), or both"
+    )
+    conditional: bool = Field(True, description="a decoder reads the frame before the one that it generates")
+    loss: Literal["bce", "squared"] = Field(
+        "bce", description="bce: sigmoid outputs; squared: linear ones, half the squared distance"
+    )
+    train_on: Literal["truth", "own"] = Field("truth", description="what a conditional decoder reads in training")
+    copy_state: bool = Field(
+        False, description="a decoder's first frame comes from the encoder's state itself, without a step"
+    )
+    zero: float = Field(
+        0.0, ge=0, le=1, description="the level of frames that the network sees as 0; 0.5 for optical flow"
+    )
+    activation: Activation = Field("tanh", description="function of the candidate and of the output")
+    start: float | None = Field(None, gt=0, description="matrices start uniform in +-start; None: 1 / sqrt(hidden)")
+    forget_bias: float = Field(1.0, description="forget gates' bias before training")
 
     @model_validator(mode="after")
     def _sizes(self) -> CompositeLSTMConfig:

@@ -14,7 +14,7 @@ from nextframe.models.contract import ModelConfig
 class Conv2dConfig(OneStepConfig):
     """Fields of `conv2d`."""
 
-    kernel: int = Field(3, ge=1)
+    kernel: int = Field(3, ge=1, description="side of the square kernel, in pixels")
 
 
 class Conv2dModel(OneStep):

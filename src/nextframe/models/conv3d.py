@@ -18,7 +18,7 @@ KERNEL = 3
 class Conv3dConfig(OneStepConfig):
     """Fields of `conv3d`."""
 
-    noise: float = Field(0.0, ge=0)  # standard deviation of the noise on the context while training
+    noise: float = Field(0.0, ge=0, description="standard deviation of the noise on the context while training")
 
 
 class Conv3dModel(OneStep):

@@ -29,14 +29,14 @@ DARKEST = 0.02  # the residual starts from the last frame's logit, which must be
 class ConvLSTMConfig(ModelConfig):
     """Settings of `ConvLSTM`; the sizes are the Keras example's."""
 
-    channels: int = Field(1, ge=1)
-    hidden: tuple[int, ...] = Field((64, 64, 64), min_length=1)
-    kernels: tuple[int, ...] = (5, 3, 1)
-    activation: Activation = "relu"  # of the candidate and of the output
-    norm: Literal["batch", "none"] = "batch"  # between layers, not after the last
-    norm_momentum: float = Field(0.01, gt=0, le=1)  # share of the new batch; Keras writes it 0.99
-    residual: bool = False  # the head changes the last frame's logit instead of generating from nothing
-    loss: Literal["bce", "mse"] = "bce"
+    channels: int = Field(1, ge=1, description="1 grey, 3 RGB")
+    hidden: tuple[int, ...] = Field((64, 64, 64), min_length=1, description="hidden maps of each layer, lowest first")
+    kernels: tuple[int, ...] = Field((5, 3, 1), description="side of each layer's square kernel, in pixels, odd")
+    activation: Activation = Field("relu", description="function of the candidate and of the output")
+    norm: Literal["batch", "none"] = Field("batch", description="batch norm after each layer but the last")
+    norm_momentum: float = Field(0.01, gt=0, le=1, description="share of the new batch; Keras writes it 0.99")
+    residual: bool = Field(False, description="the head changes the last frame's logit instead of generating it")
+    loss: Literal["bce", "mse"] = Field("bce", description="bce: cross-entropy of pixels; mse: squared error")
 
     @model_validator(mode="after")
     def _layers_match(self) -> ConvLSTMConfig:

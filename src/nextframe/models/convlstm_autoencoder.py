@@ -20,11 +20,11 @@ from nextframe.models.contract import ModelConfig
 class ConvLSTMAutoencoderConfig(OneStepConfig):
     """Fields of `convlstm-autoencoder`."""
 
-    width: int = Field(4, ge=1)  # hidden maps at full size; twice as many at half, four times at a quarter
-    activation: Activation = "tanh"
-    gate: Gate = "hard_sigmoid"  # Keras 2's default
-    noise: float = Field(0.1, ge=0)  # standard deviation of the noise on the context while training
-    dropout: float = Field(0.2, ge=0, lt=1)  # before both poolings, and after the skip connection is added
+    width: int = Field(4, ge=1, description="hidden maps at full size; twice as many at half, four times at a quarter")
+    activation: Activation = Field("tanh", description="function of the candidate and of the output")
+    gate: Gate = Field("hard_sigmoid", description="how gates are squashed; hard_sigmoid is Keras 2's default")
+    noise: float = Field(0.1, ge=0, description="standard deviation of the noise on the context while training")
+    dropout: float = Field(0.2, ge=0, lt=1, description="before both poolings, and after the skip connection is added")
 
 
 class ConvLSTMAutoencoder(OneStep):

@@ -16,10 +16,10 @@ from nextframe.models.contract import ModelConfig
 class ConvLSTMResidualConfig(OneStepConfig):
     """Fields of `convlstm-residual`."""
 
-    hidden: int = Field(6, ge=1)
-    activation: Activation = "tanh"
-    gate: Gate = "hard_sigmoid"  # Keras 2's default
-    noise: float = Field(0.1, ge=0)  # standard deviation of the noise on the context while training
+    hidden: int = Field(6, ge=1, description="hidden maps of the layer")
+    activation: Activation = Field("tanh", description="function of the candidate and of the output")
+    gate: Gate = Field("hard_sigmoid", description="how gates are squashed; hard_sigmoid is Keras 2's default")
+    noise: float = Field(0.1, ge=0, description="standard deviation of the noise on the context while training")
 
 
 class ConvLSTMResidual(OneStep):

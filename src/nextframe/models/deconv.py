@@ -20,10 +20,12 @@ from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults,
 class DeconvConfig(AutoencoderConfig):
     """Settings of `Deconv`: those of its `cae`, and the dropout between its own layers."""
 
-    spec: str = FILM_SPEC
-    unpool: Literal["switches", "nearest"] = "switches"
-    dropout: float = Field(0.2, ge=0, lt=1)
-    cae_frames: int = Field(8, ge=1)  # frames per step of the stage that trains the features
+    spec: str = Field(FILM_SPEC, description="layers of the `cae` that makes the features, as written there")
+    unpool: Literal["switches", "nearest"] = Field(
+        "switches", description="how the `cae` undoes pooling: back to where each maximum was, or repeated"
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout before each layer from features to image")
+    cae_frames: int = Field(8, ge=1, description="frames per step of the stage that trains the features")
 
 
 class DeconvNet(nn.Module):

@@ -18,8 +18,8 @@ LOOK_UPS = 2
 class FlowConfig(ModelConfig):
     """How the motion between the last two frames is estimated."""
 
-    preset: Literal["ultrafast", "fast", "medium"] = "medium"  # of OpenCV's DIS
-    max_side: int = Field(1024, ge=32)  # larger frames are halved for the estimate, not for the prediction
+    preset: Literal["ultrafast", "fast", "medium"] = Field("medium", description="preset of OpenCV's DIS flow")
+    max_side: int = Field(1024, ge=32, description="larger frames are halved for the estimate, not for the prediction")
 
 
 class FlowWarp(Predictor):

@@ -20,10 +20,12 @@ LOOK_UPS = 3
 class FlowMiddleConfig(ModelConfig):
     """How the motion is estimated, and how sharply the better guess is preferred."""
 
-    preset: Literal["ultrafast", "fast", "medium"] = "medium"  # of OpenCV's DIS
-    max_side: int = Field(1024, ge=32)  # larger frames are halved for the estimate, not for the prediction
-    window: int = Field(5, ge=1)  # side of the square over which two frames are compared, odd
-    tolerance: float = Field(0.02, gt=0)  # a guess whose frames differ by this much more has a weight e times smaller
+    preset: Literal["ultrafast", "fast", "medium"] = Field("medium", description="preset of OpenCV's DIS flow")
+    max_side: int = Field(1024, ge=32, description="larger frames are halved for the estimate, not for the prediction")
+    window: int = Field(5, ge=1, description="side of the square over which two frames are compared, odd")
+    tolerance: float = Field(
+        0.02, gt=0, description="a guess whose frames differ by this much more has a weight e times smaller"
+    )
 
 
 class FlowMiddle(Predictor):

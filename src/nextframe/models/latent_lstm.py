@@ -33,31 +33,33 @@ AUTOENCODER = "autoencoder"  # the submodule's name, for training.stage_from
 class LatentLSTMConfig(ModelConfig):
     """Settings of `LatentLSTM`."""
 
-    channels: int = Field(1, ge=1)
-    frame_height: int = Field(64, ge=1)
-    frame_width: int = Field(64, ge=1)
-    autoencoder: Part = Part(name="vae")
-    hidden: tuple[int, ...] = Field((384, 384), min_length=1)  # units of each LSTM layer
-    dropout: float = Field(0.0, ge=0, lt=1)  # before each layer
-    forget_bias: float = 1.0
-    head: HeadName = "differences"
-    drift: float = Field(1.0, ge=0)  # head "differences": weight of the error after adding up
-    anchored: bool = True  # head "differences": the LSTM reads the latent too, not only its changes
-    components: int = Field(5, ge=1)  # head "mixture"
-    per_dimension: bool = False  # head "mixture": a mixture for each dimension of the latent
-    sigma_floor: float = Field(0.05, gt=0)  # head "mixture": the smallest deviation
-    temperature: float | None = Field(None, ge=0)  # None: 1 for head "mixture", else 0, which draws nothing
-    feedback: bool = True  # in training, the target frames are predicted from own predictions, as in use
-    cache_clips: int = Field(10_000, ge=1)  # of an endless data set, encoded before the LSTM is trained
-    autoencoder_share: float = Field(0.5, gt=0, lt=1)  # of the run's steps
-    optimizer: Literal["adam", "muon"] = "muon"  # of the LSTM's stage
-    lr: float = Field(0.02, gt=0)
+    channels: int = Field(1, ge=1, description="1 grey, 3 RGB")
+    frame_height: int = Field(64, ge=1, description="height of a frame in pixels")
+    frame_width: int = Field(64, ge=1, description="width of a frame in pixels")
+    autoencoder: Part = Field(Part(name="vae"), description="what makes latents of frames, and frames of latents")
+    hidden: tuple[int, ...] = Field((384, 384), min_length=1, description="units of each LSTM layer")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before each LSTM layer")
+    forget_bias: float = Field(1.0, description="forget gates' bias before training")
+    head: HeadName = Field(
+        "differences", description="the next latent as itself, as a Gaussian (kl), as its change, or as a mixture"
+    )
+    drift: float = Field(1.0, ge=0, description='head "differences": weight of the error after adding up')
+    anchored: bool = Field(True, description='head "differences": the LSTM reads the latent too, not only its changes')
+    components: int = Field(5, ge=1, description='head "mixture": how many Gaussians')
+    per_dimension: bool = Field(False, description='head "mixture": a mixture for each dimension of the latent')
+    sigma_floor: float = Field(0.05, gt=0, description='head "mixture": the smallest deviation')
+    temperature: float | None = Field(None, ge=0, description='None: 1 for head "mixture", else 0, which draws nothing')
+    feedback: bool = Field(True, description="train on own predictions of the target frames, as in use")
+    cache_clips: int = Field(10_000, ge=1, description="clips of an endless data set that are encoded for the LSTM")
+    autoencoder_share: float = Field(0.5, gt=0, lt=1, description="share of the run's steps for the autoencoder")
+    optimizer: Literal["adam", "muon"] = Field("muon", description="optimizer of the LSTM's stage")
+    lr: float = Field(0.02, gt=0, description="learning rate of the LSTM's stage")
 
 
 class LatentLSTMOptions(ModelOptions):
     """What may be chosen when futures are drawn."""
 
-    temperature: float | None = Field(None, ge=0)  # 0 the most likely, 1 as learned; None: the config's
+    temperature: float | None = Field(None, ge=0, description="0 the most likely, 1 as learned; None: the config's")
 
 
 @dataclass(frozen=True)

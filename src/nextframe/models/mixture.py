@@ -30,23 +30,31 @@ class Member(Config):
     Fields called context, channels and horizon are filled in: the mixture's own, and 1.
     """
 
-    name: str
-    fields: dict[str, Any] = Field(default_factory=dict)
+    name: str = Field(description="name of a registered model")
+    fields: dict[str, Any] = Field(default_factory=dict, description="fields of its config, where not the defaults")
 
 
 class MixtureConfig(ModelConfig):
     """Fields of `mixture`."""
 
-    context: int = Field(5, ge=1)  # context frames, exactly
-    channels: int = Field(3, ge=1)
-    members: tuple[Member, ...] = Field((Member(name="copy-last"), Member(name="flow")), min_length=1)
-    recall: int = Field(4, ge=0)  # this many frames before the last are candidates too: what blinks, what was behind
-    paints: bool = True  # the blend network also generates a candidate: the last frame, recoloured
-    fold: int = Field(2, ge=1)  # the blend network works on squares of this side, folded into channels
-    width: int = Field(32, ge=1)  # channels of the blend network at its full size, doubled at each halving
-    own_loss: float = Field(0.1, ge=0)  # weight of the loss of each trained member's own prediction
-    paint_loss: float = Field(0.5, ge=0)  # weight of that candidate's own loss: it learns before it is trusted
-    augment: bool = True  # train on mirrored clips too
+    context: int = Field(5, ge=1, description="context frames, exactly")
+    channels: int = Field(3, ge=1, description="1 grey, 3 RGB")
+    members: tuple[Member, ...] = Field(
+        (Member(name="copy-last"), Member(name="flow")),
+        min_length=1,
+        description="models to choose between at every pixel, each with its name and fields",
+    )
+    recall: int = Field(
+        4, ge=0, description="this many frames before the last are candidates too: what blinks, what was behind"
+    )
+    paints: bool = Field(True, description="the blend network also generates a candidate: the last frame, recoloured")
+    fold: int = Field(2, ge=1, description="the blend network works on squares of this side, folded into channels")
+    width: int = Field(32, ge=1, description="channels of the blend network at its full size, doubled at each halving")
+    own_loss: float = Field(0.1, ge=0, description="weight of the loss of each trained member's own prediction")
+    paint_loss: float = Field(
+        0.5, ge=0, description="weight of the painted candidate's loss: it learns before it is trusted"
+    )
+    augment: bool = Field(True, description="train on mirrored clips too")
 
 
 class Mixture(Predictor):

@@ -30,16 +30,23 @@ CUT_RATIO = 3.0  # how often the difference at a cut must hold every other
 THUMBNAIL = 32  # cells along the shorter side
 COARSEST = 32  # height and width are padded to a multiple: 1/8 of the size, strided by 4 once more
 STAGE_WEIGHTS = (0.05, 0.15, 0.3, 1.0)  # of the losses after the coarse motion and each refinement
+FLOW_WEIGHTS = (0.015, 0.015, 0.021, 0.03)  # of the flow's error there, if the true flow is known
 STEP_WEIGHTS = (1.0, 0.8, 0.6)  # of the losses of the first, second and all later frames
 
 
 class MotionConfig(ModelConfig):
     """The size of the network; the defaults are those of the weights that come with the package."""
 
-    reads: int = Field(3, ge=2)  # how many of the last context frames the network sees
-    radius: int = Field(4, ge=1)  # of the window in which coarse motion is looked for, in steps of 8 pixels
-    widths: tuple[int, int, int, int] = (128, 112, 96, 64)  # channels of the coarse motion and of each refinement
-    depths: tuple[int, int, int, int] = (8, 8, 6, 6)  # convolutions of each
+    reads: int = Field(3, ge=2, description="how many of the last context frames the network sees")
+    radius: int = Field(
+        4, ge=1, description="radius of the window in which coarse motion is looked for, in steps of 8 pixels"
+    )
+    widths: tuple[int, int, int, int] = Field(
+        (128, 112, 96, 64), description="channels of the coarse motion and of each refinement"
+    )
+    depths: tuple[int, int, int, int] = Field(
+        (8, 8, 6, 6), description="convolutions of the coarse motion and of each refinement"
+    )
 
 
 @dataclass(frozen=True)
@@ -122,23 +129,31 @@ class Motion(StreamingPredictor):
         return [Stage("train", [Objective("frames", list(self.parameters()), self.loss, rates)])]
 
     def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the pyramid loss of every scale's frame and, where the clip knows it, the error of the flow.
+        """Return the pyramid loss of every scale's frame and, if the clip knows the true flow, the error of the flow.
 
-        Extras that are used: `flow` (B, H', 2K, H, W), from each asked frame back to the K frames before it.
+        Extras that are used: `flow` (B, H', 2K, H, W), from each target frame back to the K frames before it, in
+        pixels.
         """
         frames = since_cut(as_many(clip.context, self.config.reads))
-        total, first = clip.context.new_zeros(()), None
-        for step, target in enumerate(clip.target.unbind(1)):
-            colours, truth = split_alpha(frames)[0], split_alpha(target.unsqueeze(1))[0].squeeze(1)
-            guesses = self.guesses(colours)
-            painted = [blend(guess, colours) for guess in guesses]
-            weighed = zip(STAGE_WEIGHTS, painted, strict=True)
-            total = total + STEP_WEIGHTS[min(step, 2)] * sum(w * pyramid_loss(frame, truth) for w, frame in weighed)
-            first = pyramid_loss(painted[-1], truth).detach() if first is None else first
-            following = painted[-1].mean(1, keepdim=True) if target.shape[1] == 1 else painted[-1]
-            frames = torch.cat([frames[:, 1:], following.clamp(0, 1).unsqueeze(1)], dim=1)
-        assert first is not None  # a clip asks for one frame at least
-        return total / clip.horizon, {"first_frame": first}
+        flows = clip.extras["flow"].unbind(1) if "flow" in clip.extras else [None] * clip.horizon
+        total = clip.context.new_zeros(())
+        for step, (target, flow) in enumerate(zip(clip.target.unbind(1), flows, strict=True)):
+            loss, frame = self._step_loss(frames, target, flow)
+            total = total + STEP_WEIGHTS[min(step, 2)] * loss
+            frames = torch.cat([frames[:, 1:], frame.clamp(0, 1).unsqueeze(1)], dim=1)
+        return total / clip.horizon, {}
+
+    def _step_loss(self, frames: Tensor, target: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the loss of the frame after `frames`, all scales, and that frame (B, C, H, W)."""
+        colours, truth = split_alpha(frames)[0], split_alpha(target.unsqueeze(1))[0].squeeze(1)
+        guesses = self.guesses(colours)
+        found = [blend(guess, colours) for guess in guesses]
+        losses = [weight * pyramid_loss(frame, truth) for weight, frame in zip(STAGE_WEIGHTS, found, strict=True)]
+        if flow is not None:
+            weighed = zip(FLOW_WEIGHTS, guesses, strict=True)
+            losses += [weight * flow_error(guess.flow, flow) for weight, guess in weighed]
+        frame = found[-1].mean(1, keepdim=True) if target.shape[1] == 1 else found[-1]
+        return torch.stack(losses).sum(), frame
 
 
 class Coarse(nn.Module):
@@ -194,7 +209,7 @@ class Refine(nn.Module):
             maps = F.interpolate(maps, scale_factor=1 / self.scale, mode="bilinear")
         hidden = run_pairs(self.body, self.down(maps))
         change = F.interpolate(self.up(hidden), size=frames.shape[-2:], mode="bilinear").float()
-        flow, choice, paint = change.split([2 * self.frames, self.frames + 2, 3], dim=1)
+        flow, choice, paint = torch.split(change, [2 * self.frames, self.frames + 2, 3], dim=1)
         return Guess(guess.flow + flow * pixels, guess.choice + choice, guess.paint + paint)
 
 
@@ -207,7 +222,7 @@ def first_guess(flow: Tensor, frames: Tensor) -> Guess:
 
 def sampled(flow: Tensor, frames: Tensor) -> Tensor:
     """Return `frames` (B, K, C, H, W), each sampled along its own flow of (B, 2K, H, W)."""
-    flows = flow.unflatten(1, (-1, 2))
+    flows = flow.reshape(frames.shape[0], -1, 2, *flow.shape[2:])
     return backward_warp(frames.flatten(0, 1).float(), flows.flatten(0, 1)).view_as(frames)
 
 
@@ -215,6 +230,11 @@ def blend(guess: Guess, frames: Tensor) -> Tensor:
     """Return the frame (B, C, H, W) that a guess makes of `frames` (B, K, C, H, W)."""
     choices = torch.cat([sampled(guess.flow, frames), frames[:, -1:].float(), guess.paint.unsqueeze(1)], dim=1)
     return (guess.choice.softmax(1).unsqueeze(2) * choices).sum(1)
+
+
+def flow_error(flow: Tensor, truth: Tensor) -> Tensor:
+    """Return (|difference| + 0.01)^0.7, averaged; beyond 40 pixels a difference counts no more."""
+    return ((flow - truth).abs().clamp(max=40) + 0.01).pow(0.7).mean()
 
 
 def residual_pairs(width: int, depth: int) -> nn.ModuleList:

@@ -27,22 +27,24 @@ BETAS = (0.5, 0.999)  # of Adam, while there is an adversary
 class MultiscaleGanConfig(ModelConfig):
     """Fields of `multiscale-gan`; the defaults train on a CPU. Frames are in [-1, 1] inside, losses too."""
 
-    context: int = Field(4, ge=1)  # context frames, exactly
-    channels: int = Field(3, ge=1)
-    scales: int = Field(SCALES, ge=1, le=SCALES)  # 1: the finest generator alone
-    width: int = Field(16, ge=1)  # maps of each generator's first layer: 128 in the paper
-    p: Literal[1, 2] = 1  # exponent of the pixel term
-    smooth: float = Field(0.2, ge=0, lt=1)  # with p 1 and in gradients: what is much below it, of 2, costs its square
-    pixel_weight: float = Field(1.0, ge=0)
-    gradient_weight: float = Field(1.0, ge=0)
-    adversarial_weight: float = Field(0.05, ge=0)  # 0: no discriminators
-    gan: Gan = "hinge"
-    spectral: bool = True  # spectral norm in the discriminators
-    r1: float = Field(0.0, ge=0)  # weight of the gradient penalty on real frames
-    unroll: int = Field(1, ge=1)  # frames that the content loss reads: after the first, from the model's own frames
-    pretrain: float = Field(0.5, ge=0, lt=1)  # the part of the run before the discriminators come in
-    g_lr: float = Field(6e-4, gt=0)
-    d_lr: float = Field(4e-4, gt=0)
+    context: int = Field(4, ge=1, description="context frames, exactly")
+    channels: int = Field(3, ge=1, description="1 grey, 3 RGB")
+    scales: int = Field(SCALES, ge=1, le=SCALES, description="how many scales; 1: the finest generator alone")
+    width: int = Field(16, ge=1, description="maps of each generator's first layer: 128 in the paper")
+    p: Literal[1, 2] = Field(1, description="exponent of the pixel term")
+    smooth: float = Field(
+        0.2, ge=0, lt=1, description="with p 1 and in gradients: what is much below it, of 2, costs its square"
+    )
+    pixel_weight: float = Field(1.0, ge=0, description="weight of the pixel term")
+    gradient_weight: float = Field(1.0, ge=0, description="weight of the gradient difference term")
+    adversarial_weight: float = Field(0.05, ge=0, description="weight of the adversarial term; 0: no discriminators")
+    gan: Gan = Field("hinge", description="form of the adversarial loss")
+    spectral: bool = Field(True, description="spectral norm in the discriminators")
+    r1: float = Field(0.0, ge=0, description="weight of the gradient penalty on real frames")
+    unroll: int = Field(1, ge=1, description="frames of the content loss: after the first, from the model's own")
+    pretrain: float = Field(0.5, ge=0, lt=1, description="the part of the run before the discriminators come in")
+    g_lr: float = Field(6e-4, gt=0, description="learning rate of the generator")
+    d_lr: float = Field(4e-4, gt=0, description="learning rate of the discriminators")
 
     @model_validator(mode="after")
     def _some_loss(self) -> MultiscaleGanConfig:

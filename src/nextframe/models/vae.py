@@ -26,14 +26,24 @@ GROUP = 8  # channels per group, for widths that it divides
 class VAEConfig(AutoencoderConfig):
     """Settings of `VAE`."""
 
-    widths: tuple[int, ...] = Field((16, 32, 64, 128), min_length=1)  # channels after each layer
-    patch: int = Field(2, ge=2, multiple_of=2)  # the first layer divides H and W by this, each of the others by 2
-    latent: int = Field(64, ge=1)  # size of a flat latent, or channels of a spatial one
-    content: int = Field(0, ge=0)  # how many of those are learned from another frame of the same clip: what, not where
-    layout: Literal["flat", "spatial"] = "flat"  # spatial: a map of latents, one at each position of the coarsest grid
-    likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
-    beta: float = Field(1.0, ge=0)  # weight of the divergence
-    straight: float = Field(0.0, ge=0)  # weight of ||z'' ||^2: latents of frames that follow each other keep their pace
+    widths: tuple[int, ...] = Field((16, 32, 64, 128), min_length=1, description="channels after each layer")
+    patch: int = Field(
+        2, ge=2, multiple_of=2, description="the first layer divides H and W by this, each of the others by 2"
+    )
+    latent: int = Field(64, ge=1, description="size of a flat latent, or channels of a spatial one")
+    content: int = Field(
+        0, ge=0, description="part of the latent learned from another frame of the clip: what, not where"
+    )
+    layout: Literal["flat", "spatial"] = Field(
+        "flat", description="spatial: a map of latents, one at each position of the coarsest grid"
+    )
+    likelihood: Literal["gaussian", "bernoulli"] = Field(
+        "gaussian", description="distribution of a pixel, given the latent"
+    )
+    beta: float = Field(1.0, ge=0, description="weight of the divergence")
+    straight: float = Field(
+        0.0, ge=0, description="weight of ||z'' ||^2: latents of frames that follow each other keep their pace"
+    )
 
     @model_validator(mode="after")
     def _some_motion(self) -> VAEConfig:

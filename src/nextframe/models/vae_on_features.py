@@ -22,12 +22,16 @@ from nextframe.models.deconv import DeconvConfig, DeconvNet, cae_config, deconv_
 class VAEOnFeaturesConfig(DeconvConfig):
     """Settings of `VAEOnFeatures`: those of `deconv`, and of the variational autoencoder between."""
 
-    latent: int = Field(256, ge=1)
-    hidden: int = Field(1500, ge=1)
-    samples: int = Field(2, ge=1)
-    bounded: bool = True  # the decoder's mean goes through tanh, as published, though features have no bounds
-    image: Literal["deconv", "tied"] = "deconv"  # generates the image from features; tied: the rest of the `cae`
-    lr: float = Field(1e-5, gt=0)  # of this stage
+    latent: int = Field(256, ge=1, description="size of a latent")
+    hidden: int = Field(1500, ge=1, description="units of the dense layer each way")
+    samples: int = Field(2, ge=1, description="draws of a latent whose losses are averaged")
+    bounded: bool = Field(
+        True, description="the decoder's mean goes through tanh, as published, though features have no bounds"
+    )
+    image: Literal["deconv", "tied"] = Field(
+        "deconv", description="what generates the image from features; tied: the rest of the `cae`"
+    )
+    lr: float = Field(1e-5, gt=0, description="learning rate of the stage that trains the latent")
 
 
 class VAEOnFeatures(Autoencoder):

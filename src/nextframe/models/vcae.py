@@ -18,13 +18,13 @@ from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults,
 class VCAEConfig(AutoencoderConfig):
     """Settings of `VCAE`; the sizes are those of the public code."""
 
-    latent: int = Field(32, ge=1)
-    hidden: int = Field(1024, ge=1)
-    filters: int = Field(32, ge=1)
-    kernel: int = Field(3, ge=1)
-    samples: int = Field(2, ge=1)  # draws of a latent whose losses are averaged
-    dropout: float = Field(0.3, ge=0, lt=1)  # of the frame's pixels
-    binary: bool = True  # tanh and Bernoulli pixels; else softplus and Gaussian pixels
+    latent: int = Field(32, ge=1, description="size of a latent")
+    hidden: int = Field(1024, ge=1, description="units of the dense layer each way")
+    filters: int = Field(32, ge=1, description="maps of the convolution each way")
+    kernel: int = Field(3, ge=1, description="side of the square kernel, in pixels, odd")
+    samples: int = Field(2, ge=1, description="draws of a latent whose losses are averaged")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout of the frame's pixels while encoding")
+    binary: bool = Field(True, description="tanh and Bernoulli pixels; else softplus and Gaussian pixels")
 
     @field_validator("kernel")
     @classmethod

@@ -26,12 +26,14 @@ Module = nn.Module | Callable[..., nn.Module]
 class WrappedConfig(ModelConfig):
     """What is known of a wrapped module; its code is not in it."""
 
-    context: int = Field(10, ge=1)  # context frames, exactly
-    horizon: int = Field(10, ge=1)  # frames that it returns
-    any_size: bool = False  # whether it takes frames of another size than those it was trained on
-    name: str = Field("", max_length=100)  # its name in tables
-    module: str = ""  # the class it is of, as "package.module:Class", for a reader: nothing is imported by it
-    arguments: dict[str, Any] = Field(default_factory=dict)  # what the class is called with
+    context: int = Field(10, ge=1, description="context frames, exactly")
+    horizon: int = Field(10, ge=1, description="frames that it returns")
+    any_size: bool = Field(False, description="whether it takes frames of another size than those it was trained on")
+    name: str = Field("", max_length=100, description="its name in tables")
+    module: str = Field(
+        "", description='the class it is of, as "package.module:Class", for a reader: nothing is imported by it'
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict, description="what the class is called with")
 
 
 class Wrapped(Predictor):

@@ -55,15 +55,7 @@ class MotionDigits(ClipSet):
         self.options, self.task, self.stride = options, config.task, config.stride
         height, width = config.size or (32, 32)
         self.frame_shape = (3 if config.color == "rgb" else 1, height, width)
-        side = round(min(height, width) * DIGIT_SHARE)
-        if side < 7:
-            raise UserError(f"size {height}x{width} is too small for a digit; give at least 16x16")
-        splits = open_digits(options.digits)
-        self.digits: dict[Split, Images] = {
-            "train": resized(splits.train, side),
-            "val": resized(splits.val, side),
-            "test": resized(splits.test, side),
-        }
+        self.digits = digits_for(options.digits, height, width)
         span = (self.task.length - 1) * config.stride + 1
         if span > options.frames:
             fix = "make data.options.frames longer"
@@ -127,6 +119,23 @@ def motion_path(random: Floats, labels: Integers, times: Integers, free: tuple[i
     place = np.stack([np.where(down, along, beside), np.where(down, beside, along)], axis=-1)
     pixels: Integers = np.minimum((place * (np.array(free) + 1)).astype(np.int64), free)
     return pixels
+
+
+def digits_for(name: str, height: int, width: int) -> dict[Split, Images]:
+    """Return the digits called `name` by split, in the size that they have in frames of height x width.
+
+    Raises:
+        UserError: the frames are too small, or there are no such digits.
+    """
+    side = round(min(height, width) * DIGIT_SHARE)
+    if side < 7:
+        raise UserError(f"size {height}x{width} is too small for a digit; give at least 16x16")
+    splits = open_digits(name)
+    return {
+        "train": resized(splits.train, side),
+        "val": resized(splits.val, side),
+        "test": resized(splits.test, side),
+    }
 
 
 def resized(digits: Images, side: int) -> Images:

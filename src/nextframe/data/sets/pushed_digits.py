@@ -15,8 +15,7 @@ from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.seeds.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
-from nextframe.data.sets.digits import Images, open_digits
-from nextframe.data.sets.motion_digits import DIGIT_SHARE, resized
+from nextframe.data.sets.motion_digits import digits_for
 from nextframe.data.sets.moving_digits import MOTIONS, Integers, draw
 
 SLOTS = 3  # random numbers of a digit: which, start y and x
@@ -51,15 +50,7 @@ class PushedDigits(ClipSet):
             raise UserError("pushed-digits has an action for every frame: remove stride and gap")
         self.options, self.task = options, config.task
         height, width = config.size or (32, 32)
-        side = round(min(height, width) * DIGIT_SHARE)
-        if side < 7:
-            raise UserError(f"size {height}x{width} is too small for a digit; give at least 16x16")
-        splits = open_digits(options.digits)
-        self.digits: dict[Split, Images] = {
-            "train": resized(splits.train, side),
-            "val": resized(splits.val, side),
-            "test": resized(splits.test, side),
-        }
+        self.digits = digits_for(options.digits, height, width)
         self.frame_shape = (3 if config.color == "rgb" else 1, height, width)
 
     def count(self, split: Split) -> int | None:

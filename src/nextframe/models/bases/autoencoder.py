@@ -20,10 +20,12 @@ from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Requ
 class AutoencoderConfig(ModelConfig):
     """Fields that every autoencoder has."""
 
-    channels: int = Field(1, ge=1)
-    frame_height: int = Field(64, ge=1)
-    frame_width: int = Field(64, ge=1)
-    frames: int = Field(128, ge=1)  # per training step, at random, equally many from each clip: at least one
+    channels: int = Field(1, ge=1, description="1 grey, 3 RGB")
+    frame_height: int = Field(64, ge=1, description="height of a frame in pixels")
+    frame_width: int = Field(64, ge=1, description="width of a frame in pixels")
+    frames: int = Field(
+        128, ge=1, description="per training step, at random, equally many from each clip: at least one"
+    )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -80,8 +82,8 @@ class Autoencoder(Predictor):
 class Part(Config):
     """A registered model inside another, and the fields of its config that differ from its defaults."""
 
-    name: str
-    fields: dict[str, Any] = Field(default_factory=dict)
+    name: str = Field(description="name of a registered model")
+    fields: dict[str, Any] = Field(default_factory=dict, description="fields of its config, where not the defaults")
 
 
 def build_autoencoder(part: Part, given: Mapping[str, Any]) -> Autoencoder:

@@ -20,9 +20,9 @@ Loss = Literal["mse", "perceptual"]
 class OneStepConfig(ModelConfig):
     """Fields that every such model has."""
 
-    context: int = Field(5, ge=1)  # context frames, exactly
-    channels: int = Field(3, ge=1)  # 1 grey, 3 RGB
-    loss: Loss = "perceptual"  # perceptual: the metric by which the catz benchmark ranks
+    context: int = Field(5, ge=1, description="context frames, exactly")
+    channels: int = Field(3, ge=1, description="1 grey, 3 RGB")
+    loss: Loss = Field("perceptual", description="perceptual is the metric by which the catz benchmark ranks")
 
 
 class OneStep(Predictor):

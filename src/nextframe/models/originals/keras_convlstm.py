@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from nextframe.layers.convlstm import ConvLSTMLayer
@@ -16,7 +17,7 @@ from nextframe.models.convlstm import ConvLSTM, ConvLSTMConfig
 class KerasConvLSTMConfig(ConvLSTMConfig):
     """Settings of `KerasConvLSTM`; the defaults are exactly the example's network."""
 
-    gate: Gate = "sigmoid"  # Keras 2 by itself takes hard_sigmoid
+    gate: Gate = Field("sigmoid", description="how gates are squashed; Keras 2 by itself takes hard_sigmoid")
 
 
 class KerasConvLSTM(ConvLSTM):

@@ -36,9 +36,9 @@ class MathieuConfig(MultiscaleGanConfig):
     spectral: bool = False
     pretrain: float = Field(0.0, ge=0, lt=1)
     d_lr: float = Field(0.02, gt=0)
-    d_table: Table = "ports"  # whose sizes the discriminators have
-    frame_height: int = Field(32, ge=1)  # of the crops that the discriminators are made for
-    frame_width: int = Field(32, ge=1)
+    d_table: Table = Field("ports", description="whose sizes the discriminators have")
+    frame_height: int = Field(32, ge=1, description="height of the crops that the discriminators are made for")
+    frame_width: int = Field(32, ge=1, description="width of the crops that the discriminators are made for")
 
 
 class PortGenerator(Generator):
@@ -222,7 +222,7 @@ class MathieuTfConfig(MathieuConfig):
     """Fields of `mathieu-tf`."""
 
     p: Literal[1, 2] = 2
-    alpha: Literal[1, 2] = 2  # exponent of the gradient difference
+    alpha: Literal[1, 2] = Field(2, description="exponent of the gradient difference")
     adversarial_weight: float = Field(1.0, ge=0)
     gan: Gan = "clipped"
     g_lr: float = Field(4e-5, gt=0)

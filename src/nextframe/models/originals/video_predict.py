@@ -41,9 +41,11 @@ class TenciaLatentLSTMConfig(LatentLSTMConfig):
     autoencoder: Part = Part(name="tencia-vcae")
     hidden: tuple[int, ...] = Field((1024, 1024), min_length=1)
     dropout: float = Field(0.3, ge=0, lt=1)
-    weight_std: float | None = Field(0.1, gt=0)  # of all LSTM weights; None: by their size
+    weight_std: float | None = Field(
+        0.1, gt=0, description="standard deviation of all LSTM weights before training; None: by their size"
+    )
     forget_bias: float = 0.0
-    gate_clip: float | None = Field(10.0, gt=0)  # bounds the gradient at the gates
+    gate_clip: float | None = Field(10.0, gt=0, description="bound of the gradient at the gates")
     head: HeadName = "kl"
     feedback: bool = False
     optimizer: Literal["adam", "muon"] = "adam"

@@ -1,0 +1,170 @@
+"""Which clips of which videos are measured: decided by each video's name and frames, never by what lies beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from nextframe.benchmark.real.motion import Motion, class_of_motion
+from nextframe.core.clip import Task
+from nextframe.core.config import Config
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.seeds.seeding import numpy_generator
+from nextframe.data.folder.contents import reason
+from nextframe.data.folder.listing import Found, list_all, paths_of
+from nextframe.media.fit import fit_frame
+from nextframe.media.reader import open_source
+
+NAME = "real-next"
+TASK = Task.forecast(4, 5)
+SEED = 0
+FIRST_FRAMES = 240  # of a video; clips are taken from these
+STARTS = 3  # of a file, at most
+SIDE = 256  # pixels: the longest side of the clips, the shortest of the second pass
+JUMP = 0.25  # mean difference of two neighbouring frames: a cut
+STILL = 0.001  # mean difference of the target frames and the last context frame: nothing to predict
+ENCODED = re.compile(r"[-_. ](audioless|noaudio|silent|muted|h26[45]|hevc|vp[89]|av1|\d{3,4}p|pristine|distorted)$")
+
+
+class RealConfig(Config):
+    """Which videos count, and which of them as one source."""
+
+    exclude: tuple[str, ...] = Field((), description="skip sources whose names contain one of these texts")
+    apart: tuple[str, ...] = Field((), description="files are not encodings of one video if their names contain these")
+
+
+@dataclass(frozen=True)
+class RealClip:
+    """One clip: `frames` (9, 3, H, W) uint8, the longest side 256 or as it was, `large` with the shortest at 256."""
+
+    source: str
+    file: str
+    start: int
+    near_still: bool
+    motion: Motion
+    frames: Tensor
+    large: Tensor
+
+
+@dataclass
+class Chosen:
+    """The files of each source, and what is not measured: by the user's choice, or because it cannot be read."""
+
+    sources: dict[str, list[Found]] = field(default_factory=dict)
+    excluded: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def choose(data: str, config: RealConfig) -> Chosen:
+    """Return the sources at `data`, a path or several separated by commas: videos, animations, folders of images.
+
+    Raises:
+        BadInputError: a path that is missing.
+        UserError: nothing is left to measure.
+    """
+    for path in paths_of(data):
+        if not path.exists():
+            raise BadInputError(path, "no such file or folder")
+    chosen = Chosen()
+    for found in list_all(paths_of(data)).found:
+        if any(text in found.name for text in config.exclude):
+            chosen.excluded.append(found.name)
+        else:
+            chosen.sources.setdefault(source_name(found, config), []).append(found)
+    if not chosen.sources:
+        raise UserError(f"{data}: no source is left to measure; real.exclude skips {len(chosen.excluded)}")
+    return chosen
+
+
+def source_name(found: Found, config: RealConfig) -> str:
+    """Return the name of a file's source: that of a file without its ending and without words of how it was encoded.
+
+    So several encodings of one video in one folder are one source. A folder of images keeps its name, and so does a
+    file that `config.apart` names.
+    """
+    if found.path.is_dir() or any(text in found.name for text in config.apart):
+        return found.name
+    path = PurePosixPath(found.name)
+    stem = path.stem
+    while (shorter := ENCODED.sub("", stem.lower())) != stem.lower():
+        stem = stem[: len(shorter)]
+    return path.with_name(stem).as_posix()
+
+
+def cut(source: str, found: Found, skipped: dict[str, str]) -> Iterator[RealClip]:
+    """Yield the clips of one file; if it has none or is damaged, the reason is added to `skipped`."""
+    try:
+        starts = _starts(found)
+        clips = [_clip(source, found, start, pair) for start, pair in zip(starts, _read(found, starts), strict=True)]
+    except BadInputError as error:
+        skipped[found.name] = reason(error, found.path)
+        return
+    kept = [clip for clip in clips if clip is not None]
+    if not kept:
+        skipped[found.name] = "every clip crosses a cut" if starts else f"fewer than {TASK.length} frames"
+    yield from kept
+
+
+def _starts(found: Found) -> list[int]:
+    """Return where the clips of a file start, ascending: drawn by the file's own name and that of its folder."""
+    source = open_source(found.path, color="rgb")
+    frames = source.native_count or sum(1 for _ in source.frames(0, FIRST_FRAMES))
+    places = min(frames, FIRST_FRAMES) - TASK.length + 1
+    if places < 1:
+        return []
+    path = found.path.absolute()
+    generator = numpy_generator(SEED, NAME, path.parent.name, path.name)
+    drawn = generator.choice(places, size=min(STARTS, places), replace=False)
+    return sorted(int(start) for start in drawn)
+
+
+def _read(found: Found, starts: list[int]) -> list[tuple[Tensor, Tensor]]:
+    """Return the frames of each clip at both sizes, (9, 3, H, W) uint8 each; the file is decoded once."""
+    wanted = {start + offset for start in starts for offset in range(TASK.length)}
+    kept: dict[int, tuple[Tensor, Tensor]] = {}
+    frames = open_source(found.path, color="rgb").frames(0, max(wanted, default=-1) + 1)
+    for number, frame in enumerate(frames):
+        if number in wanted:
+            sides = frame.shape[-2:]
+            kept[number] = _scaled(frame, min(1.0, SIDE / max(sides))), _scaled(frame, SIDE / min(sides))
+    spans = [[kept[start + offset] for offset in range(TASK.length)] for start in starts]
+    return [(torch.stack([small for small, _ in span]), torch.stack([large for _, large in span])) for span in spans]
+
+
+def _clip(source: str, found: Found, start: int, pair: tuple[Tensor, Tensor]) -> RealClip | None:
+    """Return the clip of these frames; None if it crosses a cut."""
+    frames, large = pair
+    jump, change = changes(frames)
+    if jump > JUMP:
+        return None
+    given = TASK.context
+    motion = class_of_motion(frames[given - 1], frames[given])
+    return RealClip(source, found.name, start, change < STILL, motion, frames, large)
+
+
+def changes(frames: Tensor) -> tuple[float, float]:
+    """Return the largest mean difference of neighbouring frames, and that of the target and the last context frame.
+
+    Args:
+        frames: (9, C, H, W), uint8; the differences are in units of [0, 1].
+    """
+    values, given = frames.float() / 255, TASK.context
+    jump = (values[1:] - values[:-1]).abs().mean((1, 2, 3)).max()
+    change = (values[given:] - values[given - 1]).abs().mean()
+    return float(jump), float(change)
+
+
+def _scaled(frame: Tensor, factor: float) -> Tensor:
+    height, width = (max(1, round(side * factor)) for side in frame.shape[-2:])
+    return fit_frame(frame, (height, width), "crop")
+
+
+def paths_named(data: str) -> list[str]:
+    """Return the bare names of the paths that `data` gives, for a record that says nothing of the machine."""
+    return [Path(path).absolute().name for path in paths_of(data)]

@@ -1,0 +1,351 @@
+"""The benchmark of real videos: which clips, which of them are one source, and every mean by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from nextframe.benchmark.real import RealConfig, measure_real
+from nextframe.benchmark.real.clips import RealClip, changes, choose, cut, source_name
+from nextframe.benchmark.real.measure import measure_clip, moved, whole
+from nextframe.benchmark.real.motion import class_of_flow, class_of_motion
+from nextframe.benchmark.real.summary import Measured, by_source, figure, row, share_worse
+from nextframe.checkpoint import create_model
+from nextframe.cli import app
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.data.folder.listing import Found
+from texture import texture
+
+PLAIN = RealConfig()
+RIVALS = ("flow", "copy-last")
+
+
+def panning(frames: int = 14, speed: float = 2.0, height: int = 48, width: int = 64) -> np.ndarray:
+    """A texture that moves to the right, (T, H, W, 3) uint8."""
+    moved_by = [texture(height, width, dx=speed * time, channels=3) for time in range(frames)]
+    return (torch.cat(moved_by).permute(0, 2, 3, 1) * 255).round().byte().numpy()
+
+
+def save(folder: Path, name: str, frames: np.ndarray) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / f"{name}.npy", frames)
+
+
+def cuts(data: Path, config: RealConfig = PLAIN) -> dict[str, list[RealClip]]:
+    """Return the clips of every source."""
+    chosen = choose(str(data), config)
+    return {
+        name: [clip for found in files for clip in cut(name, found, chosen.skipped)]
+        for name, files in chosen.sources.items()
+    }
+
+
+def measured(model: str, source: str, psnr: list[float], motion: str = "objects", near_still: bool = False) -> Measured:
+    """Return a clip whose every metric is `psnr`."""
+    names = ("psnr", "ssim", "l1", "perceptual-distance", "msssim")
+    moving = ("psnr-moved", "l1-moved", "perceptual-distance-moved")
+    return Measured(model, source, motion, near_still, {name: np.array(psnr) for name in (*names, *moving)})
+
+
+# --- which clips
+
+
+def test_clips_do_not_depend_on_what_lies_beside_a_video(tmp_path):
+    save(tmp_path / "one" / "home", "sea", panning(40))
+    for name in ("a", "sea", "z"):
+        save(tmp_path / "two" / "home", name, panning(40))
+    alone, beside = cuts(tmp_path / "one"), cuts(tmp_path / "two")
+    assert [clip.start for clip in alone["home/sea"]] == [clip.start for clip in beside["home/sea"]]
+    assert len(alone["home/sea"]) == 3
+    for first, second in zip(alone["home/sea"], beside["home/sea"], strict=True):
+        assert torch.equal(first.frames, second.frames)
+    starts = {tuple(clip.start for clip in clips) for clips in beside.values()}
+    assert len(starts) > 1, "each video draws its own"
+
+
+def test_every_start_can_be_drawn_and_short_videos_have_fewer(tmp_path):
+    save(tmp_path, "nine", panning(9))
+    save(tmp_path, "ten", panning(10))
+    save(tmp_path, "eight", panning(8))
+    chosen = choose(str(tmp_path), PLAIN)
+    starts = {
+        name: [clip.start for clip in cut(name, files[0], chosen.skipped)] for name, files in chosen.sources.items()
+    }
+    assert starts == {"eight": [], "nine": [0], "ten": [0, 1]}
+    assert chosen.skipped == {"eight.npy": "fewer than 9 frames"}
+
+
+def test_frames_are_scaled_down_to_256_and_never_up(tmp_path):
+    save(tmp_path, "large", panning(9, height=80, width=160).repeat(2, axis=1).repeat(2, axis=2))  # 320x160
+    save(tmp_path, "small", panning(9, height=60, width=40))
+    clips = cuts(tmp_path)
+    assert clips["large"][0].frames.shape == (9, 3, 128, 256)
+    assert clips["large"][0].large.shape == (9, 3, 256, 512)
+    assert clips["small"][0].frames.shape == (9, 3, 60, 40)
+    assert clips["small"][0].large.shape == (9, 3, 384, 256)
+
+
+def test_changes_by_hand():
+    frames = torch.zeros(9, 3, 2, 2, dtype=torch.uint8)
+    frames[1:] = 51  # one jump of 0.2 before the last context frame
+    frames[8, :, 0, 0] = 102  # a fourth of the pixels of one of five target frames by 0.2
+    jump, change = changes(frames)
+    assert jump == pytest.approx(0.2)
+    assert change == pytest.approx(0.2 / 4 / 5)
+
+
+def test_a_cut_is_skipped_and_a_near_still_is_a_class_of_its_own(tmp_path):
+    halves = np.zeros((9, 32, 32, 3), np.uint8)
+    halves[5:] = 70  # 70 / 255 is over 0.25
+    save(tmp_path, "cut", halves)
+    still = np.repeat(panning(1), 9, 0)
+    still[8, 0, 0] ^= 1
+    save(tmp_path, "still", still)
+    save(tmp_path, "moves", panning(9))
+    chosen = choose(str(tmp_path), PLAIN)
+    found = {name: list(cut(name, files[0], chosen.skipped)) for name, files in chosen.sources.items()}
+    assert found["cut"] == []
+    assert chosen.skipped == {"cut.npy": "every clip crosses a cut"}
+    assert [clip.near_still for clip in found["still"] + found["moves"]] == [True, False]
+
+
+# --- which are one source
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("mdn/stream-of-water.mp4", "mdn/stream-of-water"),
+        ("mdn/stream-of-water.webm", "mdn/stream-of-water"),
+        ("mdn/stream-of-water-audioless.webm", "mdn/stream-of-water"),
+        ("mdn/Sea_1080p-h264.mp4", "mdn/Sea"),
+        ("other/stream-of-water.mp4", "other/stream-of-water"),
+        ("mdn/person01_d1.avi", "mdn/person01_d1"),
+        ("mdn/clip-2.mp4", "mdn/clip-2"),
+    ],
+)
+def test_encodings_of_one_film_are_one_source(name, source):
+    assert source_name(Found(Path(name), name), PLAIN) == source
+
+
+def test_files_that_are_said_to_be_apart_are(tmp_path):
+    save(tmp_path / "v", "test", panning(9))
+    np.savez(tmp_path / "v" / "test.npz", panning(9))
+    assert list(choose(str(tmp_path), PLAIN).sources) == ["v/test"]
+    assert list(choose(str(tmp_path), RealConfig(apart=("v/test",))).sources) == ["v/test.npy", "v/test.npz"]
+
+
+def test_a_folder_of_images_keeps_its_name(tmp_path):
+    folder = tmp_path / "walk-720p"
+    folder.mkdir()
+    assert source_name(Found(folder, "walk-720p"), PLAIN) == "walk-720p"
+
+
+def test_excluded_sources_are_listed(tmp_path):
+    for name in ("sea", "train-1", "train-2"):
+        save(tmp_path, name, panning(9))
+    chosen = choose(str(tmp_path), RealConfig(exclude=("train-",)))
+    assert list(chosen.sources) == ["sea"]
+    assert chosen.excluded == ["train-1.npy", "train-2.npy"]
+    with pytest.raises(UserError, match="no source is left to measure"):
+        choose(str(tmp_path), RealConfig(exclude=("sea", "train")))
+    with pytest.raises(BadInputError, match="no such file or folder"):
+        choose(str(tmp_path / "none"), PLAIN)
+
+
+# --- what moves
+
+
+def test_classes_of_a_known_flow():
+    down, across = np.mgrid[-1:1:40j, -1:1:60j]
+    zoom = np.stack([6 * across, 4 * down])
+    assert class_of_flow(np.zeros((2, 40, 60))) == "still"
+    assert class_of_flow(np.full((2, 40, 60), 3.0)) == "camera"
+    assert class_of_flow(zoom) == "camera"
+    someone = np.zeros((2, 40, 60))
+    someone[0, 10:30, 10:30] = 5.0  # a sixth of the pixels
+    assert class_of_flow(someone) == "objects"
+    zoom[:, 10:30, 10:30] = 9.0  # the camera moves behind an object
+    assert class_of_flow(zoom) == "camera"
+
+
+def test_classes_of_frames():
+    frames = torch.from_numpy(panning(2, speed=3.0)).permute(0, 3, 1, 2)
+    assert class_of_motion(frames[0], frames[1]) == "camera"
+    assert class_of_motion(frames[0], frames[0]) == "still"
+
+
+# --- one clip
+
+
+def test_psnr_is_capped_and_right_below_the_cap():
+    target = torch.rand(1, 2, 3, 16, 16)
+    prediction = target.clone()
+    prediction[:, 1] = target[:, 1] * 0 + 0.5
+    target[:, 1] = 0.6
+    values = whole(prediction, target)
+    assert values["psnr"].tolist()[0] == pytest.approx([60.0, 20.0], abs=1e-4)
+    assert values["l1"].tolist()[0] == pytest.approx([0.0, 0.1], abs=1e-6)
+
+
+def test_moved_pixels_by_hand():
+    last = torch.zeros(1, 1, 3, 2, 2)
+    target, prediction = torch.zeros(1, 2, 3, 2, 2), torch.zeros(1, 2, 3, 2, 2)
+    target[0, 0, :, 0, 0] = 0.5  # moved
+    target[0, 0, 0, 0, 1] = 0.08  # by 0.0267 in the mean of three channels: not moved
+    prediction[0, 0, :, 0, 0] = 0.4
+    prediction[0, 0, :, 1, 1] = 1.0  # wrong, but nothing moved there
+    values = moved(prediction, target, last)
+    assert values["psnr-moved"][0, 0] == pytest.approx(20.0, abs=1e-4)
+    assert values["l1-moved"][0, 0] == pytest.approx(0.1)
+    # redmean of a grey difference of 25.5 levels at a mean red of 114.75: sqrt((512 + 767) / 256 + 4) times 25.5
+    assert values["perceptual-distance-moved"][0, 0] == pytest.approx(25.5 * math.sqrt(1279 / 256 + 4), rel=1e-5)
+    assert all(math.isnan(value[0, 1]) for value in values.values()), "in the second frame nothing moved"
+
+
+def test_copy_last_of_a_held_frame_is_the_cap(tmp_path):
+    frames = panning(9)
+    frames[4] = frames[3]
+    save(tmp_path, "held", frames)
+    values = measure_clip(create_model("copy-last"), cuts(tmp_path)["held"][0])
+    assert values["psnr"][0] == 60.0
+    assert values["msssim"][0] == pytest.approx(1.0)
+    assert math.isnan(values["psnr-moved"][0])
+    assert (np.diff(values["psnr"]) < 0).all()
+    clip = cuts(tmp_path)["held"][0].frames.double() / 255
+    error = (clip[8] - clip[3]).square().mean()
+    assert values["psnr"][4] == pytest.approx(-10 * math.log10(error), abs=1e-3)
+
+
+# --- means
+
+
+def test_means_are_within_a_source_then_over_sources():
+    clips = [
+        measured("m", "a", [10.0, 20.0]),
+        measured("m", "a", [20.0, 30.0]),
+        measured("m", "a", [30.0, 40.0]),
+        measured("m", "b", [60.0, 40.0]),
+    ]
+    found = figure(clips, "psnr")
+    assert found["per_step"] == [40.0, 35.0]  # of (20, 30) and (60, 40), not of four clips
+    assert found["per_source"] == {"a": 25.0, "b": 50.0}
+    assert found["mean"] == 37.5
+    assert found["cumulative_mean"] == [40.0, 37.5]
+    # Student's t of two values: 12.7062 times their half difference
+    assert found["ci95"] == pytest.approx([37.5 - 12.7062 * 12.5, 37.5 + 12.7062 * 12.5], abs=1e-3)
+
+
+def test_a_frame_without_a_value_is_skipped():
+    clips = [
+        measured("m", "a", [10.0, math.nan]),
+        measured("m", "a", [20.0, 30.0]),
+        measured("m", "b", [5.0, math.nan]),
+    ]
+    assert by_source(clips, "psnr")["a"].tolist() == [15.0, 30.0]
+    found = figure(clips, "psnr")
+    assert found["per_step"] == [10.0, 30.0]
+    assert found["per_source"] == {"a": 22.5, "b": 5.0}
+
+
+def test_near_stills_are_in_no_ranked_figure_and_classes_are_apart():
+    clips = [
+        measured("m", "a", [10.0, 20.0], "camera"),
+        measured("m", "b", [30.0, 20.0], "still"),
+        measured("m", "c", [60.0, 60.0], "still", near_still=True),
+    ]
+    found = row("m", clips, ())
+    assert found["figures"]["psnr"]["per_source"] == {"a": 15.0, "b": 25.0}
+    assert found["by_motion"]["camera"]["per_step"] == {"psnr": [10.0, 20.0]}
+    assert found["by_motion"]["still"]["means"]["psnr"] == 25.0
+    assert found["by_motion"]["objects"] == {"clips": 0, "sources": 0}
+    assert (found["near_still"]["means"]["psnr"], found["near_still"]["clips"]) == (60.0, 1)
+
+
+def test_gains_are_paired_by_source():
+    steps = {"flow": (20.0, 30.0, 40.0), "copy-last": (25.0, 20.0, 20.0), "m": (24.4, 31.0, 39.6)}
+    clips = [
+        measured(model, source, [value, value])
+        for model, values in steps.items()
+        for source, value in zip("abc", values, strict=True)
+    ]
+    over_flow = row("m", clips, RIVALS)["compared"]["flow"]
+    assert over_flow["per_source"] == pytest.approx({"a": 4.4, "b": 1.0, "c": -0.4})
+    assert over_flow["gain"] == pytest.approx(5 / 3)
+    assert over_flow["share_better"] == pytest.approx(2 / 3)
+    assert share_worse(clips, "m", RIVALS) == pytest.approx(1 / 3)  # a: 0.6 dB under copy-last; c: 0.4 under flow
+    assert share_worse(clips, "flow", RIVALS) == pytest.approx(1 / 3)
+
+
+# --- the whole
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """A film in two encodings, another, and one that stands still."""
+    folder = tmp_path / "videos"
+    for name, speed in (("pan", 2.0), ("pan-720p", 2.0), ("fast", 4.0), ("still", 0.0)):
+        save(folder / "v", name, panning(12, speed))
+    return folder
+
+
+def test_the_verb_writes_a_record_and_a_table(videos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["benchmark", "real-next", "--data", "videos", "--models", "linear", "-o", "results/real-next", "-q"]
+    done = CliRunner().invoke(app, [*words, "--set", "real.exclude=[fast]"], catch_exceptions=False)
+    assert done.exit_code == 0
+    found = json.loads(Path("results/real-next.json").read_text())
+    assert {"command", "commit", "seed", "machine", "date"} < set(found["run"])
+    assert [one["model"] for one in found["rows"]] == ["flow", "copy-last", "linear"]
+    assert found["data"]["excluded"] == ["v/fast.npy"]
+    assert (found["data"]["sources"], found["data"]["clips"], found["data"]["near_still_clips"]) == (1, 6, 3)
+    flow, copy_last, _ = found["rows"]
+    assert flow["figures"]["psnr"]["n"] == 1, "two encodings are one source"
+    assert flow["figures"]["psnr"]["mean"] > copy_last["figures"]["psnr"]["mean"], "a pan is what flow is for"
+    assert copy_last["near_still"]["means"]["psnr"] == 60.0
+    page = Path("results/real-next.md").read_text()
+    assert "**Cumulative mean of psnr: at +k the mean of +1 to +k" in page
+    assert f"| flow | {' | '.join(f'{v:.2f}' for v in flow['figures']['psnr']['per_step'])} |" in page
+
+
+def test_any_model_folder_has_a_row_by_its_name(videos, tmp_path):
+    from nextframe.checkpoint import save_model
+
+    save_model(create_model("linear"), tmp_path / "runs" / "mine" / "model")
+    save_model(create_model("linear"), tmp_path / "other")
+    specs = [str(tmp_path / "runs" / "mine" / "model"), str(tmp_path / "other"), "linear"]
+    found = measure_real(specs, str(videos), show=False, device="cpu").values
+    assert [one["model"] for one in found["rows"]] == ["mine", "other", "linear"]
+    assert found["rows"][0]["figures"] == found["rows"][2]["figures"]
+    assert found["rows"][0]["share_worse"] is None, "nothing to compare with"
+    with pytest.raises(UserError, match="both called 'other'"):
+        measure_real([str(tmp_path / "other"), str(tmp_path / "more" / "other")], str(videos))
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["real-next"], "needs --data"),
+        (["real-next", "--data", "videos", "--steps", "5"], "trains nothing"),
+        (["real-next", "--data", "videos", "--models", "flow-middle"], "cannot predict the frames that follow"),
+        (["real-next", "--data", "videos", "--set", "real.excluded=[a]"], "did you mean 'exclude'"),
+        (["gif-next", "--data", "videos", "--set", "real.exclude=[a]"], "only real-next has settings"),
+    ],
+)
+def test_wrong_words_are_one_line(words, line, videos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["benchmark", *words])
+    assert isinstance(done.exception, UserError)
+    assert line in str(done.exception)
+
+
+def test_the_task_is_listed():
+    listed = CliRunner().invoke(app, ["benchmark"]).output
+    assert "real-next: Five frames of real videos" in listed
+    assert "    data: --data, videos, GIFs" in listed
