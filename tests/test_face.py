@@ -7,6 +7,7 @@ import inspect
 import io
 import json
 import logging
+import pickle
 import re
 import shutil
 import subprocess
@@ -20,9 +21,11 @@ import torch
 from huggingface_hub import constants
 from PIL import Image
 from torch import Tensor, nn
+from typer.testing import CliRunner
 
 import nextframe as nf
 from hub_stand_in import StandIn
+from nextframe.cli import app
 from nextframe.core import progress
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.progress import ProgressBar
@@ -241,6 +244,66 @@ def test_fit_says_what_does_not_fit(here):
     assert not Path("runs").exists()
 
 
+def test_a_run_is_resumed_with_its_own_model_only(here):
+    video, settings = torch.rand(6, 7, 1, 16, 16), {"training.val_clips": 2, "training.batch": 2}
+    sizes = {"context": 4, "horizon": 3, "channels": 1}
+    own = nf.create_model("compact", **sizes, width=8, blocks=1)
+    more = {"steps": 2, "settings": settings, "folder": "run", "resume": True, "quiet": True}
+    nf.fit(own, video, **(more | {"steps": 1, "resume": False}))
+    for other in ("convlstm", nf.create_model("convlstm"), nf.wrap(TheirSimVP(), 4, 3, name="c")):
+        with pytest.raises(UserError, match=r"run is a run of compact, not (convlstm|c): resume it with compact"):
+            nf.fit(other, video, **more)
+    for change in ({"width": 16, "blocks": 1}, {"width": 8, "blocks": 2}):
+        with pytest.raises(UserError, match=r"a model with another config .*: give that model"):
+            nf.fit(nf.create_model("compact", **sizes, **change), video, **more)
+    with pytest.raises(UserError, match=r"clips were in memory.*give them again"):
+        nf.fit(own, **more)
+    with pytest.raises(UserError, match=r"resume=True"):
+        nf.fit(own, video, **(more | {"resume": False}))
+    assert nf.fit("compact", video, **more).losses[-1]["step"] == 2
+    done = CliRunner().invoke(app, ["train", "convlstm", "-o", "run", "--resume"])
+    assert str(done.exception).startswith("run is a run of compact, not convlstm")
+    nf.fit(own, nf.clips(video, 4, 3, name="mine"), **(more | {"folder": "named", "resume": False}))
+    with pytest.raises(UserError, match=r"'mine'.*clips in memory, give them again"):
+        nf.fit(own, **(more | {"folder": "named"}))
+
+
+def test_what_is_not_a_model_or_a_section_is_refused_in_one_line(here):
+    video = torch.rand(6, 7, 1, 16, 16)
+    with pytest.raises(UserError, match=r"Linear is a torch module: give nextframe\.wrap"):
+        nf.fit(nn.Linear(2, 2), video, folder="x")
+    with pytest.raises(UserError, match=r"TheirSimVP is not a model: .*wrap"):
+        nf.fit(TheirSimVP, video, folder="x")
+    with pytest.raises(
+        UserError,
+        match=r"'run\.devices': .*in Python {.SECTION\.FIELD.: VALUE}\), with section model, data or training",
+    ):
+        nf.fit("compact", nf.clips(video, 4, 3), settings={"run.devices": 2})
+    with pytest.raises(UserError, match="devices"):
+        nf.fit("compact", video, steps=1, context=4, horizon=3, settings=QUICK, devices=0, quiet=True)
+    assert not Path("x").exists()
+
+
+def test_a_config_that_is_made_by_hand_is_refused_in_one_line():
+    with pytest.raises(UserError, match=r"^field 'mix\.0\.share' of DataConfig: .* greater than 0 \(got 0\)$"):
+        nf.DataConfig(mix=[{"name": "moving-digits", "share": 0}])
+    with pytest.raises(UserError, match=r"^field 'lr' of TrainingConfig: .* \(got -1\)$"):
+        nf.TrainingConfig(steps=1, lr=-1)
+    with pytest.raises(UserError, match="unknown field 'step'; did you mean 'steps'"):
+        nf.TrainingConfig(step=1)
+    config = nf.TrainingConfig(steps=1)
+    assert pickle.loads(pickle.dumps(config)) == config.model_copy() == nf.TrainingConfig.parse({"steps": 1})
+
+
+@pytest.mark.slow
+def test_a_wrapped_module_is_trained_on_two_devices(here):
+    model, settings = nf.wrap(TheirSimVP(), 4, 3), {"training.val_clips": 2, "training.batch": 2}
+    before = model.module.out.weight.clone()
+    run = nf.fit(model, torch.rand(6, 7, 1, 16, 16), steps=1, device="cpu", devices=2, settings=settings, quiet=True)
+    assert run.model is model
+    assert not torch.equal(before, run.model.module.out.weight)
+
+
 def test_the_old_train_works_once_more_and_names_the_new_one(here):
     recipe = nf.Recipe(
         model={"name": "compact", "fields": {"width": 8, "blocks": 1}},
@@ -262,6 +325,15 @@ class TheirBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.down(torch.nn.functional.gelu(self.up(self.mix(self.norm(x)))))
+
+
+class Broken(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.missing(frames)
 
 
 class TheirSimVP(nn.Module):
@@ -367,6 +439,8 @@ def test_a_wrapped_class_can_be_registered_and_then_has_a_name(here, monkeypatch
     run = nf.fit("their-simvp", torch.rand(6, 7, 1, 16, 16), steps=1, context=4, horizon=3, quiet=True)
     given = torch.rand(1, 4, 1, 16, 16)
     assert torch.equal(nf.load(run).predict(given, 3), run.model.predict(given, 3))  # its code is known by name
+    with pytest.raises(UserError, match=r"^Registered does not take frames of 3x16x16"):
+        run.model(torch.rand(1, 4, 3, 16, 16), 3)
 
 
 @pytest.mark.parametrize(
@@ -381,6 +455,15 @@ def test_a_wrapped_class_can_be_registered_and_then_has_a_name(here, monkeypatch
         (lambda: nf.wrap(TheirSimVP, 4, 3, arguments={"width": torch.zeros(1)}), "arguments must be plain values"),
         (lambda: nf.wrap(3, 4, 3), "give a torch module or its class, not int"),
         (lambda: nf.wrap(nf.create_model("flow")), "is a model of nextframe already"),
+        (lambda: nf.wrap(lambda: TheirSimVP(), 4, 3), "the name '<lambda>' cannot be a folder's: give name="),
+        (lambda: nf.wrap(TheirSimVP().requires_grad_(False), 4, 3), "nothing to train: .*all its weights are frozen"),
+        (lambda: nf.wrap(Broken(), 4, 3), "Broken does not take frames of 1x16x16 .*AttributeError: .*'missing'"),
+        (
+            lambda: nf.wrap(TheirSimVP(), 4, 3, loss=lambda a, b: (a - b) ** 2),
+            r"is torch\.float32 \(\d, 3, 1, 16, 16\)",
+        ),
+        (lambda: nf.wrap(TheirSimVP(), 4, 3, loss=lambda a, b: 0.5), "loss of TheirSimVP is float: it should be"),
+        (lambda: nf.wrap(TheirSimVP(), 4, 3, loss=lambda a: a.mean()), "loss of TheirSimVP cannot be computed: TypeE"),
         (lambda: nf.wrap(TheirSimVP(), 4, 3, name="../up"), "the name '../up' cannot be a folder's"),
     ],
 )
@@ -388,6 +471,34 @@ def test_a_module_that_cannot_be_wrapped_is_refused_before_a_folder_is_made(here
     with pytest.raises(UserError, match=says):
         nf.fit(make(), torch.rand(6, 7 if "5" not in says else 9, 1, 16, 16), steps=1, quiet=True)
     assert not Path("runs").exists()
+
+
+def test_a_loss_without_a_gradient_is_refused(here):
+    model = nf.wrap(TheirSimVP(), 4, 3, loss=lambda prediction, target: (prediction.detach() - target).square().mean())
+    with pytest.raises(UserError, match="the loss of TheirSimVP has no gradient"):
+        nf.fit(model, torch.rand(6, 7, 1, 16, 16), steps=1, quiet=True)
+
+
+def test_a_module_says_which_frames_it_does_not_take_wherever_it_is_used():
+    model, video = nf.wrap(TheirSimVP(), 4, 3), torch.rand(6, 7, 3, 16, 16)
+    calls = (
+        lambda: nf.predict(video[0], model, frames=3),
+        lambda: nf.evaluate(model, video),
+        lambda: model(video[:, :4], 3),
+    )
+    for call in calls:
+        with pytest.raises(
+            UserError, match=r"^TheirSimVP does not take frames of 3x16x16 \(C x H x W\): RuntimeError: "
+        ):
+            call()
+
+
+def test_a_folder_of_a_wrapped_module_says_how_the_command_line_gets_its_code(here):
+    video, settings = torch.rand(6, 7, 1, 16, 16), {"training.val_clips": 2}
+    run = nf.fit(nf.wrap(TheirSimVP(), 4, 3), video, steps=1, settings=settings, quiet=True)
+    for words in (["evaluate", str(run.folder), "--data", "moving-digits"], ["train", f"{run.folder}/recipe.yaml"]):
+        said = str(CliRunner().invoke(app, words).exception)
+        assert re.search("wrapped module .*whose code is not in it; .*register it in a file given with --plugin", said)
 
 
 def test_a_loss_of_ones_own_is_the_one_that_is_trained(here):
@@ -468,6 +579,7 @@ def test_every_name_is_there_typed_explained_and_costs_nothing_before_it_is_used
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("[] ")
     assert set(nf.__all__) <= set(done.stdout.split())
+    assert {name for name in done.stdout.split()[1:] if not name.startswith("__")} == set(nf.__all__)
     for name in nf.__all__:
         thing = getattr(nf, name)
         assert inspect.getdoc(thing), name

@@ -413,7 +413,7 @@ def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
     assert process.returncode == 1
     assert err.splitlines() == [
         "nextframe: process 2 of 2 died (signal 9, as when memory runs out); "
-        f"continue with --resume -o {tmp_path / 'run'}"
+        f"continue with --resume -o {tmp_path / 'run'} (in Python folder=..., resume=True)"
     ]
     assert out == ""
     wait_until_none_runs(workers, 5)
@@ -426,7 +426,8 @@ def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
     _, err = again.communicate(timeout=30)
     assert again.returncode == 130
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last" / "state.pt")["counters"]["step"]
-    assert err.splitlines() == [f"stopped at step {checkpoint}; continue with --resume -o {tmp_path / 'run'}"]
+    advice = f"continue with --resume -o {tmp_path / 'run'} (in Python folder=..., resume=True)"
+    assert err.splitlines() == [f"stopped at step {checkpoint}; {advice}"]
     assert checkpoint == read_metrics(tmp_path / "run")[-1]["step"]  # between two steps, and none is lost
 
     # finished by two processes, exactly as if it had never been stopped

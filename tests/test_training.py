@@ -366,7 +366,7 @@ def test_settings_replace_single_fields():
 
 def test_steps_and_minutes_exclude_each_other():
     assert override(load_recipe("quickstart"), {"training.steps": 5}).training.minutes is None
-    with pytest.raises(ValueError, match="either steps or minutes"):
+    with pytest.raises(UserError, match="either steps or minutes"):
         TrainingConfig(steps=1, minutes=1)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nextframe.core.errors import UserError
+from nextframe.core.errors import UnknownNameError, UserError
 from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.data.given import Data, clips_of
 from nextframe.data.items import Source
@@ -25,7 +25,12 @@ def with_data(recipe: Recipe, data: Data | None, wanted: Mapping[str, Any]) -> t
     """
     if data is None or isinstance(data, DataConfig | str | os.PathLike):
         changed = override(_named(recipe, data), wanted)
-        return changed, open_data(changed.data)
+        try:
+            return changed, open_data(changed.data)
+        except UnknownNameError as error:
+            if data is not None:
+                raise
+            raise UserError(f"{error}; if that was the name of clips in memory, give them again") from None
     clips = data if isinstance(data, ClipSet) else _from_memory(recipe, data, wanted)
     _check_cut(clips, wanted)
     return override(recipe.model_copy(update={"data": describe(clips)}), wanted), clips

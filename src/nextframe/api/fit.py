@@ -21,8 +21,8 @@ from nextframe.data.given import Data
 from nextframe.evaluation import clips_for
 from nextframe.models.contract import Predictor
 from nextframe.models.request import check_frames_asked
-from nextframe.recipes import load_recipe
-from nextframe.training import ModelSection, Recipe, TrainingConfig, read_recipe, train
+from nextframe.recipes import load_recipe, recipe_to_resume
+from nextframe.training import ModelSection, Recipe, TrainingConfig, train
 
 LOG = logging.getLogger(__name__)
 STEPS = 2000  # for a model object, if no duration is given
@@ -41,6 +41,7 @@ def fit(
     size: tuple[int, int] | None = None,
     seed: int | None = None,
     device: str | None = None,
+    devices: int = 1,
     settings: Mapping[str, Any] | None = None,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -62,6 +63,8 @@ def fit(
         size: (height, width) of frames that are read from a path; None: 64 x 64 there, else the data set's own.
         seed: the random seed.
         device: "auto", "cpu", "cuda" or "mps".
+        devices: how many to train on, each by a process of its own; then a script calls this under
+            `if __name__ == "__main__":`.
         settings: any other field of the recipe, such as {"training.val_every": 50, "model.width": 64}.
         folder: the run folder; None: the next free one of runs/NAME, runs/NAME-2...
         resume: go on with the run in `folder`, exactly.
@@ -84,15 +87,15 @@ def fit(
     wanted = {name: value for name, value in short.items() if value is not None} | dict(settings or {})
     if resume and folder is None:
         raise UserError("resume needs the run's folder: give it, as folder='runs/compact'")
-    place = Path(folder) if folder is not None else next_folder(_name(model))
-    base = read_recipe(place) if resume and (place / "recipe.yaml").exists() else _recipe(model, data)
-    recipe, clips = with_data(base, data, wanted)
+    name, asked = _name(model), _recipe(model)
+    place = Path(folder) if folder is not None else next_folder(name)
+    recipe, clips = with_data(recipe_to_resume(place, asked) if resume else asked, data, wanted)
     given = model if isinstance(model, Predictor) else None
     if given is not None:
         _check(given, clips)
     if not quiet:
-        tell(LOG, _first_line(_name(model), recipe, clips, place))
-    run = train(recipe, place, resume=resume, show=not quiet, model=given, clips=clips)
+        tell(LOG, _first_line(name, recipe, clips, place))
+    run = train(recipe, place, resume=resume, devices=devices, show=not quiet, model=given, clips=clips)
     return FittedRun(place, take_weights(run.model.cpu(), place), clips, recipe)
 
 
@@ -111,10 +114,13 @@ def _name(model: str | os.PathLike[str] | Predictor) -> str:
         return model_name(model)
     if isinstance(model, nn.Module):
         raise UserError(f"{type(model).__name__} is a torch module: give nextframe.wrap(module, context=, horizon=)")
+    if not isinstance(model, str | os.PathLike):
+        what = getattr(model, "__name__", type(model).__name__)
+        raise UserError(f"{what} is not a model: give a name, a recipe, a model, or nextframe.wrap(module)")
     return Path(model).stem
 
 
-def _recipe(model: str | os.PathLike[str] | Predictor, data: Data | None) -> Recipe:
+def _recipe(model: str | os.PathLike[str] | Predictor) -> Recipe:
     """Return the recipe that `model` means, with clips cut as the model wants them."""
     if not isinstance(model, Predictor):
         return load_recipe(os.fspath(model))

@@ -60,8 +60,8 @@ def train(
     nextframe train keras-convlstm --set training.val_every=90 --set model.hidden=[32,32]
     """
     from nextframe.cli.configs import TrainRun
-    from nextframe.recipes import load_recipe
-    from nextframe.training import override, read_recipe
+    from nextframe.recipes import load_recipe, recipe_to_resume
+    from nextframe.training import override
     from nextframe.training import train as train_run
 
     begin(quiet, plugin)
@@ -69,9 +69,8 @@ def train(
     run = TrainRun.parse(section(more, "run"), "run")
     check_files(run.json_file)
     folder = output or Path("runs") / Path(what).stem
-    base = load_recipe(what)
-    if resume and (folder / "recipe.yaml").exists():
-        base = read_recipe(folder)
+    asked = load_recipe(what)
+    base = recipe_to_resume(folder, asked) if resume else asked
     settings: dict[str, Any] = data_settings(data, root, context, horizon, size)
     training = {"steps": steps, "minutes": minutes, "batch": batch, "lr": lr, "seed": seed, "device": device}
     settings |= {f"training.{name}": value for name, value in training.items() if value is not None}

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nextframe.core.errors import UserError, did_you_mean
 
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)  # it has no public name
 
-class Config(BaseModel):
-    """A frozen pydantic model; an unknown field or a bad value is one line that names the field."""
+
+class _OneLineErrors(ModelMetaclass):
+    """Translates the errors of `SomeConfig(field=value)`, and of nothing that pydantic itself builds."""
+
+    def __call__(self, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            raise UserError(_one_line(error, cast("type[Config]", self), "")) from None
+
+
+class Config(BaseModel, metaclass=_OneLineErrors):
+    """A frozen pydantic model; an unknown field or a bad value is a UserError of one line that names the field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 

@@ -20,6 +20,7 @@ from nextframe.core.seeds.seeding import numpy_generator
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Indices = NDArray[np.int64]
+IN_MEMORY = "clips"  # the name of clips of frames in memory, unless they are given one
 
 
 class MixPart(Config):

@@ -10,7 +10,7 @@ import torch
 from nextframe.core.clip import Clip, Task, as_uint8
 from nextframe.core.conditions import Conditions
 from nextframe.core.errors import UserError
-from nextframe.data.clipset import SPLITS, ClipSet, Indices, Split, check_indices
+from nextframe.data.clipset import IN_MEMORY, SPLITS, ClipSet, Indices, Split, check_indices
 from nextframe.data.folder.plan import ClipTable, Stretch
 from nextframe.data.folder.splits import split_by_name, split_by_time
 from nextframe.data.items import Kind, Source, Store
@@ -28,7 +28,7 @@ def clips(
     clip_step: int = 1,
     classes: Sequence[str] = (),
     fps: float = 10.0,
-    name: str = "clips",
+    name: str = IN_MEMORY,
 ) -> TorchClips:
     """Return the clips of tensors, arrays or a torch Dataset; items are read when a clip is needed.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nextframe.core.errors import UnknownNameError, UserError
-from nextframe.data.clipset import ClipSet, DataConfig
+from nextframe.data.clipset import IN_MEMORY, ClipSet, DataConfig
 from nextframe.data.mixed import MixedClips
 from nextframe.data.sets import DATASETS
 
@@ -40,6 +40,8 @@ def open_data(config: DataConfig) -> ClipSet:
         from nextframe.data.folder.clips import open_path
 
         return open_path(config)
+    if config.name == IN_MEMORY:
+        raise UserError("the clips were in memory, and only their name 'clips' is kept: give them again, or other data")
     raise UnknownNameError("data set or path", config.name, DATASETS)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -18,7 +19,9 @@ from nextframe.models.contract import Capabilities, ModelConfig, Objective, Opti
 from nextframe.models.rollout import roll_out
 
 WRAPPED = "wrapped-module"  # the name in a model folder of a module that is not registered
-FOREIGN = (RuntimeError, ValueError, TypeError, AssertionError, IndexError)  # what modules raise on wrong shapes
+# what modules and losses raise on wrong shapes
+FOREIGN = (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, LookupError)
+REGISTER = "for the command line, register it in a file given with --plugin, and train it by that name"
 Loss = Callable[[Tensor, Tensor], Tensor]
 Module = nn.Module | Callable[..., nn.Module]
 
@@ -53,7 +56,12 @@ class Wrapped(Predictor):
 
     def make(self) -> nn.Module:
         """Return the module that `config` describes; subclasses that are registered implement it."""
-        raise UserError(f"'{self.config.name}' is a wrapped module: its code must be given, as module=")
+        raise UserError(f"'{self.title}' is a wrapped module: its code must be given, as module=")
+
+    @property
+    def title(self) -> str:
+        """What messages call it: the name that it was wrapped with, or that of its class."""
+        return self.config.name or type(self).__name__
 
     @property
     def capabilities(self) -> Capabilities:
@@ -69,17 +77,24 @@ class Wrapped(Predictor):
         """Return what the module makes of (B, context, C, H, W): (B, horizon, C, H, W), not clamped.
 
         Raises:
-            UserError: it returned something else.
+            UserError: it does not take such frames, or returned something else.
         """
-        future: Any = self.module(context)
+        future = self._passed(context)
         expected = (context.shape[0], self.config.horizon, *context.shape[2:])
         if not isinstance(future, Tensor) or tuple(future.shape) != expected:
             found = tuple(future.shape) if isinstance(future, Tensor) else type(future).__name__
             raise UserError(
-                f"{self.config.name or type(self).__name__} returned {found} for a context {tuple(context.shape)}; "
+                f"{self.title} returned {found} for a context {tuple(context.shape)}; "
                 f"with horizon={self.config.horizon} it should return {expected}"
             )
         return future
+
+    def _passed(self, context: Tensor) -> Any:
+        if torch.compiler.is_compiling():  # a compiler's and an exporter's own errors are theirs to translate
+            return self.module(context)
+        frames = "x".join(map(str, context.shape[2:]))
+        with _translated(f"{self.title} does not take frames of {frames} (C x H x W)"):
+            return self.module(context)
 
     def stages(self) -> list[Stage]:
         """One stage, one objective: the loss of one pass, by AdamW; none, if the module has no weights."""
@@ -88,25 +103,33 @@ class Wrapped(Predictor):
         return [Stage("train", [Objective("loss", parameters, self._loss, adamw)])] if parameters else []
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        frames, loss_of = min(clip.horizon, self.config.horizon), self._loss_of[0]
-        if isinstance(loss_of, nn.Module):
-            loss_of.to(clip.context.device)
-        loss = loss_of(self.next_frames(clip.context)[:, :frames], clip.target[:, :frames])
+        loss = self._compared(self.next_frames(clip.context), clip.target)
         return loss, {"loss": loss.detach()}
 
+    def _compared(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of the frames that both have; UserError if it is not one number to train on."""
+        frames, loss_of = min(target.shape[1], prediction.shape[1]), self._loss_of[0]
+        if isinstance(loss_of, nn.Module):
+            loss_of.to(target.device)
+        with _translated(f"the loss of {self.title} cannot be computed"):
+            loss: Any = loss_of(prediction[:, :frames], target[:, :frames])
+        if not isinstance(loss, Tensor) or loss.ndim or not loss.is_floating_point():
+            found = f"{loss.dtype} {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise UserError(f"the loss of {self.title} is {found}: it should be a tensor of one float, such as a mean")
+        if prediction.requires_grad and not loss.requires_grad:
+            raise UserError(f"the loss of {self.title} has no gradient: compute it from the prediction, by torch")
+        return loss
+
     def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
-        """Raise UserError if the module does not take frames (C, H, W), or returns another number of frames."""
+        """Raise UserError if the module does not take frames (C, H, W), or what it returns or its loss is wrong."""
         given = next(self.parameters(), torch.zeros(0))
         context = torch.zeros(1, self.config.context, *frame_shape, dtype=given.dtype, device=given.device)
         was_training = self.training
         self.eval()
         try:
             with torch.no_grad():
-                self.next_frames(context)
-        except FOREIGN as error:
-            shape = "x".join(map(str, frame_shape))
-            first = str(error).strip().split("\n")[0]
-            raise UserError(f"{self.config.name} does not take frames of {shape} (C x H x W): {first}") from error
+                future = self.next_frames(context)
+                self._compared(future, torch.zeros_like(future[:, : task.horizon]))
         finally:
             self.train(was_training)
 
@@ -183,13 +206,25 @@ def rebuilt(config: Mapping[str, Any], module: Module | None, where: str) -> Wra
         kind = parsed.module.rpartition(":")[2] or parsed.name
         code = f"{kind.rpartition('.')[2]}({called})"
         what = f"holds the weights of a wrapped module ({parsed.module}), whose code is not in it"
-        raise BadInputError(where, what, f"give the module: nextframe.load(..., module={code})")
+        raise BadInputError(where, what, f"give the module: nextframe.load(..., module={code}); {REGISTER}")
     return Wrapped(parsed, made(module, parsed.arguments))
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Turn an error of code from elsewhere into one line that begins with `what`; its traceback stays the cause."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except FOREIGN as error:
+        first = str(error).strip().split("\n")[0]
+        raise UserError(f"{what}: {type(error).__name__}: {first}") from error
 
 
 def _checked_name(name: str) -> str:
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise UserError(f"the name '{name}' cannot be a folder's: use letters, digits, '-', '_' and '.'")
+        raise UserError(f"the name '{name}' cannot be a folder's: give name= of letters, digits, '-', '_' and '.'")
     return name
 
 

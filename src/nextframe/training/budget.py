@@ -59,7 +59,7 @@ def planned_stages(model: Predictor, config: TrainingConfig) -> list[Stage]:
     """
     stages = model.stages()
     if not stages:
-        raise UserError("this model has nothing to train: it is a baseline")
+        raise UserError("this model has nothing to train: it is a baseline, or all its weights are frozen")
     for name in config.shares:
         if name not in (names := [stage.name for stage in stages]):
             raise UnknownNameError("stage", name, names)

@@ -142,7 +142,8 @@ def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     for key, value in settings.items():
         section, _, name = key.partition(".")
         if section not in values or not name:
-            raise UserError(f"setting '{key}': write SECTION.FIELD=VALUE, with section model, data or training")
+            form = 'SECTION.FIELD=VALUE (in Python {"SECTION.FIELD": VALUE})'
+            raise UserError(f"setting '{key}': write {form}, with section model, data or training")
         _set(values[section], section, name, value)
     return Recipe.parse(values)
 

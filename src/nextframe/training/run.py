@@ -29,6 +29,7 @@ from nextframe.training.trainer import Trainer
 from nextframe.training.validation import averaged_weights, validate
 
 LOG = logging.getLogger(__name__)
+IN_PYTHON = "in Python folder=..., resume=True"
 
 
 def train(
@@ -62,7 +63,7 @@ def train(
     job = Job(recipe, folder, resume, devices, show, model, clips, machines)
     if devices == 1 or started_outside():
         return _train_here(job)
-    launch(devices, _train_copy, job, advice=f"continue with --resume -o {folder}")
+    launch(devices, _train_copy, job, advice=f"continue with --resume -o {folder} ({IN_PYTHON})")
     return _trained(job)
 
 
@@ -169,7 +170,7 @@ class Run:
         """Write a checkpoint, if the trainer is between two steps, and all processes at the same one."""
         if self.trainer.between_steps and (self.processes.interrupted or self.processes.world == 1):
             self._checkpoint()
-        LOG.warning("stopped at step %d; continue with --resume -o %s", self.trainer.step, self.folder)
+        LOG.warning("stopped at step %d; continue with --resume -o %s (%s)", self.trainer.step, self.folder, IN_PYTHON)
 
     def _after_step(self) -> bool:
         step, config = self.trainer.step, self.config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
+from nextframe.core.errors import UserError
 from nextframe.core.seeds.noise import clip_noise
 from nextframe.core.seeds.seeding import derive_seed, seed_everything
 from nextframe.data import ClipSet
@@ -230,6 +231,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned; optimisers get theirs when their stage starts."""
+        _check_weights(state["model"], self.model)
         self.model.load_state_dict(sharding.like(state["model"], self.model))
         if self.average and state["average"]:
             self.average.weights = sharding.like(state["average"]["weights"], self.model)
@@ -239,3 +241,17 @@ class Trainer:
         self.plateau.load_state_dict(state["plateau"])
         for name in COUNTERS:
             setattr(self, name, state["counters"][name])
+
+
+def _check_weights(stored: Mapping[str, Any], model: Predictor) -> None:
+    """Refuse a checkpoint whose tensors have other names or shapes than the model's."""
+    kept, own = (
+        {name: tuple(getattr(value, "shape", ())) for name, value in one.items()}
+        for one in (stored, model.state_dict())
+    )
+    other = next((name for name in {**own, **kept} if own.get(name) != kept.get(name)), None)
+    if other is not None:
+        what = f"'{other}' is {kept.get(other, 'missing')} there and {own.get(other, 'missing')} here"
+        raise UserError(
+            f"the checkpoint is of a model with another config ({what}): give that model, or another folder"
+        )

@@ -198,6 +198,6 @@ def _size(config: DataConfig, members: Sequence[Member]) -> tuple[int, int]:
         (first, one), (second, other), *_ = sizes.items()
         raise UserError(
             f"{config.name}: sources have {len(sizes)} sizes ({one} is {first[0]}x{first[1]}, {other} {second[0]}x"
-            f"{second[1]}); choose one with --size HEIGHTxWIDTH"
+            f"{second[1]}); choose one with --size HEIGHTxWIDTH (in Python size=)"
         )
     return next(iter(sizes))

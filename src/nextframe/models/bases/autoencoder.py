@@ -132,7 +132,8 @@ def check_size(shape: Sequence[int], config: AutoencoderConfig) -> None:
     height, width = shape[-2:]
     if (height, width) != (config.frame_height, config.frame_width):
         made_for = f"{config.frame_height}x{config.frame_width}"
-        raise UserError(f"the model takes frames of {made_for}, not {height}x{width}; --size {made_for} gives them")
+        python = f"in Python size=({config.frame_height}, {config.frame_width})"
+        raise UserError(f"the model takes frames of {made_for}, not {height}x{width}: --size {made_for} ({python})")
 
 
 def sample(mean: Tensor, log_sigma: Tensor, count: int = 1) -> Tensor:

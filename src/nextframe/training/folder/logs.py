@@ -19,7 +19,8 @@ def not_finite(name: str, step: int) -> NextframeError:
     """Return the error of a run whose values are no longer finite."""
     return NextframeError(
         f"{name} is not finite at step {step}: the last good checkpoint is kept; "
-        "try a lower learning rate (--set training.lr=...) or --set training.grad_clip=1"
+        "try a lower learning rate (--lr, in Python lr=) or clipped gradients (--set training.grad_clip=1, in Python "
+        "settings={'training.grad_clip': 1})"
     )
 
 

@@ -20,7 +20,9 @@ def check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
         if changed:
             raise UserError(f"{folder} was trained with another {changed[0]}: omit it, or use another folder")
     elif folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder} exists already: continue with --resume, or give another folder with -o")
+        raise UserError(
+            f"{folder} exists already: continue with --resume (in Python resume=True), or give another folder"
+        )
 
 
 def claim(recipe: Recipe, folder: Path) -> None:
