@@ -637,6 +637,7 @@ def test_the_page_of_python_runs(here, hub, monkeypatch):
 SCRIPT = """
 import torch, nextframe as nf
 quick = {"training.val_clips": 2, "training.precision": "32", "model.width": 8, "model.blocks": 1}
+quick["training.log_every"] = 1  # so that a loss is known by the first line, on a slow machine too
 nf.fit("compact", torch.rand(6, 7, 1, 16, 16), minutes=0.08, context=4, horizon=3, settings=quick, folder="loud")
 """
 
@@ -751,8 +752,9 @@ def test_the_lines_of_the_page_work_in_a_notebook(here, hub):
         return "".join(d["text/plain"] for d in data), "".join(d.get("text/html", "") for d in data), text
 
     text, html, written = cell("nf.predict")
-    assert (text, "data:image/gif;base64," in html) == ("<Prediction by flow of cat.mp4: frames (10, 3, 32, 32)>", True)
-    assert "predicting with 'flow'" in written
+    assert text == "<Prediction by motion of cat.mp4: frames (10, 3, 32, 32)>"
+    assert "data:image/gif;base64," in html
+    assert written == ""
     assert cell("nf.evaluate")[0].startswith("<Evaluation of flow on moving-digits, test split: mse 0.0")
     assert "copy-last" in cell("nf.evaluate")[1]
     assert re.match(r"compact: 0.08 minutes on my_videos/ .*\ncompact: \d+%.*\n$", cell("run = nf.fit")[2])
