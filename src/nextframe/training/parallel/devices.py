@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import inspect
-import logging
 import warnings
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import UserError
+from nextframe.training.parallel.launch import silence_fabric
 from nextframe.training.recipe import TrainingConfig
 
 
@@ -56,7 +56,7 @@ def make_fabric(config: TrainingConfig, devices: int = 1, machines: int = 1) -> 
     """
     from lightning_fabric import Fabric
 
-    _silence_fabric()
+    silence_fabric()
     accelerator = resolve_device(config.device)
     precision = config.precision
     if precision == "auto":
@@ -70,17 +70,6 @@ def make_fabric(config: TrainingConfig, devices: int = 1, machines: int = 1) -> 
     )
     fabric.launch()
     return fabric
-
-
-def _silence_fabric() -> None:
-    """Keep Fabric's information (precision, processes) and its guesses (an `srun` on the path) from the user.
-
-    Its warnings of what is wrong still come. To be called after its import, which asks for its information.
-    """
-    from lightning_fabric.utilities.warnings import disable_possible_user_warnings
-
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    disable_possible_user_warnings()
 
 
 def _strategy(config: TrainingConfig, processes: int) -> Any:
