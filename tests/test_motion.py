@@ -127,3 +127,13 @@ def test_the_true_flow_of_a_clip_joins_the_loss():
     assert float(with_flow - without) == pytest.approx(float(expected), rel=1e-3)
     assert flow_error(flow[-1], off) == pytest.approx(3.01**0.7, rel=1e-4)
     assert flow_error(flow[-1], off + 1000) == pytest.approx(40.01**0.7, rel=1e-4)
+
+
+def test_alpha_is_nothing_to_learn_from():
+    torch.manual_seed(0)
+    model = Motion(MotionConfig(widths=(8, 8, 8, 8), depths=(2, 2, 2, 2)))
+    video = panned(5, 40, 48, 2)
+    with_alpha = torch.cat([video, torch.rand(1, 5, 1, 40, 48)], dim=2)
+    with torch.no_grad():
+        losses = [float(model.loss(Clip(clip[:, :3], clip[:, 3:]))[0]) for clip in (video, with_alpha)]
+    assert losses[0] == losses[1]

@@ -105,9 +105,7 @@ class Motion(StreamingPredictor):
         """Return the frame (B, C, H, W), not clamped, after `frames` (B, K, C, H, W) of 1, 3 or 4 channels."""
         colours, alpha = split_alpha(frames)
         guess = self.guesses(colours)[-1]
-        frame = blend(guess, colours)
-        if frames.shape[2] == 1:
-            frame = frame.mean(1, keepdim=True)
+        frame = as_given(blend(guess, colours), frames.shape[2])
         if alpha is None:
             return frame
         return torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
@@ -132,12 +130,12 @@ class Motion(StreamingPredictor):
         """Return the pyramid loss of every scale's frame and, if the clip knows the true flow, the error of the flow.
 
         Extras that are used: `flow` (B, H', 2K, H, W), from each target frame back to the K frames before it, in
-        pixels.
+        pixels. Alpha moves with the colours, so there is nothing to learn from it.
         """
-        frames = since_cut(as_many(clip.context, self.config.reads))
+        frames = since_cut(as_many(clip.context[:, :, :3], self.config.reads))
         flows = clip.extras["flow"].unbind(1) if "flow" in clip.extras else [None] * clip.horizon
         total = clip.context.new_zeros(())
-        for step, (target, flow) in enumerate(zip(clip.target.unbind(1), flows, strict=True)):
+        for step, (target, flow) in enumerate(zip(clip.target[:, :, :3].unbind(1), flows, strict=True)):
             loss, frame = self._step_loss(frames, target, flow)
             total = total + STEP_WEIGHTS[min(step, 2)] * loss
             frames = torch.cat([frames[:, 1:], frame.clamp(0, 1).unsqueeze(1)], dim=1)
@@ -152,8 +150,7 @@ class Motion(StreamingPredictor):
         if flow is not None:
             weighed = zip(FLOW_WEIGHTS, guesses, strict=True)
             losses += [weight * flow_error(guess.flow, flow) for weight, guess in weighed]
-        frame = found[-1].mean(1, keepdim=True) if target.shape[1] == 1 else found[-1]
-        return torch.stack(losses).sum(), frame
+        return torch.stack(losses).sum(), as_given(found[-1], target.shape[1])
 
 
 class Coarse(nn.Module):
@@ -261,6 +258,11 @@ def split_alpha(frames: Tensor) -> tuple[Tensor, Tensor | None]:
     if frames.shape[2] == 1:
         return frames.expand(-1, -1, 3, -1, -1), None
     return frames[:, :, :3], frames[:, :, 3:] if frames.shape[2] == 4 else None
+
+
+def as_given(frame: Tensor, channels: int) -> Tensor:
+    """Return an RGB frame (B, 3, H, W) as grey if the context frames have 1 channel."""
+    return frame.mean(1, keepdim=True) if channels == 1 else frame
 
 
 def as_many(frames: Tensor, count: int) -> Tensor:
