@@ -16,7 +16,8 @@ from nextframe.data.folder.listing import Found, Listing, list_all, paths_of
 from nextframe.data.folder.plan import Stretch, without_cuts
 from nextframe.data.folder.splits import split_by_name, split_by_time
 from nextframe.data.folder.store import Member
-from nextframe.media.video.index import SourceIndex, index_source
+from nextframe.media.video.index import index_source
+from nextframe.media.video.kept import SourceIndex
 
 LOG = logging.getLogger(__name__)
 SAY_EVERY = 10.0  # seconds between log lines while sources are indexed

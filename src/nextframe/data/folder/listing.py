@@ -154,8 +154,11 @@ def name_of(path: Path, root: Path) -> str:
 
 
 def _walk(top: Path, root: Path, split: Split | None, listing: Listing) -> None:
+    def unreadable(error: OSError) -> None:
+        listing.skipped.append((name_of(Path(error.filename), root), f"cannot be read ({error.strerror})"))
+
     seen = set()
-    for name, folders, files in os.walk(top, followlinks=True):
+    for name, folders, files in os.walk(top, onerror=unreadable, followlinks=True):
         real = os.path.realpath(name)
         folders[:] = [] if real in seen else [f for f in folders if not f.startswith(".")]
         if real not in seen:

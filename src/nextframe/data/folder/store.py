@@ -15,7 +15,7 @@ from nextframe.media.reader import open_source
 from nextframe.media.source import Color, Image, recolor
 from nextframe.media.video.cursor import Cursor, StreamCursor, VideoCursor
 from nextframe.media.video.decode import Video
-from nextframe.media.video.index import SourceIndex
+from nextframe.media.video.kept import SourceIndex
 
 MOST_OPEN = 64  # files
 DECODER_BYTES = 2**29  # bytes of all open decoders, by the estimate of `_weight`

@@ -30,7 +30,7 @@ from nextframe.data.prepared.places import span_places
 from nextframe.data.prepared.shards import Layout, Note, padded, write_shard
 from nextframe.data.prepared.spans import Memory, SourceFrames
 from nextframe.data.prepared.statistics import measure, write_histogram
-from nextframe.media.video.index import SourceIndex
+from nextframe.media.video.kept import SourceIndex
 
 LOG = logging.getLogger(__name__)
 GIB = 2**30

@@ -116,9 +116,10 @@ class Video(Source):
                     yield frame
                     number, packets, clock = number + 1, 0, time.monotonic()
                 packets += 1
-                slow = time.monotonic() - clock > self.limits.seconds
-                if packets > self.limits.packets or (slow and packets > DELAY):
+                if packets > self.limits.packets:
                     raise ValueError(f"no frame within {packets} packets")
+                if packets > DELAY and time.monotonic() - clock > self.limits.seconds:
+                    raise TimeoutError(f"no frame within {self.limits.seconds:g} seconds")
         except BadInputError:
             raise
         except PYAV_ERRORS as error:

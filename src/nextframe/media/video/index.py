@@ -7,59 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
-import logging
-import os
-import zipfile
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nextframe.core.errors import BadInputError
-from nextframe.core.files.cache import cache_folder
 from nextframe.media.images import image_files
 from nextframe.media.reader import open_source
 from nextframe.media.source import Color, Image, Source
 from nextframe.media.video.cursor import VideoCursor
 from nextframe.media.video.cuts import SIDE, CutFinder, thumbnail
 from nextframe.media.video.decode import Video
+from nextframe.media.video.kept import Ints, SourceIndex, is_lasting, load, place_of, save
 
-LOG = logging.getLogger(__name__)
-VERSION = 3  # of the index files; those of another version are made again
+VERSION = 4  # of the index files; those of another version are made again
 KEY_DISTANCE = 24  # least frames between seek points: closer ones save little and cost a check each
 CHECKED = 8  # frames that are compared at each seek point
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
-Ints = NDArray[np.int64]
 NONE: Ints = np.zeros(0, np.int64)
-
-
-@dataclass(frozen=True)
-class SourceIndex:
-    """Facts of one file or folder; `frames` are of each of its `sequences`.
-
-    `cuts` are the frames that begin a new shot. `pts` (empty if time stamps do not identify the frames) and `keys`
-    are for seeking in a video: see `VideoCursor`.
-    """
-
-    kind: str
-    codec: str
-    height: int
-    width: int
-    channels: int
-    fps: float
-    frames: int
-    sequences: int
-    notes: tuple[str, ...]
-    cuts: Ints
-    pts: Ints
-    keys: Ints
-
-
-ARRAYS = ("cuts", "pts", "keys")
 
 
 def index_source(path: Path, color: Color | None = None, *, fresh: bool = False) -> SourceIndex:
@@ -71,19 +38,20 @@ def index_source(path: Path, color: Color | None = None, *, fresh: bool = False)
         fresh: decode again even if there is a valid index.
 
     Raises:
-        BadInputError: the source cannot be read to its end; this too is cached and not tried twice.
+        BadInputError: the source cannot be read to its end; if that is because of its bytes, this too is cached and not
+            tried twice.
     """
     path = path.absolute()
     try:
         stamp = _stamp(path)
     except OSError as error:
         raise BadInputError(path, f"cannot be read ({error.strerror})") from None
-    key = f"{path}|{color if path.is_dir() else None}"
-    kept = cache_folder() / "index" / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.npz"
-    index = None if fresh else _load(kept, stamp)
+    kept = place_of(f"{path}|{color if path.is_dir() else None}")
+    index = None if fresh else load(kept, stamp)
     if index is None:
         index = _scan_or_error(path, color)
-        _save(kept, stamp, index)
+        if isinstance(index, SourceIndex) or is_lasting(index):
+            save(kept, stamp, index)
     if isinstance(index, BadInputError):
         raise index
     return index
@@ -192,36 +160,3 @@ def _true_keys(video: Video, pts: Ints, marks: dict[int, dict[int, int]]) -> Int
 
 def _checksum(image: Image) -> int:
     return zlib.crc32(image.data if image.flags.c_contiguous else image.tobytes())
-
-
-def _load(kept: Path, stamp: str) -> SourceIndex | BadInputError | None:
-    """Return the cached index if it has this stamp; None if there is none, or none that is readable."""
-    try:
-        with np.load(kept, allow_pickle=False) as stored:
-            facts = json.loads(str(stored["facts"]))
-            if facts.pop("stamp") != stamp:
-                return None
-            if "error" in facts:
-                return BadInputError(*facts["error"])
-            arrays = {name: stored[name].astype(np.int64) for name in ARRAYS}
-        return SourceIndex(**{**facts, "notes": tuple(facts["notes"]), **arrays})
-    except UNREADABLE:
-        return None
-
-
-def _save(kept: Path, stamp: str, index: SourceIndex | BadInputError) -> None:
-    """Keep the index, whole or not at all; a cache that cannot be written costs time but does not stop the run."""
-    if isinstance(index, BadInputError):
-        facts: dict[str, Any] = {"error": [index.path, index.what, index.fix]}
-        arrays: dict[str, Ints] = {}
-    else:
-        facts = {name: value for name, value in vars(index).items() if name not in ARRAYS}
-        arrays = {name: getattr(index, name) for name in ARRAYS}
-    temporary = kept.with_name(f".{kept.stem}.{os.getpid()}.tmp.npz")
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(temporary, facts=np.array(json.dumps({**facts, "stamp": stamp})), **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, kept)
-    except OSError as error:
-        LOG.warning("the index of a source could not be cached (%s): it is made again each time", error)
-        temporary.unlink(missing_ok=True)
