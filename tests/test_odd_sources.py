@@ -4,6 +4,7 @@ import errno
 import os
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ from nextframe.core.errors import BadInputError
 from nextframe.data import DataConfig, open_data
 from nextframe.media.reader import open_source
 from nextframe.media.video.index import index_source
-from test_sources import moving, write_frames, write_gif, write_video
+from test_sources import GOP, OPEN_GOP, assert_exact, moving, write_frames, write_gif, write_video
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +92,63 @@ def test_a_folder_that_cannot_be_entered_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", scandir)
     clips = open_data(DataConfig(name=str(tmp_path), context=3, horizon=2))
     assert clips.contents.skipped == [("locked", "cannot be read (Permission denied)")]
+
+
+CUT_NOTE = "begins at its first key frame: what is stored before cannot be decoded"
+
+
+def as_a_player_shows(path):
+    """All frames that FFmpeg's decoder gives when errors do not stop it: the independent reading."""
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return np.stack(frames)
+
+
+def cut_ts(path, frames, codec, options, part):
+    """A transport stream from which the first `part` of the packets is missing, as a recording that is joined late."""
+    whole = write_video(path.with_name("whole.ts"), frames, codec, options).read_bytes()
+    path.write_bytes(whole[188 * int(len(whole) // 188 * part) :])
+    return path
+
+
+@pytest.mark.parametrize(("name", "count"), [("begins_mid_gop.ts", 28), ("opengop_cut.mp4", 65)])
+def test_a_video_that_begins_in_the_middle_of_a_group_of_pictures(bugs, name, count):
+    index = assert_exact(bugs / name, reads=8)  # by number, as from the start
+    frames = shown(bugs / name)
+    assert index.frames == len(frames) == count
+    assert index.notes[0] == CUT_NOTE
+    np.testing.assert_array_equal(frames, as_a_player_shows(bugs / name))
+    last = open_source(bugs / name).last(4).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(last, frames[-4:])
+
+
+@pytest.mark.parametrize("part", [0.15, 0.35])
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", OPEN_GOP),
+        ("libx265", {"x265-params": "keyint=12:open-gop=1:log-level=none"}),
+        ("mpeg2video", {"g": "12", "bf": "2"}),
+    ],
+    ids=["h264", "hevc", "mpeg2"],
+)
+def test_every_codec_begins_at_its_first_whole_frame(tmp_path, codec, options, part):
+    path = cut_ts(tmp_path / "cut.ts", moving(40), codec, options, part)
+    frames = as_a_player_shows(path)
+    assert 12 <= len(frames) < 40
+    np.testing.assert_array_equal(shown(path), frames)
+    assert index_source(path).frames == len(frames)
+
+
+@pytest.mark.parametrize("packet", [0, 1, 2])
+def test_damage_near_the_start_is_still_damage(tmp_path, packet):
+    """Only what comes before the first frame may be missing: not a key frame, nor one that is shown after it."""
+    path = write_video(tmp_path / "a.mp4", moving(30), options=GOP)
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    at, size = packets[packet]
+    whole = bytearray(path.read_bytes())
+    whole[at + 4 : at + size] = bytes(b ^ 0x5A for b in whole[at + 4 : at + size])
+    path.write_bytes(whole)
+    with pytest.raises(BadInputError, match=r"first frame cannot be decoded|is damaged"):
+        shown(path)

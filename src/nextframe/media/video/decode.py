@@ -17,6 +17,7 @@ from nextframe.core.errors import BadInputError
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
 from nextframe.media.source import Color, Image, Source, over_black
+from nextframe.media.video.lead import CorruptError, Lead
 
 # Only media containers: playlists and similar formats, which make FFmpeg open other files or URLs, are not allowed.
 CONTAINERS = (
@@ -46,9 +47,20 @@ class Video(Source):
     def __init__(self, path: Path, stride: int, color: Color | None, limits: Limits) -> None:
         super().__init__(path, stride, color, limits)
         self._turns: tuple[bool, bool, bool] = (False, False, False)  # transpose, then flip rows, flip columns
+        self._cut = False  # whether it begins in the middle of a group of pictures, with frames that nobody can decode
+        try:
+            self._look()
+        except BadInputError as error:
+            if not isinstance(error.__context__, av.error.InvalidDataError | CorruptError):
+                raise
+            self._look_again(error)
+
+    def _look(self) -> None:
+        """Read the facts from the container and the first frame."""
         with self.open() as container:
             stream = self.stream(container)
-            with closing(self.decoded(container, stream)) as frames:
+            lead = Lead()
+            with closing(self.decoded(container, stream, lead)) as frames:
                 first = next(frames, None)
             if first is None:
                 raise self._refusal(0, "the decoder returns none", stream)
@@ -57,6 +69,16 @@ class Video(Source):
                 self._read_facts(container, stream, first)
             except PYAV_ERRORS as error:
                 raise self.damage(0, _reason(error)) from None
+            if self._cut or lead.is_cut(first):
+                self.notes.append("begins at its first key frame: what is stored before cannot be decoded")
+
+    def _look_again(self, damage: BadInputError) -> None:
+        """Look as at a file that was cut; `damage` is raised if that does not help."""
+        self._cut = True
+        try:
+            self._look()
+        except BadInputError:
+            raise damage from damage.__context__
 
     def _read_facts(self, container: Any, stream: Any, first: Any) -> None:
         self.codec = stream.codec_context.name
@@ -101,17 +123,22 @@ class Video(Source):
         self.limits.check_size(self.path, context.height or 1, context.width or 1)
         context.options = {"err_detect": "explode", "max_pixels": str(self.limits.pixels)}
         big = context.height * context.width > 2**22
-        stream.thread_type, context.thread_count = "AUTO", 1 if big else 2
+        # of a cut file one thread, or the errors of its first packets come with those after them, and never end
+        stream.thread_type, context.thread_count = "AUTO", 1 if big or self._cut else 2
         return stream
 
-    def decoded(self, container: Any, stream: Any) -> Generator[Any, None, None]:
-        """Yield decoded PyAV frames from the container's position; damage and stalls are BadInputErrors."""
+    def decoded(self, container: Any, stream: Any, lead: Lead | None = None) -> Generator[Any, None, None]:
+        """Yield decoded PyAV frames from the container's position; damage and stalls are BadInputErrors.
+
+        `lead` is told of the packets before the first frame.
+        """
         number, packets, clock = 0, 0, time.monotonic()
+        lead = lead or Lead()
         try:
             for packet in container.demux(stream):
-                for frame in packet.decode():
+                for frame in packet.decode() if number else lead.decode(packet, self._cut):
                     if frame.is_corrupt:
-                        raise ValueError("the decoder marks it as corrupt")
+                        raise CorruptError("the decoder marks it as corrupt")
                     self.limits.check_size(self.path, frame.height, frame.width)
                     yield frame
                     number, packets, clock = number + 1, 0, time.monotonic()
