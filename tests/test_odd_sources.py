@@ -7,9 +7,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 from nextframe.core.errors import BadInputError
 from nextframe.data import DataConfig, open_data
+from nextframe.data.folder.listing import list_sources
 from nextframe.media.reader import open_source
 from nextframe.media.video.index import index_source
 from test_sources import GOP, OPEN_GOP, assert_exact, moving, write_frames, write_gif, write_video
@@ -151,4 +154,102 @@ def test_damage_near_the_start_is_still_damage(tmp_path, packet):
     whole[at + 4 : at + size] = bytes(b ^ 0x5A for b in whole[at + 4 : at + size])
     path.write_bytes(whole)
     with pytest.raises(BadInputError, match=r"first frame cannot be decoded|is damaged"):
+        shown(path)
+
+
+def stack(frames=6, height=10, width=14, kind=np.uint8):
+    """Frames (T, H, W) of values that use all of their type."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, np.iinfo(kind).max, (frames, height, width), dtype=kind, endpoint=True)
+
+
+def test_a_folder_of_stacks_is_a_source_each(bugs):
+    clips = open_data(DataConfig(name=str(bugs / "stacks"), context=3, horizon=2))
+    assert [(m.name, m.index.frames) for m in clips.contents.members] == [(f"cell_{n}.tif", 24) for n in range(4)]
+    for number in range(4):
+        path = bugs / "stacks" / f"cell_{number}.tif"
+        np.testing.assert_array_equal(shown(path)[..., 0], tifffile.imread(path))
+    said = clips.contents.members[0].index.notes
+    assert "the 24 pages are read as frames, in their order in the file (other: data.options.pages=first)" in said
+    first = {"pages": "first", "val_share": 0, "test_share": 0, "across_cuts": True}
+    one = open_data(DataConfig(name=str(bugs / "stacks"), context=1, horizon=1, options=first))
+    assert [(m.name, m.index.frames) for m in one.contents.members] == [("stacks", 4)], "one image of each file"
+
+
+def test_the_one_page_of_a_large_imagej_stack_is_all_its_images(bugs):
+    np.testing.assert_array_equal(shown(bugs / "one_ifd.tif")[..., 0], tifffile.imread(bugs / "one_ifd.tif"))
+    assert index_source(bugs / "one_ifd.tif").frames == 24
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("how", ["pages", "imagej", "deflate"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("big", [False, True])
+def test_pages_of_every_form_of_tiff(tmp_path, kind, how, order, big):
+    frames, path = stack(kind=kind), tmp_path / "a.tif"
+    if how == "imagej" and big:
+        pytest.skip("ImageJ writes no BigTIFF")
+    options = {"pages": {}, "imagej": {"imagej": True}, "deflate": {"compression": "deflate"}}[how]
+    tifffile.imwrite(path, frames, byteorder=order, bigtiff=big, photometric="minisblack", **options)
+    expected = frames if kind is np.uint8 else (frames >> 8).astype(np.uint8)
+    np.testing.assert_array_equal(shown(path)[..., 0], expected)
+    np.testing.assert_array_equal(open_source(path).last(2)[:, 0].numpy(), expected[-2:])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_colour_pages_of_a_big_tiff(tmp_path, order):
+    frames = moving(5, 16, 24)
+    tifffile.imwrite(tmp_path / "a.tif", frames, bigtiff=True, byteorder=order, photometric="rgb")
+    np.testing.assert_array_equal(shown(tmp_path / "a.tif"), frames)
+
+
+def test_a_folder_of_single_images_in_big_endian_big_tiffs(tmp_path):
+    frames = stack()
+    for number, frame in enumerate(frames):
+        tifffile.imwrite(tmp_path / f"{number}.tif", frame, bigtiff=True, byteorder=">")
+    np.testing.assert_array_equal(shown(tmp_path)[..., 0], frames)
+
+
+def test_smaller_copies_of_a_page_are_not_frames(tmp_path):
+    frames = stack()
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for frame in frames:
+            file.write(frame, photometric="minisblack", metadata=None)
+            file.write(frame[::2, ::2], photometric="minisblack", subfiletype=1, metadata=None)
+    np.testing.assert_array_equal(shown(tmp_path / "a.tif")[..., 0], frames)
+    assert "6 smaller copies or masks are not frames" in open_source(tmp_path / "a.tif").notes
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        with tifffile.TiffWriter(tmp_path / "photos" / f"{number}.tif") as file:
+            file.write(frames[number], photometric="minisblack", metadata=None)
+            file.write(frames[number, ::2, ::2], photometric="minisblack", subfiletype=1, metadata=None)
+    (found,) = list_sources(tmp_path / "photos").found
+    np.testing.assert_array_equal(shown(found.path)[..., 0], frames[:4])
+
+
+def test_a_stack_whose_first_page_is_grey_keeps_the_colours_of_the_others(tmp_path):
+    frames = moving(4, 16, 24)
+    pages = [Image.fromarray(frames[0]).convert("L"), *map(Image.fromarray, frames[1:])]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    np.testing.assert_array_equal(shown(tmp_path / "a.tif")[1:], frames[1:])
+
+
+def one_page(path, frames, order="<"):
+    """A stack as ImageJ writes it above 4 GiB: one page, then the other images without pages of their own."""
+    text = f"ImageJ=1.53t\nimages={len(frames)}\nframes={len(frames)}\nloop=false\n"
+    tifffile.imwrite(path, frames[0], byteorder=order, photometric="minisblack", metadata=None, description=text)
+    with path.open("ab") as file:
+        file.write(frames[1:].astype(frames.dtype.newbyteorder(order)).tobytes())
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_an_imagej_stack_of_one_page_or_one_that_ends_early(tmp_path, kind, order):
+    frames, path = stack(kind=kind), tmp_path / "a.tif"
+    one_page(path, frames, order)
+    expected = frames if kind is np.uint8 else (frames >> 8).astype(np.uint8)
+    np.testing.assert_array_equal(shown(path)[..., 0], expected)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - 2 * frames[0].nbytes - 1])
+    with pytest.raises(BadInputError, match=r"says 6 images, the file ends after 3$"):
         shown(path)

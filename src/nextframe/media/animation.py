@@ -1,4 +1,4 @@
-"""Animated GIF, WebP, PNG and AVIF, and multi-page TIFF, read with Pillow, which applies disposal and blending."""
+"""Animated GIF, WebP, PNG and AVIF, read with Pillow, which applies disposal and blending."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ class Animation(Source):
             if opened.info.get("default_image") and self.native_count > 1:
                 self._first = 1
                 self.native_count -= 1
-            grey = timing.grey if timing and self.kind == "gif" else is_grey(opened)
-            self.native_channels = 1 if grey else 3
+            self.native_channels = 1 if self._all_grey(opened, timing) else 3
             self.check_count(self.native_count - 1)
             self._stored_size = opened.size
             self.height, self.width = self._image(opened, 0).shape[:2]
@@ -46,6 +45,10 @@ class Animation(Source):
                 self.native_fps = timing.fps
             elif opened.info.get("duration"):
                 self.native_fps = 1000 / float(opened.info["duration"])
+
+    def _all_grey(self, opened: Pillow.Image, timing: Timing | None) -> bool:
+        """Return whether no frame has colour: all have one mode, but those of a GIF have palettes of their own."""
+        return timing.grey if timing and self.kind == "gif" else is_grey(opened)
 
     def _count(self, opened: Pillow.Image, timing: Timing | None) -> int:
         """Return how many frames there must be; a GIF's blocks say so even if Pillow stops early."""
@@ -78,7 +81,7 @@ class Animation(Source):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # reported once, in the notes
-                opened.seek(self._first + number)
+                opened = self._go_to(opened, number)
             if opened.size != self._stored_size:
                 sizes = "{}x{}, the first frame's is {}x{}".format(*opened.size, *self._stored_size)
                 raise ValueError(f"its size is {sizes}")
@@ -89,6 +92,11 @@ class Animation(Source):
             raise self.damage(number, "the file ends before it") from None
         except PILLOW_ERRORS as error:
             raise self.damage(number, one_line(error)) from None
+
+    def _go_to(self, opened: Pillow.Image, number: int) -> Pillow.Image:
+        """Return the image of frame `number`, not yet decoded."""
+        opened.seek(self._first + number)
+        return opened
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start`, composed as a viewer shows it, as uint8 (H, W, C)."""

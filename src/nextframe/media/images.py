@@ -16,6 +16,7 @@ from PIL import ImageOps, UnidentifiedImageError
 from nextframe.core.errors import BadInputError
 from nextframe.media.limits import Limits
 from nextframe.media.source import Color, Image, Source, over_black
+from nextframe.media.tiff.big_endian import decode_page, is_big_endian
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 
@@ -41,6 +42,8 @@ def image_files(folder: Path) -> list[Path]:
 
 def open_image(path: Path) -> Pillow.Image:
     """Return the image, not yet decoded; raises what Pillow raises."""
+    if path.suffix.lower() in (".tif", ".tiff") and is_big_endian(path):
+        return decode_page(path)
     opened = Pillow.open(path)
     if opened.format == "TIFF":
         opened.filename = ""  # given a name, Pillow maps the file, and then misreads one that is rotated

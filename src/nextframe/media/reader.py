@@ -10,11 +10,12 @@ from torch import Tensor
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.media.limits import Limits
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Source
 
 HEAD = 256
 STILLS = (b"\xff\xd8\xff", b"BM", b"P5", b"P6")
-TIFFS = (b"II*\0", b"MM\0*")
+TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # and BigTIFF
 REFUSED = (
     (b"version https://git-lfs", "this is a Git LFS pointer, not the file itself", "fetch it with git lfs pull"),
     (b"\x1f\x8b", "this is a gzip archive", "unpack it; idx files of digits go to --set data.options.digits=FILE"),
@@ -81,6 +82,7 @@ def open_source(
     limits: Limits | None = None,
     sequence: int = 0,
     layout: str | None = None,
+    reading: Reading = DEFAULT,
 ) -> Source:
     """Open a video, animation, folder of images or array as a stream of frames.
 
@@ -91,6 +93,7 @@ def open_source(
         limits: what is decoded at most; None: the defaults.
         sequence: which sequence of an array file that holds many.
         layout: the axes of an array file, such as "TNHW"; None: guessed by `arrays.guess_layout`.
+        reading: what else the files leave open.
 
     Raises:
         BadInputError: there is nothing, or nothing that can be read; the line says why.
@@ -104,11 +107,16 @@ def open_source(
         raise BadInputError(path, "there is no such file or folder")
     if not path.is_file():
         raise BadInputError(path, "this is neither a file nor a folder")
-    return _open_file(path, sniff(path), (stride, color, limits), sequence, layout)
+    return _open_file(path, sniff(path), (stride, color, limits), sequence, layout, reading)
 
 
 def _open_file(
-    path: Path, kind: str, common: tuple[int, Color | None, Limits], sequence: int, layout: str | None
+    path: Path,
+    kind: str,
+    common: tuple[int, Color | None, Limits],
+    sequence: int,
+    layout: str | None,
+    reading: Reading,
 ) -> Source:
     if kind == "array":
         from nextframe.media.arrays import ArraySource
@@ -122,6 +130,10 @@ def _open_file(
         from nextframe.media.images import ImageFolder
 
         return ImageFolder(path, *common)
+    if kind == "tiff":
+        from nextframe.media.tiff.stack import Stack
+
+        return Stack(path, *common, reading)
     from nextframe.media.animation import Animation
 
     return Animation(path, kind, *common)

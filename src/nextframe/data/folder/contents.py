@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -16,6 +17,7 @@ from nextframe.data.folder.listing import Found, Listing, list_all, paths_of
 from nextframe.data.folder.plan import Stretch, without_cuts
 from nextframe.data.folder.splits import split_by_name, split_by_time
 from nextframe.data.folder.store import Member
+from nextframe.media.reading import Reading
 from nextframe.media.video.index import index_source
 from nextframe.media.video.kept import SourceIndex
 
@@ -35,6 +37,7 @@ class FolderConfig(Config):
     eval_step: int | None = Field(None, ge=1, description="the same for val and test; null: clips do not overlap")
     val_share: float = Field(0.1, ge=0, lt=1, description="of the sources, or of the frames if there are few sources")
     test_share: float = Field(0.1, ge=0, lt=1, description="the same for test")
+    pages: Literal["all", "first"] = Field("all", description="of a TIFF: every page is a frame, or the first alone")
     cache_mb: int = Field(128, ge=1, description="MiB of decoded frames held, in each process that reads")
 
     @model_validator(mode="after")
@@ -42,6 +45,11 @@ class FolderConfig(Config):
         if self.val_share + self.test_share >= 1:
             raise ValueError("val_share and test_share leave nothing to train on")
         return self
+
+    @property
+    def reading(self) -> Reading:
+        """How files are read where they leave a choice."""
+        return Reading(**{field.name: getattr(self, field.name) for field in fields(Reading)})
 
 
 @dataclass
@@ -79,7 +87,14 @@ def look(config: DataConfig, options: FolderConfig, *, fresh: bool = False) -> C
     """
     paths = paths_of(config.name)
     root = Path(config.name)
-    return look_at(root, list_all(paths), config, options, fresh=fresh, alone=len(paths) == 1 and not root.is_dir())
+    return look_at(
+        root,
+        list_all(paths, options.reading),
+        config,
+        options,
+        fresh=fresh,
+        alone=len(paths) == 1 and not root.is_dir(),
+    )
 
 
 def look_at(
@@ -97,7 +112,7 @@ def look_at(
             LOG.info("indexing sources: %d of %d", done, len(listing.found))
             said = time.monotonic()
         try:
-            _add(contents, found, index_source(found.path, config.color, fresh=fresh))
+            _add(contents, found, index_source(found.path, config.color, options.reading, fresh=fresh), options.reading)
         except BadInputError as error:
             if alone:
                 raise
@@ -114,10 +129,10 @@ def reason(error: BadInputError, path: Path) -> str:
     return error.what if inside == path.absolute() or inside == path else f"{inside.name}: {error.what}"
 
 
-def _add(contents: Contents, found: Found, index: SourceIndex) -> None:
+def _add(contents: Contents, found: Found, index: SourceIndex, reading: Reading) -> None:
     for sequence in range(index.sequences):
         name = found.name if index.sequences == 1 else f"{found.name}[{sequence}]"
-        contents.members.append(Member(found.path, name, index, sequence))
+        contents.members.append(Member(found.path, name, index, sequence, reading))
         contents.splits.append(found.split)
 
 

@@ -12,6 +12,8 @@ from nextframe.core.errors import BadInputError
 from nextframe.data.clipset import Split
 from nextframe.media.images import IMAGE_ENDINGS, natural_key
 from nextframe.media.reader import sniff
+from nextframe.media.reading import DEFAULT, Reading
+from nextframe.media.tiff.stack import is_stack
 
 VIDEO_ENDINGS = [
     ".mp4",
@@ -96,15 +98,15 @@ def paths_of(name: str) -> list[Path]:
     return [Path(part.strip()) for part in name.split(",") if part.strip()]
 
 
-def list_all(paths: Sequence[Path]) -> Listing:
+def list_all(paths: Sequence[Path], reading: Reading = DEFAULT) -> Listing:
     """Return the sources of all `paths`; of several, each name begins with that of its path, as if below one parent.
 
     Raises:
         BadInputError: a missing path, two of one name, or one with a train folder beside one without.
     """
     if len(paths) == 1:
-        return list_sources(paths[0])
-    whole, parts = Listing(), [list_sources(path) for path in paths]
+        return list_sources(paths[0], reading)
+    whole, parts = Listing(), [list_sources(path, reading) for path in paths]
     for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
         if not path.exists():
             raise BadInputError(path, "no such file or folder")
@@ -122,10 +124,11 @@ def list_all(paths: Sequence[Path]) -> Listing:
     return whole
 
 
-def list_sources(path: Path) -> Listing:
+def list_sources(path: Path, reading: Reading = DEFAULT) -> Listing:
     """Return the sources at `path`: a file itself, or all below a folder, in natural order of their names.
 
-    A folder with still images is one source, its frames; videos, animations and array files are each one. Directly
+    A folder with still images is one source, its frames; videos, animations, TIFFs of many pages and array files are
+    each one. Directly
     below `path`, folders called train, val and test (or training, valid, validation, testing) decide the split, and
     what is next to them is skipped.
     """
@@ -138,7 +141,7 @@ def list_sources(path: Path) -> Listing:
     }
     listing.has_splits = "train" in splits.values()
     for folder, split in splits.items() if listing.has_splits else [(path, None)]:
-        _walk(folder, path, split, listing)
+        _walk(folder, path, split, listing, reading)
     if listing.has_splits:
         beside = [f for f in path.iterdir() if f not in splits and not f.name.startswith(".")]
         listing.skipped += [(f.name, "it is next to the train, val and test folders") for f in beside if f.is_dir()]
@@ -153,7 +156,7 @@ def name_of(path: Path, root: Path) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _walk(top: Path, root: Path, split: Split | None, listing: Listing) -> None:
+def _walk(top: Path, root: Path, split: Split | None, listing: Listing, reading: Reading) -> None:
     def unreadable(error: OSError) -> None:
         listing.skipped.append((name_of(Path(error.filename), root), f"cannot be read ({error.strerror})"))
 
@@ -162,18 +165,20 @@ def _walk(top: Path, root: Path, split: Split | None, listing: Listing) -> None:
         real = os.path.realpath(name)
         folders[:] = [] if real in seen else [f for f in folders if not f.startswith(".")]
         if real not in seen:
-            _look_into(Path(name), [f for f in files if not f.startswith(".")], root, split, listing)
+            _look_into(Path(name), [f for f in files if not f.startswith(".")], root, split, listing, reading)
         seen.add(real)
 
 
-def _look_into(folder: Path, files: list[str], root: Path, split: Split | None, listing: Listing) -> None:
+def _look_into(
+    folder: Path, files: list[str], root: Path, split: Split | None, listing: Listing, reading: Reading
+) -> None:
     def add(path: Path) -> None:
         listing.found.append(Found(path, name_of(path, root), split))
 
     stills, animations = [], 0
     for file in sorted(files):
         path, ending = folder / file, Path(file).suffix.lower()
-        kind = _kind(path, ending)
+        kind = _kind(path, ending, reading)
         if kind == "still":
             stills.append(path)
         elif kind == "other":
@@ -188,10 +193,12 @@ def _look_into(folder: Path, files: list[str], root: Path, split: Split | None, 
     ]
 
 
-def _kind(path: Path, ending: str) -> str:
+def _kind(path: Path, ending: str, reading: Reading) -> str:
     """Return "source", "still" (a frame of its folder) or "other"; the content decides if endings do not."""
     if ending in VIDEO_ENDINGS or ending in OTHER_ENDINGS:
         return "source"
+    if ending in (".tif", ".tiff"):
+        return "source" if reading.pages == "all" and is_stack(path) else "still"
     try:
         kind = sniff(path) if ending in (".png", ".webp", ".avif") or ending not in IMAGE_ENDINGS else "image"
     except BadInputError:

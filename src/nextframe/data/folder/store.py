@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nextframe.media.reader import open_source
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, recolor
 from nextframe.media.video.cursor import Cursor, StreamCursor, VideoCursor
 from nextframe.media.video.decode import Video
@@ -30,6 +31,7 @@ class Member:
     name: str
     index: SourceIndex
     sequence: int = 0
+    reading: Reading = DEFAULT
 
 
 class FrameStore:
@@ -113,7 +115,9 @@ class FrameStore:
 
     def _open(self, number: int) -> Cursor:
         member = self.members[number]
-        source = self._videos.get(number) or open_source(member.path, color=self.color, sequence=member.sequence)
+        source = self._videos.get(number) or open_source(
+            member.path, color=self.color, sequence=member.sequence, reading=member.reading
+        )
         if not isinstance(source, Video):
             return StreamCursor(source, jumps=source.kind in ("frames", "image", "array"))
         self._videos[number] = source  # it has no open file, only what was learned by opening it

@@ -13,6 +13,7 @@ from nextframe.data.folder.listing import SPLIT_FOLDERS, Found, Listing, list_so
 from nextframe.data.folder.splits import split_by_name
 from nextframe.data.sets.lists import Labelled
 from nextframe.data.sets.local import LocalConfig, RegisteredClips
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.video.index import index_source
 
 LAYOUT = "ROOT/CLASS/VIDEO or ROOT/train/CLASS/VIDEO, or a text file with PATH CLASS [train|val|test] on each line"
@@ -32,7 +33,7 @@ def open_labelled(config: DataConfig) -> RegisteredClips:
     if not options.root:
         raise UserError(f"data set 'labelled' needs --root PATH: {LAYOUT}")
     root = Path(options.root).expanduser()
-    labelled = list_file(root) if root.is_file() else list_classes(root)
+    labelled = list_file(root) if root.is_file() else list_classes(root, options.reading)
     if len(labelled.classes) < 2:
         raise BadInputError(root, f"{len(labelled.classes)} class found, at least two are needed", f"expected {LAYOUT}")
     if not labelled.listing.has_splits:
@@ -40,11 +41,11 @@ def open_labelled(config: DataConfig) -> RegisteredClips:
     return RegisteredClips(config, options, look_at(root, labelled.listing, config, options), labelled)
 
 
-def list_classes(root: Path) -> Labelled:
+def list_classes(root: Path, reading: Reading = DEFAULT) -> Labelled:
     """Return the sources below `root`, the class of each the folder below `root`, or below train, val and test."""
     if not root.is_dir():
         raise BadInputError(root, "there is no such file or folder", f"expected {LAYOUT}")
-    listing = list_sources(root)
+    listing = list_sources(root, reading)
     names: dict[str, str] = {}
     for found in listing.found:
         parts = Path(found.name).parts
@@ -109,7 +110,7 @@ def _divide(labelled: Labelled, options: LocalConfig, config: DataConfig) -> Non
     splits: dict[str, Split] = {}
     for number, name in enumerate(labelled.classes):
         own = [found for found in listing.found if labelled.labels[found.name] == number]
-        lengths = {found.name: _length(found, config) for found in own}
+        lengths = {found.name: _length(found, config, options) for found in own}
         lengths = {source: frames for source, frames in lengths.items() if frames}
         if len(lengths) < FEW:
             few.append(name)
@@ -123,9 +124,9 @@ def _divide(labelled: Labelled, options: LocalConfig, config: DataConfig) -> Non
     listing.has_splits = not few
 
 
-def _length(found: Found, config: DataConfig) -> int:
+def _length(found: Found, config: DataConfig, options: LocalConfig) -> int:
     """Return the number of frames of a source; 0 if it cannot be read (it is skipped later, with the reason)."""
     try:
-        return index_source(found.path, config.color).frames
+        return index_source(found.path, config.color, options.reading).frames
     except BadInputError:
         return 0

@@ -17,6 +17,7 @@ import numpy as np
 from nextframe.core.errors import BadInputError
 from nextframe.media.images import image_files
 from nextframe.media.reader import open_source
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source
 from nextframe.media.video.cursor import VideoCursor
 from nextframe.media.video.cuts import SIDE, CutFinder, thumbnail
@@ -29,12 +30,15 @@ CHECKED = 8  # frames that are compared at each seek point
 NONE: Ints = np.zeros(0, np.int64)
 
 
-def index_source(path: Path, color: Color | None = None, *, fresh: bool = False) -> SourceIndex:
+def index_source(
+    path: Path, color: Color | None = None, reading: Reading = DEFAULT, *, fresh: bool = False
+) -> SourceIndex:
     """Return the index of the source at `path`, from the cache if it is still valid.
 
     Args:
         path: a file or a frame folder.
         color: as for `open_source`; it decides whether a folder that mixes grey and colour can be read.
+        reading: what the file leaves open.
         fresh: decode again even if there is a valid index.
 
     Raises:
@@ -46,10 +50,10 @@ def index_source(path: Path, color: Color | None = None, *, fresh: bool = False)
         stamp = _stamp(path)
     except OSError as error:
         raise BadInputError(path, f"cannot be read ({error.strerror})") from None
-    kept = place_of(f"{path}|{color if path.is_dir() else None}")
+    kept = place_of(f"{path}|{color if path.is_dir() else None}|{reading if reading != DEFAULT else None}")
     index = None if fresh else load(kept, stamp)
     if index is None:
-        index = _scan_or_error(path, color)
+        index = _scan_or_error(path, color, reading)
         if isinstance(index, SourceIndex) or is_lasting(index):
             save(kept, stamp, index)
     if isinstance(index, BadInputError):
@@ -64,16 +68,16 @@ def _stamp(path: Path) -> str:
     return f"{VERSION}|{hashlib.sha256(repr(states).encode()).hexdigest()}"
 
 
-def _scan_or_error(path: Path, color: Color | None) -> SourceIndex | BadInputError:
+def _scan_or_error(path: Path, color: Color | None, reading: Reading) -> SourceIndex | BadInputError:
     try:
-        return scan(path, color)
+        return scan(path, color, reading)
     except BadInputError as error:
         return error
 
 
-def scan(path: Path, color: Color | None = None) -> SourceIndex:
+def scan(path: Path, color: Color | None = None, reading: Reading = DEFAULT) -> SourceIndex:
     """Decode the source at `path` to its end and return its index; BadInputError if that fails."""
-    source = open_source(path, color=color)
+    source = open_source(path, color=color, reading=reading)
     if isinstance(source, Video):
         return _scan_video(source)
     finder, frames = CutFinder(), 0
@@ -81,7 +85,7 @@ def scan(path: Path, color: Color | None = None) -> SourceIndex:
         frames += 1
         finder.add(thumbnail(image))
     for sequence in range(1, source.sequences):
-        for _ in open_source(path, color=color, sequence=sequence).decode():
+        for _ in open_source(path, color=color, sequence=sequence, reading=reading).decode():
             pass
     index = _facts(source, frames)
     return index if source.sequences > 1 else replace(index, cuts=finder.cuts())
