@@ -10,10 +10,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from nextframe.core.errors import BadInputError
+from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.folder.listing import list_sources
 from nextframe.media.reader import open_source
+from nextframe.media.reading import Reading
 from nextframe.media.video.index import index_source
 from test_sources import GOP, OPEN_GOP, assert_exact, moving, write_frames, write_gif, write_video
 
@@ -201,6 +202,60 @@ def test_colour_pages_of_a_big_tiff(tmp_path, order):
     frames = moving(5, 16, 24)
     tifffile.imwrite(tmp_path / "a.tif", frames, bigtiff=True, byteorder=order, photometric="rgb")
     np.testing.assert_array_equal(shown(tmp_path / "a.tif"), frames)
+
+
+def note_of(path, word, **options):
+    """The one note of a source, as `nextframe data` says it, that has `word` in it."""
+    notes = index_source(path, None, Reading(**options)).notes
+    return next((note for note in notes if word in note), None)
+
+
+def test_a_film_of_12_bits_in_16_is_dark_until_its_range_is_said(bugs):
+    path, raw = bugs / "deep12.tif", tifffile.imread(bugs / "deep12.tif")
+    assert "values reach only 4230 of 65535" in note_of(path, "range=")
+    assert "data.options.range=[0,8191]" in note_of(path, "range=")
+    frames = shown(path, reading=Reading(range=(0, 4230)))[..., 0]
+    np.testing.assert_array_equal(frames, np.rint(raw / 4230 * 255).astype(np.uint8))
+    assert len(np.unique(frames)) > 35
+    clips = open_data(DataConfig(name=str(path), context=3, horizon=2, options={"range": [0, 4230]}))
+    np.testing.assert_array_equal(clips.read("train", np.array([0])).frames[0, :, 0].numpy(), frames[:5])
+    assert note_of(path, "range=", range=(0, 4230)) is None
+    assert note_of(path, "are cut", range=(100, 4000)) == "values from 0 to 4230 are cut at the range [100,4000]"
+
+
+@pytest.mark.parametrize("bits", [1, 4, 10, 12, 14, 15])
+def test_unused_bits_of_png_folders_and_arrays(tmp_path, bits):
+    top = 2**bits - 1
+    frames = np.linspace(0, top, 5 * 8 * 10).astype(np.uint16).reshape(5, 8, 10)
+    fitting = frames.astype(np.uint8) if bits <= 8 else frames
+    (tmp_path / "png").mkdir()
+    for number, frame in enumerate(fitting):
+        Image.fromarray(frame).save(tmp_path / "png" / f"{number}.png")
+    expected = np.rint(frames / top * 255).astype(np.uint8)
+    np.save(tmp_path / "a.npy", fitting)
+    for path in (tmp_path / "png", tmp_path / "a.npy"):
+        np.testing.assert_array_equal(shown(path, reading=Reading(range=(0, top)))[..., 0], expected)
+    assert f"values reach only {top} of" in note_of(tmp_path / "png", "range=")
+    if bits <= 8:
+        assert f"values reach only {top} of 255" in note_of(tmp_path / "a.npy", "range=")
+    else:
+        with pytest.raises(BadInputError, match=r"uint16 must be in 0..255; say .* data.options.range=\[0,"):
+            shown(tmp_path / "a.npy")
+
+
+def test_values_without_a_range_of_their_own_are_read_with_one(tmp_path):
+    frames = np.linspace(-1, 3, 5 * 8 * 10).astype(np.float32).reshape(5, 8, 10)
+    np.save(tmp_path / "a.npy", frames)
+    tifffile.imwrite(tmp_path / "a.tif", frames)
+    for name in ("a.npy", "a.tif"):
+        with pytest.raises(BadInputError, match=r"range"):
+            shown(tmp_path / name)
+        seen = shown(tmp_path / name, reading=Reading(range=(-1, 3)))[..., 0]
+        np.testing.assert_array_equal(seen, np.rint((frames.astype(float) + 1) / 4 * 255))
+    np.save(tmp_path / "bright.npy", np.full((4, 8, 8), 200, np.uint8))
+    assert note_of(tmp_path / "bright.npy", "range=") is None
+    with pytest.raises(UserError, match="the lower one first"):
+        Reading(range=(4, 4))
 
 
 def test_a_folder_of_single_images_in_big_endian_big_tiffs(tmp_path):

@@ -83,6 +83,7 @@ def predict(
         seed=seed,
         device=device,
         options=section(more, "options"),
+        reading=config.reading,
     )
     write_prediction(prediction, output, with_context=with_context)
     typer.echo(str(output))

@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 from nextframe.core.errors import BadInputError
 from nextframe.media.images import PILLOW_ERRORS, is_grey, one_line, open_image, pixels
 from nextframe.media.limits import Limits
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source
 from nextframe.media.timing import Timing, read_timing
 
@@ -19,8 +20,10 @@ from nextframe.media.timing import Timing, read_timing
 class Animation(Source):
     """An animated image. Each stored frame is one frame, however long it is shown; fps is frames / duration."""
 
-    def __init__(self, path: Path, kind: str, stride: int, color: Color | None, limits: Limits) -> None:
-        super().__init__(path, stride, color, limits)
+    def __init__(
+        self, path: Path, kind: str, stride: int, color: Color | None, limits: Limits, reading: Reading = DEFAULT
+    ) -> None:
+        super().__init__(path, stride, color, limits, reading)
         self.kind = kind
         self._first = 0  # where the animation begins: after the still image that a PNG may hold for old viewers
         timing = read_timing(path, kind)
@@ -87,7 +90,8 @@ class Animation(Source):
                 raise ValueError(f"its size is {sizes}")
             opened.load()  # before the orientation is read: a TIFF is rotated here
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
-            return pixels(ImageOps.exif_transpose(opened) if turned else opened, self.native_channels == 1)
+            upright = ImageOps.exif_transpose(opened) if turned else opened
+            return pixels(upright, self.native_channels == 1, self.levels)
         except EOFError:
             raise self.damage(number, "the file ends before it") from None
         except PILLOW_ERRORS as error:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
+from nextframe.media.reading import OPTION, Reading
 from nextframe.media.source import Color, Image, Source, over_black
 
 LAYOUTS = ("THW", "THWC", "TCHW", "NTHW", "TNHW", "NTHWC", "NTCHW", "TNHWC")
@@ -56,9 +57,16 @@ class ArraySource(Source):
     kind = "array"
 
     def __init__(
-        self, path: Path, stride: int, color: Color | None, limits: Limits, sequence: int, layout: str | None
+        self,
+        path: Path,
+        stride: int,
+        color: Color | None,
+        limits: Limits,
+        reading: Reading,
+        sequence: int,
+        layout: str | None,
     ) -> None:
-        super().__init__(path, stride, color, limits)
+        super().__init__(path, stride, color, limits, reading)
         array = _load(path, limits)
         self.layout = _checked_layout(path, array, layout)
         self._array = _sequences(array, self.layout)  # (N, T, H, W, C)
@@ -81,15 +89,19 @@ class ArraySource(Source):
             yield over_black(image) if image.shape[2] == 4 else image
 
     def _as_uint8(self, frame: NDArray[Any], number: int) -> Image:
-        if frame.dtype == np.uint8:
-            return frame
         if frame.dtype == np.bool_:
             return frame.astype(np.uint8) * np.uint8(255)
-        low, high = float(frame.min()), float(frame.max())
         top = 1.0 if frame.dtype.kind == "f" else 255
+        self.levels.see(frame, top)
+        if self.levels.ends is not None and np.isfinite(frame).all():
+            return self.levels.scaled(frame)
+        if frame.dtype == np.uint8:
+            return frame
+        low, high = float(frame.min()), float(frame.max())
         if not (low >= 0 and high <= top):  # also true for NaN
             what = f"frame {number} has values from {low:g} to {high:g}; {frame.dtype} must be in 0..{top:g}"
-            raise BadInputError(self.path, what, "scale the array, or save it as uint8")
+            fix = f"say which are black and white, as {OPTION}.range=[0,{high:g}], or save it as uint8"
+            raise BadInputError(self.path, what, fix)
         return np.rint(frame.astype(np.float64) * (255 / top)).astype(np.uint8)
 
 

@@ -10,11 +10,13 @@ from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
 from nextframe.core.errors import BadInputError
 from nextframe.media.limits import Limits
+from nextframe.media.reading import DEFAULT, OPTION, Levels, Reading
 from nextframe.media.source import Color, Image, Source, over_black
 from nextframe.media.tiff.big_endian import decode_page, is_big_endian
 
@@ -25,7 +27,8 @@ PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError, RuntimeError,
     OverflowError, AssertionError, struct.error, zlib.error, Pillow.DecompressionBombError, Warning,
 )  # fmt: skip
-GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
+GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+DEEP_COLORS = re.compile(r"(RGB|CMYK)[AX]*;16")  # in the raw mode that Pillow unpacks into 8 bits
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
@@ -50,16 +53,30 @@ def open_image(path: Path) -> Pillow.Image:
     return opened
 
 
-def pixels(image: Pillow.Image, grey: bool) -> Image:
-    """Return the current frame of a Pillow image as uint8 (H, W, 1 or 3): 16 bits scaled to 8, alpha over black."""
-    if image.mode.startswith("I;16"):
-        deep = np.asarray(image).astype(np.uint16) >> 8
-        return _channels(deep.astype(np.uint8)[..., None], grey)
-    if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of Pillow's mode {image.mode} have no fixed range; save it with 8 bits a channel")
+def pixels(image: Pillow.Image, grey: bool, levels: Levels) -> Image:
+    """Return the current frame of a Pillow image as uint8 (H, W, 1 or 3): 16 bits scaled to 8, alpha over black.
+
+    `levels` says which values are black and white, or, at their default, is told of the values.
+    """
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return _channels(_deep(image, levels)[..., None], grey)
+    if levels.ends is not None and DEEP_COLORS.search(str(getattr(image, "tile", ""))):
+        raise ValueError("a range is for grey images and arrays; save 16-bit colours as .npy")
     if image.has_transparency_data:
         return over_black(np.asarray(image.convert("LA" if grey else "RGBA")))
-    return _channels(np.asarray(image.convert("L" if grey else "RGB")), grey)
+    values = np.asarray(image.convert("L" if grey else "RGB"))
+    levels.see(values, 255)
+    return _channels(values if levels.ends is None else levels.scaled(values), grey)
+
+
+def _deep(image: Pillow.Image, levels: Levels) -> NDArray[np.uint8]:
+    """Return grey pixels of more than 8 bits as uint8 (H, W)."""
+    if image.mode in ("I", "F") and levels.ends is None:
+        what = f"pixels of Pillow's mode {image.mode} have no fixed range"
+        raise ValueError(f"{what}: say it with {OPTION}.range=[LOW,HIGH], or save it with 8 bits a channel")
+    values = np.asarray(image)
+    levels.see(values, 65535)
+    return (values.astype(np.uint16) >> 8).astype(np.uint8) if levels.ends is None else levels.scaled(values)
 
 
 def _channels(image: Image, grey: bool) -> Image:
@@ -82,8 +99,10 @@ class ImageFolder(Source):
 
     kind = "frames"
 
-    def __init__(self, path: Path, stride: int, color: Color | None, limits: Limits) -> None:
-        super().__init__(path, stride, color, limits)
+    def __init__(
+        self, path: Path, stride: int, color: Color | None, limits: Limits, reading: Reading = DEFAULT
+    ) -> None:
+        super().__init__(path, stride, color, limits, reading)
         self.files = image_files(path) if path.is_dir() else [path]
         if not self.files:
             raise BadInputError(path, "the folder has no images", f"frames end in {', '.join(IMAGE_ENDINGS)}")
@@ -107,7 +126,7 @@ class ImageFolder(Source):
                     self.limits.check_size(file, opened.height, opened.width)
                     grey = is_grey(opened)
                     upright = ImageOps.exif_transpose(opened)
-                    return pixels(upright, self.native_channels == 1), grey
+                    return pixels(upright, self.native_channels == 1, self.levels), grey
         except UnidentifiedImageError:
             raise BadInputError(file, "not a readable image") from None
         except BadInputError:

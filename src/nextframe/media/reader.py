@@ -102,21 +102,16 @@ def open_source(
     if path.is_dir():
         from nextframe.media.images import ImageFolder
 
-        return ImageFolder(path, stride, color, limits)
+        return ImageFolder(path, stride, color, limits, reading)
     if not path.exists():
         raise BadInputError(path, "there is no such file or folder")
     if not path.is_file():
         raise BadInputError(path, "this is neither a file nor a folder")
-    return _open_file(path, sniff(path), (stride, color, limits), sequence, layout, reading)
+    return _open_file(path, sniff(path), (stride, color, limits, reading), sequence, layout)
 
 
 def _open_file(
-    path: Path,
-    kind: str,
-    common: tuple[int, Color | None, Limits],
-    sequence: int,
-    layout: str | None,
-    reading: Reading,
+    path: Path, kind: str, common: tuple[int, Color | None, Limits, Reading], sequence: int, layout: str | None
 ) -> Source:
     if kind == "array":
         from nextframe.media.arrays import ArraySource
@@ -133,7 +128,7 @@ def _open_file(
     if kind == "tiff":
         from nextframe.media.tiff.stack import Stack
 
-        return Stack(path, *common, reading)
+        return Stack(path, *common)
     from nextframe.media.animation import Animation
 
     return Animation(path, kind, *common)

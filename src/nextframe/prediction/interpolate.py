@@ -15,6 +15,7 @@ from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.core.files.whole_file import check_file
 from nextframe.media.reader import open_source
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.writer import check_ending, write_video
 from nextframe.models.contract import Predictor, check_task
 from nextframe.models.request import check_frames_asked
@@ -28,6 +29,7 @@ def interpolate(
     factor: int = 2,
     *,
     device: str = "auto",
+    reading: Reading = DEFAULT,
 ) -> Path:
     """Write `video` with `factor` times its frame rate: predicted frames between every two neighbours.
 
@@ -40,6 +42,7 @@ def interpolate(
         model: a model that predicts the frame between two: a baseline's name, a run or model folder, or a model.
         factor: 2, 4, 8...: beyond 2 it predicts between its own frames too.
         device: "auto", "cpu", "cuda" or "mps".
+        reading: what a file leaves open, such as which of its values is white.
 
     Raises:
         BadInputError: a video that cannot be read or has one frame, or an output that cannot be written.
@@ -51,7 +54,7 @@ def interpolate(
     check_file(Path(output))
     net, where = resolve_model(model), resolve_device(device)
     check_task(net, Task.interpolate(), model_name(net))
-    source = open_source(video)
+    source = open_source(video, reading=reading)
     bridge_channels(source, net)
     _check_size(net, (source.height, source.width))
     frames: list[Tensor] = []

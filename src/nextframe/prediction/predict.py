@@ -23,6 +23,7 @@ from nextframe.media.fit import fit_frame
 from nextframe.media.limits import Limits
 from nextframe.media.memory import Held, as_frames
 from nextframe.media.reader import open_source
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Source
 from nextframe.models.contract import ModelOptions, Predictor, check_task
 from nextframe.prediction.result import Prediction
@@ -65,6 +66,7 @@ def predict(
     options: Mapping[str, Any] | None = None,
     layout: str | None = None,
     fps: float | None = None,
+    reading: Reading = DEFAULT,
 ) -> Prediction:
     """Predict the frames that come after the end of a video, or after any frame of it.
 
@@ -91,6 +93,7 @@ def predict(
         options: the model's own at prediction, such as {"temperature": 0.5}.
         layout: the axes of frames in memory, such as "TCHW"; None: told by the shape, see `as_frames`.
         fps: frames per second; None: the video's own, 10 for frames in memory.
+        reading: what a file leaves open, such as which of its values is white.
 
     Returns:
         The prediction: `frames` are (frames, C, H, W) in [0, 1], of a batch (B, frames, C, H, W).
@@ -106,7 +109,7 @@ def predict(
     check_task(net, FORECAST, name)
     chosen = net.read_options(options, name)
     compare = compare or one_step
-    source = _opened(video, stride, limits, layout)
+    source = _opened(video, stride, limits, layout, reading)
     bridge_channels(source, net)
     shown = _read(source, net, context, frames if compare else 0, at)
     if size is not None:
@@ -122,10 +125,14 @@ def predict(
 
 
 def _opened(
-    video: str | os.PathLike[str] | Tensor | NDArray[Any], stride: int, limits: Limits | None, layout: str | None
+    video: str | os.PathLike[str] | Tensor | NDArray[Any],
+    stride: int,
+    limits: Limits | None,
+    layout: str | None,
+    reading: Reading,
 ) -> Source | Held:
     if isinstance(video, str | os.PathLike):
-        return open_source(video, stride=stride, limits=limits, layout=layout)
+        return open_source(video, stride=stride, limits=limits, layout=layout, reading=reading)
     return Held(as_frames(video, layout), stride=stride)
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, model_validator
 
-from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError
 from nextframe.data.clipset import SPLITS, DataConfig, Split
 from nextframe.data.folder.listing import Found, Listing, list_all, paths_of
@@ -25,7 +23,7 @@ LOG = logging.getLogger(__name__)
 SAY_EVERY = 10.0  # seconds between log lines while sources are indexed
 
 
-class FolderConfig(Config):
+class FolderConfig(Reading):
     """Options of a data set that is a path.
 
     A clip starts every `clip_step` frames in train; val and test clips start every `eval_step` (None: one after
@@ -37,7 +35,6 @@ class FolderConfig(Config):
     eval_step: int | None = Field(None, ge=1, description="the same for val and test; null: clips do not overlap")
     val_share: float = Field(0.1, ge=0, lt=1, description="of the sources, or of the frames if there are few sources")
     test_share: float = Field(0.1, ge=0, lt=1, description="the same for test")
-    pages: Literal["all", "first"] = Field("all", description="of a TIFF: every page is a frame, or the first alone")
     cache_mb: int = Field(128, ge=1, description="MiB of decoded frames held, in each process that reads")
 
     @model_validator(mode="after")
@@ -45,11 +42,6 @@ class FolderConfig(Config):
         if self.val_share + self.test_share >= 1:
             raise ValueError("val_share and test_share leave nothing to train on")
         return self
-
-    @property
-    def reading(self) -> Reading:
-        """How files are read where they leave a choice."""
-        return Reading(**{field.name: getattr(self, field.name) for field in fields(Reading)})
 
 
 @dataclass

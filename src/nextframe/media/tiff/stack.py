@@ -50,7 +50,6 @@ class Stack(Animation):
     """
 
     def __init__(self, path: Path, stride: int, color: Color | None, limits: Limits, reading: Reading) -> None:
-        self._reading = reading
         try:
             self._pages = list(islice(directories(path), limits.frames + 1))
         except ValueError as error:
@@ -59,7 +58,7 @@ class Stack(Animation):
             raise BadInputError(path, "it has no pages")
         self._frames = [number for number, page in enumerate(self._pages) if page.is_frame] or [0]
         self._big_endian = is_big_endian(path)
-        super().__init__(path, "tiff", stride, color, limits)
+        super().__init__(path, "tiff", stride, color, limits, reading)
         self._say()
 
     @property
@@ -70,8 +69,8 @@ class Stack(Animation):
         first, count = self._pages[0], self.native_count
         found = max(len(self._frames), imagej_count(first) if self._in_one_page else 1)
         if found > 1:
-            how = f"the {count} pages are" if self._reading.pages == "all" else f"the first of {found} pages is"
-            other = "first" if self._reading.pages == "all" else "all"
+            how = f"the {count} pages are" if self.reading.pages == "all" else f"the first of {found} pages is"
+            other = "first" if self.reading.pages == "all" else "all"
             self.notes.append(f"{how} read as frames, in their order in the file (other: {OPTION}.pages={other})")
         axes = {name: int(size) for name, size in IMAGEJ_AXES.findall(first.description) if int(size) > 1}
         if len(axes) > 1:
@@ -81,7 +80,7 @@ class Stack(Animation):
             self.notes.append(f"{len(self._pages) - len(self._frames)} smaller copies or masks are not frames")
 
     def _count(self, opened: Pillow.Image, timing: Timing | None) -> int:
-        if self._reading.pages == "first":
+        if self.reading.pages == "first":
             return 1
         return len(self._memory) if self._in_one_page else len(self._frames)
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from nextframe.core.errors import BadInputError
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source, over_black
 from nextframe.media.video.lead import CorruptError, Lead
 
@@ -27,6 +29,7 @@ CONTAINERS = (
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 PYAV_ERRORS = (av.FFmpegError, OSError, ValueError, EOFError, OverflowError, MemoryError, RuntimeError, TypeError)
 DEFAULT_FPS = 25.0
+DEEP = ("gray16le", "gray16be")
 DELAY = 64  # packets that a decoder may take before its first frame (reordering, one per thread)
 # Errors are reported once, by our own exceptions. PyAV's log callback needs the GIL, which a closing decoder
 # holds while it waits for its threads: with that callback in place, damaged files deadlock.
@@ -44,8 +47,10 @@ class Video(Source):
 
     kind = "video"
 
-    def __init__(self, path: Path, stride: int, color: Color | None, limits: Limits) -> None:
-        super().__init__(path, stride, color, limits)
+    def __init__(
+        self, path: Path, stride: int, color: Color | None, limits: Limits, reading: Reading = DEFAULT
+    ) -> None:
+        super().__init__(path, stride, color, limits, reading)
         self._turns: tuple[bool, bool, bool] = (False, False, False)  # transpose, then flip rows, flip columns
         self._cut = False  # whether it begins in the middle of a group of pictures, with frames that nobody can decode
         try:
@@ -86,6 +91,8 @@ class Video(Source):
         self.native_channels = 1 if grey else 3
         self.height, self.width = self.to_image(first).shape[:2]
         self.native_fps = self._rate(stream)
+        if self.levels.ends is not None and first.format.name not in DEEP:
+            raise BadInputError(self.path, "a range is for images, arrays and grey videos of 16 bits", "omit it")
         ratio = stream.sample_aspect_ratio
         if ratio and ratio != 1:
             self.notes.append(f"pixels are not square (sample aspect ratio {ratio}); they are kept as stored")
@@ -173,12 +180,20 @@ class Video(Source):
     def to_image(self, frame: Any) -> Image:
         """Return a PyAV frame as uint8 (H, W, C), upright, alpha over black."""
         grey = self.native_channels == 1
+        if frame.format.name in DEEP:
+            return self._upright(self._of_deep(frame)[..., None])
         if any(part.is_alpha for part in frame.format.components):
             image = over_black(frame.to_ndarray(format="rgba"))
             image = image[..., :1] if grey else image
         else:
             image = frame.to_ndarray(format="gray" if grey else "rgb24")
         return self._upright(image.reshape(frame.height, frame.width, -1))
+
+    def _of_deep(self, frame: Any) -> NDArray[np.uint8]:
+        """Return a grey frame of 16 bits as uint8 (H, W)."""
+        values = frame.to_ndarray()
+        self.levels.see(values, 65535)
+        return np.asarray(frame.to_ndarray(format="gray") if self.levels.ends is None else self.levels.scaled(values))
 
     def _upright(self, image: Image) -> Image:
         transpose, rows, columns = self._turns

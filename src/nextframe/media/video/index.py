@@ -85,8 +85,10 @@ def scan(path: Path, color: Color | None = None, reading: Reading = DEFAULT) -> 
         frames += 1
         finder.add(thumbnail(image))
     for sequence in range(1, source.sequences):
-        for _ in open_source(path, color=color, sequence=sequence, reading=reading).decode():
+        other = open_source(path, color=color, sequence=sequence, reading=reading)
+        for _ in other.decode():
             pass
+        source.levels.join(other.levels)
     index = _facts(source, frames)
     return index if source.sequences > 1 else replace(index, cuts=finder.cuts())
 
@@ -96,7 +98,7 @@ def _facts(source: Source, frames: int) -> SourceIndex:
         raise BadInputError(source.path, "it has no frames")
     codec = str(getattr(source, "codec", ""))
     size = (source.height, source.width, source.channels)
-    notes = tuple(source.notes)
+    notes = (*source.notes, *source.levels.notes())
     return SourceIndex(source.kind, codec, *size, source.fps, frames, source.sequences, notes, NONE, NONE, NONE)
 
 
