@@ -308,3 +308,24 @@ def test_an_imagej_stack_of_one_page_or_one_that_ends_early(tmp_path, kind, orde
     path.write_bytes(whole[: len(whole) - 2 * frames[0].nbytes - 1])
     with pytest.raises(BadInputError, match=r"says 6 images, the file ends after 3$"):
         shown(path)
+
+
+def test_a_film_that_fades_in_from_grey_keeps_its_colours(bugs):
+    files = sorted((bugs / "fadein").iterdir())
+    expected = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    assert (expected[..., :1] != expected).any(), "the later images have colour"
+    np.testing.assert_array_equal(shown(bugs / "fadein"), expected)
+    clips = open_data(DataConfig(name=str(bugs / "fadein"), context=3, horizon=2))
+    assert clips.frame_shape[0] == 3
+    np.testing.assert_array_equal(clips.read("train", np.array([0])).frames[0].permute(0, 2, 3, 1), expected[:5])
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "tif"])
+@pytest.mark.parametrize("later", ["RGB", "P", "L"])
+def test_one_colour_image_anywhere_decides(tmp_path, ending, later):
+    if ending == "jpg" and later == "P":
+        pytest.skip("a JPEG has no palette")
+    for number in range(4):
+        Image.new("L", (8, 6), 50 * number).save(tmp_path / f"{number}.{ending}")
+    Image.new("RGB", (8, 6), (250, 10, 10)).convert(later).save(tmp_path / f"9.{ending}")
+    assert open_source(tmp_path).channels == (1 if later == "L" else 3)

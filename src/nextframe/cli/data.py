@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nextframe.data.inspect.report import DataReport
 
 MOST_ROWS = 60  # sources on the terminal; --json has all
+MOST_NOTES = 20
 
 
 def data(
@@ -89,6 +90,7 @@ def _write_json(report: DataReport, path: Path, started: float) -> None:
 def _show(console: Console, report: DataReport) -> None:
     if report.sources:
         _show_sources(console, report)
+    _show_notes(console, report)
     for name, why in report.skipped:
         console.print(f"skipped {name}: {why}", markup=False)
     if report.others:
@@ -102,6 +104,19 @@ def _show(console: Console, report: DataReport) -> None:
         console.print(f"each frame {height}x{width}, {'grey' if channels == 1 else 'RGB'}")
     if report.problem:
         console.print(report.problem, markup=False)
+
+
+def _show_notes(console: Console, report: DataReport) -> None:
+    """Say what the reader chose, each note once with the sources that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in report.sources:
+        for note in row.notes:
+            about.setdefault(note, []).append(row.name)
+    for note, names in list(about.items())[:MOST_NOTES]:
+        more = "" if len(names) == 1 else f" and {len(names) - 1} more"
+        console.print(f"note: {names[0]}{more}: {note}", markup=False)
+    if len(about) > MOST_NOTES:
+        console.print(f"... and {len(about) - MOST_NOTES} more notes (--json has all)")
 
 
 def _show_sources(console: Console, report: DataReport) -> None:

@@ -28,6 +28,7 @@ PILLOW_ERRORS = (
     OverflowError, AssertionError, struct.error, zlib.error, Pillow.DecompressionBombError, Warning,
 )  # fmt: skip
 GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+PNG_COLOR, PNG_PALETTE = 2, 3  # of a PNG's colour type: the bit for colour, and the type with a palette
 DEEP_COLORS = re.compile(r"(RGB|CMYK)[AX]*;16")  # in the raw mode that Pillow unpacks into 8 bits
 
 
@@ -94,6 +95,19 @@ def is_grey(image: Pillow.Image) -> bool:
     return image.mode in GREY_MODES
 
 
+def has_color(path: Path) -> bool:
+    """Return whether the image at `path` has colour, from its header; False if it cannot be opened."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    if head.startswith(b"\x89PNG") and len(head) == 26 and head[25] != PNG_PALETTE:
+        return bool(head[25] & PNG_COLOR)  # a folder may have very many
+    try:
+        with open_image(path) as opened:
+            return not is_grey(opened)
+    except PILLOW_ERRORS:
+        return False
+
+
 class ImageFolder(Source):
     """A folder of images, in natural order, or a single image file: one frame each."""
 
@@ -111,10 +125,16 @@ class ImageFolder(Source):
         self.native_count = len(self.files)
         self.native_channels = 3
         first, grey = self._read(0)
-        self.native_channels = 1 if grey and color != "rgb" else 3
+        self.native_channels = 1 if grey and color != "rgb" and self._all_grey() else 3
         self.height, self.width = first.shape[:2]
         if path.is_dir():
             self.notes.append("images have no frame rate: 10 frames/s is assumed")
+
+    def _all_grey(self) -> bool:
+        """Return whether no image after the first has colour; what cannot be opened is an error when it is reached."""
+        if self.color == "grey":  # what has colour loses it in any case
+            return True
+        return not any(has_color(file) for file in self.files[1:])
 
     def _read(self, number: int) -> tuple[Image, bool]:
         file = self.files[number]
@@ -135,9 +155,9 @@ class ImageFolder(Source):
             raise BadInputError(file, f"the image is damaged ({one_line(error)})") from None
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
-        """Yield every image from number `start` as uint8 (H, W, C); refuses another size or colour than the first's."""
+        """Yield every image from number `start` as uint8 (H, W, C); refuses another size than the first's."""
         for number in range(start, len(self.files)):
-            image, grey = self._read(number)
+            image, _ = self._read(number)
             if image.shape[:2] != (self.height, self.width):
                 size = f"{image.shape[1]}x{image.shape[0]}"
                 raise BadInputError(
@@ -146,9 +166,6 @@ class ImageFolder(Source):
                     f"{self.files[number].name} is {size}",
                     "all frames of a folder must have one size",
                 )
-            if self.native_channels == 1 and not grey and self.color is None:
-                what = f"grey and colour are mixed: {self.files[number].name} has colour"
-                raise BadInputError(self.path, what, "ask for one: color grey or rgb")
             yield image
 
 

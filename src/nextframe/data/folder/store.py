@@ -115,8 +115,11 @@ class FrameStore:
 
     def _open(self, number: int) -> Cursor:
         member = self.members[number]
+        color = self.color
+        if color is None and member.path.is_dir():  # the index knows it: else the header of every image is read
+            color = "grey" if member.index.channels == 1 else "rgb"
         source = self._videos.get(number) or open_source(
-            member.path, color=self.color, sequence=member.sequence, reading=member.reading
+            member.path, color=color, sequence=member.sequence, reading=member.reading
         )
         if not isinstance(source, Video):
             return StreamCursor(source, jumps=source.kind in ("frames", "image", "array"))

@@ -87,8 +87,7 @@ class Video(Source):
 
     def _read_facts(self, container: Any, stream: Any, first: Any) -> None:
         self.codec = stream.codec_context.name
-        grey = first.format.name.startswith(("gray", "ya8", "ya16", "mono"))
-        self.native_channels = 1 if grey else 3
+        self.native_channels = 1 if _is_grey(first) else 3
         self.height, self.width = self.to_image(first).shape[:2]
         self.native_fps = self._rate(stream)
         if self.levels.ends is not None and first.format.name not in DEEP:
@@ -230,11 +229,13 @@ class Video(Source):
                 yield self.image(kept.popleft(), number - len(kept))
 
     def check_same(self, frame: Any, number: int) -> None:
-        """Refuse frame `number` if its size is not the first frame's."""
+        """Refuse frame `number` if its size or its colours are not the first frame's."""
         upright = (frame.width, frame.height) if self._turns[0] else (frame.height, frame.width)
         if upright != (self.height, self.width):
             size = f"{upright[1]}x{upright[0]}"
             raise self.damage(number, f"the size changes from {self.width}x{self.height} to {size}")
+        if self.native_channels == 1 and not _is_grey(frame):
+            raise self.damage(number, "the frames before it are grey and it has colour")
 
     def _refusal(self, number: int, what: str, stream: Any) -> BadInputError:
         if self._is_encrypted(stream):
@@ -248,6 +249,10 @@ class Video(Source):
         with self.path.open("rb") as file:
             head = file.read(2**20)
         return b"encv" in head and b"schm" in head
+
+
+def _is_grey(frame: Any) -> bool:
+    return bool(frame.format.name.startswith(("gray", "ya8", "ya16", "mono")))
 
 
 def _display_matrix(frame: Any) -> tuple[int, int, int, int]:

@@ -37,7 +37,7 @@ def index_source(
 
     Args:
         path: a file or a frame folder.
-        color: as for `open_source`; it decides whether a folder that mixes grey and colour can be read.
+        color: as for `open_source`; it decides how the images of a folder are read.
         reading: what the file leaves open.
         fresh: decode again even if there is a valid index.
 
