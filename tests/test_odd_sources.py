@@ -329,3 +329,46 @@ def test_one_colour_image_anywhere_decides(tmp_path, ending, later):
         Image.new("L", (8, 6), 50 * number).save(tmp_path / f"{number}.{ending}")
     Image.new("RGB", (8, 6), (250, 10, 10)).convert(later).save(tmp_path / f"9.{ending}")
     assert open_source(tmp_path).channels == (1 if later == "L" else 3)
+
+
+def test_a_batch_of_sequences_of_four_frames(bugs):
+    path, raw = bugs / "batch_of_4_frames.npy", np.load(bugs / "batch_of_4_frames.npy")
+    index = index_source(path)
+    assert (index.sequences, index.frames, index.channels) == (12, 4, 1)
+    np.testing.assert_array_equal(shown(path, sequence=5)[..., 0], raw[5])
+    said = "axes (12, 4, 24, 24) are read as NTHW: 12 sequences of 4 grey frames of 24x24 (other: data.options.layout="
+    assert said in index.notes[-1]
+    film = DataConfig(name=str(path), context=3, horizon=2, options={"layout": "TCHW"})
+    assert (open_data(film).contents.members[0].index.frames, open_data(film).frame_shape) == (12, (3, 24, 24))
+
+
+def test_predrnns_files_are_sequences(bugs):
+    path, stored = bugs / "predrnn.npz", np.load(bugs / "predrnn.npz")
+    index = index_source(path)
+    assert (index.sequences, index.frames) == (12, 20)
+    raw = np.rint(stored["input_raw_data"] * 255).astype(np.uint8)
+    np.testing.assert_array_equal(shown(path, sequence=7).transpose(0, 3, 1, 2), raw[140:160])
+    assert "read as PredRNN's files are: 12 sequences of 20 grey frames of 32x32" in index.notes[-1]
+    whole = open_source(path, reading=Reading(layout="TCHW"))
+    assert (whole.sequences, whole.count) == (1, 240)
+
+
+def test_predrnns_clips_are_taken_as_they_say(tmp_path):
+    frames = np.arange(9, dtype=np.uint8).reshape(9, 1, 1, 1) * np.ones((1, 1, 4, 4), np.uint8)
+    clips = np.array([[[0, 2], [5, 2]], [[3, 1], [1, 1]]])  # inputs, then outputs: (first frame, how many)
+    np.savez(tmp_path / "a.npz", clips=clips, dims=[[1, 4, 4]], input_raw_data=frames)
+    assert [shown(tmp_path / "a.npz", sequence=n)[:, 0, 0, 0].tolist() for n in (0, 1)] == [[0, 1, 3], [5, 6, 1]]
+    for bad, why in ((np.add(clips, [8, 0]), "name frame 14 of 9"), (clips[:, :, :1], "not as PredRNN writes them")):
+        np.savez(tmp_path / "b.npz", clips=bad, dims=[[1, 4, 4]], input_raw_data=frames)
+        with pytest.raises(BadInputError, match=rf"{why}; data.options.layout=TCHW reads"):
+            open_source(tmp_path / "b.npz")
+
+
+def test_any_order_of_the_axes_can_be_said(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (5, 6, 4, 7, 3), np.uint8)  # N, T, H, W, C
+    for layout in ("HWTNC", "CNTWH", "TNHWC"):
+        np.save(tmp_path / "a.npy", frames.transpose(["NTHWC".index(axis) for axis in layout]))
+        np.testing.assert_array_equal(shown(tmp_path / "a.npy", layout=layout, sequence=2), frames[2])
+    for layout in ("THWX", "THHWC", "NTHC"):
+        with pytest.raises(BadInputError if len(layout) < 5 else UserError):
+            open_source(tmp_path / "a.npy", layout=layout)

@@ -99,6 +99,8 @@ def open_source(
         BadInputError: there is nothing, or nothing that can be read; the line says why.
     """
     path, limits = Path(path), limits or Limits()
+    if layout is not None:
+        reading = reading.model_copy(update={"layout": layout})
     if path.is_dir():
         from nextframe.media.images import ImageFolder
 
@@ -107,16 +109,14 @@ def open_source(
         raise BadInputError(path, "there is no such file or folder")
     if not path.is_file():
         raise BadInputError(path, "this is neither a file nor a folder")
-    return _open_file(path, sniff(path), (stride, color, limits, reading), sequence, layout)
+    return _open_file(path, sniff(path), (stride, color, limits, reading), sequence)
 
 
-def _open_file(
-    path: Path, kind: str, common: tuple[int, Color | None, Limits, Reading], sequence: int, layout: str | None
-) -> Source:
+def _open_file(path: Path, kind: str, common: tuple[int, Color | None, Limits, Reading], sequence: int) -> Source:
     if kind == "array":
         from nextframe.media.arrays import ArraySource
 
-        return ArraySource(path, *common, sequence, layout)
+        return ArraySource(path, *common, sequence)
     if kind == "video":
         from nextframe.media.video.decode import Video
 

@@ -18,6 +18,10 @@ class Reading(Config):
     """How files are read where they leave a choice; at its default the reader chooses, and its notes say what."""
 
     pages: Literal["all", "first"] = Field("all", description="of a TIFF: every page is a frame, or the first alone")
+    layout: str | None = Field(
+        None,
+        description="the axes of an array, such as NTHW: sequences, time, height, width, C channels; null: guessed",
+    )
     range: tuple[float, float] | None = Field(
         None, description="values that are black and white, such as [0,4095] for 12 bits in 16; null: those of the type"
     )

@@ -132,7 +132,10 @@ def _opened(
     reading: Reading,
 ) -> Source | Held:
     if isinstance(video, str | os.PathLike):
-        return open_source(video, stride=stride, limits=limits, layout=layout, reading=reading)
+        source = open_source(video, stride=stride, limits=limits, layout=layout, reading=reading)
+        if source.sequences > 1:
+            LOG.warning("%s: the file has %d sequences, the first is read", source.name, source.sequences)
+        return source
     return Held(as_frames(video, layout), stride=stride)
 
 
