@@ -103,16 +103,17 @@ def _show_clips(path: Path, output: Path, config: PrepareConfig) -> None:
 
 
 def _show(output: Path, manifest: Mapping[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from nextframe.core.terminal import plain_console, visible
 
     table = Table("split", "clips", "kept by chance", "by motion", "gave up", "first crop moves", box=None)
     for split, found in manifest["statistics"].items():
         shares = [f"{share:.1%}" for share in found["share"].values()]
         table.add_row(split, f"{found['clips']:,}", *shares, f"{found['first_crop_moves']:.1%}")
-    Console(soft_wrap=True).print(table)
+    plain_console(soft_wrap=True).print(table)
     for name, why in manifest["skipped"]:
-        typer.echo(f"skipped {name}: {why}", err=True)
+        typer.echo(visible(f"skipped {name}: {why}"), err=True)
     made = manifest["settings"]
     use = f"--data {output} --context {made['context']} --horizon {made['horizon']}"
     typer.echo(f"{output}  (motion.png shows the motion; nextframe train MODEL {use})")

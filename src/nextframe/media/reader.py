@@ -32,6 +32,8 @@ def sniff(path: Path) -> str:
     Raises:
         BadInputError: empty files, pointers to files and other kinds of files known not to be videos.
     """
+    if path.exists() and not path.is_file():
+        raise BadInputError(path, "this is not a regular file", "give a file: a pipe or device may never end")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -108,7 +110,7 @@ def open_source(
     if not path.exists():
         raise BadInputError(path, "there is no such file or folder")
     if not path.is_file():
-        raise BadInputError(path, "this is neither a file nor a folder")
+        raise BadInputError(path, "this is neither a file nor a folder", "save it as a file first")
     return _open_file(path, sniff(path), (stride, color, limits, reading), sequence)
 
 

@@ -178,6 +178,9 @@ def _look_into(
     stills, animations = [], 0
     for file in sorted(files):
         path, ending = folder / file, Path(file).suffix.lower()
+        if not path.is_file():
+            listing.skipped.append((name_of(path, root), _what_is(path)))
+            continue
         kind = _kind(path, ending, reading)
         if kind == "still":
             stills.append(path)
@@ -191,6 +194,11 @@ def _look_into(
     listing.skipped += [
         (p.relative_to(root).as_posix(), "a still image next to animations") for p in stills if animations
     ]
+
+
+def _what_is(path: Path) -> str:
+    """Return why a name that is not a folder is not a file: a pipe must not be opened, it may never end."""
+    return "a link to nothing" if path.is_symlink() and not path.exists() else "not a regular file (a pipe or device)"
 
 
 def _kind(path: Path, ending: str, reading: Reading) -> str:
