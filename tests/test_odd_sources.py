@@ -10,12 +10,15 @@ import pytest
 import tifffile
 from PIL import Image
 
+import nextframe
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.folder.listing import list_sources
+from nextframe.data.inspect.report import describe
 from nextframe.media.reader import open_source
 from nextframe.media.reading import Reading
 from nextframe.media.video.index import index_source
+from nextframe.prediction import write_prediction
 from test_sources import GOP, OPEN_GOP, assert_exact, moving, write_frames, write_gif, write_video
 
 
@@ -372,3 +375,18 @@ def test_any_order_of_the_axes_can_be_said(tmp_path):
     for layout in ("THWX", "THHWC", "NTHC"):
         with pytest.raises(BadInputError if len(layout) < 5 else UserError):
             open_source(tmp_path / "a.npy", layout=layout)
+
+
+@pytest.mark.parametrize("ending", ["webp", "png"])
+def test_one_frame_an_hour(tmp_path, ending):
+    pictures = [Image.fromarray(frame) for frame in moving(12)]
+    how = {"duration": 3_600_000, "save_all": True, "append_images": pictures[1:]}
+    pictures[0].save(tmp_path / f"a.{ending}", **how, **({"lossless": True} if ending == "webp" else {}))
+    assert 1 / open_source(tmp_path / f"a.{ending}").fps == pytest.approx(3600)
+    report = describe(DataConfig(name=str(tmp_path / f"a.{ending}"), context=2, horizon=1))
+    assert report.seconds == pytest.approx(12 * 3600, rel=1e-4)
+    assert report.as_json()["rows"][0]["fps"] == pytest.approx(1 / 3600, rel=1e-4)
+    prediction = nextframe.predict(tmp_path / f"a.{ending}", "copy-last", 2)
+    for output in ("b.mp4", "b.gif", "b.png"):
+        write_prediction(prediction, tmp_path / output)
+    assert 1 / open_source(tmp_path / "b.mp4").fps == pytest.approx(3600)

@@ -99,3 +99,33 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_video(tmp_path / "a.npy", colours(3, 8, 8))
     assert (tmp_path / "a.npy").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
+
+
+HOUR, DAY = 3600, 24 * 3600
+
+
+@pytest.mark.parametrize("seconds", [0.0002, 0.02, 60, 700, 1001.5, HOUR, DAY, 5 * DAY])
+def test_an_mp4_keeps_the_time_of_a_frame(tmp_path, seconds, caplog):
+    write_video(tmp_path / "a.mp4", colours(4, 16, 16), fps=1 / seconds)
+    source = open_source(tmp_path / "a.mp4")
+    assert 1 / source.fps == pytest.approx(seconds, rel=2e-3)
+    assert len(list(source.frames())) == 4
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.02, 0.02), (HOUR / 10, HOUR / 10), (655.35, 655.35), (HOUR, 655.35)])
+def test_a_gif_keeps_the_time_of_a_frame_or_says_what_it_is_cut_to(tmp_path, seconds, kept, caplog):
+    write_video(tmp_path / "a.gif", colours(3, 16, 16), fps=1 / seconds)
+    assert 1 / open_source(tmp_path / "a.gif").fps == pytest.approx(kept, rel=1e-3)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == (
+        []
+        if seconds == kept
+        else ["a GIF shows at least one frame in 655.35 s: 0.000277778 frames/s is written as that"]
+    )
+
+
+def test_an_mp4_slower_than_a_frame_a_week_is_said(tmp_path, caplog):
+    write_video(tmp_path / "a.mp4", colours(2, 16, 16), fps=1 / (30 * DAY))
+    assert 1 / open_source(tmp_path / "a.mp4").fps == pytest.approx(7 * DAY)
+    assert "an mp4 shows at least one frame in 604800 s" in caplog.text

@@ -20,13 +20,18 @@ from nextframe.core.files.whole_file import whole_file
 LOG = logging.getLogger(__name__)
 Frames = NDArray[np.uint8]  # (T, H, W, C), C is 1 or 3
 GIF_FASTEST = 50.0  # frames per second: viewers play a GIF with shorter delays at ten
+GIF_SLOWEST = 100 / 65535  # its delays are hundredths of a second in 16 bits
+MP4_SLOWEST = 1 / (7 * 24 * 3600)  # its times are 32 bits, here milliseconds below SLOW
+SLOW = 0.01
+FASTEST = 10_000.0
 
 
 def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float = 10.0) -> Path:
     """Write frames to `path`, in the format of its ending.
 
     * .gif: every frame is kept, even if it equals the one before it; grey frames are exact, colour frames share one
-      palette of 256. Delays are hundredths of a second; faster than 50 frames/s is written as 50.
+      palette of 256. Delays are hundredths of a second; faster than 50 frames/s is written as 50, slower than one in
+      655 s as that.
     * .mp4: H.264 in yuv420p, which plays everywhere; an odd height or width repeats its last row or column.
     * .png: one image, the frames side by side.
     * .npy: uint8 (T, H, W), or (T, H, W, C) in colour, time first.
@@ -44,7 +49,7 @@ def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float = 10.0)
     encode = check_ending(path)
     if frames.ndim != 4 or frames.shape[1] not in (1, 3) or 0 in frames.shape:
         raise UserError(f"frames to write must be (T, C, H, W) with 1 or 3 channels, not {tuple(frames.shape)}")
-    if not 0 < fps < 10_000:
+    if not 0 < fps <= FASTEST:
         raise UserError(f"cannot write {fps} frames per second")
     pixels = as_uint8(frames).cpu().permute(0, 2, 3, 1).contiguous().numpy()  # (T, H, W, C)
     with whole_file(path) as temporary:
@@ -64,9 +69,7 @@ def check_ending(path: Path) -> Callable[[Path, Frames, float], None]:
 def _write_gif(path: Path, pixels: Frames, fps: float) -> None:
     import av
 
-    if fps > GIF_FASTEST:
-        LOG.info("%s: a GIF shows at most %g frames/s; it is written at that rate", path.name, GIF_FASTEST)
-    rate = min(fps, GIF_FASTEST)
+    rate = _within(fps, GIF_SLOWEST, GIF_FASTEST, "a GIF")
     grey = pixels.shape[3] == 1
     options = {"final_delay": str(round(100 / rate))}  # else the last frame is shown for a tenth of a second
     with av.open(str(path), "w", format="gif", options=options) as container:
@@ -78,6 +81,20 @@ def _write_gif(path: Path, pixels: Frames, fps: float) -> None:
         for frame in numbered if grey else _with_palette(numbered, *pixels.shape[1:3]):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def _within(fps: float, slowest: float, fastest: float, what: str) -> float:
+    """Return the nearest rate that a format can have, and say so if it is not `fps`."""
+    rate = min(max(fps, slowest), fastest)
+    if rate != fps:
+        words = f"at most {rate:g} frames/s" if fps > rate else f"at least one frame in {1 / rate:g} s"
+        LOG.warning("%s shows %s: %g frames/s is written as that", what, words, fps)
+    return rate
+
+
+def _fraction(fps: float) -> Fraction:
+    """Return the rate as a fraction; of less than one frame a second the time of a frame is what is kept."""
+    return Fraction(fps).limit_denominator(1001) if fps >= 1 else 1 / Fraction(1 / fps).limit_denominator(1001)
 
 
 def _numbered(pixels: Frames, form: str, ticks: float) -> Iterator[Any]:
@@ -125,8 +142,10 @@ def _write_mp4(path: Path, pixels: Frames, fps: float) -> None:
         pixels = np.pad(pixels, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     if pixels.shape[3] == 1:
         pixels = np.repeat(pixels, 3, axis=3)
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+    rate = _within(fps, MP4_SLOWEST, FASTEST, "an mp4")
+    options = {"movflags": "+faststart"} | ({"video_track_timescale": "1000"} if rate < SLOW else {})
+    with av.open(str(path), "w", format="mp4", options=options) as container:
+        stream: Any = container.add_stream("libx264", rate=_fraction(rate))
         stream.height, stream.width = pixels.shape[1:3]
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "16"}
         for image in pixels:

@@ -140,7 +140,7 @@ def _rows(contents: Contents, clips: SourceClips | None) -> list[SourceRow]:
             width=member.index.width,
             channels=member.index.channels,
             frames=member.index.frames,
-            fps=round(member.index.fps, 3),
+            fps=round(member.index.fps, 3) if member.index.fps >= 1 else float(f"{member.index.fps:.6g}"),
             cuts=member.index.cuts.tolist(),
             split=split or "by time",
             clips=int(count),

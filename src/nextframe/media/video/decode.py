@@ -29,6 +29,8 @@ CONTAINERS = (
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 PYAV_ERRORS = (av.FFmpegError, OSError, ValueError, EOFError, OverflowError, MemoryError, RuntimeError, TypeError)
 DEFAULT_FPS = 25.0
+CLOCK = 1000  # Matroska's clock, not a rate
+FASTEST = 10_000  # frames per second
 DEEP = ("gray16le", "gray16be")
 DELAY = 64  # packets that a decoder may take before its first frame (reordering, one per thread)
 # Errors are reported once, by our own exceptions. PyAV's log callback needs the GIL, which a closing decoder
@@ -98,8 +100,11 @@ class Video(Source):
         self.duration = container.duration / 1e6 if container.duration else None
 
     def _rate(self, stream: Any) -> float:
-        for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-            if rate and 0.01 <= rate < 1000:  # 1000 is Matroska's clock, not a rate
+        measured = stream.average_rate
+        if measured and 0 < measured <= FASTEST and measured != CLOCK:
+            return float(measured)
+        for rate in (stream.guessed_rate, stream.base_rate):
+            if rate and 0.01 <= rate < CLOCK:
                 return float(rate)
         self.notes.append(f"the file states no frame rate: {DEFAULT_FPS:g} frames/s is assumed")
         return DEFAULT_FPS
