@@ -27,14 +27,6 @@ def cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("NEXTFRAME_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-@pytest.fixture(scope="session")
-def bugs():
-    folder = Path(__file__).resolve().parents[2] / "shared" / "bugs"
-    if not folder.is_dir():
-        pytest.skip("needs the files in ../shared/bugs")
-    return folder
-
-
 def shown(path, **how):
     """All frames of a source as a reader gives them, (T, H, W, C)."""
     return np.stack(list(open_source(path, **how).decode()))

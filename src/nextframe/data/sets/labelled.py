@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from nextframe.data.clipset import DataConfig, Split
 from nextframe.data.folder.contents import look_at
 from nextframe.data.folder.listing import SPLIT_FOLDERS, Found, Listing, list_sources, name_of
 from nextframe.data.folder.splits import split_by_name
-from nextframe.data.sets.lists import Labelled
+from nextframe.data.sets.lists import Labelled, decoded
 from nextframe.data.sets.local import LocalConfig, RegisteredClips
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.video.index import index_source
@@ -60,13 +61,14 @@ def list_classes(root: Path, reading: Reading = DEFAULT) -> Labelled:
 def list_file(path: Path) -> Labelled:
     """Return the sources of a text file: PATH CLASS [SPLIT] a line, paths relative to the file's folder.
 
-    Empty lines and those that begin with # are skipped. Fields are split at tabs or, if there are none, at spaces.
+    Empty lines and those that begin with # are skipped. Fields are split at tabs or, if there are none, at commas or
+    spaces; a path may have spaces or commas in it, and fields may stand in quotes.
     """
     listing, names = Listing(), dict[str, str]()
     for number, line in enumerate(_text(path).splitlines(), 1):
-        fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.split())]
-        if not fields or fields[0].startswith("#"):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
+        fields = _fields(path.parent, line.strip())
         found, action = _row(path, number, fields)
         if found.name in names:
             raise BadInputError(path, f"line {number}: {found.name} is listed twice")
@@ -82,9 +84,31 @@ def list_file(path: Path) -> Labelled:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return decoded(path.read_bytes())
     except (OSError, UnicodeDecodeError):
         raise BadInputError(path, "is not a readable text file", f"expected {LAYOUT}") from None
+
+
+def _fields(folder: Path, line: str) -> list[str]:
+    """Return the fields of a line; a path with spaces or commas ends where one exists."""
+    if "\t" in line:
+        return [field.strip() for field in line.split("\t") if field.strip()]
+    quoted = re.fullmatch(r"""(["'])(.+?)\1[\s,]+(.+)""", line)
+    if quoted:
+        return [quoted[2], *re.split(r"[\s,]+", quoted[3])]
+    words, commas = line.split(), [field.strip() for field in line.split(",")]
+    parted = [re.fullmatch(r"(.+?)" + r"[\s,]+([^\s,]+)" * count, line) for count in (1, 2)]
+    found = [list(fields.groups()) for fields in parted if fields]
+    for fields in [commas, *found, words] if len(commas) in (2, 3) else [*found, words]:
+        if name := _there(folder, fields[0]):
+            return [name, *fields[1:]]
+    has_split = words[-1].lower() in SPLIT_FOLDERS
+    return found[-1 if has_split else 0] if found else words
+
+
+def _there(folder: Path, name: str) -> str:
+    """Return `name` if it is a path below `folder`, with / for the backslashes of Windows if needed; "" if not."""
+    return next((spelt for spelt in (name, name.replace("\\", "/")) if (folder / spelt).exists()), "")
 
 
 def _row(path: Path, number: int, fields: list[str]) -> tuple[Found, str]:
