@@ -1,6 +1,7 @@
 """Sources as people really have them: what is read, what is said, and what is never lost without a word."""
 
 import errno
+import io
 import os
 from pathlib import Path
 
@@ -382,3 +383,88 @@ def test_one_frame_an_hour(tmp_path, ending):
     for output in ("b.mp4", "b.gif", "b.png"):
         write_prediction(prediction, tmp_path / output)
     assert 1 / open_source(tmp_path / "b.mp4").fps == pytest.approx(3600)
+
+
+def two_streams(path, first, second, default):
+    """A Matroska file with two video streams of which `default` is marked as such (None: neither)."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for number, frames in enumerate((first, second)):
+            stream = container.add_stream("ffv1", rate=10)
+            stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "bgr0"
+            stream.disposition = av.stream.Disposition.default if number == default else 0
+            streams.append(stream)
+        for number in range(len(first)):
+            for stream, frames in zip(streams, (first, second), strict=True):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frames[number], format="rgb24")))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    return path
+
+
+def test_the_default_stream_is_read_not_the_preview(bugs):
+    path = bugs / "preview_first.mkv"
+    with av.open(str(path)) as container:
+        expected = [frame.to_ndarray(format="rgb24") for frame in container.decode(container.streams.video[1])]
+    np.testing.assert_array_equal(shown(path), expected)
+    assert shown(path).shape[1:3] == (120, 160)
+    assert assert_exact(path, reads=3).frames == len(expected)
+    said = "video stream 1 is read, the default one, of 0: 24x32, 1: 120x160 (other: data.options.stream=0)"
+    assert said in index_source(path).notes
+    assert shown(path, reading=Reading(stream=0)).shape[1:3] == (24, 32)
+    with pytest.raises(BadInputError, match="no video stream 2; choose one of 0 to 1"):
+        open_source(path, reading=Reading(stream=2))
+
+
+@pytest.mark.parametrize(("default", "read"), [(0, 0), (1, 1), (None, 1)])
+def test_of_two_streams_the_default_one_or_the_larger(tmp_path, default, read):
+    streams = moving(12, 32, 48), moving(12, 64, 80, seed=1)
+    path = two_streams(tmp_path / "a.mkv", *streams, default)
+    np.testing.assert_array_equal(shown(path), streams[read])
+    clips = open_data(DataConfig(name=str(path), context=1, horizon=1, options={"stream": 1 - read}))
+    assert clips.frame_shape[1:] == streams[1 - read].shape[1:3]
+
+
+def gif_beyond(path, screen, boxes):
+    """A GIF whose frames are filled rectangles (left, top, width, height), each in its own colour, kept below."""
+    width, height = screen
+    data = b"GIF89a" + width.to_bytes(2, "little") + height.to_bytes(2, "little") + bytes([0xF1, 0, 0])
+    data += bytes([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+    for number, (left, top, wide, high) in enumerate(boxes):
+        one = Image.new("P", (wide, high), 1 + number % 3)
+        one.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+        stored = io.BytesIO()
+        one.save(stored, "GIF", optimize=False)
+        whole = stored.getvalue()
+        at = 13 + (3 << ((whole[10] & 7) + 1))
+        while whole[at] == 0x21:
+            at += 2
+            while whole[at]:
+                at += whole[at] + 1
+            at += 1
+        pixels_at = at + 10 + (3 << ((whole[at + 9] & 7) + 1) if whole[at + 9] & 0x80 else 0)
+        place = b"".join(n.to_bytes(2, "little") for n in (left, top, wide, high))
+        data += b"\x21\xf9\x04\x04\x0a\x00\x00\x00" + b"\x2c" + place + b"\x00" + whole[pixels_at:-1]
+    path.write_bytes(data + b";")
+    return path
+
+
+def test_frames_of_a_gif_beyond_its_screen_are_cut(tmp_path):
+    boxes = [(0, 0, 20, 10), (5, 5, 30, 30), (0, 0, 4, 4), (18, 0, 9, 3)]
+    expected = np.zeros((4, 10, 20, 3), np.uint8)
+    canvas = np.zeros((60, 60, 3), np.uint8)
+    for number, (left, top, wide, high) in enumerate(boxes):
+        canvas[top : top + high, left : left + wide] = np.eye(3)[number % 3] * 255
+        expected[number] = canvas[:10, :20]
+    path = gif_beyond(tmp_path / "a.gif", (20, 10), boxes)
+    np.testing.assert_array_equal(shown(path), expected)
+    assert "frames go beyond the screen of the GIF: they are cut there, as viewers do" in index_source(path).notes
+    first = gif_beyond(tmp_path / "b.gif", (20, 10), [(0, 0, 40, 30), (0, 0, 5, 5)])
+    assert shown(first).shape == (2, 10, 20, 3), "even if it is the first"
+    with av.open(str(first)) as container:  # FFmpeg, an independent reader
+        assert next(container.decode(video=0)).to_ndarray(format="rgb24").shape == (10, 20, 3)
+
+
+def test_a_real_gif_with_a_frame_beyond_its_screen(shared):
+    (path,) = (shared / "malformed").rglob("test_extents.gif")
+    assert shown(path).shape[:3] == (2, 100, 100)

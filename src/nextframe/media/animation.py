@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Generator
 from pathlib import Path
@@ -42,7 +43,7 @@ class Animation(Source):
                 self.native_count -= 1
             self.native_channels = 1 if self._all_grey(opened, timing) else 3
             self.check_count(self.native_count - 1)
-            self._stored_size = opened.size
+            self._stored_size = self._canvas() or opened.size
             self.height, self.width = self._image(opened, 0).shape[:2]
             if timing:
                 self.native_fps = timing.fps
@@ -52,6 +53,26 @@ class Animation(Source):
     def _all_grey(self, opened: Pillow.Image, timing: Timing | None) -> bool:
         """Return whether no frame has colour: all have one mode, but those of a GIF have palettes of their own."""
         return timing.grey if timing and self.kind == "gif" else is_grey(opened)
+
+    def _canvas(self) -> tuple[int, int] | None:
+        """Return the size (width, height) of a GIF's screen; None for other kinds, and for a GIF that states none."""
+        if self.kind != "gif":
+            return None
+        with self.path.open("rb") as file:
+            width, height = struct.unpack("<HH", file.read(10)[6:])
+        return (width, height) if width and height else None
+
+    def _on_canvas(self, opened: Pillow.Image) -> Pillow.Image:
+        """Return a decoded frame in the size of the first; Pillow enlarges a GIF for frames that go beyond it."""
+        if opened.size == self._stored_size:
+            return opened
+        width, height = self._stored_size
+        if self.kind != "gif" or opened.width < width or opened.height < height:
+            sizes = "{}x{}, the first frame's is {}x{}".format(*opened.size, *self._stored_size)
+            raise ValueError(f"its size is {sizes}")
+        beyond = "frames go beyond the screen of the GIF: they are cut there, as viewers do"
+        self.notes += [beyond] if beyond not in self.notes else []
+        return opened.crop((0, 0, width, height))
 
     def _count(self, opened: Pillow.Image, timing: Timing | None) -> int:
         """Return how many frames there must be; a GIF's blocks say so even if Pillow stops early."""
@@ -85,10 +106,8 @@ class Animation(Source):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # reported once, in the notes
                 opened = self._go_to(opened, number)
-            if opened.size != self._stored_size:
-                sizes = "{}x{}, the first frame's is {}x{}".format(*opened.size, *self._stored_size)
-                raise ValueError(f"its size is {sizes}")
             opened.load()  # before the orientation is read: a TIFF is rotated here
+            opened = self._on_canvas(opened)
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
             upright = ImageOps.exif_transpose(opened) if turned else opened
             return pixels(upright, self.native_channels == 1, self.levels)

@@ -26,6 +26,10 @@ class Reading(Config):
         None, description="values that are black and white, such as [0,4095] for 12 bits in 16; null: those of the type"
     )
 
+    stream: int | None = Field(
+        None, ge=0, description="which video stream of a file with several, counted from 0; null: the default one"
+    )
+
     @field_validator("range")
     @classmethod
     def _ascending(cls, ends: tuple[float, float] | None) -> tuple[float, float] | None:

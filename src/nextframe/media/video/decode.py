@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nextframe.core.errors import BadInputError
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
-from nextframe.media.reading import DEFAULT, Reading
+from nextframe.media.reading import DEFAULT, OPTION, Reading
 from nextframe.media.source import Color, Image, Source, over_black
 from nextframe.media.video.lead import CorruptError, Lead
 
@@ -40,7 +40,7 @@ av.logging.set_libav_level(av.logging.PANIC)
 
 
 class Video(Source):
-    """The first video stream of a file that is not a cover image.
+    """The default video stream of a file, or the one that `reading` names; never a cover image.
 
     10 bits and more are scaled to 8; colours follow the matrix and range that the stream states (BT.601 limited
     if it states none, as players do); rotation and mirroring are applied; frames with a variable rate count once
@@ -89,6 +89,7 @@ class Video(Source):
 
     def _read_facts(self, container: Any, stream: Any, first: Any) -> None:
         self.codec = stream.codec_context.name
+        self._say_which(container, stream)
         self.native_channels = 1 if _is_grey(first) else 3
         self.height, self.width = self.to_image(first).shape[:2]
         self.native_fps = self._rate(stream)
@@ -122,12 +123,11 @@ class Video(Source):
 
     def stream(self, container: Any) -> Any:
         """Return the stream whose frames are read, set to report damage instead of hiding it."""
-        covers = av.stream.Disposition.attached_pic
-        videos = [s for s in container.streams.video if not s.disposition & covers]
+        videos = self._videos(container)
         if not videos:
             sound = " (it has sound only)" if container.streams.audio else ""
             raise BadInputError(self.path, f"it has no video stream{sound}")
-        stream = videos[0]
+        stream = self._chosen(videos)
         context = stream.codec_context
         if context is None:
             raise BadInputError(self.path, "FFmpeg has no decoder for its codec")
@@ -137,6 +137,27 @@ class Video(Source):
         # of a cut file one thread, or the errors of its first packets come with those after them, and never end
         stream.thread_type, context.thread_count = "AUTO", 1 if big or self._cut else 2
         return stream
+
+    def _videos(self, container: Any) -> list[Any]:
+        """Return the video streams that are not cover images."""
+        covers = av.stream.Disposition.attached_pic
+        return [s for s in container.streams.video if not s.disposition & covers]
+
+    def _chosen(self, videos: list[Any]) -> Any:
+        """Return the stream that `reading` names, else the default one, of several the largest, as FFmpeg does."""
+        number = self.reading.stream
+        if number is not None and number >= len(videos):
+            raise BadInputError(self.path, f"it has no video stream {number}", f"choose one of 0 to {len(videos) - 1}")
+        return max(videos, key=_rank) if number is None else videos[number]
+
+    def _say_which(self, container: Any, stream: Any) -> None:
+        videos = self._videos(container)
+        if len(videos) > 1:
+            sizes = ", ".join(f"{n}: {_size(video)}" for n, video in enumerate(videos))
+            number = next(n for n, video in enumerate(videos) if video.index == stream.index)
+            why = "the default one" if self.reading.stream is None else "as asked"
+            choice = f"video stream {number} is read, {why}"
+            self.notes.append(f"{choice}, of {sizes} (other: {OPTION}.stream={int(number == 0)})")
 
     def decoded(self, container: Any, stream: Any, lead: Lead | None = None) -> Generator[Any, None, None]:
         """Yield decoded PyAV frames from the container's position; damage and stalls are BadInputErrors.
@@ -254,6 +275,18 @@ class Video(Source):
         with self.path.open("rb") as file:
             head = file.read(2**20)
         return b"encv" in head and b"schm" in head
+
+
+def _rank(stream: Any) -> tuple[bool, int]:
+    context = stream.codec_context
+    known = context is not None  # without a decoder it cannot be read
+    is_default = bool(stream.disposition & av.stream.Disposition.default)
+    return known and is_default, (context.height or 0) * (context.width or 0) if known else -1
+
+
+def _size(stream: Any) -> str:
+    context = stream.codec_context
+    return f"{context.height}x{context.width}" if context is not None else "unknown"
 
 
 def _is_grey(frame: Any) -> bool:
