@@ -29,7 +29,8 @@ class Animation(Source):
         self._first = 0  # where the animation begins: after the still image that a PNG may hold for old viewers
         timing = read_timing(path, kind)
         self._look(timing)
-        if timing and timing.variable:
+        self.uneven = timing is not None and timing.variable
+        if self.uneven:
             self.notes.append("frames have different durations; each counts once")
         if timing and not timing.complete and kind == "gif":
             self.notes.append("the file has no end marker, so it may be truncated")

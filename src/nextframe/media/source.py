@@ -46,6 +46,7 @@ class Source(ABC):
         self.native_count: int | None = None  # before the stride; None: not known until counted
         self.sequences = 1  # an array file may hold many; this source is one of them
         self.notes: list[str] = []
+        self.uneven = False  # whether frames have different durations; of a video it is known once it is decoded
 
     @abstractmethod
     def decode(self, start: int = 0) -> Generator[Image, None, None]:

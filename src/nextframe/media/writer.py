@@ -26,7 +26,9 @@ SLOW = 0.01
 FASTEST = 10_000.0
 
 
-def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float = 10.0) -> Path:
+def write_video(
+    path: str | os.PathLike[str], frames: Tensor, fps: float = 10.0, *, sound_of: Path | None = None
+) -> Path:
     """Write frames to `path`, in the format of its ending.
 
     * .gif: every frame is kept, even if it equals the one before it; grey frames are exact, colour frames share one
@@ -40,6 +42,7 @@ def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float = 10.0)
         path: the file; missing folders are made.
         frames: (T, C, H, W), C 1 or 3; uint8, or float in [0, 1].
         fps: frames per second.
+        sound_of: a file whose sound is copied, as it is stored, if the format has sound; else a warning says so.
 
     Raises:
         UserError: an unknown ending, no frames, or frames of another shape.
@@ -54,7 +57,20 @@ def write_video(path: str | os.PathLike[str], frames: Tensor, fps: float = 10.0)
     pixels = as_uint8(frames).cpu().permute(0, 2, 3, 1).contiguous().numpy()  # (T, H, W, C)
     with whole_file(path) as temporary:
         encode(temporary, pixels, fps)
+        if sound_of is not None:
+            _add_sound(temporary, sound_of)
     return path
+
+
+def _add_sound(path: Path, source: Path) -> None:
+    from nextframe.media.video.sound import copy_sound, has_sound
+
+    if not has_sound(source):
+        return
+    if path.suffix.lower() == ".mp4":
+        copy_sound(source, path)
+    else:
+        LOG.warning("%s: its sound is not in the output: a %s has none, an mp4 keeps it", source.name, path.suffix)
 
 
 def check_ending(path: Path) -> Callable[[Path, Frames, float], None]:

@@ -19,6 +19,7 @@ from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
 from nextframe.media.reading import DEFAULT, OPTION, Reading
 from nextframe.media.source import Color, Image, Source, over_black
+from nextframe.media.timing import is_uneven
 from nextframe.media.video.lead import CorruptError, Lead
 
 # Only media containers: playlists and similar formats, which make FFmpeg open other files or URLs, are not allowed.
@@ -186,13 +187,15 @@ class Video(Source):
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start` as uint8 (H, W, C), upright; earlier ones are decoded and dropped."""
-        number = -1
+        number, stamps = -1, list[int | None]()
         with self.open() as container, closing(self.decoded(container, self.stream(container))) as frames:
             for number, frame in enumerate(frames):
                 self.check_count(number)
+                stamps.append(frame.pts)
                 if number >= start:
                     yield self.image(frame, number)
         self.native_count = number + 1
+        self.uneven = is_uneven(stamps)
 
     def image(self, frame: Any, number: int) -> Image:
         """Return frame `number` as uint8 (H, W, C), upright; BadInputError if its size is not the first frame's."""
