@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ def is_uneven(stamps: Sequence[int | None]) -> bool:
     known = [stamp for stamp in stamps if stamp is not None]
     if len(stamps) < 3 or len(known) < len(stamps):
         return False
-    steps = np.diff(np.array(known, np.int64))
+    steps = np.array([after - before for before, after in itertools.pairwise(known)])
     usual = float(np.median(steps))
     return bool((steps > 0).all() and np.abs(steps - usual).max() > max(UNEVEN * usual, 1.5))
 

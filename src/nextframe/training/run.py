@@ -13,11 +13,12 @@ from nextframe.checkpoint import create_model, save_model
 from nextframe.core.progress import ProgressBar
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
+from nextframe.data.open import check_there
 from nextframe.layers.batch_norm import synchronise
 from nextframe.models.contract import Predictor, TrainedTask, check_task
 from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.folder.logs import MetricsFile
-from nextframe.training.folder.run_folder import check_folder, claim
+from nextframe.training.folder.run_folder import check_data, check_folder, claim
 from nextframe.training.folder.samples import save_samples
 from nextframe.training.optim.schedule import Patience
 from nextframe.training.parallel.devices import check_devices, make_fabric
@@ -93,6 +94,8 @@ def _train_here(job: Job) -> Run:
         logging.getLogger("nextframe").setLevel(logging.ERROR)  # the first process reports it for all
     else:
         check_folder(job.recipe, job.folder, job.resume)
+        if job.resume and job.clips is None:
+            check_there(job.recipe.data, str(job.folder))
     run = _build(job, fabric)
     run.start(job.resume)
     return run
@@ -146,7 +149,8 @@ class Run:
         if resume:
             self.restore()
         if self.processes.first:  # all settings are valid by now: a mistake leaves no folder behind
-            claim(self.recipe, self.folder)
+            check_data(self.folder, self.recipe, self.clips)
+            claim(self.recipe, self.folder, self.clips)
             self.metrics = MetricsFile(self.folder, self.trainer.step)
         self.processes.wait()
         with ProgressBar(self.recipe.model.name, show=self.show and self.processes.first) as self.bar:
