@@ -16,6 +16,7 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.folder.listing import list_sources
 from nextframe.data.inspect.report import describe
+from nextframe.media.images import image_files
 from nextframe.media.reader import open_source
 from nextframe.media.reading import Reading
 from nextframe.media.video.index import index_source
@@ -468,3 +469,84 @@ def test_frames_of_a_gif_beyond_its_screen_are_cut(tmp_path):
 def test_a_real_gif_with_a_frame_beyond_its_screen(shared):
     (path,) = (shared / "malformed").rglob("test_extents.gif")
     assert shown(path).shape[:3] == (2, 100, 100)
+
+
+def stills(folder, names):
+    """Images of the given names, each of a grey of its own; return the names in the order of their greys."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        Image.new("L", (8, 6), number).save(folder / name)
+    return folder
+
+
+def order_of(folder, **options):
+    return shown(folder, reading=Reading(**options))[:, 0, 0, 0].tolist()
+
+
+def test_decimals_and_parts_of_names_are_in_their_natural_order(tmp_path):
+    decimals = ["t=0.5.png", "t=1.05.png", "t=1.5.png", "t=2.png", "t=2.25.png", "t=10.5.png"]
+    folder = stills(tmp_path / "decimals", decimals)
+    assert order_of(folder) == list(range(6))
+    assert (
+        "its names have decimals and are in their order (other: data.options.order=numbers)"
+        in index_source(folder).notes
+    )
+    assert order_of(folder, order="numbers") == [0, 1, 2, 4, 3, 5]
+    parts = ["s1.9.png", "s1.10.png", "s1.11.png", "s2.1.png"]
+    folder = stills(tmp_path / "parts", parts)
+    assert order_of(folder) == list(range(4))
+    assert order_of(folder, order="decimals") == [1, 2, 0, 3]
+    days = ["2026.01.9.png", "2026.01.10.png", "2026.02.1.png"]
+    assert order_of(stills(tmp_path / "days", days)) == [0, 1, 2]
+    padded = [f"v1.{number:04d}.png" for number in (1, 2, 10, 100)]
+    assert order_of(stills(tmp_path / "padded", padded)) == [0, 1, 2, 3]
+
+
+def test_two_takes_in_one_folder_are_two_sources(bugs):
+    clips = open_data(DataConfig(name=str(bugs / "takes"), context=3, horizon=2))
+    members = [(member.name, member.index.frames) for member in clips.contents.members]
+    assert members == [("a_*.png", 12), ("b_*.png", 12)]
+    for member, take in zip(clips.contents.members, "ab", strict=True):
+        files = [bugs / "takes" / f"{take}_{number}.png" for number in range(12)]
+        expected = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+        seen = np.stack(list(open_source(member.path, color="rgb").decode()))
+        np.testing.assert_array_equal(seen[..., :3], expected)
+    with pytest.raises(
+        BadInputError, match=r"holds 2 series of images \(a_\*.png, b_\*.png\); give one, as .*a_\*.png"
+    ):
+        open_source(bugs / "takes")
+    assert nextframe.predict(bugs / "takes" / "b_*.png", "copy-last", 1).frames.shape[0] == 1
+    whole = DataConfig(name=str(bugs / "takes"), context=3, horizon=2, options={"series": "together"})
+    assert [member.index.frames for member in open_data(whole).contents.members] == [24]
+
+
+@pytest.mark.parametrize(
+    ("names", "series"),
+    [
+        (["0_left", "0_right", "1_left", "1_right"], {"*_left.png": 2, "*_right.png": 2}),
+        (["take1_000", "take1_001", "take2_000", "take2_001"], {"take1_*.png": 2, "take2_*.png": 2}),
+        (["INPUT0", "INPUT1", "OUTPUT0", "OUTPUT1"], {"INPUT*.png": 2, "OUTPUT*.png": 2}),
+        (["a_0", "a_1", "b_7", "b_8"], {}),  # it goes on counting: one film
+        (["cat_0", "cat_1", "cat_result"], {}),
+        (["2026-01-01", "2026-01-02", "2026-02-01", "2026-02-02"], {}),
+        (["12-00-01", "12-00-02", "12-01-01", "12-01-02"], {}),
+        (["t=0.1", "t=0.2", "t=1.1", "t=1.2"], {}),
+        (["f0", "f1", "f2"], {}),
+    ],
+)
+def test_what_names_are_several_films(tmp_path, names, series):
+    folder = stills(tmp_path / "x", [f"{name}.png" for name in names])
+    found = {f.path.name: len(image_files(f.path)) for f in list_sources(folder).found}
+    assert found == (series or {"x": len(names)})
+
+
+def test_missing_numbers_are_said(bugs, tmp_path):
+    said = "the numbers of its images jump once from 9 to 16: they are taken as neighbours"
+    assert note_of(bugs / "gap", "jump") == said
+    assert note_of(stills(tmp_path / "fives", [f"{n}.png" for n in range(0, 40, 5)]), "jump") is None
+    assert note_of(stills(tmp_path / "clock", [f"{n}.png" for n in (33, 67, 100, 133, 167)]), "jump") is None
+    twice = stills(tmp_path / "twice", [f"{n}.png" for n in (1, 2, 3, 6, 7, 8, 12, 13)])
+    assert (
+        note_of(twice, "jump")
+        == "the numbers of its images jump 2 times, first from 3 to 6: they are taken as neighbours"
+    )

@@ -8,6 +8,7 @@ import warnings
 import zlib
 from collections.abc import Generator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,10 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from nextframe.core.errors import BadInputError
 from nextframe.media.limits import Limits
+from nextframe.media.names import IMAGE_ENDINGS, gaps, has_decimals, is_pattern, matching, natural_key, series_of
 from nextframe.media.reading import DEFAULT, OPTION, Levels, Reading
 from nextframe.media.source import Color, Image, Source, over_black
 from nextframe.media.tiff.big_endian import decode_page, is_big_endian
-
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 
 # What Pillow raises on damaged files: it passes on the errors of its parsers.
 PILLOW_ERRORS = (
@@ -32,16 +32,14 @@ PNG_COLOR, PNG_PALETTE = 2, 3  # of a PNG's colour type: the bit for colour, and
 DEEP_COLORS = re.compile(r"(RGB|CMYK)[AX]*;16")  # in the raw mode that Pillow unpacks into 8 bits
 
 
-def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Return a sort key that puts 2 before 10 and ignores case."""
-    parts = re.findall(r"\d+|\D+", name.lower())
-    return [(0, int(p), "") if p.isdecimal() and p.isascii() else (1, 0, p) for p in parts], name
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Return the images directly in `folder`, in natural order; hidden files are skipped."""
+def image_files(path: Path, order: Literal["numbers", "decimals"] | None = None) -> list[Path]:
+    """Return the images directly in a folder, or those of a pattern, in natural order; hidden files are skipped."""
+    folder = path.parent if is_pattern(path) else path
     found = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_ENDINGS and not f.name.startswith(".")]
-    return sorted((f for f in found if f.is_file()), key=lambda f: natural_key(f.name))
+    names = [f.name for f in found if f.is_file()]
+    names = matching(path.name, names) if is_pattern(path) else names
+    decimals = has_decimals(names) if order is None else order == "decimals"
+    return [folder / name for name in sorted(names, key=lambda name: natural_key(name, decimals))]
 
 
 def open_image(path: Path) -> Pillow.Image:
@@ -117,18 +115,35 @@ class ImageFolder(Source):
         self, path: Path, stride: int, color: Color | None, limits: Limits, reading: Reading = DEFAULT
     ) -> None:
         super().__init__(path, stride, color, limits, reading)
-        self.files = image_files(path) if path.is_dir() else [path]
+        several = path.is_dir() or is_pattern(path)
+        self.files = image_files(path, reading.order) if several else [path]
         if not self.files:
             raise BadInputError(path, "the folder has no images", f"frames end in {', '.join(IMAGE_ENDINGS)}")
-        self.kind = "frames" if path.is_dir() else "image"
+        self.kind = "frames" if several else "image"
+        self._look_at_names()
         self.check_count(len(self.files) - 1)
         self.native_count = len(self.files)
         self.native_channels = 3
         first, grey = self._read(0)
         self.native_channels = 1 if grey and color != "rgb" and self._all_grey() else 3
         self.height, self.width = first.shape[:2]
-        if path.is_dir():
+        if several:
             self.notes.append("images have no frame rate: 10 frames/s is assumed")
+
+    def _look_at_names(self) -> None:
+        """Say what is told by the names; refuse a folder of several series, which are a source each."""
+        names = [file.name for file in self.files]
+        series = series_of(names) if self.path.is_dir() and self.reading.series == "apart" else {}
+        if series:
+            what = f"it holds {len(series)} series of images ({', '.join(list(series)[:4])})"
+            raise BadInputError(
+                self.path, what, f"give one, as {self.path / next(iter(series))}, or set series=together"
+            )
+        if is_pattern(self.path):
+            self.notes.append(f"one of several series of images in its folder (other: {OPTION}.series=together)")
+        if has_decimals(names) and self.reading.order != "numbers":
+            self.notes.append(f"its names have decimals and are in their order (other: {OPTION}.order=numbers)")
+        self.notes += filter(None, [gaps(names)])
 
     def _all_grey(self) -> bool:
         """Return whether no image after the first has colour; what cannot be opened is an error when it is reached."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.media.limits import Limits
+from nextframe.media.names import is_pattern
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Source
 
@@ -89,7 +90,8 @@ def open_source(
     """Open a video, animation, folder of images or array as a stream of frames.
 
     Args:
-        path: the file or folder; files are recognised by content.
+        path: the file or folder, or the images of a folder that "frames/a_*.png" stands for, * being their number;
+            files are recognised by content.
         stride: take every stride-th frame.
         color: "grey" or "rgb"; None keeps what the source has.
         limits: what is decoded at most; None: the defaults.
@@ -103,7 +105,7 @@ def open_source(
     path, limits = Path(path), limits or Limits()
     if layout is not None:
         reading = reading.model_copy(update={"layout": layout})
-    if path.is_dir():
+    if path.is_dir() or is_pattern(path):
         from nextframe.media.images import ImageFolder
 
         return ImageFolder(path, stride, color, limits, reading)

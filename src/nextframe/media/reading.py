@@ -30,6 +30,13 @@ class Reading(Config):
         None, ge=0, description="which video stream of a file with several, counted from 0; null: the default one"
     )
 
+    order: Literal["numbers", "decimals"] | None = Field(
+        None, description="of images: 1.5 before 1.05 (numbers), or after it (decimals); null: told by the names"
+    )
+    series: Literal["apart", "together"] = Field(
+        "apart", description="of images that count several times, as a_0, b_0: a source each, or one film"
+    )
+
     @field_validator("range")
     @classmethod
     def _ascending(cls, ends: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nextframe.core.errors import BadInputError
 from nextframe.data.clipset import Split
-from nextframe.media.images import IMAGE_ENDINGS, natural_key
+from nextframe.media.names import IMAGE_ENDINGS, natural_key, series_of
 from nextframe.media.reader import sniff
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.tiff.stack import is_stack
@@ -127,10 +127,9 @@ def list_all(paths: Sequence[Path], reading: Reading = DEFAULT) -> Listing:
 def list_sources(path: Path, reading: Reading = DEFAULT) -> Listing:
     """Return the sources at `path`: a file itself, or all below a folder, in natural order of their names.
 
-    A folder with still images is one source, its frames; videos, animations, TIFFs of many pages and array files are
-    each one. Directly
-    below `path`, folders called train, val and test (or training, valid, validation, testing) decide the split, and
-    what is next to them is skipped.
+    A folder with still images is one source, its frames, or as many as there are series in it, such as a_0 and b_0;
+    videos, animations, TIFFs of many pages and array files are each one. Directly below `path`, folders called train,
+    val and test (or training, valid, validation, testing) decide the split, and what is next to them is skipped.
     """
     listing = Listing()
     if not path.is_dir():
@@ -190,7 +189,9 @@ def _look_into(
             animations += ending in IMAGE_ENDINGS
             add(path)
     if stills and not animations:
-        add(folder)
+        series = series_of([still.name for still in stills]) if reading.series == "apart" else {}
+        for place in [folder / pattern for pattern in series] or [folder]:
+            add(place)
     listing.skipped += [
         (p.relative_to(root).as_posix(), "a still image next to animations") for p in stills if animations
     ]

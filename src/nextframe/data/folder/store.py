@@ -116,7 +116,7 @@ class FrameStore:
     def _open(self, number: int) -> Cursor:
         member = self.members[number]
         color = self.color
-        if color is None and member.path.is_dir():  # the index knows it: else the header of every image is read
+        if color is None and not member.path.is_file():  # the index knows it: else the header of every image is read
             color = "grey" if member.index.channels == 1 else "rgb"
         source = self._videos.get(number) or open_source(
             member.path, color=color, sequence=member.sequence, reading=member.reading

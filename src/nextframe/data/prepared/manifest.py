@@ -102,7 +102,7 @@ def shard_files(folder: Path, manifest: Mapping[str, Any], split: Split) -> list
 
 def checksum(path: Path) -> str:
     """Return the SHA-256 of a file, or of the names and contents of a folder's images, as hexadecimal."""
-    if not path.is_dir():
+    if path.is_file():
         return sha256_of(path)
     total = hashlib.sha256()
     for part in _folder_parts(path):

@@ -16,7 +16,7 @@ from nextframe.core.errors import BadInputError
 from nextframe.data.clipset import Split
 from nextframe.data.folder.listing import Found, Listing, name_of
 from nextframe.data.folder.splits import split_by_name
-from nextframe.media.images import natural_key
+from nextframe.media.names import natural_key
 
 KTH_CLASSES = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 KTH_TRAIN, KTH_PERSONS = 16, 25

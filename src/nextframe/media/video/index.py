@@ -50,7 +50,7 @@ def index_source(
         stamp = _stamp(path)
     except OSError as error:
         raise BadInputError(path, f"cannot be read ({error.strerror})") from None
-    kept = place_of(f"{path}|{color if path.is_dir() else None}|{reading if reading != DEFAULT else None}")
+    kept = place_of(f"{path}|{None if path.is_file() else color}|{reading if reading != DEFAULT else None}")
     index = None if fresh else load(kept, stamp)
     if index is None:
         index = _scan_or_error(path, color, reading)
@@ -63,7 +63,7 @@ def index_source(
 
 def _stamp(path: Path) -> str:
     """Return a stamp that changes when the file or any image of the folder does."""
-    files = image_files(path) if path.is_dir() else [path]
+    files = [path] if path.is_file() else image_files(path)
     states = [(f.name, s.st_size, s.st_mtime_ns) for f in files for s in (f.stat(),)]
     return f"{VERSION}|{hashlib.sha256(repr(states).encode()).hexdigest()}"
 
