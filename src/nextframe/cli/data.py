@@ -56,6 +56,7 @@ def data(
     """
     import time
 
+    from nextframe.core.files.whole_file import check_apart
     from nextframe.core.terminal import plain_console
     from nextframe.data import DataConfig
     from nextframe.data.inspect.contact_sheet import contact_sheet as draw_sheet
@@ -64,6 +65,9 @@ def data(
 
     begin(quiet, plugin)
     check_files(json_file, contact_sheet)
+    for output, inside in ((json_file, False), (contact_sheet, True)):
+        if output is not None:
+            check_apart(output, source, inside=inside)
     started = time.monotonic()
     settings = data_settings(source, root, context, horizon, size) | read_settings("data", setting)
     config = DataConfig.parse(section(settings, "data"), "data")

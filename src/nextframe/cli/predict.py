@@ -60,6 +60,7 @@ def predict(
     nextframe predict frames/ --model runs/mine --at 300 --set predict.tile=96 -o out/
     """
     from nextframe.cli.configs import PredictConfig
+    from nextframe.core.files.whole_file import check_apart
     from nextframe.prediction import check_output, write_prediction
     from nextframe.prediction import predict as predict_frames
 
@@ -67,6 +68,7 @@ def predict(
     more = read_settings("predict", setting)
     config = PredictConfig.parse(section(more, "predict"), "predict")
     check_output(output)  # before any work
+    check_apart(output, source)
     prediction = predict_frames(
         source,
         model,

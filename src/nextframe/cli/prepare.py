@@ -47,12 +47,13 @@ def prepare(
     nextframe train compact --data clips/ --context 4 --horizon 1 --steps 10000
     """
     from nextframe.cli.configs import PrepareRun
-    from nextframe.core.files.whole_file import check_folder
+    from nextframe.core.files.whole_file import check_apart, check_folder
     from nextframe.data.prepared.config import PrepareConfig
     from nextframe.media.writer import check_ending
 
     begin(quiet)
     check_folder(output)
+    check_apart(output, path, inside=False)
     check_files(sheet, json_file)
     if sheet is not None:
         check_ending(sheet)

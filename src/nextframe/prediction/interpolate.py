@@ -14,7 +14,7 @@ from nextframe.checkpoint import DEFAULT_MIDDLE, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
-from nextframe.core.files.whole_file import check_file
+from nextframe.core.files.whole_file import check_apart, check_file
 from nextframe.media.reader import open_source
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Source
@@ -58,6 +58,7 @@ def interpolate(
         raise UserError(f"factor must be 2, 4, 8 or another power of two, not {factor}")
     check_ending(Path(output))
     check_file(Path(output))
+    check_apart(Path(output), video)
     net, where = resolve_model(model), resolve_device(device)
     check_task(net, Task.interpolate(), model_name(net))
     source = open_source(video, reading=reading)
