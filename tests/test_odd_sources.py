@@ -550,3 +550,43 @@ def test_missing_numbers_are_said(bugs, tmp_path):
         note_of(twice, "jump")
         == "the numbers of its images jump 2 times, first from 3 to 6: they are taken as neighbours"
     )
+
+
+def test_an_interlaced_film_is_said(tmp_path):
+    options = {"x264-params": "interlaced=1:log=-1"}
+    write_video(tmp_path / "fields.mp4", moving(12, 64, 64), options=options)
+    write_video(tmp_path / "whole.mp4", moving(12, 64, 64))
+    said = "interlaced: the even and the odd lines of a frame are two moments; they are kept as stored"
+    assert note_of(tmp_path / "fields.mp4", "interlaced") == said
+    assert note_of(tmp_path / "whole.mp4", "interlaced") is None
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_variable_rate_is_said(tmp_path, ending):
+    times = [0, 1, 2, 3, 9, 10, 11, 30, 31, 32, 33, 34]
+    write_video(tmp_path / f"uneven.{ending}", moving(12), times=times)
+    write_video(tmp_path / f"even.{ending}", moving(12), rate=30)  # in milliseconds 33, 34, 33, ...
+    assert note_of(tmp_path / f"uneven.{ending}", "durations") == "frames have different durations; each counts once"
+    assert note_of(tmp_path / f"even.{ending}", "durations") is None
+
+
+def test_matlab_and_other_files_of_arrays_are_named_with_advice(tmp_path):
+    write_gif(tmp_path / "a.gif", moving(30))
+    (tmp_path / "b.mat").write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(200))
+    (tmp_path / "c.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(200))
+    clips = open_data(DataConfig(name=str(tmp_path), context=3, horizon=2))
+    assert clips.contents.skipped == [
+        ("b.mat", "a MATLAB file: save its frames as .npy"),
+        ("c.h5", "an HDF5 file: save its frames as .npy"),
+    ]
+    with pytest.raises(BadInputError, match=r"this is a MATLAB file, not a video; save its frames with numpy.save"):
+        open_source(tmp_path / "b.mat")
+
+
+@pytest.mark.parametrize("name", ["@eaDir", "#recycle", "__MACOSX", "$RECYCLE.BIN"])
+def test_folders_of_the_system_are_skipped_and_said(tmp_path, name):
+    write_gif(tmp_path / "a.gif", moving(30))
+    write_frames(tmp_path / name / "a.gif", moving(3, 16, 16))
+    clips = open_data(DataConfig(name=str(tmp_path), context=3, horizon=2))
+    assert [member.name for member in clips.contents.members] == ["a.gif"]
+    assert clips.contents.skipped == [(name, "a folder of the system, with thumbnails or deleted files")]

@@ -15,7 +15,7 @@ from nextframe.media.images import PILLOW_ERRORS, is_grey, one_line, open_image,
 from nextframe.media.limits import Limits
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source
-from nextframe.media.timing import Timing, read_timing
+from nextframe.media.timing import DURATIONS, Timing, read_timing
 
 
 class Animation(Source):
@@ -31,7 +31,7 @@ class Animation(Source):
         self._look(timing)
         self.uneven = timing is not None and timing.variable
         if self.uneven:
-            self.notes.append("frames have different durations; each counts once")
+            self.notes.append(DURATIONS)
         if timing and not timing.complete and kind == "gif":
             self.notes.append("the file has no end marker, so it may be truncated")
 

@@ -17,12 +17,14 @@ from nextframe.media.source import Color, Source
 HEAD = 256
 STILLS = (b"\xff\xd8\xff", b"BM", b"P5", b"P6")
 TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # and BigTIFF
+MATLAB = "save its frames with numpy.save (scipy.io.loadmat or h5py reads them) and set data.options.layout"
 REFUSED = (
     (b"version https://git-lfs", "this is a Git LFS pointer, not the file itself", "fetch it with git lfs pull"),
     (b"\x1f\x8b", "this is a gzip archive", "unpack it; idx files of digits go to --set data.options.digits=FILE"),
     (b"\0\0\x08\x03", "this is an idx file of single images, not a video", "give it to --set data.options.digits=FILE"),
     (b"\0\0\x08\x01", "this is an idx file of labels, not a video", ""),
     (b"\x89HDF\r\n", "this is an HDF5 file, not a video", "save its frames as .npy"),
+    (b"MATLAB ", "this is a MATLAB file, not a video", MATLAB),
     (b"#EXTM3U", "this is a playlist, not a video", "give the video itself"),
 )
 

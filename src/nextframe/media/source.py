@@ -56,6 +56,10 @@ class Source(ABC):
             BadInputError: a damaged frame, a frame of another size, or more than the limits allow.
         """
 
+    def remarks(self) -> list[str]:
+        """Return the notes and what reading has told besides, so of a source that was decoded to its end."""
+        return [*self.notes, *self.levels.notes()]
+
     @property
     def channels(self) -> int:
         """Channels of the frames that are yielded: 1 (grey) or 3 (RGB)."""

@@ -34,6 +34,7 @@ class Timing:
         return len(set(self.delays[:-1])) > 1  # the last one is often held longer before the loop
 
 
+DURATIONS = "frames have different durations; each counts once"  # what is said of such a source
 UNEVEN = 0.1  # part of the usual duration by which others differ, beyond rounding to the container's clock
 
 

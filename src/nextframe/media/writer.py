@@ -24,6 +24,7 @@ GIF_SLOWEST = 100 / 65535  # its delays are hundredths of a second in 16 bits
 MP4_SLOWEST = 1 / (7 * 24 * 3600)  # its times are 32 bits, here milliseconds below SLOW
 SLOW = 0.01
 FASTEST = 10_000.0
+BT709, LIMITED = 1, 1  # in the code points of H.273
 
 
 def write_video(
@@ -34,7 +35,8 @@ def write_video(
     * .gif: every frame is kept, even if it equals the one before it; grey frames are exact, colour frames share one
       palette of 256. Delays are hundredths of a second; faster than 50 frames/s is written as 50, slower than one in
       655 s as that.
-    * .mp4: H.264 in yuv420p, which plays everywhere; an odd height or width repeats its last row or column.
+    * .mp4: H.264 in yuv420p, BT.709 and tagged so, which plays everywhere; an odd height or width repeats its last row
+      or column.
     * .png: one image, the frames side by side.
     * .npy: uint8 (T, H, W), or (T, H, W, C) in colour, time first.
 
@@ -164,9 +166,18 @@ def _write_mp4(path: Path, pixels: Frames, fps: float) -> None:
         stream: Any = container.add_stream("libx264", rate=_fraction(rate))
         stream.height, stream.width = pixels.shape[1:3]
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "16"}
+        _tag_bt709(stream.codec_context)
         for image in pixels:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            video = {"format": "yuv420p", "src_color_range": "JPEG", "dst_color_range": "MPEG"}
+            container.mux(stream.encode(frame.reformat(**video, dst_colorspace="ITU709")))
         container.mux(stream.encode(None))
+
+
+def _tag_bt709(context: Any) -> None:
+    """State how colours are stored: where nothing is stated, players guess by the height, and differ."""
+    context.color_primaries = context.color_trc = context.colorspace = BT709
+    context.color_range = LIMITED
 
 
 def _write_png(path: Path, pixels: Frames, fps: float) -> None:

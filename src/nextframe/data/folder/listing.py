@@ -59,6 +59,13 @@ VIDEO_ENDINGS = [
     ".m1v",
 ]
 OTHER_ENDINGS = (".gif", ".apng", ".npy", ".npz")
+CONVERTED = {".mat": "a MATLAB file", ".h5": "an HDF5 file", ".hdf5": "an HDF5 file", ".tfrecord": "a TFRecord file"}
+# what Synology, QNAP, macOS and Windows put into folders: thumbnails and deleted files
+SYSTEM_FOLDERS = {
+    "@eadir", "@recycle", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "system volume information",
+    "lost+found",
+}  # fmt: skip
+SYSTEM = "a folder of the system, with thumbnails or deleted files"
 ANIMATED = ("gif", "apng", "webp", "avif")
 SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",
@@ -162,10 +169,15 @@ def _walk(top: Path, root: Path, split: Split | None, listing: Listing, reading:
     seen = set()
     for name, folders, files in os.walk(top, onerror=unreadable, followlinks=True):
         real = os.path.realpath(name)
-        folders[:] = [] if real in seen else [f for f in folders if not f.startswith(".")]
+        listing.skipped += [(name_of(Path(name, f), root), SYSTEM) for f in folders if f.lower() in SYSTEM_FOLDERS]
+        folders[:] = [] if real in seen else [f for f in folders if not _is_hidden(f)]
         if real not in seen:
             _look_into(Path(name), [f for f in files if not f.startswith(".")], root, split, listing, reading)
         seen.add(real)
+
+
+def _is_hidden(folder: str) -> bool:
+    return folder.startswith(".") or folder.lower() in SYSTEM_FOLDERS
 
 
 def _look_into(
@@ -183,6 +195,8 @@ def _look_into(
         kind = _kind(path, ending, reading)
         if kind == "still":
             stills.append(path)
+        elif kind == "other" and ending in CONVERTED:
+            listing.skipped.append((name_of(path, root), f"{CONVERTED[ending]}: save its frames as .npy"))
         elif kind == "other":
             listing.others[ending or file] += 1
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -17,10 +16,11 @@ from numpy.typing import NDArray
 from nextframe.core.errors import BadInputError
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
-from nextframe.media.reading import DEFAULT, OPTION, Reading
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source, over_black
-from nextframe.media.timing import is_uneven
+from nextframe.media.timing import DURATIONS, is_uneven
 from nextframe.media.video.lead import CorruptError, Lead
+from nextframe.media.video.streams import chosen_stream, display_matrix, video_streams, which_stream
 
 # Only media containers: playlists and similar formats, which make FFmpeg open other files or URLs, are not allowed.
 CONTAINERS = (
@@ -32,6 +32,7 @@ PYAV_ERRORS = (av.FFmpegError, OSError, ValueError, EOFError, OverflowError, Mem
 DEFAULT_FPS = 25.0
 CLOCK = 1000  # Matroska's clock, not a rate
 FASTEST = 10_000  # frames per second
+INTERLACED = "interlaced: the even and the odd lines of a frame are two moments; they are kept as stored"
 DEEP = ("gray16le", "gray16be")
 DELAY = 64  # packets that a decoder may take before its first frame (reordering, one per thread)
 # Errors are reported once, by our own exceptions. PyAV's log callback needs the GIL, which a closing decoder
@@ -55,6 +56,7 @@ class Video(Source):
     ) -> None:
         super().__init__(path, stride, color, limits, reading)
         self._turns: tuple[bool, bool, bool] = (False, False, False)  # transpose, then flip rows, flip columns
+        self._interlaced = False  # whether a frame that was decoded is
         self._cut = False  # whether it begins in the middle of a group of pictures, with frames that nobody can decode
         try:
             self._look()
@@ -62,6 +64,11 @@ class Video(Source):
             if not isinstance(error.__context__, av.error.InvalidDataError | CorruptError):
                 raise
             self._look_again(error)
+
+    def remarks(self) -> list[str]:
+        """Return the notes, with those that only the frames tell."""
+        told = [INTERLACED] if self._interlaced else []
+        return super().remarks() + told + ([DURATIONS] if self.uneven else [])
 
     def _look(self) -> None:
         """Read the facts from the container and the first frame."""
@@ -90,7 +97,7 @@ class Video(Source):
 
     def _read_facts(self, container: Any, stream: Any, first: Any) -> None:
         self.codec = stream.codec_context.name
-        self._say_which(container, stream)
+        self.notes += which_stream(video_streams(container), stream, self.reading.stream)
         self.native_channels = 1 if _is_grey(first) else 3
         self.height, self.width = self.to_image(first).shape[:2]
         self.native_fps = self._rate(stream)
@@ -124,11 +131,11 @@ class Video(Source):
 
     def stream(self, container: Any) -> Any:
         """Return the stream whose frames are read, set to report damage instead of hiding it."""
-        videos = self._videos(container)
+        videos = video_streams(container)
         if not videos:
             sound = " (it has sound only)" if container.streams.audio else ""
             raise BadInputError(self.path, f"it has no video stream{sound}")
-        stream = self._chosen(videos)
+        stream = chosen_stream(self.path, videos, self.reading.stream)
         context = stream.codec_context
         if context is None:
             raise BadInputError(self.path, "FFmpeg has no decoder for its codec")
@@ -138,27 +145,6 @@ class Video(Source):
         # of a cut file one thread, or the errors of its first packets come with those after them, and never end
         stream.thread_type, context.thread_count = "AUTO", 1 if big or self._cut else 2
         return stream
-
-    def _videos(self, container: Any) -> list[Any]:
-        """Return the video streams that are not cover images."""
-        covers = av.stream.Disposition.attached_pic
-        return [s for s in container.streams.video if not s.disposition & covers]
-
-    def _chosen(self, videos: list[Any]) -> Any:
-        """Return the stream that `reading` names, else the default one, of several the largest, as FFmpeg does."""
-        number = self.reading.stream
-        if number is not None and number >= len(videos):
-            raise BadInputError(self.path, f"it has no video stream {number}", f"choose one of 0 to {len(videos) - 1}")
-        return max(videos, key=_rank) if number is None else videos[number]
-
-    def _say_which(self, container: Any, stream: Any) -> None:
-        videos = self._videos(container)
-        if len(videos) > 1:
-            sizes = ", ".join(f"{n}: {_size(video)}" for n, video in enumerate(videos))
-            number = next(n for n, video in enumerate(videos) if video.index == stream.index)
-            why = "the default one" if self.reading.stream is None else "as asked"
-            choice = f"video stream {number} is read, {why}"
-            self.notes.append(f"{choice}, of {sizes} (other: {OPTION}.stream={int(number == 0)})")
 
     def decoded(self, container: Any, stream: Any, lead: Lead | None = None) -> Generator[Any, None, None]:
         """Yield decoded PyAV frames from the container's position; damage and stalls are BadInputErrors.
@@ -173,6 +159,7 @@ class Video(Source):
                     if frame.is_corrupt:
                         raise CorruptError("the decoder marks it as corrupt")
                     self.limits.check_size(self.path, frame.height, frame.width)
+                    self._interlaced = self._interlaced or bool(frame.interlaced_frame)
                     yield frame
                     number, packets, clock = number + 1, 0, time.monotonic()
                 packets += 1
@@ -232,7 +219,7 @@ class Video(Source):
 
     def _orientation(self, frame: Any) -> tuple[bool, bool, bool]:
         """Return how frames are rotated, from the display matrix: x' = a x + c y, y' = b x + d y (16.16)."""
-        a, b, c, d = _display_matrix(frame)
+        a, b, c, d = display_matrix(frame)
         unit = 2**16
         if b == c == 0 and abs(a) == abs(d) == unit:
             return False, bool(d < 0), bool(a < 0)
@@ -280,34 +267,8 @@ class Video(Source):
         return b"encv" in head and b"schm" in head
 
 
-def _rank(stream: Any) -> tuple[bool, int]:
-    context = stream.codec_context
-    known = context is not None  # without a decoder it cannot be read
-    is_default = bool(stream.disposition & av.stream.Disposition.default)
-    return known and is_default, (context.height or 0) * (context.width or 0) if known else -1
-
-
-def _size(stream: Any) -> str:
-    context = stream.codec_context
-    return f"{context.height}x{context.width}" if context is not None else "unknown"
-
-
 def _is_grey(frame: Any) -> bool:
     return bool(frame.format.name.startswith(("gray", "ya8", "ya16", "mono")))
-
-
-def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
-    """Return a, b, c, d of a PyAV frame's display matrix in 16.16; the identity if it has none."""
-    try:
-        found = [bytes(d) for d in frame.side_data if d.type.name == "DISPLAYMATRIX"]
-    except ValueError:  # side data of a kind unknown to PyAV (EXIF): only the angle is available
-        turn = math.radians(frame.rotation)
-        cosine, sine = round(2**16 * math.cos(turn)), round(2**16 * math.sin(turn))
-        return cosine, -sine, sine, cosine
-    if not found:
-        return 2**16, 0, 0, 2**16
-    a, b, _, c, d = np.frombuffer(found[0], np.int32)[:5].tolist()
-    return a, b, c, d
 
 
 def _reason(error: BaseException) -> str:

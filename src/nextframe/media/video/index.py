@@ -19,6 +19,7 @@ from nextframe.media.images import image_files
 from nextframe.media.reader import open_source
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source
+from nextframe.media.timing import is_uneven
 from nextframe.media.video.cursor import VideoCursor
 from nextframe.media.video.cuts import SIDE, CutFinder, thumbnail
 from nextframe.media.video.decode import Video
@@ -98,7 +99,7 @@ def _facts(source: Source, frames: int) -> SourceIndex:
         raise BadInputError(source.path, "it has no frames")
     codec = str(getattr(source, "codec", ""))
     size = (source.height, source.width, source.channels)
-    notes = (*source.notes, *source.levels.notes())
+    notes = tuple(source.remarks())
     return SourceIndex(source.kind, codec, *size, source.fps, frames, source.sequences, notes, NONE, NONE, NONE)
 
 
@@ -107,6 +108,7 @@ def _scan_video(video: Video) -> SourceIndex:
     with video.open() as container:
         for frame in video.decoded(container, video.stream(container)):
             seen.add(frame)
+    video.uneven = is_uneven(seen.pts)
     index = replace(_facts(video, len(seen.pts)), cuts=seen.finder.cuts())
     stamps = [p for p in seen.pts if p is not None]
     if len(stamps) < len(seen.pts) or any(a >= b for a, b in itertools.pairwise(stamps)):
