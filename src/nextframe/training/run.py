@@ -22,6 +22,7 @@ from nextframe.training.folder.run_folder import check_data, check_folder, claim
 from nextframe.training.folder.samples import save_samples
 from nextframe.training.optim.schedule import Patience
 from nextframe.training.parallel.devices import check_devices, make_fabric
+from nextframe.training.parallel.guard import check_guard
 from nextframe.training.parallel.launch import launch, processes_of, started_outside
 from nextframe.training.parallel.sharding import gathered
 from nextframe.training.parts import take_parts, take_weights
@@ -61,6 +62,8 @@ def train(
     """
     devices, machines = processes_of(devices)
     check_devices(recipe.training, devices, machines)
+    if recipe.training.workers or (devices > 1 and not started_outside()):
+        check_guard()
     job = Job(recipe, folder, resume, devices, show, model, clips, machines)
     if devices == 1 or started_outside():
         return _train_here(job)
