@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
-from nextframe.core.conditions import NO_CONDITIONS, Conditions
+from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import NotSupportedError
-from nextframe.models.request import Capabilities, ModelOptions, Request, check_request, read_options
+from nextframe.models.request import Capabilities, ModelOptions, Request, TrainedTask, check_request, read_options
 
 __all__ = [
     "Capabilities",
@@ -30,23 +30,15 @@ __all__ = [
     "TrainedTask",
     "check_request",
     "check_task",
+    "task_note",
 ]
+
+
+FOLLOWING, BETWEEN = "the frames that follow", "the frame between two others"
 
 
 class ModelConfig(Config):
     """All that is needed to rebuild a model; each model's subclass has its fields."""
-
-
-class TrainedTask(Config):
-    """What a model was trained for; a model folder stores it, so that a user need not repeat it."""
-
-    context: int
-    horizon: int
-    size: tuple[int, int] | None = None  # (height, width)
-    channels: int | None = None
-    gap: int | None = None  # trained on the frame between two that are 2 * gap apart; None: on the frames that follow
-    fps: float | None = None
-    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -283,11 +275,20 @@ class StreamingPredictor(Predictor):
 
 
 def check_task(model: Predictor, task: Task, name: str) -> None:
-    """Refuse to predict next frames if the model can do, or has learned, only the one in the middle, or vice versa."""
-    asked, other = "the frames that follow", "the frame between two others"
-    if not task.is_forecast:
-        asked, other = other, asked
+    """Refuse to predict next frames if the model can do, or has learned, only the one in the middle, or vice versa.
+
+    A model that is told which frame is asked for can do both, whatever it was trained on: `task_note` says so.
+    """
     if not model.capabilities.serves(task):
-        raise NotSupportedError(f"{name} cannot predict {asked}")
-    if model.trained is not None and (model.trained.gap is None) != task.is_forecast:
-        raise NotSupportedError(f"{name} was trained to predict {other}, not {asked}")
+        raise NotSupportedError(f"{name} cannot predict {FOLLOWING if task.is_forecast else BETWEEN}")
+    note = task_note(model, task, name)
+    if note and OFFSETS not in model.capabilities.conditions:
+        raise NotSupportedError(note)
+
+
+def task_note(model: Predictor, task: Task, name: str) -> str | None:
+    """Return a line that says so if the model was trained for another task than `task`, else None."""
+    if model.trained is None or (model.trained.gap is None) == task.is_forecast:
+        return None
+    asked, other = (FOLLOWING, BETWEEN) if task.is_forecast else (BETWEEN, FOLLOWING)
+    return f"{name} was trained to predict {other}, not {asked}"

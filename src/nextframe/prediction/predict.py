@@ -24,7 +24,7 @@ from nextframe.media.limits import Limits
 from nextframe.media.memory import Held, as_frames
 from nextframe.media.reader import open_source
 from nextframe.media.source import Color, Source
-from nextframe.models.contract import ModelOptions, Predictor, check_task
+from nextframe.models.contract import ModelOptions, Predictor, check_task, task_note
 from nextframe.prediction.result import Prediction
 from nextframe.prediction.tiles import Tiled
 
@@ -103,7 +103,7 @@ def predict(
         raise UserError(f"frames, samples and context must be at least 1, not {frames}, {samples}, {context}")
     net = resolve_model(DEFAULT_MODEL if model is None else model)
     name = model_name(net)
-    check_task(net, FORECAST, name)
+    check_trained(net, FORECAST, name)
     chosen = net.read_options(options, name)
     compare = compare or one_step
     source = _opened(video, stride, limits, layout)
@@ -119,6 +119,13 @@ def predict(
     return Prediction(
         as_float(given), futures, truth if truth is None else as_float(truth), rate, source.name, how.name
     )
+
+
+def check_trained(net: Predictor, task: Task, name: str) -> None:
+    """Refuse a model that cannot do `task`, and warn if it can but was not trained for it."""
+    check_task(net, task, name)
+    if note := task_note(net, task, name):
+        LOG.warning("%s: another model may predict it better", note)
 
 
 def _opened(
