@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ __all__ = [
     "TrainedTask",
     "check_request",
     "check_task",
+    "predicting",
     "task_note",
 ]
 
@@ -188,7 +190,6 @@ class Predictor(nn.Module):
         """
         return self.forecast(self.request(context, horizon, conditions=conditions, options=options)).clamp(0, 1)
 
-    @torch.no_grad()
     def predict(
         self,
         context: Tensor,
@@ -217,17 +218,11 @@ class Predictor(nn.Module):
                 takes.
         """
         request = self.request(context, horizon, conditions=conditions, generator=generator, options=options)
-        was_training = self.training
-        self.eval()
-        try:
-            if samples == 1:
-                return self.forecast(request).clamp(0, 1)
-            if not self.draws(request.options):
+        with predicting(self):
+            if samples == 1 or not self.draws(request.options):
                 future = self.forecast(request).clamp(0, 1)
-                return future.expand(samples, *future.shape)
+                return future if samples == 1 else future.expand(samples, *future.shape)
             return torch.stack([self.forecast(request).clamp(0, 1) for _ in range(samples)])
-        finally:
-            self.train(was_training)
 
     def forecast(self, request: Request) -> Tensor:
         """Return one future (B, horizon, C, H, W); subclasses implement it, callers use `predict` or the model."""
@@ -251,6 +246,17 @@ class Predictor(nn.Module):
 
     def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
         """Raise UserError if clips of `task` and frames (C, H, W) cannot train this model; before a run begins."""
+
+
+@contextmanager
+def predicting(model: nn.Module) -> Iterator[nn.Module]:
+    """Inside, `model` is in eval mode and no gradients are kept; after it the mode is what it was."""
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            yield model.eval()
+    finally:
+        model.train(was_training)
 
 
 class StreamingPredictor(Predictor):

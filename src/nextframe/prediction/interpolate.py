@@ -18,7 +18,8 @@ from nextframe.media.reader import open_source
 from nextframe.media.writer import check_ending, write_video
 from nextframe.models.contract import Predictor
 from nextframe.models.request import check_frames_asked
-from nextframe.prediction.predict import bridge_channels, check_trained
+from nextframe.prediction.context import bridge_channels
+from nextframe.prediction.predict import check_trained
 
 MIDDLE = Task.interpolate()
 
