@@ -151,7 +151,7 @@ class Motion(StreamingPredictor):
         losses = [weight * pyramid_loss(frame, truth) for weight, frame in zip(STAGE_WEIGHTS, found, strict=True)]
         if flow is not None:
             weighed = zip(FLOW_WEIGHTS, guesses, strict=True)
-            losses += [weight * flow_error(guess.flow, flow, known) for weight, guess in weighed]
+            losses += [weight * (flow_error(guess.flow, flow) * known).mean() for weight, guess in weighed]
         return torch.stack(losses).sum(), as_given(found[-1], target.shape[1])
 
 
@@ -231,10 +231,9 @@ def blend(guess: Guess, frames: Tensor) -> Tensor:
     return (guess.choice.softmax(1).unsqueeze(2) * choices).sum(1)
 
 
-def flow_error(flow: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """Return (|difference| + 0.01)^0.7, averaged, 0 for clips not `known` (B,); beyond 40 pixels it counts no more."""
-    error = ((flow - truth).abs().clamp(max=40) + 0.01).pow(0.7)
-    return (error.mean((1, 2, 3)) * known).mean()
+def flow_error(flow: Tensor, truth: Tensor) -> Tensor:
+    """Return (|difference| + 0.01)^0.7 of each clip (B,), averaged; beyond 40 pixels a difference counts no more."""
+    return ((flow - truth).abs().clamp(max=40) + 0.01).pow(0.7).mean((1, 2, 3))
 
 
 def residual_pairs(width: int, depth: int) -> nn.ModuleList:
