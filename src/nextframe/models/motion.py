@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -17,6 +17,7 @@ from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
 from nextframe.layers.grid import pad_to_multiple
+from nextframe.layers.guess import Guess, agreement, blend, mixed
 from nextframe.layers.offsets import as_forecast, enter, scaled
 from nextframe.layers.residual import residual_pairs, run_pairs, start_small
 from nextframe.layers.sampling import enlarged, precise, sampled, shrunk
@@ -27,6 +28,7 @@ from nextframe.losses.pyramid import pyramid_loss
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
+    ModelOptions,
     Objective,
     OptimizerDefaults,
     Request,
@@ -56,23 +58,12 @@ class MotionConfig(ModelConfig):
     )
 
 
-@dataclass(frozen=True)
-class Guess:
-    """What is thought of the coming frame, per pixel; (B, ..., H, W) each.
+class MotionOptions(ModelOptions):
+    """What may be chosen when predicting."""
 
-    `flow` (B, 2K, H, W) says where in each of the K frames a pixel comes from, in pixels; `choice` (B, K + 2, H, W)
-    weighs, before a softmax, the K frames so sampled, the last frame as it stands, and `paint` (B, 3, H, W).
-    """
-
-    flow: Tensor
-    choice: Tensor
-    paint: Tensor
-
-    @classmethod
-    def of(cls, maps: Tensor, frames: int) -> Guess:
-        """Return the parts of `maps` (B, 3K + 5, H, W), in that order; K is `frames`, and paint is around 0."""
-        flow, choice, paint = torch.split(maps, [2 * frames, frames + 2, 3], dim=1)
-        return cls(flow, choice, paint + 0.5)
+    mirror: bool = Field(
+        False, description="mean with the prediction of the mirrored clip: a little better, twice the time"
+    )
 
 
 class Motion(StreamingPredictor):
@@ -91,6 +82,7 @@ class Motion(StreamingPredictor):
     """
 
     Config: ClassVar[type[ModelConfig]] = MotionConfig
+    Options: ClassVar[type[ModelOptions]] = MotionOptions
     config: MotionConfig
     idea = "Samples the coming frame from the context along flows of its own, and chooses between them at every pixel."
     paper = "After RIFE (Huang et al. 2022, arXiv 2011.06294) and DMVFN (Hu et al. 2023, arXiv 2303.09875)"
@@ -108,13 +100,29 @@ class Motion(StreamingPredictor):
 
     def forecast(self, request: Request) -> Tensor:
         """Return the frames that follow; or, with the condition `offsets`, the one that they are counted from."""
-        if OFFSETS not in request.conditions:
-            return super().forecast(request)
-        if request.horizon != 1:
-            raise UserError(f"motion predicts one frame between others, not {request.horizon}")
+        return self.forecast_with_confidence(request)[0]
+
+    def forecast_with_confidence(self, request: Request) -> tuple[Tensor, Tensor]:
+        """Return the frames and, (B, horizon), how far what each is chosen from agrees: `agreement`, 0 to 1."""
+        assert isinstance(request.options, MotionOptions)
+        future, sure = self._future(request)
+        if not request.options.mirror:
+            return future, sure
+        mirrored, other = self._future(replace(request, context=request.context.flip(-1)))
+        return (future + mirrored.flip(-1)) / 2, (sure + other) / 2
+
+    def _future(self, request: Request) -> tuple[Tensor, Tensor]:
         offsets = self._offsets(request.conditions, request.context)
-        seen = self.prime(request.context[:, :-1]).then(self.look(request.context[:, -1:]))
-        return self.next_frame(seen, offsets).clamp(0, 1).unsqueeze(1)
+        if offsets is not None and request.horizon != 1:
+            raise UserError(f"motion predicts one frame between others, not {request.horizon}")
+        state, frame, found = self.prime(request.context[:, :-1]), request.context[:, -1], []
+        for _ in range(request.horizon):
+            seen = state.then(self.look(frame.unsqueeze(1)))
+            frame, sure = self.next_frame(seen, offsets)
+            frame, state = frame.clamp(0, 1), seen.last(self.config.reads - 1)
+            found.append((frame, sure))
+        future, agreed = zip(*found, strict=True)
+        return torch.stack(future, dim=1), torch.stack(agreed, dim=1)
 
     def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
         """Return how far after the target frame each frame that is read is, (B, K), in steps of the last two."""
@@ -130,25 +138,28 @@ class Motion(StreamingPredictor):
     def step(self, state: Seen, frame: Tensor) -> tuple[Tensor, Seen]:
         """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
         seen = state.then(self.look(frame.unsqueeze(1)))
-        return self.next_frame(seen).clamp(0, 1), seen.last(self.config.reads - 1)
+        return self.next_frame(seen)[0].clamp(0, 1), seen.last(self.config.reads - 1)
 
     def look(self, frames: Tensor) -> Seen:
         """Return frames (B, T, C, H, W) with their features."""
         features = self.coarse.encoder(centred(split_alpha(frames)[0]).flatten(0, 1))
         return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]))
 
-    def next_frame(self, seen: Seen, offsets: Tensor | None = None) -> Tensor:
-        """Return the frame (B, C, H, W), not clamped, after frames of 1, 3 or 4 channels.
+    def next_frame(self, seen: Seen, offsets: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the frame (B, C, H, W), not clamped, after frames of 1, 3 or 4 channels, and how sure it is, (B,).
 
         With `offsets` (B, K): the frame that they are counted from.
         """
         frames, features = seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
         guess = self.guesses(colours, features, offsets)[-1]
-        frame = as_given(blend(guess, colours), frames.shape[2])
-        if alpha is None:
-            return frame
-        return torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
+        candidates, weights = guess.candidates(colours)
+        frame = mixed(candidates, weights)
+        sure = agreement(candidates, weights, frame)
+        frame = as_given(frame, frames.shape[2])
+        if alpha is not None:
+            frame = torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
+        return frame, sure
 
     def guesses(self, frames: Tensor, features: Tensor, offsets: Tensor | None = None) -> list[Guess]:
         """Return the guess after each scale, the best last; frames (B, K, 3, H, W) and their features, newest last."""
@@ -276,15 +287,6 @@ def changed(guess: Tensor, changes: Sequence[Tensor]) -> Tensor:
 def centred(frames: Tensor) -> Tensor:
     """Return frames in [0, 1] around 0, padded as the network needs them."""
     return pad_to_multiple(frames - 0.5, COARSEST)
-
-
-def blend(guess: Guess, frames: Tensor) -> Tensor:
-    """Return the frame (B, C, H, W) that a guess makes of `frames` (B, K, C, H, W)."""
-    choices = [*sampled(guess.flow, frames).unbind(1), precise(frames[:, -1]), guess.paint]
-    frame = torch.zeros_like(guess.paint)
-    for weight, choice in zip(torch.split(guess.choice.softmax(1), 1, dim=1), choices, strict=True):
-        frame = torch.addcmul(frame, weight, choice)
-    return frame
 
 
 def frame_loss(frames: Sequence[Tensor], truth: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class Backend:
         except UserError as error:
             LOG.info("the page opens without an example: %s", error)
         else:
-            said = f"{example.capitalize()}, predicted by {model}: press Predict for another clip."
+            said = f"{example.capitalize()}, predicted by {model}. Choose another clip and press Predict."
             self.opening = page.said(said), page.results(folder.name, found)
 
     def _clip(self, files: list[str] | None, example: str | None, folder: Path) -> tuple[Path, str]:

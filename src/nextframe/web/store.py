@@ -25,8 +25,8 @@ class Store:
     """Folders `uploads`, `results` and `spool` under one that only this user can enter.
 
     Uploads are written by the server under names of its choice; results are in folders with names that cannot be
-    guessed. `sweep` deletes what is older than `keep` seconds, `close` deletes everything. In `kept` are results that
-    are no visitor's: they stay until the end.
+    guessed. `sweep` deletes what is older than `keep` seconds, `close` deletes everything. In `kept` are results of
+    the app itself: they stay until the end.
     """
 
     def __init__(self, keep: float) -> None:
