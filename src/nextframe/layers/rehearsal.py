@@ -1,7 +1,7 @@
 """How far a model's motion can be trusted, place by place: as far as it was right about the last context frames.
 
 A frame that was predicted before it was known shows it: the share of the predicted change that did happen, by least
-squares. Where the picture stands still under noise, flickers or turns back, that share is small, and the last frame as
+squares. Where the image stands still under noise, flickers or turns back, that share is small, and the last frame as
 it stands is the better prediction.
 """
 

@@ -1,4 +1,4 @@
-"""Frames that a video holds: films shown at twice their rate, and animation on twos, repeat each (A A B B C C)."""
+"""Frames that a video holds: one shown at twice its rate, or animation on twos, repeats each (A A B B C C)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def rhythm(changes: Tensor, below: float) -> tuple[Tensor, Tensor]:
 
     Args:
         changes: (B, T - 1), the mean change of (thumbnails of) T frames from each to the next, oldest first.
-        below: a larger change is no move: the video is cut there.
+        below: where more changes, the video is cut rather than moving.
     """
     held, most = held_changes(changes), F.pad(changes, (1, 0)).amax(1)
     moves = (most >= MOVES) & (most < below)

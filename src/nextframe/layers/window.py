@@ -55,7 +55,8 @@ class Seen(NamedTuple):
 def thumbnails(frames: Tensor) -> Tensor:
     """Return frames (B, T, C, H, W) with 32 cells along the shorter side, flat: (B, T, N)."""
     cell = max(1, min(frames.shape[-2:]) // THUMBNAIL)
-    return F.avg_pool2d(frames.flatten(0, 1), cell).flatten(1).unflatten(0, frames.shape[:2])
+    small = F.avg_pool2d(frames.flatten(0, 1), cell)
+    return small.reshape(*frames.shape[:2], small.shape[1:].numel())
 
 
 def as_many(frames: Tensor, count: int) -> Tensor:

@@ -158,7 +158,7 @@ class Motion(StreamingPredictor):
     def look(self, frames: Tensor) -> Seen:
         """Return frames (B, T, C, H, W) with their features."""
         features = self.coarse.encoder(centred(split_alpha(frames)[0]).flatten(0, 1))
-        return Seen(frames, features.unflatten(0, frames.shape[:2]), thumbnails(frames))
+        return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]), thumbnails(frames))
 
     def next_frame(self, seen: Seen, offsets: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from, and how sure, (B,)."""

@@ -24,7 +24,7 @@ from nextframe.models.contract import ModelOptions, Predictor, Request, check_ta
 from nextframe.models.protocols import Confident
 from nextframe.prediction.adapt import READS, Adaptation
 from nextframe.prediction.adapt import adapt as adapt_model
-from nextframe.prediction.context import bridge_channels, opened, read_frames, usual_context
+from nextframe.prediction.context import bridge_channels, most_context, opened, read_frames, usual_context
 from nextframe.prediction.result import Prediction
 from nextframe.prediction.tiles import Tiled
 
@@ -111,10 +111,11 @@ def predict(
     kept_back = frames if compare or one_step else 0
     source = opened(video, stride, limits, layout)
     bridge_channels(source, net)
-    shown = read_frames(source, net, context, kept_back, at, more=0 if adapt is None else READS)
-    shown, used = _fitted(shown, size), usual_context(net, context)
-    net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, used, how)
-    shown = as_float(shown[..., -used - kept_back :, :, :, :])
+    most = most_context(net, context)
+    shown = _fitted(read_frames(source, net, context, kept_back, at, more=most if adapt is None else READS), size)
+    usual = usual_context(net, context)
+    net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, usual, how)
+    shown = as_float(shown[..., -most - kept_back :, :, :, :])
     given, truth = _split(shown, kept_back)
     run = net if tile is None else Tiled(net, tile, overlap)
     futures, sure = _one_steps(run, shown, frames, how) if one_step else _futures(run, given, frames, how)
