@@ -113,8 +113,7 @@ def predict(
     bridge_channels(source, net)
     most = most_context(net, context)
     shown = _fitted(read_frames(source, net, context, kept_back, at, more=most if adapt is None else READS), size)
-    usual = usual_context(net, context)
-    net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, usual, how)
+    net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, context, how)
     shown = as_float(shown[..., -most - kept_back :, :, :, :])
     given, truth = _split(shown, kept_back)
     run = net if tile is None else Tiled(net, tile, overlap)
@@ -144,7 +143,7 @@ def _split(shown: Tensor, kept_back: int) -> tuple[Tensor, Tensor | None]:
 
 
 def _adapted(
-    net: Predictor, shown: Tensor, ahead: int, seconds: float | None, context: int, how: Drawing
+    net: Predictor, shown: Tensor, ahead: int, seconds: float | None, context: int | None, how: Drawing
 ) -> tuple[Predictor, Adaptation | None]:
     """Return `net`, or a copy that predicts the last of `shown` (T, C, H, W) better, and say what was done."""
     if seconds is None:
@@ -153,7 +152,9 @@ def _adapted(
         raise UserError("adapting takes one video at a time, not a batch")
     where = resolve_device(how.device)
     frames = _stretch(as_float(shown), _model_size(net, shown)) if not net.capabilities.any_size else shown
-    net, done = adapt_model(net.to(where), frames.to(where), ahead, seconds, context=context, seed=how.seed)
+    net, done = adapt_model(
+        net.to(where), frames.to(where), ahead, seconds, context=usual_context(net, context), seed=how.seed
+    )
     LOG.info("%s", done)
     return net, done
 
