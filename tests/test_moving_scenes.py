@@ -41,7 +41,8 @@ from nextframe.data.sets.scenes.plan import (
 from nextframe.data.sets.scenes.render import Renderer
 from nextframe.data.sets.scenes.stills import SIDE, stills_of
 from nextframe.flow.warp import backward_warp
-from nextframe.models.motion import Motion, MotionConfig, since_cut
+from nextframe.layers.window import since_cut
+from nextframe.models.motion import Motion, MotionConfig
 from nextframe.training.loader import Steps
 
 TASK, SIZE = Task.forecast(3, 3), (48, 64)
@@ -226,7 +227,7 @@ def test_frames_before_a_cut_are_of_another_scene_and_flow_ends_at_the_cut(scene
         assert (frames[1] - frames[2]).abs().mean() > 3 * (frames[2] - frames[3]).abs().mean()
         assert torch.equal(flow[0, 0], flow[0, 2])  # to frames 0, 1 and 2: all to frame 2
         assert torch.equal(flow[1, 0], flow[1, 1])  # to frames 1, 2 and 3
-        assert torch.equal(since_cut(frames[None, :3])[0, 0], frames[2]), "and `motion` reads frame 2 in their place"
+        assert since_cut(frames[None, :3]).tolist() == [[2, 2, 2]], "and `motion` reads frame 2 in their place"
     assert windows(TASK, 3).tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
     assert windows(Task.forecast(2, 2), 3).tolist() == [[0, 0, 1], [0, 1, 2]]
     assert windows(Task.interpolate(), 3).tolist() == [[0, 0, 1]]
