@@ -473,8 +473,13 @@ def test_stills_may_be_a_tensor():
 
 def test_frames_between_two_and_other_strides(scenes):
     between = open_data(DataConfig(name="moving-scenes", gap=1, size=(32, 32), options={"flows": 2}))
-    clip = at(between, np.arange(3))
+    clip = at(between, [4, 8, 9])
     assert (clip.context.shape[1], clip.target.shape[1], clip.extras["flow"].shape[2]) == (2, 1, 4)
+    assert clip.conditions["offsets"].tolist() == [[-1, 1]] * 3
+    moved = clip.extras["flow"].abs().amax((1, 3, 4)) > 0.5
+    assert moved.any()
+    evenly = (clip.extras["flow"][:, 0, :2] + clip.extras["flow"][:, 0, 2:]).abs().mean()
+    assert evenly < 0.3 * clip.extras["flow"].abs().mean(), "one frame is before, one after"
     slow, fast = plans(300)[1], draw_recording(Draws(np.arange(300), "test", 0), plans(300)[0].kind, TASK, 3)
     assert np.allclose(3 * slow.times, fast.times)
     assert math.isclose(between.frame_shape[1], 32)
