@@ -46,7 +46,7 @@ from nextframe.models.motion import Motion, MotionConfig
 from nextframe.training.loader import Steps
 
 TASK, SIZE = Task.forecast(3, 3), (48, 64)
-COUNTS = Counts(10, 58, 56, 20)
+COUNTS = Counts(10, 50, 56, 20)
 
 
 @pytest.fixture(scope="module")
