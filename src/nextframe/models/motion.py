@@ -130,18 +130,20 @@ class Motion(StreamingPredictor):
         """Return the pyramid loss of every scale's frame and, if the clip knows the true flow, the error of the flow.
 
         Extras that are used: `flow` (B, H', 2K, H, W), from each target frame back to the K frames before it, in
-        pixels. Alpha moves with the colours, so there is nothing to learn from it.
+        pixels; `clean` (B, H', C, H, W), the target without noise. Alpha moves with the colours, so there is nothing
+        to learn from it.
         """
         frames = since_cut(as_many(clip.context[:, :, :3], self.config.reads))
         flows = clip.extras["flow"].unbind(1) if "flow" in clip.extras else [None] * clip.horizon
+        known, targets = clip.knows("flow"), clip.extra("clean", clip.target)[:, :, :3]
         total = clip.context.new_zeros(())
-        for step, (target, flow) in enumerate(zip(clip.target[:, :, :3].unbind(1), flows, strict=True)):
-            loss, frame = self._step_loss(frames, target, flow)
+        for step, (target, flow) in enumerate(zip(targets.unbind(1), flows, strict=True)):
+            loss, frame = self._step_loss(frames, target, flow, known)
             total = total + STEP_WEIGHTS[min(step, 2)] * loss
             frames = torch.cat([frames[:, 1:], frame.clamp(0, 1).unsqueeze(1)], dim=1)
         return total / clip.horizon, {}
 
-    def _step_loss(self, frames: Tensor, target: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _step_loss(self, frames: Tensor, target: Tensor, flow: Tensor | None, known: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of the frame after `frames`, all scales, and that frame (B, C, H, W)."""
         colours, truth = split_alpha(frames)[0], split_alpha(target.unsqueeze(1))[0].squeeze(1)
         guesses = self.guesses(colours)
@@ -149,7 +151,7 @@ class Motion(StreamingPredictor):
         losses = [weight * pyramid_loss(frame, truth) for weight, frame in zip(STAGE_WEIGHTS, found, strict=True)]
         if flow is not None:
             weighed = zip(FLOW_WEIGHTS, guesses, strict=True)
-            losses += [weight * flow_error(guess.flow, flow) for weight, guess in weighed]
+            losses += [weight * flow_error(guess.flow, flow, known) for weight, guess in weighed]
         return torch.stack(losses).sum(), as_given(found[-1], target.shape[1])
 
 
@@ -229,9 +231,10 @@ def blend(guess: Guess, frames: Tensor) -> Tensor:
     return (guess.choice.softmax(1).unsqueeze(2) * choices).sum(1)
 
 
-def flow_error(flow: Tensor, truth: Tensor) -> Tensor:
-    """Return (|difference| + 0.01)^0.7, averaged; beyond 40 pixels a difference counts no more."""
-    return ((flow - truth).abs().clamp(max=40) + 0.01).pow(0.7).mean()
+def flow_error(flow: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    """Return (|difference| + 0.01)^0.7, averaged, 0 for clips not `known` (B,); beyond 40 pixels it counts no more."""
+    error = ((flow - truth).abs().clamp(max=40) + 0.01).pow(0.7)
+    return (error.mean((1, 2, 3)) * known).mean()
 
 
 def residual_pairs(width: int, depth: int) -> nn.ModuleList:
