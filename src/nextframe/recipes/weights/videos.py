@@ -112,7 +112,9 @@ def read_video(path: Path) -> Tensor:
         BadInputError: OpenCV reads no frame of it.
     """
     capture = cv2.VideoCapture(str(path))
-    frames = list(iter(lambda: capture.read()[1], None))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
     capture.release()
     if not frames:
         raise BadInputError(path, "OpenCV cannot read a frame of it", "copy it again")
