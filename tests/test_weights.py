@@ -282,8 +282,8 @@ def test_validation_clips_are_spread_over_the_video_and_scored_by_hand():
     task = Task.forecast(3, 3)
     one = cut("ramp", ramp(30), task, 2)
     assert one.frames[:, 0, 0, 0, 0].tolist() == [0, 5 * 24]  # the first and the last start
-    assert one.held[0, :, 0, 0, 0].tolist() == [0, 0, 5, 5, 10, 10]
-    assert one.held[1, :, 0, 0, 0].tolist() == [5 * n for n in (24, 25, 25, 26, 26, 27)]
+    assert one.held[0, :, 0, 0, 0].tolist() == [5 * n for n in (24, 24, 25, 25, 26, 26)]
+    assert one.held[1, :, 0, 0, 0].tolist() == [0, 5, 5, 10, 10, 15]
     score = measure(nextframe.create_model("copy-last").eval(), [one], task, "cpu")
     assert score.l1 == pytest.approx([5 / 255, 10 / 255, 15 / 255], rel=1e-5)
     assert score.psnr == pytest.approx([20 * math.log10(255 / d) for d in (5, 10, 15)], rel=1e-5)
