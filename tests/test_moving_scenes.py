@@ -33,15 +33,17 @@ from nextframe.data.sets.scenes.plan import (
     STILL,
     TEXT,
     WALK,
-    Film,
+    Recording,
     Scene,
-    draw_film,
+    draw_recording,
     draw_scene,
 )
 from nextframe.data.sets.scenes.render import Renderer
 from nextframe.data.sets.scenes.stills import stills_of
 from nextframe.flow.warp import backward_warp
+from nextframe.layers.window import since_cut
 from nextframe.models.motion import Motion, MotionConfig
+from nextframe.training.loader import Steps
 
 TASK, SIZE = Task.forecast(3, 3), (48, 64)
 COUNTS = Counts(10, 58, 56, 20)
@@ -54,10 +56,10 @@ def scenes() -> MovingScenes:
     return opened
 
 
-def plans(count: int, seed: int = 0) -> tuple[Scene, Film]:
+def plans(count: int, seed: int = 0) -> tuple[Scene, Recording]:
     draws = Draws(np.arange(count), "test", seed)
     scene = draw_scene(draws, COUNTS, SIZE, 5)
-    return scene, draw_film(draws, scene.kind, TASK, 1)
+    return scene, draw_recording(draws, scene.kind, TASK, 1)
 
 
 def at(scenes: MovingScenes, indices: list[int] | np.ndarray, split: str = "train") -> Clip:
@@ -156,26 +158,26 @@ def test_near_layers_move_more():
 
 
 def test_the_shares_of_kinds_and_of_what_is_done_to_them():
-    scene, film = plans(4000)
+    scene, recording = plans(4000)
     shares = np.bincount(scene.kind, minlength=len(KINDS)) / 4000
     assert np.abs(shares - list(KINDS.values())).max() < 0.025
     still = (scene.kind == STILL) | (scene.kind == NEAR)
     assert abs(still.mean() - 0.3) < 0.025
-    noisy = (film.grain[:, 0] > 0) | (film.usual > 0)
+    noisy = (recording.grain[:, 0] > 0) | (recording.usual > 0)
     assert noisy[still].mean() > 0.75
     assert 0.35 < noisy[~still].mean() < 0.55
-    assert np.ptp(film.times[scene.kind == STILL]) == 0
-    held = (film.first != np.arange(6)).any(1)
+    assert np.ptp(recording.times[scene.kind == STILL]) == 0
+    held = (recording.first != np.arange(6)).any(1)
     assert not held[still].any()
     assert 0.15 < held[~still].mean() < 0.23
-    patterns = {"".join(map(str, row)) for row in film.first[held]}
+    patterns = {"".join(map(str, row)) for row in recording.first[held]}
     assert {"002244", "011335", "000333", "011144"} <= patterns
     assert len(patterns) > 12, "irregular ones"
-    assert 0.04 < (film.cut > 0).mean() < 0.07
-    assert set(film.cut[film.cut > 0]) == {1, 2}
-    assert 0.05 < (film.levels > 0).mean() < 0.12
-    assert 0.05 < (film.shutter > 0).mean() < 0.13
-    assert 0.05 < film.light.any(1).mean() < 0.11
+    assert 0.04 < (recording.cut > 0).mean() < 0.07
+    assert set(recording.cut[recording.cut > 0]) == {1, 2}
+    assert 0.05 < (recording.levels > 0).mean() < 0.12
+    assert 0.05 < (recording.shutter > 0).mean() < 0.13
+    assert 0.05 < recording.light.any(1).mean() < 0.11
     assert {CAMERA, OBJECTS, WALK, TEXT, DRAWING} <= set(scene.kind)
     for speed in (scene.paths.velocity[scene.kind == CAMERA], scene.looks.wave[scene.kind == CAMERA][..., 0]):
         assert not speed.any(), "in camera motion nothing moves by itself"
@@ -187,10 +189,10 @@ def test_the_shares_of_kinds_and_of_what_is_done_to_them():
 def test_held_frames_are_equal_and_have_no_flow(scenes):
     draws = Draws(np.arange(400), "moving-scenes", "train", 0)
     scene = draw_scene(draws, COUNTS, SIZE, 5)
-    film = draw_film(draws, scene.kind, TASK, 1)
-    held = np.flatnonzero((film.first != np.arange(6)).any(1) & (film.shutter == 0))[:6]
+    recording = draw_recording(draws, scene.kind, TASK, 1)
+    held = np.flatnonzero((recording.first != np.arange(6)).any(1) & (recording.shutter == 0))[:6]
     clip = at(scenes, held)
-    for row, first in zip(range(6), film.first[held], strict=True):
+    for row, first in zip(range(6), recording.first[held], strict=True):
         frames, flow = clip.frames[row], clip.extras["flow"][row].view(3, 3, 2, *SIZE)
         for target in range(3):
             for back in range(3):
@@ -206,15 +208,17 @@ def test_held_frames_are_equal_and_have_no_flow(scenes):
 def test_frames_before_a_cut_are_of_another_scene_and_flow_ends_at_the_cut(scenes):
     draws = Draws(np.arange(400), "moving-scenes", "train", 0)
     scene = draw_scene(draws, COUNTS, SIZE, 5)
-    film = draw_film(draws, scene.kind, TASK, 1)
+    recording = draw_recording(draws, scene.kind, TASK, 1)
     moving = (scene.kind == OBJECTS) | (scene.kind == CAMERA)
-    cut = np.flatnonzero((film.cut == 2) & moving)[:4]
+    cut = np.flatnonzero((recording.cut == 2) & moving)[:4]
     clip = at(scenes, cut)
     for row in range(len(cut)):
         frames, flow = clip.frames[row], clip.extras["flow"][row].view(3, 3, 2, *SIZE)
         assert (frames[1] - frames[2]).abs().mean() > 3 * (frames[2] - frames[3]).abs().mean()
         assert torch.equal(flow[0, 0], flow[0, 2])  # to frames 0, 1 and 2: all to frame 2
         assert torch.equal(flow[1, 0], flow[1, 1])  # to frames 1, 2 and 3
+        changes = frames[None, :3].flatten(2).diff(dim=1).abs().mean(2)
+        assert since_cut(changes).tolist() == [[2, 2, 2]], "and `motion` reads frame 2 in their place"
     assert windows(TASK, 3).tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
     assert windows(Task.forecast(2, 2), 3).tolist() == [[0, 0, 1], [0, 1, 2]]
     assert windows(Task.interpolate(), 3).tolist() == [[0, 0, 1]]
@@ -250,10 +254,16 @@ def test_splits_and_seeds_are_different_clips(scenes):
 def test_the_clean_target_lacks_the_grain(scenes):
     draws = Draws(np.arange(600), "moving-scenes", "train", 0)
     scene = draw_scene(draws, COUNTS, SIZE, 5)
-    film = draw_film(draws, scene.kind, TASK, 1)
-    grainy = (film.grain[:, 0] > 0.01) & (film.usual == 0) & (scene.kind == STILL) & ~film.light.any(1) & ~film.grey
-    for index in np.flatnonzero(grainy & (film.cut == 0))[:4]:
-        clip, sigma = at(scenes, [index]), film.grain[index, 0]
+    recording = draw_recording(draws, scene.kind, TASK, 1)
+    grainy = (
+        (recording.grain[:, 0] > 0.01)
+        & (recording.usual == 0)
+        & (scene.kind == STILL)
+        & ~recording.light.any(1)
+        & ~recording.grey
+    )
+    for index in np.flatnonzero(grainy & (recording.cut == 0))[:4]:
+        clip, sigma = at(scenes, [index]), recording.grain[index, 0]
         clean = clip.extras["clean"]
         assert torch.equal(clean[:, 0], clean[:, 2])  # a still
         inner = (clean > 5 * sigma) & (clean < 1 - 5 * sigma)  # where nothing is cut off at black or white
@@ -261,7 +271,7 @@ def test_the_clean_target_lacks_the_grain(scenes):
         if len(noise) > 2000:
             assert abs(float(noise.mean())) < 0.15 * sigma
             assert 0.7 * sigma < float(noise.std()) < 1.3 * sigma
-    wide = at(scenes, np.flatnonzero((film.grain[:, 0] == 0) & (film.usual == 0))[:8])
+    wide = at(scenes, np.flatnonzero((recording.grain[:, 0] == 0) & (recording.usual == 0))[:8])
     assert torch.equal(wide.extras["clean"], wide.target)
 
 
@@ -282,26 +292,26 @@ def test_dithering_by_hand():
     tile = finish.bayer(torch.device("cpu"))
     assert sorted((tile.flatten() + 0.5).mul(64).tolist()) == [n + 0.5 for n in range(64)]
     assert (tile[:2, :2] + 0.5).mul(4).floor().tolist() == [[0, 2], [3, 1]]  # Bayer's tile of two
-    film = plans(1)[1]
-    film.levels[:], film.dither[:] = 2, 1
+    recording = plans(1)[1]
+    recording.levels[:], recording.dither[:] = 2, 1
     grey = torch.full((1, 1, 3, 8, 8), 0.25)
-    two = finish.with_palette(grey, film)
+    two = finish.with_palette(grey, recording)
     assert set(two.unique().tolist()) == {0.0, 1.0}
     assert float(two.mean()) == 0.25  # a quarter of the pixels is white
-    film.levels[:], film.dither[:] = 3, 0
-    assert finish.with_palette(torch.full((1, 1, 3, 8, 8), 0.3), film).unique().tolist() == [0.5]
+    recording.levels[:], recording.dither[:] = 3, 0
+    assert finish.with_palette(torch.full((1, 1, 3, 8, 8), 0.3), recording).unique().tolist() == [0.5]
 
 
 def test_light_and_curtains_by_hand():
-    film = plans(1)[1]
-    film.grey[:], film.first[:] = False, np.arange(6)
+    recording = plans(1)[1]
+    recording.grey[:], recording.first[:] = False, np.arange(6)
     frames = torch.full((1, 6, 3, 2, 2), 0.4)
-    film.light[:], film.curtain[:] = (0.0, 0.25), 1
-    assert finish.lit(frames, film)[0, :, 0, 0, 0].tolist() == pytest.approx([0.4, 0.55, 0.7, 0.85, 1, 1])
-    film.light[:], film.curtain[:] = (0.0, -0.1), 0  # away from the picture
-    assert finish.lit(frames, film)[0, :, 0, 0, 0].tolist() == pytest.approx([0.2, 0.24, 0.28, 0.32, 0.36, 0.4])
-    film.light[:] = (0.5, 0.0)
-    assert finish.lit(frames, film)[0, :, 0, 0, 0].tolist() == pytest.approx([0.4, 0.6, 0.8, 1, 1, 1])
+    recording.light[:], recording.curtain[:] = (0.0, 0.25), 1
+    assert finish.lit(frames, recording)[0, :, 0, 0, 0].tolist() == pytest.approx([0.4, 0.55, 0.7, 0.85, 1, 1])
+    recording.light[:], recording.curtain[:] = (0.0, -0.1), 0  # away from the image
+    assert finish.lit(frames, recording)[0, :, 0, 0, 0].tolist() == pytest.approx([0.2, 0.24, 0.28, 0.32, 0.36, 0.4])
+    recording.light[:] = (0.5, 0.0)
+    assert finish.lit(frames, recording)[0, :, 0, 0, 0].tolist() == pytest.approx([0.4, 0.6, 0.8, 1, 1, 1])
 
 
 def test_motion_blur_is_the_mean_over_the_shutter():
@@ -357,6 +367,18 @@ def test_a_mix_has_flow_for_its_scenes_only(scenes, caplog):
     assert torch.equal(again.frames[of == 0], mix.on_device("train", mix.read("train", own[of == 0]), "cpu").frames)
 
 
+def test_processes_share_the_batches_of_a_mix(scenes):
+    mix = MixedClips([scenes, real()], [2, 1])
+    whole = mix.on_device("train", Steps(mix, "train", 0, 6)[2], "cpu")
+    for rank in range(2):
+        mine = mix.on_device("train", Steps(mix, "train", 0, 6, rank, 2)[2], "cpu")
+        assert torch.equal(mine.frames, whole.frames[rank::2])
+        assert torch.equal(mine.extras["flow"], whole.extras["flow"][rank::2])
+        assert mine.extras["flow_known"].tolist() == whole.extras["flow_known"][rank::2].tolist()
+    sent = pickle.loads(pickle.dumps(Steps(mix, "train", 0, 6)))[2]  # as a loader's worker reads it
+    assert torch.equal(mix.on_device("train", sent, "cpu").frames, whole.frames)
+
+
 def test_the_loss_of_a_mix_is_that_of_its_clips(scenes):
     torch.manual_seed(0)
     model = Motion(MotionConfig(widths=(8, 8, 8, 8), depths=(2, 2, 2, 2)))
@@ -368,9 +390,9 @@ def test_the_loss_of_a_mix_is_that_of_its_clips(scenes):
         whole, ours = float(model.loss(clip)[0]), float(model.loss(scene)[0])
         others = float(model.loss(Clip(clip.context, clip.target)[~known])[0])
     assert whole == pytest.approx((ours + others) / 2, rel=1e-5)
+    noisy = Clip(scene.context, torch.rand_like(scene.target), extras=scene.extras)
     with torch.no_grad():
-        noisy = float(model.loss(Clip(scene.context, scene.target, extras={"flow": scene.extras["flow"]}))[0])
-    assert noisy != ours, "the clean target counts"
+        assert float(model.loss(noisy)[0]) == ours, "the clean target counts"
 
 
 def test_stills_of_a_folder_are_split_by_picture(tmp_path: Path):
@@ -427,7 +449,7 @@ def test_frames_between_two_and_other_strides(scenes):
     between = open_data(DataConfig(name="moving-scenes", gap=1, size=(32, 32), options={"flows": 2}))
     clip = at(between, np.arange(3))
     assert (clip.context.shape[1], clip.target.shape[1], clip.extras["flow"].shape[2]) == (2, 1, 4)
-    slow, fast = plans(300)[1], draw_film(Draws(np.arange(300), "test", 0), plans(300)[0].kind, TASK, 3)
+    slow, fast = plans(300)[1], draw_recording(Draws(np.arange(300), "test", 0), plans(300)[0].kind, TASK, 3)
     assert np.allclose(3 * slow.times, fast.times)
     assert math.isclose(between.frame_shape[1], 32)
     assert LAYERS == 5

@@ -1,1 +1,1 @@
-"""Moving scenes: layered pictures in motion, with the true flow of every target frame."""
+"""Moving scenes: layered images in motion, with the true flow of every target frame."""

@@ -1,4 +1,4 @@
-"""The pictures that scenes are made of, on the device where they are drawn: stills, patterns and outlines."""
+"""The images that scenes are made of, on the device where they are drawn: stills, patterns and outlines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def counts_of(stills: Tensor) -> Counts:
 
 
 def bank_of(split: Split, stills: Tensor, device: torch.device | str) -> Bank:
-    """Return the stills of `split` with its patterns and outlines, which are no other split's, on `device`."""
+    """Return the stills of `split` with its patterns and outlines, of its own, on `device`."""
     textures = torch.cat([stills, patterns(split, stills.shape[-1])])
     masks = torch.from_numpy(outlines(f"moving-scenes {split}"))
     return Bank(textures.to(device), masks.to(device))

@@ -16,7 +16,7 @@ from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_in
 from nextframe.data.sets.scenes import finish
 from nextframe.data.sets.scenes.bank import bank_of, counts_of
 from nextframe.data.sets.scenes.draws import Draws
-from nextframe.data.sets.scenes.plan import Film, Scene, draw_film, draw_scene
+from nextframe.data.sets.scenes.plan import Recording, Scene, draw_recording, draw_scene
 from nextframe.data.sets.scenes.render import Renderer
 from nextframe.data.sets.scenes.stills import stills_of
 
@@ -61,7 +61,7 @@ class MovingScenes(ClipSet):
       is what `motion` reads in their place.
     * `clean` (B, H', C, H, W): the target as well as it can be known. It has no grain and none of the changes in
       compression from frame to frame, unless it repeats a context frame, whose grain is known. Fades, palettes, motion
-      blur and the usual traces of compression belong to the picture. `target` has all of it.
+      blur and the usual traces of compression belong to what is to be predicted. `target` has all of it.
     """
 
     name, fps = "moving-scenes", 25.0
@@ -104,28 +104,30 @@ class MovingScenes(ClipSet):
         draws, size = Draws(indices, *key), self.frame_shape[1:]
         renderer, counts = self._renderer(split, device), counts_of(self.stills[split])
         scene = draw_scene(draws, counts, size, renderer.frames)
-        film = draw_film(draws, scene.kind, self.task, self.stride)
-        frames = renderer.blurred(scene, film.times, film.shutter)
-        if film.cut.any():
-            after = film.cut > 0
+        recording = draw_recording(draws, scene.kind, self.task, self.stride)
+        frames = renderer.blurred(scene, recording.times, recording.shutter)
+        if recording.cut.any():
+            after = recording.cut > 0
             other = draw_scene(Draws(indices[after], *key, "before"), counts, size, renderer.frames)
-            frames = before_cuts(frames, film, renderer.blurred(other, film.times[after], film.shutter[after]))
-        shown, clean = self._shown(frames, film, indices, key)
-        flow = self._flow(renderer, scene, film)
+            frames = before_cuts(
+                frames, recording, renderer.blurred(other, recording.times[after], recording.shutter[after])
+            )
+        shown, clean = self._shown(frames, recording, indices, key)
+        flow = self._flow(renderer, scene, recording)
         context = self.task.context
         return Clip(shown[:, :context], shown[:, context:], extras={"flow": flow, "clean": clean})
 
     def _shown(
-        self, frames: Tensor, film: Film, indices: Indices, key: tuple[str, Split, int]
+        self, frames: Tensor, recording: Recording, indices: Indices, key: tuple[str, Split, int]
     ) -> tuple[Tensor, Tensor]:
         """Return frames (B, T, C, H, W) as a file shows them, and the targets as well as they can be known."""
         context = self.task.context
-        pictures = finish.lit(frames, film)
-        noisy = finish.compressed(finish.grained(pictures, film, indices, *key), film.quantiser)
-        usual = np.repeat(film.usual[:, None], self.task.horizon, 1)
-        clean = finish.with_palette(finish.compressed(pictures[:, context:], usual), film)
-        shown = finish.with_palette(noisy, film).clamp(0, 1)
-        first = torch.from_numpy(film.first).to(frames.device)
+        images = finish.lit(frames, recording)
+        noisy = finish.compressed(finish.grained(images, recording, indices, *key), recording.quantiser)
+        usual = np.repeat(recording.usual[:, None], self.task.horizon, 1)
+        clean = finish.with_palette(finish.compressed(images[:, context:], usual), recording)
+        shown = finish.with_palette(noisy, recording).clamp(0, 1)
+        first = torch.from_numpy(recording.first).to(frames.device)
         shown, clean = repeated(shown, first), repeated(torch.cat([shown[:, :context], clean], 1), first)[:, context:]
         return self._coloured(shown), self._coloured(clean.clamp(0, 1))
 
@@ -134,11 +136,11 @@ class MovingScenes(ClipSet):
         frames = frames.to(torch.get_default_dtype())
         return frames if self.frame_shape[0] == 3 else finish.luma(frames)
 
-    def _flow(self, renderer: Renderer, scene: Scene, film: Film) -> Tensor:
+    def _flow(self, renderer: Renderer, scene: Scene, recording: Recording) -> Tensor:
         """Return the true flow (B, H', 2 K, H, W), 0 between frames that show the same moment."""
-        given = np.maximum(windows(self.task, self.options.flows), film.cut[:, None, None])  # (B, H', K)
+        given = np.maximum(windows(self.task, self.options.flows), recording.cut[:, None, None])  # (B, H', K)
         clips, context = np.arange(len(given))[:, None, None], self.task.context
-        now, then = film.times[:, context:], film.times[clips, given]
+        now, then = recording.times[:, context:], recording.times[clips, given]
         moved = torch.from_numpy(np.repeat(then != now[..., None], 2, axis=2)).to(renderer.device)
         return (renderer.flow(scene, now, then) * moved[..., None, None]).to(torch.get_default_dtype())
 
@@ -160,10 +162,10 @@ def windows(task: Task, count: int) -> Indices:
     return np.stack([np.arange(end - count, end).clip(min=0) for end in known])
 
 
-def before_cuts(frames: Tensor, film: Film, others: Tensor) -> Tensor:
+def before_cuts(frames: Tensor, recording: Recording, others: Tensor) -> Tensor:
     """Return frames (B, T, ...) with those before a cut taken from `others`, which has the clips with a cut alone."""
-    rows = np.flatnonzero(film.cut > 0)
-    before = np.arange(frames.shape[1]) < film.cut[rows, None]
+    rows = np.flatnonzero(recording.cut > 0)
+    before = np.arange(frames.shape[1]) < recording.cut[rows, None]
     mask = torch.from_numpy(before).to(frames.device)[..., None, None, None]
     index = torch.from_numpy(rows).to(frames.device)
     return frames.index_copy(0, index, torch.where(mask, others, frames[index]))

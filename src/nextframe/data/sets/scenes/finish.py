@@ -1,4 +1,4 @@
-"""What becomes of pictures on their way to a file: light, grain, compression, palettes; all continuous functions.
+"""What becomes of images on their way to a file: light, grain, compression, palettes; all continuous functions.
 
 Quantisers and palettes have steps that rise within a small part of their width instead of at once: then a difference
 in the last bit, as between two devices, stays a small one.
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from nextframe.core.seeds.noise import clip_noise, normal_like
 from nextframe.data.clipset import Indices
 from nextframe.data.sets.scenes.draws import Flags
-from nextframe.data.sets.scenes.plan import Film
+from nextframe.data.sets.scenes.plan import Recording
 
 BLOCK = 8  # side of the blocks of compression and of the tile of ordered dithering
 STEEP = 8.0, 64.0  # of the steps of compression and palettes: they rise within 1 / STEEP of their width
@@ -26,33 +26,33 @@ COARSER = 0.5  # how much coarser each next frequency is quantised
 TOWARDS_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))  # of luma and two differences
 
 
-def lit(frames: Tensor, film: Film) -> Tensor:
-    """Return frames (B, T, 3, H, W) with the light of the moment, and grey where the film is grey.
+def lit(frames: Tensor, recording: Recording) -> Tensor:
+    """Return frames (B, T, 3, H, W) with the light of the moment, and grey where the recording is grey.
 
-    The light grows or fades evenly, and a curtain of one colour is drawn over the picture or away from it.
+    The light grows or fades evenly, and a curtain of one colour is drawn over the image or away from it.
     """
-    device, last = frames.device, film.first.shape[1] - 1
-    rate = film.light[:, 1:]
-    behind = np.where(rate > 0, rate * film.first, -rate * (last - film.first)).clip(0, 1)
-    gain = (1 + film.light[:, :1] * film.first)[..., None] * (1 - behind)[..., None]
-    add = behind[..., None] * film.curtain[:, None]
-    if film.light.any():
+    device, last = frames.device, recording.first.shape[1] - 1
+    rate = recording.light[:, 1:]
+    behind = np.where(rate > 0, rate * recording.first, -rate * (last - recording.first)).clip(0, 1)
+    gain = (1 + recording.light[:, :1] * recording.first)[..., None] * (1 - behind)[..., None]
+    add = behind[..., None] * recording.curtain[:, None]
+    if recording.light.any():
         frames = frames * _tensor(gain, device)[..., None, None] + _tensor(add, device)[..., None, None]
-    return _changed(frames, film.grey, lambda some, _: luma(some).expand_as(some)).clamp(0, 1)
+    return _changed(frames, recording.grey, lambda some, _: luma(some).expand_as(some)).clamp(0, 1)
 
 
-def grained(frames: Tensor, film: Film, indices: Indices, *key: int | str) -> Tensor:
+def grained(frames: Tensor, recording: Recording, indices: Indices, *key: int | str) -> Tensor:
     """Return frames with grain, which belongs to `key` and each clip's index."""
 
     def noisy(some: Tensor, rows: Flags) -> Tensor:
         with clip_noise(*key, "grain", index=torch.from_numpy(indices[rows])):
             noise = normal_like(some)
-        sigma, alike, coarse = (_tensor(part, some.device).view(-1, 1, 1, 1, 1) for part in film.grain[rows].T)
+        sigma, alike, coarse = (_tensor(part, some.device).view(-1, 1, 1, 1, 1) for part in recording.grain[rows].T)
         noise = torch.lerp(noise, noise.mean(2, keepdim=True) * math.sqrt(3), alike)
         smooth = F.avg_pool2d(noise.flatten(0, 1), 3, 1, 1, count_include_pad=False).view_as(noise) * 3
         return some + sigma * torch.where(coarse > 0, smooth, noise)
 
-    return _changed(frames, film.grain[:, 0] > 0, noisy)
+    return _changed(frames, recording.grain[:, 0] > 0, noisy)
 
 
 def compressed(frames: Tensor, quantiser: np.ndarray) -> Tensor:
@@ -65,7 +65,7 @@ def compressed(frames: Tensor, quantiser: np.ndarray) -> Tensor:
         steps = _tensor(quantiser[rows], some.device).view(-1, some.shape[1], 1, 1, 1, 1, 1)
         return quantised(some, steps)
 
-    return _changed(frames, quantiser.any(1), coded)
+    return _changed(frames, quantiser.max(1) > 0, coded)
 
 
 def quantised(frames: Tensor, step: Tensor) -> Tensor:
@@ -86,20 +86,20 @@ def quantised(frames: Tensor, step: Tensor) -> Tensor:
     return torch.einsum("ij,njhw->nihw", towards, back)[..., :height, :width].reshape(frames.shape).clamp(0, 1)
 
 
-def with_palette(frames: Tensor, film: Film) -> Tensor:
-    """Return frames in the few colours of the film's palette: `levels` of each channel, dithered in order or nearest.
+def with_palette(frames: Tensor, recording: Recording) -> Tensor:
+    """Return frames in few colours, where the recording has a palette: `levels` of each channel, dithered or nearest.
 
     Ordered dithering: Bayer 1973, an 8x8 tile that stays where it is on the screen.
     """
 
     def few(some: Tensor, rows: Flags) -> Tensor:
-        steps = _tensor(film.levels[rows] - 1, some.device).view(-1, 1, 1, 1, 1)
-        dither = _tensor(film.dither[rows], some.device).view(-1, 1, 1, 1, 1)
+        steps = _tensor(recording.levels[rows] - 1, some.device).view(-1, 1, 1, 1, 1)
+        dither = _tensor(recording.dither[rows], some.device).view(-1, 1, 1, 1, 1)
         height, width = some.shape[-2:]
         tile = bayer(some.device).repeat(-(-height // BLOCK), -(-width // BLOCK))[:height, :width]
         return staircase(some.clamp(0, 1) * steps + dither * tile, STEEP[1]).clamp(min=0).minimum(steps) / steps
 
-    return _changed(frames, film.levels > 0, few)
+    return _changed(frames, recording.levels > 0, few)
 
 
 def staircase(values: Tensor, steep: float) -> Tensor:

@@ -13,7 +13,7 @@ from nextframe.data.sets.scenes.draws import Draws, Flags, Table
 
 @dataclass(frozen=True)
 class Counts:
-    """How many pictures there are to choose from: the first `stills` of the textures are stills."""
+    """How many images there are to choose from: the first `stills` of the textures are stills."""
 
     stills: int
     textures: int
@@ -43,28 +43,32 @@ def draw_looks(draws: Draws, flat: Flags, counts: Counts, pixel: float) -> Looks
     """Return looks; layers in `flat` (B, L) have one colour. `pixel` is the scale of the frame, 1 at the usual size."""
     layers = flat.shape[1]
     gain, offset = draw_colours(draws, flat)
-    wavy = draws.chance("wavy", 0.3, layers)[..., None]
-    amplitude = pixel * wavy * draws.unit("wave", layers, 2) * np.array([4.0, 4.0])
-    length = pixel * draws.between("wave length", 25, 90, layers, 2)
-    rate = draws.between("wave rate", -0.9, 0.9, layers, 2)
-    phase = 2 * np.pi * draws.unit("wave phase", layers, 2)
     lined = flat & draws.chance("lined", 0.5, layers)
     mirrored = np.where(draws.chance("mirrored", 0.5, layers), -1, 1)
     texel = draws.between("texel", 0.5, 1.15, layers) / pixel
     return Looks(
-        draw_textures(draws, counts, layers),
-        texel[..., None] * np.stack([mirrored, np.ones_like(mirrored)], 2),
-        draws.between("shift", -0.5, 0.5, layers, 2),
-        gain,
-        offset,
-        draws.among("outline", counts.shapes, layers),
-        pixel * (0.12 + 0.75 * draws.unit("size", layers) ** 1.5),
-        np.where(draws.chance("soft", 0.15, layers), draws.between("softness", 1.5, 5.0, layers), 1.2),
-        np.where(draws.chance("glassy", 0.07, layers), 0.7, 1.0),
-        np.where(lined, pixel * draws.between("line", 1.0, 3.0, layers), 0.0),
-        np.where(draws.chance("dark ink", 0.8, layers), 0.05, 0.95),
-        np.stack([amplitude, 2 * np.pi / length, rate, phase], 3),
+        texture=draw_textures(draws, counts, layers),
+        texel=texel[..., None] * np.stack([mirrored, np.ones_like(mirrored)], 2),
+        shift=draws.between("shift", -0.5, 0.5, layers, 2),
+        gain=gain,
+        offset=offset,
+        outline=draws.among("outline", counts.shapes, layers),
+        size=pixel * (0.12 + 0.75 * draws.unit("size", layers) ** 1.5),
+        soft=np.where(draws.chance("soft", 0.15, layers), draws.between("softness", 1.5, 5.0, layers), 1.2),
+        opacity=np.where(draws.chance("glassy", 0.07, layers), 0.7, 1.0),
+        line=np.where(lined, pixel * draws.between("line", 1.0, 3.0, layers), 0.0),
+        ink=np.where(draws.chance("dark ink", 0.8, layers), 0.05, 0.95),
+        wave=draw_waves(draws, layers, pixel),
     )
+
+
+def draw_waves(draws: Draws, layers: int, pixel: float) -> Floats:
+    """Return the waves (B, L, 2, 4) of layers, of which a third waves."""
+    wavy = draws.chance("wavy", 0.3, layers)[..., None]
+    amplitude = 4 * pixel * wavy * draws.unit("wave", layers, 2)
+    length = pixel * draws.between("wave length", 25, 90, layers, 2)
+    rate = draws.between("wave rate", -0.9, 0.9, layers, 2)
+    return np.stack([amplitude, 2 * np.pi / length, rate, 2 * np.pi * draws.unit("wave phase", layers, 2)], 3)
 
 
 def draw_textures(draws: Draws, counts: Counts, layers: int) -> Indices:
@@ -101,6 +105,6 @@ def write_text(looks: Looks, draws: Draws, text: Flags, top: Indices, counts: Co
     looks.offset[clips, 0] = np.where(plain[:, None], paper, paper / 2)
     looks.outline[at] = counts.shapes + draws.among("page", counts.pages)[clips]
     looks.size[at] = pixel * draws.between("page size", 0.7, 1.5)[clips]
-    looks.gain[at], looks.offset[at] = 0.0, np.where(dark[:, None], 0.15, 0.85) * draws.between("ink", 0, 1, 3)[clips]
-    looks.offset[at] = np.where(dark[:, None], looks.offset[at], 1 - 0.3 * draws.unit("ink", 3)[clips])
+    ink = draws.unit("ink", 3)[clips]
+    looks.gain[at], looks.offset[at] = 0.0, np.where(dark[:, None], 0.15 * ink, 1 - 0.3 * ink)
     looks.soft[at], looks.opacity[at], looks.line[at], looks.wave[at] = 1.0, 1.0, 0.0, np.array([0.0, 0.1, 0.0, 0.0])

@@ -61,11 +61,11 @@ def draw_camera(draws: Draws, pans: Flags, walks: Flags, shakes: Flags, pixel: f
         axis=2,
     )
     return Camera(
-        velocity,
-        velocity * draws.heavy("pan acceleration", 0.25, 2),
-        draws.heavy("roll", 0.03) * pans,
-        np.where(walks, forwards, draws.heavy("dolly", 0.03) * pans),
-        shake,
+        velocity=velocity,
+        acceleration=velocity * draws.heavy("pan acceleration", 0.25, 2),
+        roll=draws.heavy("roll", 0.03) * pans,
+        dolly=np.where(walks, forwards, draws.heavy("dolly", 0.03) * pans),
+        shake=shake,
     )
 
 
@@ -78,16 +78,16 @@ def draw_paths(draws: Draws, moves: Flags, size: tuple[int, int], frames: float)
     grows = moves & draws.chance("grows", 0.4, layers)
     turn, rebound = draw_turns(draws, layers, frames)
     return Paths(
-        draws.between("start", -0.5, 0.5, layers, 2) * (size[1], size[0]),
-        velocity,
-        velocity * draws.heavy("acceleration", 0.35, layers, 2),
-        draws.heavy("spin", 0.25, layers) * turns,
-        2 * np.pi * draws.unit("rotation", layers),
-        draws.heavy("growth", 0.08, layers) * grows,
-        turn,
-        rebound,
-        np.sort(draws.between("nearness", 0.25, 1.6, layers), axis=1),
-        draws.heavy("slant", 0.35, layers),
+        start=draws.between("start", -0.5, 0.5, layers, 2) * (size[1], size[0]),
+        velocity=velocity,
+        acceleration=velocity * draws.heavy("acceleration", 0.35, layers, 2),
+        spin=draws.heavy("spin", 0.25, layers) * turns,
+        angle=2 * np.pi * draws.unit("rotation", layers),
+        growth=draws.heavy("growth", 0.08, layers) * grows,
+        turn=turn,
+        rebound=rebound,
+        nearness=np.sort(draws.between("nearness", 0.25, 1.6, layers), axis=1),
+        slant=draws.heavy("slant", 0.35, layers),
     )
 
 
@@ -138,7 +138,9 @@ def own_motion(paths: Paths, times: Floats, middle: float) -> tuple[Floats, Floa
 def camera_motion(paths: Paths, camera: Camera, times: Floats, middle: float, half: float) -> tuple[Floats, Floats]:
     """Return what the camera does to each layer: matrices (B, L, S, 2, 2) and shifts (B, L, S, 2)."""
     time, near = times - middle, paths.nearness[..., None]  # (B, 1, S), (B, L, 1)
-    gone = camera.velocity[:, None, None] * time[..., None] + camera.acceleration[:, None, None] * time[..., None] ** 2
+    gone = (
+        camera.velocity[:, None, None] * time[..., None] + camera.acceleration[:, None, None] * time[..., None] ** 2 / 2
+    )
     size, rate, phase = np.moveaxis(camera.shake, 2, 0)[:, :, None, None]  # (B, 1, 1, 2) each
     away = (gone + size * np.sin(rate * time[..., None] + phase)) * near[..., None]  # (B, L, S, 2)
     slanted = np.zeros((*away.shape, 2)) + np.eye(2)

@@ -1,4 +1,4 @@
-"""Textures that need no pictures: leaves over leaves, clouds, stripes, tiles, dots and gradients."""
+"""Textures that need no images: leaves over leaves, clouds, stripes, tiles, dots and gradients."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def pattern(random: np.random.Generator, side: int) -> NDArray[np.uint8]:
 
 def leaves(random: np.random.Generator, side: int) -> Colours:
     """Discs and boxes over one another, few large and many small: as often as in nature (Lee, Mumford & Huang 2001)."""
-    image = np.zeros((side, side, 3))
+    image = np.zeros((side, side, 3), np.uint8)
     sizes = np.sort(3.0 / np.maximum(random.random(LEAVES), 3.0 / (side / 3)))[::-1]  # density falls with the cube
     palette = 0.5 + random.uniform(0.25, 1) * (random.random((6, 3)) - 0.5)
     for size in sizes:
         x, y = random.uniform(0, side, 2)
-        colour = np.clip(palette[random.integers(6)] + random.normal(0, 0.12, 3), 0, 1).tolist()
+        colour = (255 * np.clip(palette[random.integers(6)] + random.normal(0, 0.12, 3), 0, 1)).tolist()
         axes = (max(1, int(size)), max(1, int(size * random.uniform(0.3, 1))))
         cv2.ellipse(image, (int(x), int(y)), axes, random.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
-    return np.asarray(image)
+    return image / 255
 
 
 def clouds(random: np.random.Generator, side: int, steep: float = 0.0) -> Colours:
@@ -71,7 +71,7 @@ def tiles(random: np.random.Generator, side: int) -> Colours:
     column = moved // width
     shade = random.random((side // height + 2, 2 * side // width + 3))[row, column]
     joint = ((y % height < 2) | (moved % width < 2)).astype(float)
-    return mix(random, shade) * (1 - joint[..., None]) + random.random(3) * joint[..., None]
+    return np.asarray(mix(random, shade) * (1 - joint[..., None]) + random.random(3) * joint[..., None])
 
 
 def dots(random: np.random.Generator, side: int) -> Colours:

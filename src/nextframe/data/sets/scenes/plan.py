@@ -39,7 +39,7 @@ class Scene(Table):
 
 
 @dataclass(frozen=True)
-class Film(Table):
+class Recording(Table):
     """What a camera, a cutter and a codec make of a scene; T frames are context and then target."""
 
     times: Floats  # (B, T) in frames: what each frame shows
@@ -76,7 +76,7 @@ def draw_scene(draws: Draws, counts: Counts, size: tuple[int, int], frames: floa
     scroll(paths, draws, kind == TEXT, count - 1, pixel)
     for part in (paths.start, paths.angle, paths.growth, paths.spin):
         part[:, 0] = 0  # the background fills the frame
-    return Scene(kind, count, looks, paths, camera)
+    return Scene(kind=kind, count=count, looks=looks, paths=paths, camera=camera)
 
 
 def gentle(slant: Floats, camera: Camera, half: float, frames: float) -> Floats:
@@ -102,39 +102,38 @@ def scroll(paths: Paths, draws: Draws, text: Flags, top: Indices, pixel: float) 
     paths.start[at] *= 0.3
 
 
-def draw_film(draws: Draws, kind: Indices, task: Task, stride: int) -> Film:
+def draw_recording(draws: Draws, kind: Indices, task: Task, stride: int) -> Recording:
     """Return how clips with scenes of `kind` (B,) are shown."""
     times, first, held = draw_times(draws, kind, task, stride)
     still = (kind == STILL) | (kind == NEAR)
     cut = np.zeros_like(kind)
     if task.is_forecast and task.context > 1:
         cut = np.where(draws.chance("cut", CUT) & ~held, 1 + draws.among("cut at", task.context - 1), 0)
-    levels = np.where(draws.chance("palette", np.where(kind == DRAWING, 0.35, 0.06)), draws.between("levels", 2, 9), 0)
-    noisy, blurred = levels == 0, draws.chance("blurred", BLURRED) & ~still
-    quantiser, usual = draw_quantisers(draws, noisy & draws.chance("compressed", np.where(still, 0.6, 0.3)), task)
-    faded = draws.chance("faded", FADED)
-    grainy = noisy & draws.chance("grainy", np.where(still, 0.6, 0.25))
-    return Film(
-        times,
-        first,
-        cut,
-        np.where(blurred, draws.between("shutter", 0.3, 1.0), 0.0),
-        np.stack([draws.heavy("light", 0.03), draws.between("fade", -0.12, 0.12)], 1) * faded[:, None],
-        np.where(draws.chance("to black", 0.7, 1), 0.0, 1.0) * np.ones(3),
-        draws.chance("grey", GREY),
-        np.stack(
-            [
-                grainy * (0.004 + 0.05 * draws.unit("grain") ** 2),
-                draws.unit("grain alike"),
-                draws.chance("coarse", 0.4),
-            ],
-            axis=1,
-        ),
-        quantiser,
-        usual,
-        np.floor(levels),
-        np.where(draws.chance("dithered", 0.8), 1.0, 0.0),
+    blurred, faded = draws.chance("blurred", BLURRED) & ~still, draws.chance("faded", FADED)
+    palette = draws.chance("palette", np.where(kind == DRAWING, 0.35, 0.06))
+    compressed = ~palette & draws.chance("compressed", np.where(still, 0.6, 0.3))
+    grainy = ~palette & draws.chance("grainy", np.where(still, 0.6, 0.25))
+    quantiser, usual = draw_quantisers(draws, compressed, task)
+    return Recording(
+        times=times,
+        first=first,
+        cut=cut,
+        shutter=np.where(blurred, draws.between("shutter", 0.3, 1.0), 0.0),
+        light=np.stack([draws.heavy("light", 0.03), draws.between("fade", -0.12, 0.12)], 1) * faded[:, None],
+        curtain=np.where(draws.chance("to black", 0.7, 1), 0.0, 1.0) * np.ones(3),
+        grey=draws.chance("grey", GREY),
+        grain=draw_grain(draws, grainy),
+        quantiser=quantiser,
+        usual=usual,
+        levels=np.where(palette, np.floor(draws.between("levels", 2, 9)), 0.0),
+        dither=np.where(draws.chance("dithered", 0.8), 1.0, 0.0),
     )
+
+
+def draw_grain(draws: Draws, grainy: Flags) -> Floats:
+    """Return deviation, the share that all colours have alike, and 1 if it is coarse: (B, 3)."""
+    deviation = grainy * (0.004 + 0.05 * draws.unit("grain") ** 2)
+    return np.stack([deviation, draws.unit("grain alike"), draws.chance("coarse", 0.4)], axis=1)
 
 
 def draw_times(draws: Draws, kind: Indices, task: Task, stride: int) -> tuple[Floats, Indices, Flags]:
@@ -147,7 +146,7 @@ def draw_times(draws: Draws, kind: Indices, task: Task, stride: int) -> tuple[Fl
     number = np.where((period == 2)[:, None], uneven, even - even[:, :1])
     number = np.where(held[:, None], number, np.arange(task.length))[:, at]
     first = (number[:, :, None] == number[:, None]).argmax(2)
-    apart = np.where(held, draws.between("apart", 1.0, 2.2), 1.0)  # pictures that are held are further apart in time
+    apart = np.where(held, draws.between("apart", 1.0, 2.2), 1.0)  # images that are held are further apart in time
     moving = (kind != STILL)[:, None]  # of a still, every frame shows the same time
     return stride * number * moving * apart[:, None], first, held
 

@@ -1,4 +1,4 @@
-"""Layers as pictures at given times, and the true flow between times; the same numbers on every device, to rounding."""
+"""Layers as images at given times, and the true flow between times; the same numbers on every device, to rounding."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from nextframe.data.sets.scenes.motion import inverse, matrices
 from nextframe.data.sets.scenes.plan import Scene
 
 Maps = tuple[Tensor, Tensor]  # x and y, (B, S, H, W) each, in pixels
-SUB_FRAMES = 6  # pictures of which a blurred one is the mean
+SUB_FRAMES = 6  # images of which a blurred one is the mean
 
 
 @dataclass(frozen=True)
 class Renderer:
-    """Draws scenes in frames of `size`, (height, width), from the pictures of `bank`; `frames` is how long they are."""
+    """Draws scenes in frames of `size`, (height, width), from the images of `bank`; `frames` is how long they are."""
 
     bank: Bank
     size: tuple[int, int]
@@ -30,22 +30,22 @@ class Renderer:
 
     @property
     def device(self) -> torch.device:
-        """Where the pictures are, and are drawn."""
+        """Where the images are, and are drawn."""
         return self.bank.textures.device
 
     def blurred(self, scene: Scene, times: Floats, shutter: Floats) -> Tensor:
-        """Return pictures as `drawn` does, each the mean over `shutter` (B,) frames around its time, where above 0."""
+        """Return images as `drawn` does, each the mean over `shutter` (B,) frames around its time, where above 0."""
         moments, which = np.unique(times, axis=1, return_inverse=True)
         parts = torch.zeros(len(times), moments.shape[1], 3, *self.size, device=self.device)
         for rows, steps in ((shutter == 0, 1), (shutter > 0, SUB_FRAMES)):
             if rows.any():
                 within = shutter[rows, None, None] * ((np.arange(steps) + 0.5) / steps - 0.5)
-                pictures = self.drawn(scene.rows(rows), (moments[rows, :, None] + within).reshape(rows.sum(), -1))
-                parts[_index(rows, self.device)] = pictures.unflatten(1, (-1, steps)).mean(2)
+                images = self.drawn(scene.rows(rows), (moments[rows, :, None] + within).reshape(rows.sum(), -1))
+                parts[_index(rows, self.device)] = images.view(len(images), -1, steps, 3, *self.size).mean(2)
         return parts[:, torch.from_numpy(which.reshape(-1)).to(self.device)]
 
     def drawn(self, scene: Scene, times: Floats) -> Tensor:
-        """Return pictures (B, S, 3, H, W) of the scenes at times (B, S)."""
+        """Return images (B, S, 3, H, W) of the scenes at times (B, S)."""
         frames = torch.empty(0)
         places = self._places(scene, times)
         for layer in range(int(scene.count.max())):
@@ -143,9 +143,10 @@ def _sine(wave: Floats, times: Floats, along: Tensor) -> Tensor:
     """Return the shear (b, ..., H, W) in pixels of points at `along`; wave (b, 4), times (b, ...)."""
     shape = (-1, *([1] * (times.ndim - 1)))
     amplitude, number, rate, phase = (wave[:, part].reshape(shape) for part in range(4))
-    angle = _tensor(rate * times + phase, along.device)[..., None, None]
-    number, amplitude = (_tensor(part, along.device)[..., None, None] for part in (number, amplitude))
-    return amplitude * torch.sin(number * along + angle)
+    angle, factor, size = (
+        _tensor(part, along.device)[..., None, None] for part in (rate * times + phase, number, amplitude)
+    )
+    return torch.sin(along * factor + angle) * size
 
 
 def _sampled(images: Tensor, at: Maps, scale: Tensor, shift: Tensor, mode: str, edges: str) -> Tensor:
@@ -153,7 +154,7 @@ def _sampled(images: Tensor, at: Maps, scale: Tensor, shift: Tensor, mode: str, 
     moments = at[0].shape[1]
     grid = torch.stack(at, dim=-1) * scale.view(-1, 1, 1, 1, 2) + shift.view(-1, 1, 1, 1, 2)
     found = F.grid_sample(images, grid.flatten(1, 2), mode=mode, padding_mode=edges, align_corners=False)
-    return found.unflatten(2, (moments, -1)).transpose(1, 2)
+    return found.view(*found.shape[:2], moments, -1, found.shape[3]).transpose(1, 2)
 
 
 def _pixels(size: tuple[int, int], device: torch.device) -> Maps:

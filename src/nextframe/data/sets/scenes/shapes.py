@@ -32,7 +32,7 @@ def distances(image: Image.Image) -> NDArray[np.float32]:
     near = [cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_5) for part in (inside, 1 - inside)]
     signed = (near[0] - near[1]) / FINER
     small = cv2.resize(signed, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return np.clip(small, -FARTHEST, FARTHEST).astype(np.float32)
+    return np.asarray(np.clip(small, -FARTHEST, FARTHEST), np.float32)
 
 
 def shape(random: np.random.Generator, number: int) -> Image.Image:

@@ -19,8 +19,8 @@ from nextframe.data.folder.splits import split_by_name
 from nextframe.media.images import image_files, read_image
 from nextframe.media.limits import Limits
 
-SIDE = 288  # of the squares that pictures are cut into
-HELD_OUT = 0.1  # of the pictures, for val and for test
+SIDE = 288  # of the squares that images are cut into
+HELD_OUT = 0.1  # of the images, for val and for test
 FEWEST = 3
 PARTS: dict[Split, tuple[float, float]] = {"train": (0, 0.6), "val": (0.6, 0.8), "test": (0.8, 1)}  # of the width
 
@@ -68,7 +68,7 @@ def stills_of_tensor(images: Tensor) -> Stills:
     top, left = (images.shape[2] - side) // 2, (images.shape[3] - side) // 2
     middle = images[:, :, top : top + side, left : left + side].cpu()
     held = max(1, round(len(images) * HELD_OUT))
-    return dict(zip(SPLITS, middle.split([len(images) - 2 * held, held, held]), strict=True))
+    return dict(zip(SPLITS, torch.split(middle, [len(images) - 2 * held, held, held]), strict=True))
 
 
 @cache
