@@ -121,7 +121,7 @@ def test_what_is_written_loads_small_and_is_the_best_so_far(trained, material):
     assert (trained / "model" / "model.safetensors").stat().st_size <= 8e6
     assert digest(trained / "model" / "model.safetensors") == results["weights_sha256"]
     model = nextframe.load(trained)
-    task = Task.forecast(3, 3)
+    task = MOTION.judged
     clips = [cut(name, read_video(material / f"{name}.mp4"), task) for name in results["validation"]["clips"]]
     assert measure(model, clips, task, "cpu").plain() == results["validation"]["after"]
 

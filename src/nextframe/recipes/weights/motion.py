@@ -19,6 +19,7 @@ from nextframe.recipes.weights.plans import Pace, Plan
 from nextframe.recipes.weights.videos import VideoClips, read_stills, read_video
 
 CONTEXT, HORIZON = 3, 3
+JUDGED = Task.forecast(4, 3)  # with as many context frames as real-next gives
 VIDEOS = ("walks", "real")
 STILLS = "stills"
 
@@ -43,19 +44,19 @@ class MotionData:
 
     def validation(self) -> list[Clips]:
         """Return clips of the videos that are kept for validation."""
-        task = Task.forecast(CONTEXT, HORIZON)
-        return [cut(path.stem, read_video(path), task) for path in self.material.validation()]
+        return [cut(path.stem, read_video(path), JUDGED) for path in self.material.validation()]
 
 
 def compiled(model: Predictor) -> Sequence[nn.Module]:
-    """Return the parts that see the same shapes in every step: the coarse motion and the refinements."""
+    """Return the parts that see the same shapes in every step: features, coarse motion and the refinements."""
     assert isinstance(model, Motion)
-    return [model.coarse, *model.refine]
+    return [model.coarse.encoder, model.coarse, *model.refine]
 
 
 MOTION = Plan(
     model="motion",
     task=Task.forecast(CONTEXT, HORIZON),
+    judged=JUDGED,
     listed=Path(__file__).with_name("motion.json"),
     turns=("scenes", "walks", "scenes", "real", "scenes"),
     paces={

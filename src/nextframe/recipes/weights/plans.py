@@ -49,7 +49,8 @@ class Plan:
     """What the weights of one name are, and how they come about."""
 
     model: str  # of the registry
-    task: Task  # that is validated
+    task: Task  # that they are trained for
+    judged: Task  # that validation measures
     listed: Path  # the list of the files that they may be trained on
     turns: Sequence[str]  # whose turn each batch is
     paces: Mapping[str, Pace]  # for "cuda", and "cpu" for all other devices

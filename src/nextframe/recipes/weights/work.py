@@ -107,7 +107,7 @@ class Call:
         }
 
     def _measured(self, model: Predictor) -> Score:
-        return measure(model.to(self.device), self.clips, self.plan.task, self.device)
+        return measure(model.to(self.device), self.clips, self.plan.judged, self.device)
 
     def train(self, stop: Callable[[], bool]) -> None:
         """Train for the budget; validate now and then, and at the end."""
