@@ -23,7 +23,7 @@ from nextframe.recipes.weights.__main__ import main
 from nextframe.recipes.weights.asked import Asked
 from nextframe.recipes.weights.card import ship, write_card
 from nextframe.recipes.weights.feed import Feed
-from nextframe.recipes.weights.loop import Loop, ahead
+from nextframe.recipes.weights.loop import LONG, Loop, ahead
 from nextframe.recipes.weights.material import find, read_list
 from nextframe.recipes.weights.measure import cut, measure
 from nextframe.recipes.weights.motion import MOTION
@@ -34,7 +34,7 @@ from texture import texture
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "motion" / "data"
 RGB_BGR = [0, 1, 2], [2, 1, 0]
-PACE = Pace(2, 2, 32, scratch=8e-4, tuned=3e-5, further=1.5e-5, validate_every=600)
+PACE = Pace(2, 2, 32, scratch=8e-4, tuned=3e-5, further=1.5e-5, ema=0.9, validate_every=600)
 
 
 def write_video(path: Path, frames: int, step: float) -> None:
@@ -104,7 +104,7 @@ def test_a_second_call_goes_on_with_the_state_of_the_first(trained):
     state = torch.load(trained / "checkpoints" / "last" / "state.pt", weights_only=True)
     loop, record = state["loop"], state["record"]
     assert loop["step"] == 5
-    assert loop["average"]["updates"] == 5
+    assert loop["average"]["updates"] == LONG + 5  # from trained weights: without a warm-up
     assert {int(one["step"]) for one in loop["optimizer"]["state"].values()} == {5}
     assert [call["steps"] for call in record["calls"]] == [2, 3]
     assert [call["lr"] for call in record["calls"]] == [PACE.tuned, PACE.further]
@@ -224,6 +224,18 @@ def test_the_rate_rises_in_a_twentieth_and_falls_to_zero_as_half_a_cosine(materi
     assert loop.average.updates == 5
 
 
+def test_the_average_of_trained_weights_has_its_full_decay_from_the_first_step(material):
+    plan = small(material)
+    for trained, share in ((True, 1 - PACE.ema), (False, 1 - 2 / 11)):  # else (1 + n) / (10 + n) at step 1
+        loop = tiny_loop(plan, material, trained)
+        weight = loop.model.get_parameter("coarse.leave.weight")
+        before = weight.detach().clone()
+        loop.train_step(0.05)
+        moved, kept = weight.detach() - before, loop.average.weights["coarse.leave.weight"] - before
+        assert moved.abs().max() > 1e-5
+        assert torch.allclose(kept, share * moved, atol=1e-7)
+
+
 def test_the_rate_of_a_later_call_is_lower_and_the_frames_ahead_grow(material):
     assert [ahead(progress) for progress in (0.0, 0.49, 0.5, 0.74, 0.75, 1.0)] == [1, 1, 2, 2, 3, 3]
     cuda, cpu = MOTION.pace("cuda"), MOTION.pace("cpu")
@@ -233,14 +245,15 @@ def test_the_rate_of_a_later_call_is_lower_and_the_frames_ahead_grow(material):
     assert cpu.side >= 160
 
 
-def tiny_loop(plan: Plan, folder: Path) -> Loop:
+def tiny_loop(plan: Plan, folder: Path, trained: bool = False) -> Loop:
     """A loop over the videos alone: its steps take a moment."""
     data = plan.open(find(folder, read_list(plan.listed)), PACE.side)
     videos = {n: {name: data.sets(n)[name] for name in ("walks", "real")} for n in (1, 2, 3)}
     feed = Feed(lambda frames: videos[frames], ("walks", "real"), PACE.batch, 0, "cpu")
     asked = Asked("motion", folder, folder, steps=5)
     torch.manual_seed(0)
-    return Loop(nextframe.create_model("motion"), feed, training_config(asked, PACE, "cpu", PACE.scratch), 2)
+    model = nextframe.create_model("motion")
+    return Loop(model, feed, training_config(asked, PACE, "cpu", PACE.scratch), PACE.accumulate, trained)
 
 
 def test_turns_give_three_fifths_scenes_and_a_fifth_of_each_kind_of_video():

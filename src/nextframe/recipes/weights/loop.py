@@ -16,6 +16,7 @@ from nextframe.training.optim.skips import Skips, step_unless
 from nextframe.training.recipe import TrainingConfig
 
 TWO_AHEAD, THREE_AHEAD = 0.5, 0.75  # spent parts of the budget from which on more frames ahead are trained
+LONG = 10**6  # updates after which an average has its full decay
 
 
 def ahead(progress: float) -> int:
@@ -26,7 +27,9 @@ def ahead(progress: float) -> int:
 class Loop:
     """One model and its optimiser, step by step; `state_dict` has all that a later call needs to go on."""
 
-    def __init__(self, model: Predictor, feed: Feed, config: TrainingConfig, accumulate: int) -> None:
+    def __init__(
+        self, model: Predictor, feed: Feed, config: TrainingConfig, accumulate: int, trained: bool = False
+    ) -> None:
         """Start at step 0.
 
         Args:
@@ -34,11 +37,13 @@ class Loop:
             feed: its batches.
             config: the rate, its schedule, clipping, the decay of the averaged weights, the precision.
             accumulate: batches of a step.
+            trained: the weights are worth averaging from the first step on.
         """
         self.model, self.feed, self.config, self.accumulate = model, feed, config, accumulate
         self.objective: Objective = model.stages()[0].objectives[0]
         self.optimizer = build_optimizer(self.objective, config)
         self.average = Average(model, config.ema)
+        self.average.updates = LONG if trained else 0
         self.window, self.skips = Window(), Skips()
         self.step, self.rate = 0, 0.0
 

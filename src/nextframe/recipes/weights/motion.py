@@ -60,8 +60,8 @@ MOTION = Plan(
     listed=Path(__file__).with_name("motion.json"),
     turns=("scenes", "walks", "scenes", "real", "scenes"),
     paces={
-        "cuda": Pace(40, 1, 192, scratch=8e-4, tuned=2e-4, further=2e-4, validate_every=120),
-        "cpu": Pace(4, 5, 160, scratch=8e-4, tuned=3e-5, further=1.5e-5, validate_every=600),
+        "cuda": Pace(40, 1, 192, scratch=8e-4, tuned=2e-4, further=2e-4, ema=0.998, validate_every=120),
+        "cpu": Pace(4, 5, 160, scratch=8e-4, tuned=1e-5, further=5e-6, ema=0.98, validate_every=600),
     },
     open=MotionData,
     compiled=compiled,

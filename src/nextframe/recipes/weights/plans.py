@@ -27,6 +27,7 @@ class Pace:
     scratch: float  # the rate from random weights
     tuned: float  # the rate from trained ones
     further: float  # the rate of a call that goes on
+    ema: float  # the decay of the averaged weights, step by step
     validate_every: float  # seconds
 
     def rate(self, scratch: bool, goes_on: bool) -> float:

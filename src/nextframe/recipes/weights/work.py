@@ -31,7 +31,7 @@ from nextframe.training.recipe import TrainingConfig
 
 LOG = logging.getLogger(__name__)
 CHECKPOINTS, LINES = "checkpoints", "log.jsonl"
-WARMUP, EMA, CLIP = 0.05, 0.998, 1.0
+WARMUP, CLIP = 0.05, 1.0
 TELL_EVERY = 60.0  # seconds
 
 
@@ -87,7 +87,7 @@ class Call:
         data = plan.open(material, self.pace.side)
         self.clips = data.validation()
         feed = Feed(data.sets, plan.turns, self.pace.batch, asked.seed, device)
-        self.loop = Loop(model, feed, self.config, self.pace.accumulate)
+        self.loop = Loop(model, feed, self.config, self.pace.accumulate, trained=start != SCRATCH)
         self.record: dict[str, Any] = self._new_record(model, start) if state is None else state["record"]
         if state is not None:
             self.loop.load_state_dict(state["loop"])
@@ -229,7 +229,7 @@ def training_config(asked: Asked, pace: Pace, device: str, rate: float) -> Train
         schedule="cosine",
         warmup=WARMUP,
         grad_clip=CLIP,
-        ema=EMA,
+        ema=pace.ema,
         precision="bf16" if device == "cuda" else "32",
     )
 
