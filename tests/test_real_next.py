@@ -11,11 +11,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from nextframe.benchmark.real import RealConfig, measure_real
-from nextframe.benchmark.real.clips import RealClip, changes, choose, cut, source_name
-from nextframe.benchmark.real.measure import measure_clip, moved, whole
+from nextframe.benchmark import RealConfig, measure_videos
+from nextframe.benchmark.real.clips import changes, choose, source_name
+from nextframe.benchmark.real.measure import OWN, measure_clip, measured, moved
 from nextframe.benchmark.real.motion import class_of_flow, class_of_motion
 from nextframe.benchmark.real.summary import Measured, by_source, figure, row, share_worse
+from nextframe.benchmark.real.task import VideoClip
+from nextframe.benchmark.real.tasks import REAL_NEXT
 from nextframe.checkpoint import create_model
 from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UserError
@@ -23,6 +25,7 @@ from nextframe.data.folder.listing import Found
 from texture import texture
 
 PLAIN = RealConfig()
+TASK = REAL_NEXT.task
 RIVALS = ("flow", "copy-last")
 
 
@@ -37,20 +40,14 @@ def save(folder: Path, name: str, frames: np.ndarray) -> None:
     np.save(folder / f"{name}.npy", frames)
 
 
-def cuts(data: Path, config: RealConfig = PLAIN) -> dict[str, list[RealClip]]:
+def cuts(data: Path, config: RealConfig = PLAIN) -> dict[str, list[VideoClip]]:
     """Return the clips of every source."""
-    chosen = choose(str(data), config)
-    return {
-        name: [clip for found in files for clip in cut(name, found, chosen.skipped)]
-        for name, files in chosen.sources.items()
-    }
+    return {name: list(read()) for name, read in choose(str(data), TASK, config).sources.items()}
 
 
-def measured(model: str, source: str, psnr: list[float], motion: str = "objects", near_still: bool = False) -> Measured:
+def of_clip(model: str, source: str, psnr: list[float], motion: str = "objects", near_still: bool = False) -> Measured:
     """Return a clip whose every metric is `psnr`."""
-    names = ("psnr", "ssim", "l1", "perceptual-distance", "msssim")
-    moving = ("psnr-moved", "l1-moved", "perceptual-distance-moved")
-    return Measured(model, source, motion, near_still, {name: np.array(psnr) for name in (*names, *moving)})
+    return Measured(model, source, motion, near_still, {name: np.array(psnr) for name in OWN})
 
 
 # --- which clips
@@ -73,10 +70,8 @@ def test_every_start_can_be_drawn_and_short_videos_have_fewer(tmp_path):
     save(tmp_path, "nine", panning(9))
     save(tmp_path, "ten", panning(10))
     save(tmp_path, "eight", panning(8))
-    chosen = choose(str(tmp_path), PLAIN)
-    starts = {
-        name: [clip.start for clip in cut(name, files[0], chosen.skipped)] for name, files in chosen.sources.items()
-    }
+    chosen = choose(str(tmp_path), TASK, PLAIN)
+    starts = {name: [clip.start for clip in read()] for name, read in chosen.sources.items()}
     assert starts == {"eight": [], "nine": [0], "ten": [0, 1]}
     assert chosen.skipped == {"eight.npy": "fewer than 9 frames"}
 
@@ -95,7 +90,7 @@ def test_changes_by_hand():
     frames = torch.zeros(9, 3, 2, 2, dtype=torch.uint8)
     frames[1:] = 51  # one jump of 0.2 before the last context frame
     frames[8, :, 0, 0] = 102  # a fourth of the pixels of one of five target frames by 0.2
-    jump, change = changes(frames)
+    jump, change = changes(frames, given=4)
     assert jump == pytest.approx(0.2)
     assert change == pytest.approx(0.2 / 4 / 5)
 
@@ -108,8 +103,8 @@ def test_a_cut_is_skipped_and_a_near_still_is_a_class_of_its_own(tmp_path):
     still[8, 0, 0] ^= 1
     save(tmp_path, "still", still)
     save(tmp_path, "moves", panning(9))
-    chosen = choose(str(tmp_path), PLAIN)
-    found = {name: list(cut(name, files[0], chosen.skipped)) for name, files in chosen.sources.items()}
+    chosen = choose(str(tmp_path), TASK, PLAIN)
+    found = {name: list(read()) for name, read in chosen.sources.items()}
     assert found["cut"] == []
     assert chosen.skipped == {"cut.npy": "every clip crosses a cut"}
     assert [clip.near_still for clip in found["still"] + found["moves"]] == [True, False]
@@ -137,8 +132,8 @@ def test_encodings_of_one_film_are_one_source(name, source):
 def test_files_that_are_said_to_be_apart_are(tmp_path):
     save(tmp_path / "v", "test", panning(9))
     np.savez(tmp_path / "v" / "test.npz", panning(9))
-    assert list(choose(str(tmp_path), PLAIN).sources) == ["v/test"]
-    assert list(choose(str(tmp_path), RealConfig(apart=("v/test",))).sources) == ["v/test.npy", "v/test.npz"]
+    assert list(choose(str(tmp_path), TASK, PLAIN).sources) == ["v/test"]
+    assert list(choose(str(tmp_path), TASK, RealConfig(apart=("v/test",))).sources) == ["v/test.npy", "v/test.npz"]
 
 
 def test_a_folder_of_images_keeps_its_name(tmp_path):
@@ -150,13 +145,13 @@ def test_a_folder_of_images_keeps_its_name(tmp_path):
 def test_excluded_sources_are_listed(tmp_path):
     for name in ("sea", "train-1", "train-2"):
         save(tmp_path, name, panning(9))
-    chosen = choose(str(tmp_path), RealConfig(exclude=("train-",)))
+    chosen = choose(str(tmp_path), TASK, RealConfig(exclude=("train-",)))
     assert list(chosen.sources) == ["sea"]
     assert chosen.excluded == ["train-1.npy", "train-2.npy"]
     with pytest.raises(UserError, match="no source is left to measure"):
-        choose(str(tmp_path), RealConfig(exclude=("sea", "train")))
+        choose(str(tmp_path), TASK, RealConfig(exclude=("sea", "train")))
     with pytest.raises(BadInputError, match="no such file or folder"):
-        choose(str(tmp_path / "none"), PLAIN)
+        choose(str(tmp_path / "none"), TASK, PLAIN)
 
 
 # --- what moves
@@ -189,7 +184,7 @@ def test_psnr_is_capped_and_right_below_the_cap():
     prediction = target.clone()
     prediction[:, 1] = target[:, 1] * 0 + 0.5
     target[:, 1] = 0.6
-    values = whole(prediction, target)
+    values = measured(prediction, target, target[:, :1], ("psnr", "l1"))
     assert values["psnr"].tolist()[0] == pytest.approx([60.0, 20.0], abs=1e-4)
     assert values["l1"].tolist()[0] == pytest.approx([0.0, 0.1], abs=1e-6)
 
@@ -213,7 +208,7 @@ def test_copy_last_of_a_held_frame_is_the_cap(tmp_path):
     frames = panning(9)
     frames[4] = frames[3]
     save(tmp_path, "held", frames)
-    values = measure_clip(create_model("copy-last"), cuts(tmp_path)["held"][0])
+    values = measure_clip(create_model("copy-last"), cuts(tmp_path)["held"][0], TASK)
     assert values["psnr"][0] == 60.0
     assert values["msssim"][0] == pytest.approx(1.0)
     assert math.isnan(values["psnr-moved"][0])
@@ -228,10 +223,10 @@ def test_copy_last_of_a_held_frame_is_the_cap(tmp_path):
 
 def test_means_are_within_a_source_then_over_sources():
     clips = [
-        measured("m", "a", [10.0, 20.0]),
-        measured("m", "a", [20.0, 30.0]),
-        measured("m", "a", [30.0, 40.0]),
-        measured("m", "b", [60.0, 40.0]),
+        of_clip("m", "a", [10.0, 20.0]),
+        of_clip("m", "a", [20.0, 30.0]),
+        of_clip("m", "a", [30.0, 40.0]),
+        of_clip("m", "b", [60.0, 40.0]),
     ]
     found = figure(clips, "psnr")
     assert found["per_step"] == [40.0, 35.0]  # of (20, 30) and (60, 40), not of four clips
@@ -244,9 +239,9 @@ def test_means_are_within_a_source_then_over_sources():
 
 def test_a_frame_without_a_value_is_skipped():
     clips = [
-        measured("m", "a", [10.0, math.nan]),
-        measured("m", "a", [20.0, 30.0]),
-        measured("m", "b", [5.0, math.nan]),
+        of_clip("m", "a", [10.0, math.nan]),
+        of_clip("m", "a", [20.0, 30.0]),
+        of_clip("m", "b", [5.0, math.nan]),
     ]
     assert by_source(clips, "psnr")["a"].tolist() == [15.0, 30.0]
     found = figure(clips, "psnr")
@@ -256,9 +251,9 @@ def test_a_frame_without_a_value_is_skipped():
 
 def test_near_stills_are_in_no_ranked_figure_and_classes_are_apart():
     clips = [
-        measured("m", "a", [10.0, 20.0], "camera"),
-        measured("m", "b", [30.0, 20.0], "still"),
-        measured("m", "c", [60.0, 60.0], "still", near_still=True),
+        of_clip("m", "a", [10.0, 20.0], "camera"),
+        of_clip("m", "b", [30.0, 20.0], "still"),
+        of_clip("m", "c", [60.0, 60.0], "still", near_still=True),
     ]
     found = row("m", clips, ())
     assert found["figures"]["psnr"]["per_source"] == {"a": 15.0, "b": 25.0}
@@ -271,7 +266,7 @@ def test_near_stills_are_in_no_ranked_figure_and_classes_are_apart():
 def test_gains_are_paired_by_source():
     steps = {"flow": (20.0, 30.0, 40.0), "copy-last": (25.0, 20.0, 20.0), "m": (24.4, 31.0, 39.6)}
     clips = [
-        measured(model, source, [value, value])
+        of_clip(model, source, [value, value])
         for model, values in steps.items()
         for source, value in zip("abc", values, strict=True)
     ]
@@ -320,12 +315,12 @@ def test_any_model_folder_has_a_row_by_its_name(videos, tmp_path):
     save_model(create_model("linear"), tmp_path / "runs" / "mine" / "model")
     save_model(create_model("linear"), tmp_path / "other")
     specs = [str(tmp_path / "runs" / "mine" / "model"), str(tmp_path / "other"), "linear"]
-    found = measure_real(specs, str(videos), show=False, device="cpu").values
+    found = measure_videos(REAL_NEXT, specs, str(videos), show=False, device="cpu").values
     assert [one["model"] for one in found["rows"]] == ["mine", "other", "linear"]
     assert found["rows"][0]["figures"] == found["rows"][2]["figures"]
     assert found["rows"][0]["share_worse"] is None, "nothing to compare with"
     with pytest.raises(UserError, match="both called 'other'"):
-        measure_real([str(tmp_path / "other"), str(tmp_path / "more" / "other")], str(videos))
+        measure_videos(REAL_NEXT, [str(tmp_path / "other"), str(tmp_path / "more" / "other")], str(videos))
 
 
 @pytest.mark.parametrize(
@@ -335,7 +330,7 @@ def test_any_model_folder_has_a_row_by_its_name(videos, tmp_path):
         (["real-next", "--data", "videos", "--steps", "5"], "trains nothing"),
         (["real-next", "--data", "videos", "--models", "flow-middle"], "cannot predict the frames that follow"),
         (["real-next", "--data", "videos", "--set", "real.excluded=[a]"], "did you mean 'exclude'"),
-        (["gif-next", "--data", "videos", "--set", "real.exclude=[a]"], "only real-next has settings"),
+        (["gif-next", "--data", "videos", "--set", "real.exclude=[a]"], "gif-next is fixed"),
     ],
 )
 def test_wrong_words_are_one_line(words, line, videos, tmp_path, monkeypatch):
