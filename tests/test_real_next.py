@@ -16,12 +16,15 @@ from nextframe.benchmark.real.clips import changes, choose, source_name
 from nextframe.benchmark.real.measure import OWN, measure_clip, measured, moved
 from nextframe.benchmark.real.motion import class_of_flow, class_of_motion
 from nextframe.benchmark.real.summary import Measured, by_source, figure, row, share_worse
+from nextframe.benchmark.real.table import as_markdown
 from nextframe.benchmark.real.task import VideoClip
 from nextframe.benchmark.real.tasks import REAL_NEXT
-from nextframe.checkpoint import create_model
+from nextframe.checkpoint import create_model, load, shipped_models
 from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.folder.listing import Found
+from nextframe.metrics import METRICS
+from nextframe.models.contract import TrainedTask
 from texture import texture
 
 PLAIN = RealConfig()
@@ -216,6 +219,58 @@ def test_copy_last_of_a_held_frame_is_the_cap(tmp_path):
     clip = cuts(tmp_path)["held"][0].frames.double() / 255
     error = (clip[8] - clip[3]).square().mean()
     assert values["psnr"][4] == pytest.approx(-10 * math.log10(error), abs=1e-3)
+
+
+def test_each_pass_has_its_metrics(tmp_path):
+    """Of the last frame: MS-SSIM is of the frames whose shortest side is 256, all others of the small ones."""
+    save(tmp_path, "pan", panning(9, height=100, width=130))
+    clip = cuts(tmp_path)["pan"][0]
+    assert (clip.frames.shape, clip.large.shape) == ((9, 3, 100, 130), (9, 3, 256, 333))
+    values = measure_clip(create_model("copy-last"), clip, TASK)
+
+    def of_last(name: str, frames: torch.Tensor) -> list[float]:
+        floats = frames[None].float() / 255
+        return METRICS.get(name)(floats[:, 3:4].expand(-1, 5, -1, -1, -1), floats[:, 4:])[0].tolist()
+
+    assert values["msssim"] == pytest.approx(of_last("msssim", clip.large), abs=1e-6)
+    for name, registered in {"ssim": "ssim", "l1": "mae", "perceptual-distance": "perceptual-distance"}.items():
+        assert values[name] == pytest.approx(of_last(registered, clip.frames), rel=1e-5)
+
+
+def test_more_context_frames_are_of_other_clips_with_as_many_targets(tmp_path):
+    save(tmp_path, "long", panning(38))
+    save(tmp_path, "short", panning(36))
+    found = measure_videos(REAL_NEXT, ["copy-last"], str(tmp_path), config=RealConfig(given=32), show=False)
+    task, data = found.values["task"], found.values["data"]
+    assert (task["context"], task["horizon"]) == (32, 5)
+    assert data["skipped"] == {"short.npy": "fewer than 37 frames"}
+    assert [clip["start"] for clip in data["measured"]] == [0, 1]
+    clip = torch.from_numpy(panning(38)).double() / 255
+    errors = [(clip[start + 32] - clip[start + 31]).square().mean() for start in (0, 1)]
+    psnr = found.values["rows"][0]["figures"]["psnr"]["per_step"][0]
+    assert psnr == pytest.approx(np.mean([-10 * math.log10(error) for error in errors]), abs=1e-3)
+    assert "32 context frames" in as_markdown(found.values)
+
+
+def test_a_row_says_of_which_sources_its_model_has_seen_material(tmp_path):
+    for name in ("sea", "intel-shop", "intel-street"):
+        save(tmp_path / "v", name, panning(9))
+    model = create_model("linear")
+    model.trained = TrainedTask(context=2, horizon=1, sources=("intel",))
+    found = measure_videos(REAL_NEXT, ["copy-last", model], str(tmp_path), show=False).values
+    assert [one["seen"] for one in found["rows"]] == [[], ["v/intel-shop", "v/intel-street"]]
+    assert "linear was trained on material of 2 of these sources: v/intel-shop, v/intel-street." in as_markdown(found)
+    above = measure_videos(REAL_NEXT, [model], str(tmp_path / "v"), show=False).values
+    assert above["rows"][0]["seen"] == ["intel-shop", "intel-street"]
+    (tmp_path / "v").rename(tmp_path / "intel")
+    assert len(measure_videos(REAL_NEXT, [model], str(tmp_path / "intel"), show=False).values["rows"][0]["seen"]) == 3
+
+
+def test_what_ships_says_what_it_was_trained_on():
+    for name in shipped_models():
+        trained = load(name).trained
+        assert trained is not None
+        assert {"intel-iot-devkit", "learning-area", "dom-examples"} <= set(trained.sources), name
 
 
 # --- means

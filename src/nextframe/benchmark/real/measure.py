@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ from nextframe.core.errors import NotSupportedError
 from nextframe.core.seeds.seeding import torch_generator
 from nextframe.metrics import METRICS, Metric
 from nextframe.metrics.pixel import decibels
-from nextframe.models.contract import Predictor
 
 CAP = 60.0  # dB: one frame that is predicted to the last digit must not decide a mean
 MOVED = 0.03  # of [0, 1]: the mean difference over channels of a pixel that moved
@@ -28,6 +28,13 @@ OWN = ("psnr", "ssim", "l1", "perceptual-distance", *MOVING, LARGE)  # what real
 REGISTERED = {"l1": "mae"}  # other names of registered metrics
 SEED = 0
 Values = NDArray[np.float64]
+
+
+class Predicts(Protocol):
+    """What is measured: a `Predictor`, or what predicts like one."""
+
+    def predict(self, context: Tensor, horizon: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Return the frames (B, horizon, C, H, W) after context (B, T, C, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ def not_measured(names: Sequence[str]) -> dict[str, str]:
 
 
 def measure_clip(
-    model: Predictor, clip: VideoClip, task: Task, names: Sequence[str] = OWN, device: str = "cpu"
+    model: Predicts, clip: VideoClip, task: Task, names: Sequence[str] = OWN, device: str = "cpu"
 ) -> dict[str, Values]:
     """Return the metrics `names` of each predicted frame, (T,); NaN where no pixel moved.
 
@@ -119,7 +126,7 @@ def moved(prediction: Tensor, target: Tensor, last: Tensor) -> dict[str, Tensor]
 
 @torch.no_grad()
 def predicted(
-    model: Predictor, clip: VideoClip, frames: Tensor, task: Task, device: str
+    model: Predicts, clip: VideoClip, frames: Tensor, task: Task, device: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return prediction and target, (1, T, C, H, W), and the last context frame, (1, 1, C, H, W)."""
     parts = task.split(as_float(frames[None]).to(device))

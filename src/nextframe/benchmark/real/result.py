@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nextframe.benchmark.entries import entry_name
+from nextframe.benchmark.real.adapted import Adapted, with_adapted
 from nextframe.benchmark.real.measure import SEED, measure_clip, not_measured
 from nextframe.benchmark.real.summary import Measured, row
 from nextframe.benchmark.real.table import as_markdown
@@ -49,7 +50,7 @@ class Session:
     """What one command measures, and what it has found so far: the facts of each clip, and each model's values."""
 
     task: VideoTask
-    predictors: dict[str, Predictor]
+    predictors: dict[str, Predictor | Adapted]
     metrics: list[str]
     device: str
     facts: list[dict[str, Any]] = field(default_factory=list)
@@ -95,7 +96,8 @@ def measure_videos(
     """
     started, config, where = time.monotonic(), config or RealConfig(), resolve_device(device)
     task = configured(task, config)
-    predictors = _predictors([*(rival for rival in rivals if rival not in models), *models], task.task, where)
+    models = [*(rival for rival in rivals if rival not in models), *models]
+    predictors = with_adapted(_predictors(models, task.task, where), config.adapt, task.task.context)
     clips, missing = task.open(data, task.task, config), not_measured(task.metrics)
     for name, why in missing.items():
         LOG.warning("%s is not measured: %s", name, why)
@@ -152,8 +154,10 @@ def row_name(spec: str | Predictor) -> str:
     return path.absolute().parent.name if name == "model" and path.is_dir() else name
 
 
-def _model_facts(model: Predictor, data: str, session: Session) -> dict[str, Any]:
+def _model_facts(model: Predictor | Adapted, data: str, session: Session) -> dict[str, Any]:
     """Return the model's number of parameters, and the sources measured that it was trained on material of."""
+    if isinstance(model, Adapted):
+        return _model_facts(model.model, data, session) | {"adapted": model.facts()}
     names = paths_named(data)
     above = f"{names[0]}/" if len(names) == 1 else ""  # a source's name begins below the one path
     sources = dict.fromkeys(str(clip["source"]) for clip in session.facts)

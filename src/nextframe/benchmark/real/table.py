@@ -36,6 +36,7 @@ def _head(result: dict[str, Any]) -> str:
         f"{means}. {len(data['excluded'])} files are excluded, {len(data['skipped'])} cannot be measured.",
         _incomplete(data),
         *(_seen(row) for row in result["rows"]),
+        *(_adapted(row) for row in result["rows"]),
         f"`{run['command']}`, commit {run['commit']}, seed {run['seed']}, {run['date']}, {run['seconds']:g} s on "
         f"{run['machine']}.",
     ]
@@ -55,6 +56,18 @@ def _seen(row: Row) -> str:
     if not row["seen"]:
         return ""
     return f"{row['model']} was trained on material of {len(row['seen'])} of these sources: {', '.join(row['seen'])}."
+
+
+def _adapted(row: Row) -> str:
+    """Return what became of the predictions of a row that is tuned on each clip."""
+    found = row.get("adapted")
+    if found is None:
+        return ""
+    return (
+        f"{row['model']} is tuned on each clip's context frames for at most {found['seconds_at_most']:g} s (mean "
+        f"{found['seconds']:.1f} s), twice a clip, and used {found['used']} of {found['predictions']} times: where it "
+        "predicts those of them better that it was not tuned on."
+    )
 
 
 def _metric(rows: Sequence[Row], metric: str, ahead: Sequence[str], task: dict[str, Any]) -> str:
