@@ -1,6 +1,7 @@
 """The predictor of real video: its parts by hand, and the weights that come with the package."""
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
@@ -8,10 +9,13 @@ from torch import Tensor
 
 import nextframe
 from nextframe.checkpoint.names import SHIPPED
-from nextframe.core.clip import Clip
+from nextframe.core.clip import Clip, Task
+from nextframe.core.conditions import Conditions
+from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
+from nextframe.layers.window import as_many, since_cut
 from nextframe.losses.pyramid import laplacian, pyramid_loss
-from nextframe.models.motion import FLOW_WEIGHTS, Guess, Motion, MotionConfig, as_many, blend, flow_error, since_cut
+from nextframe.models.motion import FLOW_WEIGHTS, Guess, Motion, MotionConfig, blend, flow_error, scaled
 from texture import texture
 
 
@@ -71,7 +75,7 @@ def test_frames_before_a_cut_are_replaced_by_the_first_after_it():
 
 def test_the_shipped_weights_are_whole_and_small(shipped):
     assert nextframe.load("motion").config == MotionConfig()
-    assert sum(parameter.numel() for parameter in shipped.parameters()) == 3_369_272 <= 4_000_000
+    assert sum(parameter.numel() for parameter in shipped.parameters()) == 3_370_064 <= 4_000_000
     assert (SHIPPED / "motion" / "model.safetensors").stat().st_size < 8e6
     assert "CC-BY-4.0" in (SHIPPED / "motion" / "README.md").read_text()
 
@@ -112,6 +116,71 @@ def test_grey_is_the_mean_of_equal_channels_and_alpha_moves_with_the_colours(shi
     assert torch.allclose(future[:, :3], shipped.predict(video[:, :4], 1)[:, 0], atol=1e-6)
     moved, stayed = (future[:, 3:] - alpha[:, 4]).abs()[inner].mean(), (alpha[:, 3] - alpha[:, 4]).abs()[inner].mean()
     assert moved < 0.5 * stayed
+
+
+# --- the frame between two
+
+
+def with_index(model: Motion) -> Motion:
+    """Return a copy of `model` whose weights of the offsets are as if they were trained: large and no two alike."""
+    model = deepcopy(model)
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if name.endswith("index"):
+            parameter.data.normal_(generator=generator)
+    return model
+
+
+def test_what_is_learned_of_offsets_changes_no_forecast_by_a_bit(shipped):
+    video, changed = panned(4, 40, 56, 2), with_index(shipped)
+    future = shipped.predict(video, 2)
+    assert torch.equal(changed.predict(video, 2), future)
+    told = Conditions(fixed={"offsets": torch.tensor([[-4, -3, -2, -1]])})
+    assert torch.equal(changed.predict(video, 1, conditions=told), future[:, :1])
+    pair = video[:, [1, 3]]
+    middle = Task.interpolate().told(pair)
+    assert not torch.equal(changed.predict(pair, 1, conditions=middle), shipped.predict(pair, 1, conditions=middle))
+
+
+def test_flows_to_the_frame_between_two_are_a_quarter_and_half_of_a_forecasts_and_back():
+    flow = torch.tensor([8.0, 4.0] * 3).view(1, 6, 1, 1)
+    found = scaled(
+        flow, torch.tensor([[-0.5, -0.5, 0.5]])
+    )  # even motion: the second of three is 2 steps from a forecast
+    assert torch.allclose(found.flatten(), torch.tensor([8 / 6, 4 / 6, 2, 1, -4, -2]))
+    assert torch.allclose(scaled(found, torch.tensor([[-0.5, -0.5, 0.5]]), -1), flow)
+    assert torch.equal(scaled(flow, torch.tensor([[-3.0, -2.0, -1.0]])), flow)
+
+
+@pytest.mark.parametrize("gap", [1, 2])
+def test_before_any_training_on_it_the_middle_of_a_pan_is_nearer_than_the_mean(shipped, gap):
+    video = panned(2 * gap + 1, 96, 128, 1.5 / gap)
+    clip = Task.interpolate(gap).split(video)
+    middle = shipped.predict(clip.context, 1, conditions=clip.conditions)[:, 0]
+    inner = (..., slice(16, -16), slice(16, -16))
+    truth, mean = clip.target[:, 0][inner], clip.context.mean(1)[inner]
+    assert psnr(middle[inner], truth) > psnr(mean, truth) + 6
+    pair, still = clip.context, clip.context[:, :1].expand(-1, 2, -1, -1, -1)
+    assert psnr(shipped.predict(still, 1, conditions=clip.conditions)[:, 0], still[:, 0]) > 35
+    with pytest.raises(UserError, match="one frame between others, not 2"):
+        shipped.predict(pair, 2, conditions=clip.conditions)
+    with pytest.raises(UserError, match=r"'offsets' \(1, 3\) needs 2 entries"):
+        shipped.predict(pair, 1, conditions=Conditions(fixed={"offsets": torch.ones(1, 3)}))
+
+
+def test_middles_are_learned_by_the_same_loss(shipped):
+    model, clip = deepcopy(shipped), Task.interpolate().split(panned(3, 48, 64, 1.5))
+    before = model.predict(clip.context, 2)
+    optimizer = torch.optim.Adam([block.index for block in (model.coarse, *model.refine)], lr=0.02)
+    losses = []
+    for _ in range(5):
+        loss, _ = model.loss(clip)
+        losses.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < 0.75 * losses[0]
+    assert torch.equal(model.predict(clip.context, 2), before)
 
 
 def test_the_true_flow_of_a_clip_joins_the_loss():

@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nextframe.core.conditions import NO_CONDITIONS, Conditions
+from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions
 from nextframe.core.errors import UserError
 
 
@@ -62,14 +62,24 @@ class Task:
         """Whether the target frames directly follow the context frames."""
         return self == Task.forecast(self.context, self.horizon)
 
+    def told(self, frames: Tensor) -> Conditions:
+        """Return what tells a model of several tasks which one it is: `offsets`, for each clip of `frames`; or none."""
+        if self.is_forecast:
+            return NO_CONDITIONS
+        offsets = torch.tensor(self.given, device=frames.device) - self.asked[0]
+        return Conditions(fixed={OFFSETS: offsets.expand(len(frames), -1)})
+
     def split(self, frames: Tensor, conditions: Conditions = NO_CONDITIONS) -> Clip:
-        """Cut spans `frames` (B, T >= length, C, H, W), and their timed conditions, into context and target."""
+        """Cut spans `frames` (B, T >= length, C, H, W), and their timed conditions, into context and target.
+
+        Unless the task is a forecast, the clip has the condition `offsets`.
+        """
         check_frames(frames)
         if frames.shape[1] < self.length:
             raise UserError(f"the task needs {self.length} frames, the span has {frames.shape[1]}")
         conditions.check(*frames.shape[:2])
         given, asked = list(self.given), list(self.asked)
-        return Clip(frames[:, given], frames[:, asked], conditions.at(given + asked))
+        return Clip(frames[:, given], frames[:, asked], conditions.at(given + asked).adding(self.told(frames)))
 
 
 @dataclass(frozen=True)

@@ -12,22 +12,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nextframe.core.clip import Clip
+from nextframe.core.conditions import OFFSETS, Conditions
+from nextframe.core.errors import UserError
 from nextframe.flow.warp import backward_warp
 from nextframe.layers.correlation import correlation
 from nextframe.layers.grid import pad_to_multiple
+from nextframe.layers.residual import residual_pairs, run_pairs, start_small
+from nextframe.layers.window import as_given, as_many, since_cut, split_alpha
 from nextframe.losses.pyramid import pyramid_loss
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
     Objective,
     OptimizerDefaults,
+    Request,
     Stage,
     StreamingPredictor,
 )
 
-CUT = 25 / 255  # mean absolute difference of thumbnails below which nothing is a cut
-CUT_RATIO = 3.0  # how often the difference at a cut must hold every other
-THUMBNAIL = 32  # cells along the shorter side
 COARSEST = 32  # height and width are padded to a multiple: 1/8 of the size, strided by 4 once more
 STAGE_WEIGHTS = (0.05, 0.15, 0.3, 1.0)  # of the losses after the coarse motion and each refinement
 FLOW_WEIGHTS = (0.015, 0.015, 0.021, 0.03)  # of the flow's error there, if the true flow is known
@@ -71,6 +73,10 @@ class Motion(StreamingPredictor):
     3. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
 
     Grey frames go through as three equal channels, and alpha moves with the colours. Frames before a cut are not used.
+
+    Told the `offsets` of the context frames from the frame that is asked for, it predicts that one, such as the one
+    between two: flows are those of a forecast, scaled as even motion would be, and how the offsets differ from a
+    forecast's is an input of every scale. A network that has only learned forecasts knows no use of that input.
     """
 
     Config: ClassVar[type[ModelConfig]] = MotionConfig
@@ -88,8 +94,26 @@ class Motion(StreamingPredictor):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Two context frames or more; any size, grey, RGB or RGBA, any horizon."""
-        return Capabilities(min_context=2, reads=self.config.reads)
+        """Two context frames or more; any size, grey, RGB or RGBA, any horizon; or the frame between two."""
+        return Capabilities(min_context=2, reads=self.config.reads, interpolates=True, uses=(OFFSETS,))
+
+    def forecast(self, request: Request) -> Tensor:
+        """Return the frames that follow; or, with the condition `offsets`, the one that they are counted from."""
+        if OFFSETS not in request.conditions:
+            return super().forecast(request)
+        if request.horizon != 1:
+            raise UserError(f"motion predicts one frame between others, not {request.horizon}")
+        window = since_cut(as_many(request.context, self.config.reads))
+        frame = self.next_frame(window, self._offsets(request.conditions, window))
+        return frame.clamp(0, 1).unsqueeze(1)
+
+    def _offsets(self, conditions: Conditions, window: Tensor) -> Tensor:
+        """Return how far after the target frame each of `window` (B, K, C, H, W) is, in steps of the last two."""
+        offsets = conditions.get(OFFSETS)
+        if offsets is None:
+            return as_forecast(window).expand(len(window), -1)
+        offsets = as_many(offsets.to(window), self.config.reads)
+        return offsets / (offsets[:, -1:] - offsets[:, -2:-1])
 
     def prime(self, context: Tensor) -> Tensor:
         """Return what `step` needs of the frames so far: the last few of them."""
@@ -101,23 +125,26 @@ class Motion(StreamingPredictor):
         window = since_cut(as_many(frames, self.config.reads))
         return self.next_frame(window).clamp(0, 1), frames[:, 1 - self.config.reads :]
 
-    def next_frame(self, frames: Tensor) -> Tensor:
-        """Return the frame (B, C, H, W), not clamped, after `frames` (B, K, C, H, W) of 1, 3 or 4 channels."""
+    def next_frame(self, frames: Tensor, offsets: Tensor | None = None) -> Tensor:
+        """Return the frame (B, C, H, W), not clamped, after `frames` (B, K, C, H, W) of 1, 3 or 4 channels.
+
+        With `offsets` (B, K): the frame that they are counted from; a forecast's, -K to -1, change nothing.
+        """
         colours, alpha = split_alpha(frames)
-        guess = self.guesses(colours)[-1]
+        guess = self.guesses(colours, offsets)[-1]
         frame = as_given(blend(guess, colours), frames.shape[2])
         if alpha is None:
             return frame
         return torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
 
-    def guesses(self, frames: Tensor) -> list[Guess]:
+    def guesses(self, frames: Tensor, offsets: Tensor | None = None) -> list[Guess]:
         """Return the guess after each scale, the best last; frames (B, K, 3, H, W), newest last."""
         height, width = frames.shape[-2:]
         padded = pad_to_multiple(frames, COARSEST)
-        guess = first_guess(self.coarse(padded), padded)
+        guess = first_guess(self.coarse(padded, offsets), padded, offsets)
         found = [guess]
         for block in self.refine:
-            guess = block(guess, padded)
+            guess = block(guess, padded, offsets)
             found.append(guess)
         return [Guess(*(part[..., :height, :width] for part in (g.flow, g.choice, g.paint))) for g in found]
 
@@ -133,18 +160,19 @@ class Motion(StreamingPredictor):
         pixels. Alpha moves with the colours, so there is nothing to learn from it.
         """
         frames = since_cut(as_many(clip.context[:, :, :3], self.config.reads))
+        offsets = self._offsets(clip.conditions, frames)
         flows = clip.extras["flow"].unbind(1) if "flow" in clip.extras else [None] * clip.horizon
         total = clip.context.new_zeros(())
         for step, (target, flow) in enumerate(zip(clip.target[:, :, :3].unbind(1), flows, strict=True)):
-            loss, frame = self._step_loss(frames, target, flow)
+            loss, frame = self._step_loss(frames, offsets, target, flow)
             total = total + STEP_WEIGHTS[min(step, 2)] * loss
             frames = torch.cat([frames[:, 1:], frame.clamp(0, 1).unsqueeze(1)], dim=1)
         return total / clip.horizon, {}
 
-    def _step_loss(self, frames: Tensor, target: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the loss of the frame after `frames`, all scales, and that frame (B, C, H, W)."""
+    def _step_loss(self, frames: Tensor, offsets: Tensor, target: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the loss, all scales, of the frame that `offsets` are counted from, and that frame (B, C, H, W)."""
         colours, truth = split_alpha(frames)[0], split_alpha(target.unsqueeze(1))[0].squeeze(1)
-        guesses = self.guesses(colours)
+        guesses = self.guesses(colours, offsets)
         found = [blend(guess, colours) for guess in guesses]
         losses = [weight * pyramid_loss(frame, truth) for weight, frame in zip(STAGE_WEIGHTS, found, strict=True)]
         if flow is not None:
@@ -168,9 +196,10 @@ class Coarse(nn.Module):
         self.body = residual_pairs(width, depth)
         self.leave = nn.Conv2d(width, 2 * frames, 3, 1, 1)
         start_small(self.leave)
+        self.index = nn.Parameter(torch.zeros(frames, width))
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Return flows (B, 2K, H, W) in pixels for frames (B, K, 3, H, W)."""
+    def forward(self, frames: Tensor, offsets: Tensor | None = None) -> Tensor:
+        """Return flows (B, 2K, H, W) in pixels for frames (B, K, 3, H, W); those of a forecast, scaled to `offsets`."""
         batch, count = frames.shape[:2]
         maps = self.encoder(frames.flatten(0, 1) - 0.5)
         maps = maps.view(batch, count, *maps.shape[1:])  # (B, K, D, H / 8, W / 8)
@@ -178,8 +207,9 @@ class Coarse(nn.Module):
         maps = maps / (maps.square().mean(2, keepdim=True) + 1e-4).sqrt()
         each = maps.unbind(1)
         likeness = [correlation(later, earlier, self.radius) for earlier, later in pairwise(each)]
-        hidden = run_pairs(self.body, self.enter(torch.cat([*likeness, each[-1]], 1)))
-        return F.interpolate(self.leave(hidden).float() * 8, size=frames.shape[-2:], mode="bilinear")
+        entered = enter(self.enter, torch.cat([*likeness, each[-1]], 1), self.index, offsets)
+        flow = self.leave(run_pairs(self.body, entered)).float() * 8
+        return F.interpolate(scaled(flow, offsets), size=frames.shape[-2:], mode="bilinear")
 
 
 class Refine(nn.Module):
@@ -196,25 +226,52 @@ class Refine(nn.Module):
         self.body = residual_pairs(width, depth)
         self.up = nn.ConvTranspose2d(width, 2 * frames + frames + 2 + 3, 4, 2, 1)
         start_small(self.up)
+        self.index = nn.Parameter(torch.zeros(frames, width // 2))
 
-    def forward(self, guess: Guess, frames: Tensor) -> Guess:
-        """Return a better guess of the frame after `frames` (B, K, 3, H, W)."""
+    def forward(self, guess: Guess, frames: Tensor, offsets: Tensor | None = None) -> Guess:
+        """Return a better guess of the frame after `frames` (B, K, 3, H, W), or of that `offsets` from them."""
         pixels = 4 * self.scale  # the unit of flows inside
         seen = [frames.flatten(1, 2) - 0.5, sampled(guess.flow, frames).flatten(1, 2) - 0.5]
-        maps = torch.cat([*seen, guess.flow / pixels, guess.choice, guess.paint - 0.5], 1)
+        maps = torch.cat([*seen, scaled(guess.flow, offsets, -1) / pixels, guess.choice, guess.paint - 0.5], 1)
         if self.scale != 1:
             maps = F.interpolate(maps, scale_factor=1 / self.scale, mode="bilinear")
-        hidden = run_pairs(self.body, self.down(maps))
+        hidden = run_pairs(self.body, enter(self.down, maps, self.index, offsets))
         change = F.interpolate(self.up(hidden), size=frames.shape[-2:], mode="bilinear").float()
         flow, choice, paint = torch.split(change, [2 * self.frames, self.frames + 2, 3], dim=1)
-        return Guess(guess.flow + flow * pixels, guess.choice + choice, guess.paint + paint)
+        return Guess(guess.flow + scaled(flow, offsets) * pixels, guess.choice + choice, guess.paint + paint)
 
 
-def first_guess(flow: Tensor, frames: Tensor) -> Guess:
-    """Return the guess before any refinement: mostly the newest frame as sampled, hardly ever the paint."""
-    batch, count, _, height, width = frames.shape
-    start = torch.tensor([-1.0] * (count - 1) + [2.0, 0.0, -3.0], device=frames.device)
-    return Guess(flow, start.view(1, -1, 1, 1).expand(batch, -1, height, width), frames[:, -1].float())
+def first_guess(flow: Tensor, frames: Tensor, offsets: Tensor | None = None) -> Guess:
+    """Return the guess before any refinement: mostly the nearest frames as sampled, hardly ever the paint."""
+    height, width = frames.shape[-2:]
+    offsets = as_forecast(frames) if offsets is None else offsets
+    nearest = offsets.abs() == offsets.abs().amin(1, keepdim=True)
+    nearest = nearest & (F.pad(offsets, (0, 1)).diff(dim=1) != 0)  # of a frame that is repeated, the last
+    start = F.pad(F.pad(nearest * 3.0 - 1.0, (0, 1)), (0, 1), value=-3.0)  # -1, ..., 2, 0, -3
+    return Guess(flow, start[..., None, None].expand(len(frames), -1, height, width), frames[:, -1].float())
+
+
+def as_forecast(frames: Tensor) -> Tensor:
+    """Return how far each of `frames` (B, K, ...) is from the frame after the last: -K to -1, (1, K)."""
+    return torch.arange(-frames.shape[1], 0, device=frames.device, dtype=frames.dtype).unsqueeze(0)
+
+
+def scaled(flow: Tensor, offsets: Tensor | None, power: int = 1) -> Tensor:
+    """Return flows (B, 2K, H, W) of a forecast as they are at `offsets` if motion is even; power -1: the reverse."""
+    if offsets is None:
+        return flow
+    return flow * (offsets / as_forecast(offsets)).pow(power).repeat_interleave(2, 1)[..., None, None].to(flow)
+
+
+def enter(layers: nn.Sequential, maps: Tensor, index: Tensor, offsets: Tensor | None) -> Tensor:
+    """Return what `layers` make of `maps`: after the first, `index` (K, D) adds how unlike a forecast `offsets` are."""
+    first, *others = layers
+    maps = first(maps)
+    if offsets is not None:
+        maps = maps + ((offsets - as_forecast(offsets)) @ index)[..., None, None]
+    for layer in others:
+        maps = layer(maps)
+    return maps
 
 
 def sampled(flow: Tensor, frames: Tensor) -> Tensor:
@@ -232,60 +289,3 @@ def blend(guess: Guess, frames: Tensor) -> Tensor:
 def flow_error(flow: Tensor, truth: Tensor) -> Tensor:
     """Return (|difference| + 0.01)^0.7, averaged; beyond 40 pixels a difference counts no more."""
     return ((flow - truth).abs().clamp(max=40) + 0.01).pow(0.7).mean()
-
-
-def residual_pairs(width: int, depth: int) -> nn.ModuleList:
-    """Return `depth` convolutions, which `run_pairs` adds up two by two."""
-    return nn.ModuleList(nn.Sequential(nn.Conv2d(width, width, 3, 1, 1), nn.PReLU(width)) for _ in range(depth))
-
-
-def run_pairs(body: nn.ModuleList, maps: Tensor) -> Tensor:
-    """Return maps after every two convolutions of `body` were added to them."""
-    for first, second in zip(body[::2], body[1::2], strict=True):
-        maps = maps + second(first(maps))
-    return maps
-
-
-def start_small(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Let a last layer begin by changing almost nothing."""
-    nn.init.normal_(layer.weight, std=5e-3)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-
-
-def split_alpha(frames: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return the colours of (B, K, C, H, W) as RGB, (B, K, 3, H, W), and alpha (B, K, 1, H, W) if there is one."""
-    if frames.shape[2] == 1:
-        return frames.expand(-1, -1, 3, -1, -1), None
-    return frames[:, :, :3], frames[:, :, 3:] if frames.shape[2] == 4 else None
-
-
-def as_given(frame: Tensor, channels: int) -> Tensor:
-    """Return an RGB frame (B, 3, H, W) as grey if the context frames have 1 channel."""
-    return frame.mean(1, keepdim=True) if channels == 1 else frame
-
-
-def as_many(frames: Tensor, count: int) -> Tensor:
-    """Return the last `count` frames; the first is repeated where there are fewer."""
-    missing = count - frames.shape[1]
-    if missing > 0:
-        frames = torch.cat([frames[:, :1].expand(-1, missing, -1, -1, -1), frames], dim=1)
-    return frames[:, -count:]
-
-
-def since_cut(frames: Tensor) -> Tensor:
-    """Return (B, K, C, H, W) with every frame before the last cut replaced by the first after it.
-
-    A cut is where thumbnails differ by at least `CUT` on average, and by far more than at any other step: the rule by
-    which data sets are cut, as far as so few frames allow it.
-    """
-    batch, count = frames.shape[:2]
-    cell = max(1, min(frames.shape[-2:]) // THUMBNAIL)
-    small = F.avg_pool2d(frames.flatten(0, 1), cell).reshape(batch, count, -1)
-    steps = small.diff(dim=1).abs().mean(2)  # (B, K - 1)
-    others = (steps.unsqueeze(1) * (1 - torch.eye(count - 1, device=frames.device))).amax(2)
-    is_cut = (steps >= CUT) & (steps >= CUT_RATIO * (others + 1 / 255))
-    number = torch.arange(1, count, device=frames.device)
-    start = (is_cut * number).amax(1)  # (B,): the first frame of the shot that the newest frame belongs to
-    kept = torch.maximum(torch.arange(count, device=frames.device), start.unsqueeze(1))  # (B, K)
-    return frames.gather(1, kept.view(batch, count, 1, 1, 1).expand_as(frames))
