@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,26 @@ from nextframe.benchmark.real.task import VideoClip
 from nextframe.benchmark.real.tasks import REAL_NEXT
 from nextframe.checkpoint import create_model, load, shipped_models
 from nextframe.cli import app
+from nextframe.core.clip import Clip
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.folder.listing import Found
 from nextframe.metrics import METRICS
-from nextframe.models.contract import TrainedTask
+from nextframe.models import MODELS
+from nextframe.models.contract import (
+    Capabilities,
+    ModelConfig,
+    Objective,
+    OptimizerDefaults,
+    Predictor,
+    Request,
+    Stage,
+    TrainedTask,
+)
 from texture import texture
 
 PLAIN = RealConfig()
 TASK = REAL_NEXT.task
+QUICK = replace(REAL_NEXT, metrics=("psnr",))
 RIVALS = ("flow", "copy-last")
 
 
@@ -240,7 +253,7 @@ def test_each_pass_has_its_metrics(tmp_path):
 def test_more_context_frames_are_of_other_clips_with_as_many_targets(tmp_path):
     save(tmp_path, "long", panning(38))
     save(tmp_path, "short", panning(36))
-    found = measure_videos(REAL_NEXT, ["copy-last"], str(tmp_path), config=RealConfig(given=32), show=False)
+    found = measure_videos(QUICK, ["copy-last"], str(tmp_path), config=RealConfig(given=32), show=False)
     task, data = found.values["task"], found.values["data"]
     assert (task["context"], task["horizon"]) == (32, 5)
     assert data["skipped"] == {"short.npy": "fewer than 37 frames"}
@@ -257,13 +270,13 @@ def test_a_row_says_of_which_sources_its_model_has_seen_material(tmp_path):
         save(tmp_path / "v", name, panning(9))
     model = create_model("linear")
     model.trained = TrainedTask(context=2, horizon=1, sources=("intel",))
-    found = measure_videos(REAL_NEXT, ["copy-last", model], str(tmp_path), show=False).values
+    found = measure_videos(QUICK, ["copy-last", model], str(tmp_path), show=False).values
     assert [one["seen"] for one in found["rows"]] == [[], ["v/intel-shop", "v/intel-street"]]
     assert "linear was trained on material of 2 of these sources: v/intel-shop, v/intel-street." in as_markdown(found)
-    above = measure_videos(REAL_NEXT, [model], str(tmp_path / "v"), show=False).values
+    above = measure_videos(QUICK, [model], str(tmp_path / "v"), show=False).values
     assert above["rows"][0]["seen"] == ["intel-shop", "intel-street"]
     (tmp_path / "v").rename(tmp_path / "intel")
-    assert len(measure_videos(REAL_NEXT, [model], str(tmp_path / "intel"), show=False).values["rows"][0]["seen"]) == 3
+    assert len(measure_videos(QUICK, [model], str(tmp_path / "intel"), show=False).values["rows"][0]["seen"]) == 3
 
 
 def test_what_ships_says_what_it_was_trained_on():
@@ -271,6 +284,46 @@ def test_what_ships_says_what_it_was_trained_on():
         trained = load(name).trained
         assert trained is not None
         assert {"intel-iot-devkit", "learning-area", "dom-examples"} <= set(trained.sources), name
+
+
+class Dimmed(Predictor):
+    """The last frame times one weight, which begins at a half and learns fast."""
+
+    Config = ModelConfig
+    capabilities = Capabilities()
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.weight = torch.nn.Parameter(torch.tensor(0.5))
+
+    def forecast(self, request: Request) -> torch.Tensor:
+        return self.weight * request.context[:, -1:].expand(-1, request.horizon, -1, -1, -1)
+
+    def stages(self) -> list[Stage]:
+        return [Stage("all", [Objective("mse", [self.weight], self.loss, OptimizerDefaults("adam", lr=4.0))])]
+
+    def loss(self, clip: Clip) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return (self.weight * clip.context[:, -1:] - clip.target).square().mean(), {}
+
+
+def test_a_model_is_tuned_on_the_frames_of_each_clip_in_a_row_of_its_own(tmp_path, monkeypatch):
+    """Nothing moves, so the right weight is 1, and the tuned one comes near; the model that was given keeps its own."""
+    monkeypatch.setitem(MODELS._entries, "dimmed", Dimmed)
+    save(tmp_path, "pan", panning(16, speed=0.2, height=32, width=40))
+    model = Dimmed(ModelConfig())
+    model.trained = TrainedTask(context=2, horizon=1)
+    config = RealConfig(given=10, adapt=20.0)
+    found = measure_videos(QUICK, ["copy-last", model], str(tmp_path), config=config, show=False).values
+    last, plain, tuned = found["rows"]
+    assert [last["model"], plain["model"], tuned["model"]] == ["copy-last", "dimmed", "dimmed --adapt"]
+    means = [one["figures"]["psnr"]["mean"] for one in found["rows"]]
+    assert means[1] + 6 < means[2] < means[0]
+    assert "adapted" not in plain
+    facts = tuned["adapted"]
+    assert (facts["predictions"], facts["used"], facts["seconds_at_most"]) == (2, 2, 20.0)
+    assert facts["gain_on_kept_frames"] > 6
+    assert model.weight == 0.5
+    assert "dimmed --adapt is tuned on each clip's context frames for at most 20 s" in as_markdown(found)
 
 
 # --- means
@@ -385,6 +438,14 @@ def test_any_model_folder_has_a_row_by_its_name(videos, tmp_path):
         (["real-next", "--data", "videos", "--steps", "5"], "trains nothing"),
         (["real-next", "--data", "videos", "--models", "flow-middle"], "cannot predict the frames that follow"),
         (["real-next", "--data", "videos", "--set", "real.excluded=[a]"], "did you mean 'exclude'"),
+        (
+            ["real-next", "--data", "videos", "--set", "real.adapt=5"],
+            "real.adapt needs at least 6 context frames, not 4",
+        ),
+        (
+            ["real-next", "--data", "videos", "--set", "real.adapt=5", "--models", "linear"],
+            "none of the models has weights to tune",
+        ),
         (["gif-next", "--data", "videos", "--set", "real.exclude=[a]"], "gif-next is fixed"),
     ],
 )

@@ -88,8 +88,8 @@ def measure_clip(
     """
     first = [name for name in names if name != LARGE or clip.large is None]
     found = measured(*predicted(model, clip, clip.frames, task, device), first)
-    if clip.large is not None:
-        second = [name for name in names if name not in first]
+    second = [name for name in names if name not in first]
+    if clip.large is not None and second:
         found |= measured(*predicted(model, clip, clip.large, task, device), second)
     return {name: found[name][0].double().cpu().numpy() for name in names}
 
