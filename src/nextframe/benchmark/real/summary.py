@@ -125,8 +125,10 @@ def share_worse(ranked: Sequence[Measured], model: str, rivals: Sequence[str]) -
 
     A source's PSNR is its mean over clips and steps.
     """
+    if not rivals:
+        return None
     means = {name: _psnr(ranked, name) for name in (model, *rivals)}
-    if not means[model] or not rivals:
+    if not means[model]:
         return None
     worse = [max(means[rival][source] for rival in rivals) - own > WORSE for source, own in means[model].items()]
     return number(float(np.mean(worse)))
