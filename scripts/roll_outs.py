@@ -56,7 +56,7 @@ def row(name: str, last: Tensor, future: Tensor, color: Rgb) -> Tensor:
     return torch.cat([side, *cells], dim=2)
 
 
-def picture(video: Path, at: int, models: list[str]) -> Tensor:
+def comparison(video: Path, at: int, models: list[str]) -> Tensor:
     """Return (3, h, w) uint8: the frames from number `at` on, and what each model predicts."""
     found = [
         nf.predict(video, model, frames=STEPS[-1], at=at, compare=True, size=size_of(video), context=4)
@@ -70,7 +70,7 @@ def picture(video: Path, at: int, models: list[str]) -> Tensor:
 
 
 def main() -> None:
-    """Write a picture of each video."""
+    """Write an image of each video."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", nargs="+", metavar="VIDEO@FRAME", help="the number of the first frame to predict")
     parser.add_argument("--models", default="motion", help="names or folders, separated by commas")
@@ -79,7 +79,7 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     for spec in args.videos:
         video, _, frame = spec.rpartition("@")
-        image = picture(Path(video), int(frame), args.models.split(","))
+        image = comparison(Path(video), int(frame), args.models.split(","))
         path = args.output / f"{Path(video).stem}-{frame}.jpg"
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, quality=88, optimize=True)
         LOG.info("%s", path)

@@ -94,8 +94,8 @@ class Board:
         """What was measured, in words."""
         data = self.first.data
         whole = f"{data.clips} held-out clips from {data.sources} sources ({data.split} split)"
-        left = f"; all figures are over {self.first.figures[0].n} sources, without {', '.join(self.excluded)}"
-        return whole + (left if self.excluded else "")
+        fewer = f"; all figures are over {self.first.figures[0].n} sources, without {', '.join(self.excluded)}"
+        return whole + (fewer if self.excluded else "")
 
     @property
     def notes(self) -> list[str]:

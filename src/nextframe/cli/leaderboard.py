@@ -44,8 +44,8 @@ def leaderboard(
         figure = row.figures[0]
         typer.echo(f"{check}: accepted; {row.entry} has {figure.metric} {figure.mean:.6g} on {row.task.name}")
         return
-    found, left_out = find_rows(rows or []), parse_names(exclude) if exclude else ()
-    typer.echo(str(write_leaderboard(found, output, left_out)))
+    found, excluded = find_rows(rows or []), parse_names(exclude) if exclude else ()
+    typer.echo(str(write_leaderboard(found, output, excluded)))
     if markdown is not None:
-        write_whole(markdown, as_markdown(found, left_out))
+        write_whole(markdown, as_markdown(found, excluded))
         typer.echo(str(markdown))
