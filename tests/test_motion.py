@@ -6,16 +6,21 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 import nextframe
 from nextframe.checkpoint.names import SHIPPED
 from nextframe.core.clip import Clip, Task
 from nextframe.core.conditions import Conditions
 from nextframe.core.errors import UserError
+from nextframe.flow.warp import backward_warp
 from nextframe.layers.correlation import correlation
-from nextframe.layers.window import as_many, since_cut
+from nextframe.layers.offsets import scaled
+from nextframe.layers.sampling import enlarged, sampled, shrunk
+from nextframe.layers.window import Seen, as_many
+from nextframe.losses.flow_error import flow_error
 from nextframe.losses.pyramid import laplacian, pyramid_loss
-from nextframe.models.motion import FLOW_WEIGHTS, Guess, Motion, MotionConfig, blend, flow_error, scaled
+from nextframe.models.motion import FLOW_WEIGHTS, Guess, Motion, MotionConfig, blend
 from texture import texture
 
 
@@ -27,6 +32,13 @@ def shipped() -> Motion:
 def panned(count: int, height: int, width: int, step: float, channels: int = 3) -> Tensor:
     """Return (1, count, channels, H, W): a texture seen by a camera that moves `step` pixels to the right a frame."""
     return torch.stack([texture(height, width, dx=-step * t, channels=channels) for t in range(count)], dim=1)
+
+
+def since_cut(frames: Tensor) -> Tensor:
+    """Return the frames that stand for (B, K, C, H, W), and check that features go with them."""
+    seen = Seen(frames, frames.mean(2, keepdim=True)).shot(frames.shape[1])
+    assert torch.equal(seen.features, seen.frames.mean(2, keepdim=True))
+    return seen.frames
 
 
 def psnr(prediction: Tensor, truth: Tensor) -> float:
@@ -102,7 +114,8 @@ def test_two_frames_are_enough_and_what_stands_still_stays(shipped):
 
 def test_after_a_cut_only_the_new_shot_counts(shipped):
     scene, other = panned(2, 64, 96, 2), 0.2 * panned(1, 64, 96, 0)  # another shot, at night
-    assert torch.equal(shipped.predict(torch.cat([other, scene], 1), 2), shipped.predict(scene, 2))
+    # but for rounding: the features of two frames are made in one go, those of one alone
+    assert torch.allclose(shipped.predict(torch.cat([other, scene], 1), 2), shipped.predict(scene, 2), atol=1e-5)
 
 
 def test_grey_is_the_mean_of_equal_channels_and_alpha_moves_with_the_colours(shipped):
@@ -189,13 +202,42 @@ def test_the_true_flow_of_a_clip_joins_the_loss():
     context, target = panned(3, 40, 48, 2), panned(4, 40, 48, 2)[:, 3:]
     with torch.no_grad():
         without, _ = model.loss(Clip(context, target))
-        flow = torch.stack([guess.flow for guess in model.guesses(context)])
+        flow = torch.stack([guess.flow for guess in model.guesses(context, model.look(context).features)])
         off = flow[-1] + 3  # three pixels beside what the model finds last
         with_flow, _ = model.loss(Clip(context, target, extras={"flow": off.unsqueeze(1)}))
     expected = sum(weight * flow_error(each, off) for weight, each in zip(FLOW_WEIGHTS, flow, strict=True))
     assert float(with_flow - without) == pytest.approx(float(expected), rel=1e-3)
     assert flow_error(flow[-1], off) == pytest.approx(3.01**0.7, rel=1e-4)
     assert flow_error(flow[-1], off + 1000) == pytest.approx(40.01**0.7, rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_frames_are_sampled_at_a_smaller_size_as_if_shrunk_after_it(scale):
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.rand(2, 3, 3, 32, 48, generator=generator)
+    flow = torch.randn(2, 6, 32, 48, generator=generator) * 4
+    whole = backward_warp(frames.flatten(0, 1), flow.view(6, 2, 32, 48))
+    expected = F.interpolate(whole, scale_factor=1 / scale, mode="bilinear").unflatten(0, (2, 3))
+    assert torch.allclose(sampled(flow, frames, scale), expected, atol=1e-5)
+    small = F.interpolate(frames.flatten(1, 2), scale_factor=1 / scale, mode="bilinear").unflatten(1, (3, 3))
+    assert torch.allclose(shrunk(frames, scale), small, atol=1e-6)
+
+
+def test_each_frame_is_looked_at_once_and_counts_as_if_with_the_others(shipped):
+    video = panned(3, 64, 96, 2)
+    together = shipped.look(video)
+    apart = shipped.look(video[:, :1]).then(shipped.look(video[:, 1:2])).then(shipped.look(video[:, 2:]))
+    assert torch.allclose(together.features, apart.features, atol=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(shipped.next_frame(together), shipped.next_frame(apart), atol=1e-5)
+
+
+def test_what_is_added_to_a_guess_is_a_change_of_the_whole_one():
+    # at half of the size a guess made of changes at an eighth is what the whole guess is, shrunk
+    change = torch.randn(1, 14, 4, 6, generator=torch.Generator().manual_seed(0))
+    for scale in (4, 2):
+        whole = shrunk(enlarged(change, (32, 48)).unsqueeze(0), scale).squeeze(0)
+        assert torch.allclose(enlarged(change, (32 // scale, 48 // scale)), whole, atol=1e-5)
 
 
 def test_alpha_is_nothing_to_learn_from():

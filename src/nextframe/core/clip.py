@@ -88,6 +88,8 @@ class Clip:
 
     `conditions` may be used to predict; timed ones have T + H' entries. `extras` (B, ...) are for a loss alone, such
     as the true flow or a target without noise: a model never gets them to predict with. Neither is ever scaled.
+    In a mix of data sets of which only some have an extra, it is 0 for the clips of the others, and the extra
+    NAME_known (B,) bool says for which clips it is there; see `extra` and `knows`.
     """
 
     context: Tensor
@@ -119,6 +121,17 @@ class Clip:
     def label(self) -> Tensor | None:
         """The class of each clip, (B,) int64, if the data set has classes: the condition `label`."""
         return self.conditions.get("label")
+
+    def knows(self, name: str) -> Tensor:
+        """Return for which clips the extra `name` is there, (B,) bool."""
+        there = torch.full((len(self),), name in self.extras, device=self.context.device)
+        return self.extras.get(f"{name}_known", there)
+
+    def extra(self, name: str, otherwise: Tensor) -> Tensor:
+        """Return the extra `name`, with `otherwise`, of the same shape (B, ...), for the clips that lack it."""
+        if name not in self.extras:
+            return otherwise
+        return torch.where(self.knows(name).view(-1, *[1] * (otherwise.ndim - 1)), self.extras[name], otherwise)
 
     def __len__(self) -> int:
         return self.context.shape[0]

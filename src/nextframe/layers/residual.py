@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from nextframe.layers.winograd import FastConv2d
+
 
 def residual_pairs(width: int, depth: int) -> nn.ModuleList:
     """Return `depth` convolutions, which `run_pairs` adds up two by two."""
-    return nn.ModuleList(nn.Sequential(nn.Conv2d(width, width, 3, 1, 1), nn.PReLU(width)) for _ in range(depth))
+    return nn.ModuleList(nn.Sequential(FastConv2d(width, width, 3, 1, 1), nn.PReLU(width)) for _ in range(depth))
 
 
 def run_pairs(body: nn.ModuleList, maps: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,6 +11,28 @@ from torch.nn import functional as F
 CUT = 25 / 255  # mean absolute difference of thumbnails below which nothing is a cut
 CUT_RATIO = 3.0  # how often the difference at a cut must hold every other
 THUMBNAIL = 32  # cells along the shorter side
+
+
+class Seen(NamedTuple):
+    """Frames (B, T, C, H, W) as they came, and the features of each, (B, T, D, h, w)."""
+
+    frames: Tensor
+    features: Tensor
+
+    def then(self, other: Seen) -> Seen:
+        """Return these frames and those of `other` after them."""
+        return Seen(*(torch.cat(pair, dim=1) for pair in zip(self, other, strict=True)))
+
+    def last(self, count: int) -> Seen:
+        """Return the last `count` frames, or as many as there are."""
+        return Seen(*(part[:, max(0, part.shape[1] - count) :] for part in self))
+
+    def shot(self, count: int) -> Seen:
+        """Return `count` frames of one shot: the first after a cut, or of all, stands for those that are missing."""
+        seen = Seen(*(as_many(part, count) for part in self))
+        kept = since_cut(seen.frames)
+        clip = torch.arange(len(kept), device=kept.device).unsqueeze(1)
+        return Seen(*(part[clip, kept] for part in seen))
 
 
 def as_many(frames: Tensor, count: int) -> Tensor:
@@ -20,7 +44,7 @@ def as_many(frames: Tensor, count: int) -> Tensor:
 
 
 def since_cut(frames: Tensor) -> Tensor:
-    """Return (B, K, C, H, W) with every frame before the last cut replaced by the first after it.
+    """Return which frame stands for each of (B, K, C, H, W), (B, K): itself, or the first after the last cut.
 
     A cut is where thumbnails differ by at least `CUT` on average, and by far more than at any other step: the rule by
     which data sets are cut, as far as so few frames allow it.
@@ -33,8 +57,7 @@ def since_cut(frames: Tensor) -> Tensor:
     is_cut = (steps >= CUT) & (steps >= CUT_RATIO * (others + 1 / 255))
     number = torch.arange(1, count, device=frames.device)
     start = (is_cut * number).amax(1)  # (B,): the first frame of the shot that the newest frame belongs to
-    kept = torch.maximum(torch.arange(count, device=frames.device), start.unsqueeze(1))  # (B, K)
-    return frames.gather(1, kept.view(batch, count, 1, 1, 1).expand_as(frames))
+    return torch.maximum(torch.arange(count, device=frames.device), start.unsqueeze(1))
 
 
 def split_alpha(frames: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -14,11 +15,14 @@ from torch.nn import functional as F
 from nextframe.core.clip import Clip
 from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.core.errors import UserError
-from nextframe.flow.warp import backward_warp
 from nextframe.layers.correlation import correlation
 from nextframe.layers.grid import pad_to_multiple
+from nextframe.layers.offsets import as_forecast, enter, scaled
 from nextframe.layers.residual import residual_pairs, run_pairs, start_small
-from nextframe.layers.window import as_given, as_many, since_cut, split_alpha
+from nextframe.layers.sampling import enlarged, precise, sampled, shrunk
+from nextframe.layers.window import Seen, as_given, as_many, split_alpha
+from nextframe.layers.winograd import FastConv2d
+from nextframe.losses.flow_error import flow_error
 from nextframe.losses.pyramid import pyramid_loss
 from nextframe.models.contract import (
     Capabilities,
@@ -30,7 +34,8 @@ from nextframe.models.contract import (
     StreamingPredictor,
 )
 
-COARSEST = 32  # height and width are padded to a multiple: 1/8 of the size, strided by 4 once more
+SCALES = (4, 2, 1)  # of the refinements: at a quarter of the size, half and whole
+COARSEST = 16  # height and width are padded to a multiple: 1/4 of the size, strided by 4
 STAGE_WEIGHTS = (0.05, 0.15, 0.3, 1.0)  # of the losses after the coarse motion and each refinement
 FLOW_WEIGHTS = (0.015, 0.015, 0.021, 0.03)  # of the flow's error there, if the true flow is known
 STEP_WEIGHTS = (1.0, 0.8, 0.6)  # of the losses of the first, second and all later frames
@@ -63,6 +68,12 @@ class Guess:
     choice: Tensor
     paint: Tensor
 
+    @classmethod
+    def of(cls, maps: Tensor, frames: int) -> Guess:
+        """Return the parts of `maps` (B, 3K + 5, H, W), in that order; K is `frames`, and paint is around 0."""
+        flow, choice, paint = torch.split(maps, [2 * frames, frames + 2, 3], dim=1)
+        return cls(flow, choice, paint + 0.5)
+
 
 class Motion(StreamingPredictor):
     """Flows from the coming frame back to each of the last frames, coarse to fine, and a choice between what they find.
@@ -88,9 +99,7 @@ class Motion(StreamingPredictor):
         super().__init__(config)
         frames, widths, depths = config.reads, config.widths, config.depths
         self.coarse = Coarse(frames, config.radius, widths[0], depths[0])
-        self.refine = nn.ModuleList(
-            Refine(frames, *size) for size in zip(widths[1:], (4, 2, 1), depths[1:], strict=True)
-        )
+        self.refine = nn.ModuleList(Refine(frames, *size) for size in zip(widths[1:], SCALES, depths[1:], strict=True))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -103,50 +112,58 @@ class Motion(StreamingPredictor):
             return super().forecast(request)
         if request.horizon != 1:
             raise UserError(f"motion predicts one frame between others, not {request.horizon}")
-        window = since_cut(as_many(request.context, self.config.reads))
-        frame = self.next_frame(window, self._offsets(request.conditions, window))
-        return frame.clamp(0, 1).unsqueeze(1)
+        offsets = self._offsets(request.conditions, request.context)
+        seen = self.prime(request.context[:, :-1]).then(self.look(request.context[:, -1:]))
+        return self.next_frame(seen, offsets).clamp(0, 1).unsqueeze(1)
 
-    def _offsets(self, conditions: Conditions, window: Tensor) -> Tensor:
-        """Return how far after the target frame each of `window` (B, K, C, H, W) is, in steps of the last two."""
-        offsets = conditions.get(OFFSETS)
-        if offsets is None:
-            return as_forecast(window).expand(len(window), -1)
-        offsets = as_many(offsets.to(window), self.config.reads)
+    def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
+        """Return how far after the target frame each frame that is read is, (B, K), in steps of the last two."""
+        if OFFSETS not in conditions:
+            return None
+        offsets = as_many(conditions[OFFSETS].to(frames), self.config.reads)
         return offsets / (offsets[:, -1:] - offsets[:, -2:-1])
 
-    def prime(self, context: Tensor) -> Tensor:
-        """Return what `step` needs of the frames so far: the last few of them."""
-        return context[:, 1 - self.config.reads :]
+    def prime(self, context: Tensor) -> Seen:
+        """Return what `step` needs of the frames so far: the last few of them, and their features."""
+        return self.look(context[:, 1 - self.config.reads :])
 
-    def step(self, state: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
-        """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and the frames that the next step needs."""
-        frames = torch.cat([state, frame.unsqueeze(1)], dim=1)
-        window = since_cut(as_many(frames, self.config.reads))
-        return self.next_frame(window).clamp(0, 1), frames[:, 1 - self.config.reads :]
+    def step(self, state: Seen, frame: Tensor) -> tuple[Tensor, Seen]:
+        """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
+        seen = state.then(self.look(frame.unsqueeze(1)))
+        return self.next_frame(seen).clamp(0, 1), seen.last(self.config.reads - 1)
 
-    def next_frame(self, frames: Tensor, offsets: Tensor | None = None) -> Tensor:
-        """Return the frame (B, C, H, W), not clamped, after `frames` (B, K, C, H, W) of 1, 3 or 4 channels.
+    def look(self, frames: Tensor) -> Seen:
+        """Return frames (B, T, C, H, W) with their features."""
+        features = self.coarse.encoder(centred(split_alpha(frames)[0]).flatten(0, 1))
+        return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]))
 
-        With `offsets` (B, K): the frame that they are counted from; a forecast's, -K to -1, change nothing.
+    def next_frame(self, seen: Seen, offsets: Tensor | None = None) -> Tensor:
+        """Return the frame (B, C, H, W), not clamped, after frames of 1, 3 or 4 channels.
+
+        With `offsets` (B, K): the frame that they are counted from.
         """
+        frames, features = seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
-        guess = self.guesses(colours, offsets)[-1]
+        guess = self.guesses(colours, features, offsets)[-1]
         frame = as_given(blend(guess, colours), frames.shape[2])
         if alpha is None:
             return frame
         return torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
 
-    def guesses(self, frames: Tensor, offsets: Tensor | None = None) -> list[Guess]:
-        """Return the guess after each scale, the best last; frames (B, K, 3, H, W), newest last."""
+    def guesses(self, frames: Tensor, features: Tensor, offsets: Tensor | None = None) -> list[Guess]:
+        """Return the guess after each scale, the best last; frames (B, K, 3, H, W) and their features, newest last."""
         height, width = frames.shape[-2:]
-        padded = pad_to_multiple(frames, COARSEST)
-        guess = first_guess(self.coarse(padded, offsets), padded, offsets)
-        found = [guess]
-        for block in self.refine:
-            guess = block(guess, padded, offsets)
-            found.append(guess)
-        return [Guess(*(part[..., :height, :width] for part in (g.flow, g.choice, g.paint))) for g in found]
+        padded, count = centred(frames), frames.shape[1]
+        offsets = as_forecast(frames) if offsets is None else offsets
+        flow, changes = self.coarse(features, offsets), list[Tensor]()
+        found = [first_guess(flow, padded, offsets)]
+        for block, scale in zip(self.refine, SCALES, strict=True):
+            small = shrunk(padded, scale)
+            guess = found[-1] if scale == 1 else changed(first_guess(flow, small, offsets), changes)
+            looked_up = sampled(found[-1][:, : 2 * count], padded, scale)
+            changes.append(block(small, looked_up, guess, offsets))
+            found.append(changed(found[-1], changes[-1:]))
+        return [Guess.of(maps[..., :height, :width], count) for maps in found]
 
     def stages(self) -> list[Stage]:
         """One stage, one objective: as many frames ahead as the clips ask for, each fed back."""
@@ -157,28 +174,26 @@ class Motion(StreamingPredictor):
         """Return the pyramid loss of every scale's frame and, if the clip knows the true flow, the error of the flow.
 
         Extras that are used: `flow` (B, H', 2K, H, W), from each target frame back to the K frames before it, in
-        pixels. Alpha moves with the colours, so there is nothing to learn from it.
+        pixels; `clean` (B, H', C, H, W), the target without noise. Alpha moves with the colours, so there is nothing
+        to learn from it.
         """
-        frames = since_cut(as_many(clip.context[:, :, :3], self.config.reads))
-        offsets = self._offsets(clip.conditions, frames)
+        seen = self.look(clip.context[:, -self.config.reads :, :3]).shot(self.config.reads)
+        offsets = self._offsets(clip.conditions, clip.context)
         flows = clip.extras["flow"].unbind(1) if "flow" in clip.extras else [None] * clip.horizon
+        known, targets = clip.knows("flow"), clip.extra("clean", clip.target)[:, :, :3]
         total = clip.context.new_zeros(())
-        for step, (target, flow) in enumerate(zip(clip.target[:, :, :3].unbind(1), flows, strict=True)):
-            loss, frame = self._step_loss(frames, offsets, target, flow)
+        for step, (target, flow) in enumerate(zip(targets.unbind(1), flows, strict=True)):
+            colours = split_alpha(seen.frames)[0]
+            guesses = self.guesses(colours, seen.features, offsets)
+            frames = [blend(guess, colours) for guess in guesses]
+            loss = frame_loss(frames, split_alpha(target.unsqueeze(1))[0].squeeze(1))
+            if flow is not None:
+                loss = loss + flow_loss(guesses, flow, known)
             total = total + STEP_WEIGHTS[min(step, 2)] * loss
-            frames = torch.cat([frames[:, 1:], frame.clamp(0, 1).unsqueeze(1)], dim=1)
+            if step + 1 < clip.horizon:
+                last = as_given(frames[-1], target.shape[1]).clamp(0, 1)
+                seen = seen.then(self.look(last.unsqueeze(1))).last(self.config.reads)
         return total / clip.horizon, {}
-
-    def _step_loss(self, frames: Tensor, offsets: Tensor, target: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the loss, all scales, of the frame that `offsets` are counted from, and that frame (B, C, H, W)."""
-        colours, truth = split_alpha(frames)[0], split_alpha(target.unsqueeze(1))[0].squeeze(1)
-        guesses = self.guesses(colours, offsets)
-        found = [blend(guess, colours) for guess in guesses]
-        losses = [weight * pyramid_loss(frame, truth) for weight, frame in zip(STAGE_WEIGHTS, found, strict=True)]
-        if flow is not None:
-            weighed = zip(FLOW_WEIGHTS, guesses, strict=True)
-            losses += [weight * flow_error(guess.flow, flow) for weight, guess in weighed]
-        return torch.stack(losses).sum(), as_given(found[-1], target.shape[1])
 
 
 class Coarse(nn.Module):
@@ -192,24 +207,20 @@ class Coarse(nn.Module):
             *(nn.Conv2d(48, features, 3, 2, 1), nn.PReLU(features), nn.Conv2d(features, features, 3, 1, 1)),
         )
         likeness = (frames - 1) * (2 * radius + 1) ** 2
-        self.enter = nn.Sequential(nn.Conv2d(likeness + features, width, 3, 1, 1), nn.PReLU(width))
+        self.enter = nn.Sequential(FastConv2d(likeness + features, width, 3, 1, 1), nn.PReLU(width))
         self.body = residual_pairs(width, depth)
         self.leave = nn.Conv2d(width, 2 * frames, 3, 1, 1)
         start_small(self.leave)
         self.index = nn.Parameter(torch.zeros(frames, width))
 
-    def forward(self, frames: Tensor, offsets: Tensor | None = None) -> Tensor:
-        """Return flows (B, 2K, H, W) in pixels for frames (B, K, 3, H, W); those of a forecast, scaled to `offsets`."""
-        batch, count = frames.shape[:2]
-        maps = self.encoder(frames.flatten(0, 1) - 0.5)
-        maps = maps.view(batch, count, *maps.shape[1:])  # (B, K, D, H / 8, W / 8)
-        maps = maps - maps.mean((1, 3, 4), keepdim=True)
+    def forward(self, features: Tensor, offsets: Tensor) -> Tensor:
+        """Return flows (B, 2K, H / 8, W / 8), in pixels of the frames, for their features (B, K, D, H / 8, W / 8)."""
+        maps = features - features.mean((1, 3, 4), keepdim=True)
         maps = maps / (maps.square().mean(2, keepdim=True) + 1e-4).sqrt()
         each = maps.unbind(1)
         likeness = [correlation(later, earlier, self.radius) for earlier, later in pairwise(each)]
-        entered = enter(self.enter, torch.cat([*likeness, each[-1]], 1), self.index, offsets)
-        flow = self.leave(run_pairs(self.body, entered)).float() * 8
-        return F.interpolate(scaled(flow, offsets), size=frames.shape[-2:], mode="bilinear")
+        hidden = run_pairs(self.body, enter(self.enter, torch.cat([*likeness, each[-1]], 1), self.index, offsets))
+        return scaled(precise(self.leave(hidden)) * 8, offsets)
 
 
 class Refine(nn.Module):
@@ -228,64 +239,60 @@ class Refine(nn.Module):
         start_small(self.up)
         self.index = nn.Parameter(torch.zeros(frames, width // 2))
 
-    def forward(self, guess: Guess, frames: Tensor, offsets: Tensor | None = None) -> Guess:
-        """Return a better guess of the frame after `frames` (B, K, 3, H, W), or of that `offsets` from them."""
+    def forward(self, frames: Tensor, found: Tensor, guess: Tensor, offsets: Tensor) -> Tensor:
+        """Return what to add to a guess, (B, 3K + 5, h, w), at half of the size that it works at.
+
+        Args:
+            frames: (B, K, 3, H / scale, W / scale), around 0.
+            found: what the guess finds in each, the same shape.
+            guess: (B, 3K + 5, H / scale, W / scale).
+            offsets: (B, K) or (1, K), of the frames from the one that is asked for.
+        """
         pixels = 4 * self.scale  # the unit of flows inside
-        seen = [frames.flatten(1, 2) - 0.5, sampled(guess.flow, frames).flatten(1, 2) - 0.5]
-        maps = torch.cat([*seen, scaled(guess.flow, offsets, -1) / pixels, guess.choice, guess.paint - 0.5], 1)
-        if self.scale != 1:
-            maps = F.interpolate(maps, scale_factor=1 / self.scale, mode="bilinear")
+        flow, others = torch.split(guess, [2 * self.frames, self.frames + 5], dim=1)
+        maps = torch.cat([frames.flatten(1, 2), found.flatten(1, 2), scaled(flow, offsets, -1) / pixels, others], 1)
         hidden = run_pairs(self.body, enter(self.down, maps, self.index, offsets))
-        change = F.interpolate(self.up(hidden), size=frames.shape[-2:], mode="bilinear").float()
-        flow, choice, paint = torch.split(change, [2 * self.frames, self.frames + 2, 3], dim=1)
-        return Guess(guess.flow + scaled(flow, offsets) * pixels, guess.choice + choice, guess.paint + paint)
+        flow, others = torch.split(precise(self.up(hidden)), [2 * self.frames, self.frames + 5], dim=1)
+        return torch.cat([scaled(flow, offsets) * pixels, others], 1)
 
 
-def first_guess(flow: Tensor, frames: Tensor, offsets: Tensor | None = None) -> Guess:
-    """Return the guess before any refinement: mostly the nearest frames as sampled, hardly ever the paint."""
-    height, width = frames.shape[-2:]
-    offsets = as_forecast(frames) if offsets is None else offsets
+def first_guess(flow: Tensor, frames: Tensor, offsets: Tensor) -> Tensor:
+    """Return (B, 3K + 5, H, W): flows (B, 2K, h, w), mostly the nearest frames so sampled, hardly ever the paint."""
+    size = (frames.shape[-2], frames.shape[-1])
     nearest = offsets.abs() == offsets.abs().amin(1, keepdim=True)
     nearest = nearest & (F.pad(offsets, (0, 1)).diff(dim=1) != 0)  # of a frame that is repeated, the last
     start = F.pad(F.pad(nearest * 3.0 - 1.0, (0, 1)), (0, 1), value=-3.0)  # -1, ..., 2, 0, -3
-    return Guess(flow, start[..., None, None].expand(len(frames), -1, height, width), frames[:, -1].float())
+    choice = start[..., None, None].expand(frames.shape[0], -1, *size)
+    return torch.cat([enlarged(flow, size), choice, precise(frames[:, -1])], dim=1)
 
 
-def as_forecast(frames: Tensor) -> Tensor:
-    """Return how far each of `frames` (B, K, ...) is from the frame after the last: -K to -1, (1, K)."""
-    return torch.arange(-frames.shape[1], 0, device=frames.device, dtype=frames.dtype).unsqueeze(0)
+def changed(guess: Tensor, changes: Sequence[Tensor]) -> Tensor:
+    """Return a guess (B, 3K + 5, H, W) with all changes (B, 3K + 5, h, w) added to it."""
+    for change in changes:
+        guess = guess + enlarged(change, (guess.shape[-2], guess.shape[-1]))
+    return guess
 
 
-def scaled(flow: Tensor, offsets: Tensor | None, power: int = 1) -> Tensor:
-    """Return flows (B, 2K, H, W) of a forecast as they are at `offsets` if motion is even; power -1: the reverse."""
-    if offsets is None:
-        return flow
-    return flow * (offsets / as_forecast(offsets)).pow(power).repeat_interleave(2, 1)[..., None, None].to(flow)
-
-
-def enter(layers: nn.Sequential, maps: Tensor, index: Tensor, offsets: Tensor | None) -> Tensor:
-    """Return what `layers` make of `maps`: after the first, `index` (K, D) adds how unlike a forecast `offsets` are."""
-    first, *others = layers
-    maps = first(maps)
-    if offsets is not None:
-        maps = maps + ((offsets - as_forecast(offsets)) @ index)[..., None, None]
-    for layer in others:
-        maps = layer(maps)
-    return maps
-
-
-def sampled(flow: Tensor, frames: Tensor) -> Tensor:
-    """Return `frames` (B, K, C, H, W), each sampled along its own flow of (B, 2K, H, W)."""
-    flows = flow.reshape(frames.shape[0], -1, 2, *flow.shape[2:])
-    return backward_warp(frames.flatten(0, 1).float(), flows.flatten(0, 1)).view_as(frames)
+def centred(frames: Tensor) -> Tensor:
+    """Return frames in [0, 1] around 0, padded as the network needs them."""
+    return pad_to_multiple(frames - 0.5, COARSEST)
 
 
 def blend(guess: Guess, frames: Tensor) -> Tensor:
     """Return the frame (B, C, H, W) that a guess makes of `frames` (B, K, C, H, W)."""
-    choices = torch.cat([sampled(guess.flow, frames), frames[:, -1:].float(), guess.paint.unsqueeze(1)], dim=1)
-    return (guess.choice.softmax(1).unsqueeze(2) * choices).sum(1)
+    choices = [*sampled(guess.flow, frames).unbind(1), precise(frames[:, -1]), guess.paint]
+    frame = torch.zeros_like(guess.paint)
+    for weight, choice in zip(torch.split(guess.choice.softmax(1), 1, dim=1), choices, strict=True):
+        frame = torch.addcmul(frame, weight, choice)
+    return frame
 
 
-def flow_error(flow: Tensor, truth: Tensor) -> Tensor:
-    """Return (|difference| + 0.01)^0.7, averaged; beyond 40 pixels a difference counts no more."""
-    return ((flow - truth).abs().clamp(max=40) + 0.01).pow(0.7).mean()
+def frame_loss(frames: Sequence[Tensor], truth: Tensor) -> Tensor:
+    """Return the weighed pyramid losses of the frames (B, 3, H, W) of every scale."""
+    return torch.stack([w * pyramid_loss(frame, truth) for w, frame in zip(STAGE_WEIGHTS, frames, strict=True)]).sum()
+
+
+def flow_loss(guesses: Sequence[Guess], truth: Tensor, known: Tensor) -> Tensor:
+    """Return the weighed errors of the flows of every scale; of clips whose flow is not `known` (B,), none."""
+    errors = [w * flow_error(guess.flow, truth) * known for w, guess in zip(FLOW_WEIGHTS, guesses, strict=True)]
+    return torch.stack(errors).mean(1).sum()
