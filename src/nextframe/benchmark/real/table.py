@@ -85,16 +85,15 @@ def _cumulative(rows: Sequence[Row], metrics: Sequence[str], ahead: Sequence[str
     """Return a table for each metric of what some papers print in the column of a step."""
     if len(ahead) == 1:
         return []
+    title = "Cumulative mean of {}: at +k the mean of +1 to +k"
     return [
-        _table(
-            f"Cumulative mean of {metric}: at +k the mean of +1 to +k",
-            ahead,
-            rows,
-            lambda row, metric=metric: row["figures"][metric]["cumulative_mean"],
-            DIGITS.get(metric, 4),
-        )
+        _table(title.format(metric), ahead, rows, _cumulative_means(metric), DIGITS.get(metric, 4))
         for metric in metrics
     ]
+
+
+def _cumulative_means(metric: str) -> Cells:
+    return lambda row: row["figures"][metric]["cumulative_mean"]
 
 
 def _steps(metric: str) -> Cells:
