@@ -15,12 +15,15 @@ from nextframe.core.conditions import Conditions
 from nextframe.core.errors import UserError
 from nextframe.flow.warp import backward_warp
 from nextframe.layers.correlation import correlation
+from nextframe.layers.guess import agreement, mixed
 from nextframe.layers.offsets import scaled
 from nextframe.layers.sampling import enlarged, sampled, shrunk
-from nextframe.layers.window import Seen, as_many
+from nextframe.layers.window import Seen, as_many, thumbnails
 from nextframe.losses.flow_error import flow_error
 from nextframe.losses.pyramid import laplacian, pyramid_loss
+from nextframe.models.contract import Request
 from nextframe.models.motion import FLOW_WEIGHTS, Guess, Motion, MotionConfig, blend
+from nextframe.models.protocols import Confident
 from texture import texture
 
 
@@ -36,7 +39,7 @@ def panned(count: int, height: int, width: int, step: float, channels: int = 3) 
 
 def since_cut(frames: Tensor) -> Tensor:
     """Return the frames that stand for (B, K, C, H, W), and check that features go with them."""
-    seen = Seen(frames, frames.mean(2, keepdim=True)).shot(frames.shape[1])
+    seen = Seen(frames, frames.mean(2, keepdim=True), thumbnails(frames)).shot(frames.shape[1])
     assert torch.equal(seen.features, seen.frames.mean(2, keepdim=True))
     return seen.frames
 
@@ -131,6 +134,44 @@ def test_grey_is_the_mean_of_equal_channels_and_alpha_moves_with_the_colours(shi
     assert moved < 0.5 * stayed
 
 
+# --- confidence, and the mean with the mirrored clip
+
+
+def test_agreement_by_hand():
+    same, black, white = torch.full((1, 3, 4, 4), 0.3), torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
+    half = torch.full((1, 1, 4, 4), 0.5)
+    assert agreement([same, same], [half, half], same).item() == pytest.approx(1)
+    assert agreement([black, white], [half, half], (black + white) / 2).item() == pytest.approx(0)
+    # a quarter of white on black: 0.75 away with weight 0.25, 0.25 away with weight 0.75
+    quarter = [0.5 * half, 1.5 * half]
+    assert agreement([white, black], quarter, mixed([white, black], quarter)).item() == pytest.approx(1 - 2 * 0.375)
+
+
+def test_what_stands_still_is_surer_than_what_moves_and_that_than_what_jumps(shipped):
+    video = panned(4, 64, 96, 2)
+    options = shipped.read_options({})
+    clips = torch.cat(
+        [video, video[:, [3, 1, 2, 0]], video[:, :1].expand(-1, 4, -1, -1, -1)]
+    )  # smooth, shuffled, still
+    with torch.no_grad():
+        future, sure = shipped.forecast_with_confidence(Request(clips, 3, options=options))
+    assert torch.equal(future, shipped.predict(clips, 3))
+    assert isinstance(shipped, Confident)
+    smooth, shuffled, still = sure.tolist()
+    assert still[0] > smooth[0] > shuffled[0] > 0
+    assert max(still) <= 1
+
+
+def test_mirror_is_the_mean_of_both_ways(shipped):
+    video = panned(4, 40, 56, 2)
+    alone, mirrored = shipped.predict(video, 2), shipped.predict(video.flip(-1), 2).flip(-1)
+    both = shipped.predict(video, 2, options={"mirror": True})
+    assert torch.equal(both, (alone + mirrored) / 2)
+    assert torch.equal(shipped.predict(video.flip(-1), 2, options={"mirror": True}).flip(-1), both)
+    with pytest.raises(UserError, match=r"has no option 'miror'.*mirror"):
+        shipped.predict(video, 1, options={"miror": True})
+
+
 # --- the frame between two
 
 
@@ -146,8 +187,8 @@ def with_index(model: Motion) -> Motion:
 
 def test_what_is_learned_of_offsets_changes_no_forecast_by_a_bit(shipped):
     video, changed = panned(4, 40, 56, 2), with_index(shipped)
-    future = shipped.predict(video, 2)
-    assert torch.equal(changed.predict(video, 2), future)
+    assert torch.equal(changed.predict(video, 2), shipped.predict(video, 2))
+    future = shipped.predict(video, 2, options={"rehearse": False})
     told = Conditions(fixed={"offsets": torch.tensor([[-4, -3, -2, -1]])})
     assert torch.equal(changed.predict(video, 1, conditions=told), future[:, :1])
     pair = video[:, [1, 3]]
@@ -229,7 +270,7 @@ def test_each_frame_is_looked_at_once_and_counts_as_if_with_the_others(shipped):
     apart = shipped.look(video[:, :1]).then(shipped.look(video[:, 1:2])).then(shipped.look(video[:, 2:]))
     assert torch.allclose(together.features, apart.features, atol=1e-5)
     with torch.no_grad():
-        assert torch.allclose(shipped.next_frame(together), shipped.next_frame(apart), atol=1e-5)
+        assert torch.allclose(shipped.next_frame(together)[0], shipped.next_frame(apart)[0], atol=1e-5)
 
 
 def test_what_is_added_to_a_guess_is_a_change_of_the_whole_one():

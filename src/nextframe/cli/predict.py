@@ -41,7 +41,7 @@ Compare = Annotated[
 ]
 Adapt = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", help="First train a copy of the model on the frames given; used if that helps."),
+    typer.Option(metavar="SECONDS", help="First train a copy of the model on the context frames; used if that helps."),
 ]
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write how sure each frame is to this file.")

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nextframe.core.clip import Clip
 from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
 from nextframe.layers.grid import pad_to_multiple
+from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
 from nextframe.layers.offsets import as_forecast, enter, scaled
+from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
 from nextframe.layers.residual import residual_pairs, run_pairs, start_small
-from nextframe.layers.sampling import enlarged, precise, sampled, shrunk
-from nextframe.layers.window import Seen, as_given, as_many, split_alpha
+from nextframe.layers.rhythm import rhythm
+from nextframe.layers.sampling import precise, sampled, shrunk
+from nextframe.layers.window import CUT, Seen, as_given, as_many, split_alpha, thumbnails
 from nextframe.layers.winograd import FastConv2d
 from nextframe.losses.flow_error import flow_error
 from nextframe.losses.pyramid import pyramid_loss
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
+    ModelOptions,
     Objective,
     OptimizerDefaults,
     Request,
@@ -35,6 +38,7 @@ from nextframe.models.contract import (
 )
 
 SCALES = (4, 2, 1)  # of the refinements: at a quarter of the size, half and whole
+BACK = 6  # frames in which a rhythm of held frames is looked for
 COARSEST = 16  # height and width are padded to a multiple: 1/4 of the size, strided by 4
 STAGE_WEIGHTS = (0.05, 0.15, 0.3, 1.0)  # of the losses after the coarse motion and each refinement
 FLOW_WEIGHTS = (0.015, 0.015, 0.021, 0.03)  # of the flow's error there, if the true flow is known
@@ -56,23 +60,11 @@ class MotionConfig(ModelConfig):
     )
 
 
-@dataclass(frozen=True)
-class Guess:
-    """What is thought of the coming frame, per pixel; (B, ..., H, W) each.
+class MotionOptions(ModelOptions):
+    """What may be chosen when predicting."""
 
-    `flow` (B, 2K, H, W) says where in each of the K frames a pixel comes from, in pixels; `choice` (B, K + 2, H, W)
-    weighs, before a softmax, the K frames so sampled, the last frame as it stands, and `paint` (B, 3, H, W).
-    """
-
-    flow: Tensor
-    choice: Tensor
-    paint: Tensor
-
-    @classmethod
-    def of(cls, maps: Tensor, frames: int) -> Guess:
-        """Return the parts of `maps` (B, 3K + 5, H, W), in that order; K is `frames`, and paint is around 0."""
-        flow, choice, paint = torch.split(maps, [2 * frames, frames + 2, 3], dim=1)
-        return cls(flow, choice, paint + 0.5)
+    mirror: bool = Field(False, description="mean with the prediction of the mirrored clip: twice the time")
+    rehearse: bool = Field(True, description="trust each place as far as the last context frames could be predicted")
 
 
 class Motion(StreamingPredictor):
@@ -84,6 +76,8 @@ class Motion(StreamingPredictor):
     3. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
 
     Grey frames go through as three equal channels, and alpha moves with the colours. Frames before a cut are not used.
+    Of a video that holds its frames in a rhythm (A A B B) it sees those that differ, and holds its own as well. What it
+    predicts of a place counts as far as its predictions of the last two context frames were right there.
 
     Told the `offsets` of the context frames from the frame that is asked for, it predicts that one, such as the one
     between two: flows are those of a forecast, scaled as even motion would be, and how the offsets differ from a
@@ -91,6 +85,7 @@ class Motion(StreamingPredictor):
     """
 
     Config: ClassVar[type[ModelConfig]] = MotionConfig
+    Options: ClassVar[type[ModelOptions]] = MotionOptions
     config: MotionConfig
     idea = "Samples the coming frame from the context along flows of its own, and chooses between them at every pixel."
     paper = "After RIFE (Huang et al. 2022, arXiv 2011.06294) and DMVFN (Hu et al. 2023, arXiv 2303.09875)"
@@ -104,17 +99,36 @@ class Motion(StreamingPredictor):
     @property
     def capabilities(self) -> Capabilities:
         """Two context frames or more; any size, grey, RGB or RGBA, any horizon; or the frame between two."""
-        return Capabilities(min_context=2, reads=self.config.reads, interpolates=True, uses=(OFFSETS,))
+        return Capabilities(min_context=2, reads=BACK + REHEARSALS, interpolates=True, uses=(OFFSETS,))
 
     def forecast(self, request: Request) -> Tensor:
         """Return the frames that follow; or, with the condition `offsets`, the one that they are counted from."""
-        if OFFSETS not in request.conditions:
-            return super().forecast(request)
-        if request.horizon != 1:
+        return self.forecast_with_confidence(request)[0]
+
+    def forecast_with_confidence(self, request: Request) -> tuple[Tensor, Tensor]:
+        """Return the frames and, (B, horizon), how far what each is chosen from agrees: `agreement`, 0 to 1."""
+        assert isinstance(request.options, MotionOptions)
+        future, sure = self._future(request)
+        if not request.options.mirror:
+            return future, sure
+        mirrored, other = self._future(replace(request, context=request.context.flip(-1)))
+        return (future + mirrored.flip(-1)) / 2, (sure + other) / 2
+
+    def _future(self, request: Request) -> tuple[Tensor, Tensor]:
+        options, offsets = request.options, self._offsets(request.conditions, request.context)
+        assert isinstance(options, MotionOptions)
+        if offsets is not None and request.horizon != 1:
             raise UserError(f"motion predicts one frame between others, not {request.horizon}")
-        offsets = self._offsets(request.conditions, request.context)
-        seen = self.prime(request.context[:, :-1]).then(self.look(request.context[:, -1:]))
-        return self.next_frame(seen, offsets).clamp(0, 1).unsqueeze(1)
+        last, rehearsals = request.context[:, -1], REHEARSALS if options.rehearse and offsets is None else 0
+        state = self._primed(request.context[:, :-1], rehearsals).read(self.look(last.unsqueeze(1)), BACK)
+        seen, frames, sure = state.seen, list[Tensor](), list[Tensor]()
+        while len(frames) < request.horizon:
+            if frames:
+                seen = seen.then(self.look(frames[-1].unsqueeze(1))).last(BACK)
+            frame, agreed = self.next_frame(seen, offsets)
+            frames.append(frame.clamp(0, 1))
+            sure.append(agreed)
+        return torch.stack([state.trusted(frame, last) for frame in frames], dim=1), torch.stack(sure, dim=1)
 
     def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
         """Return how far after the target frame each frame that is read is, (B, K), in steps of the last two."""
@@ -123,32 +137,44 @@ class Motion(StreamingPredictor):
         offsets = as_many(conditions[OFFSETS].to(frames), self.config.reads)
         return offsets / (offsets[:, -1:] - offsets[:, -2:-1])
 
-    def prime(self, context: Tensor) -> Seen:
-        """Return what `step` needs of the frames so far: the last few of them, and their features."""
-        return self.look(context[:, 1 - self.config.reads :])
+    def prime(self, context: Tensor) -> Rehearsed:
+        """Return what `step` needs of the frames so far: the last few of them, and how well the last were predicted."""
+        return self._primed(context, REHEARSALS)
 
-    def step(self, state: Seen, frame: Tensor) -> tuple[Tensor, Seen]:
+    def _primed(self, context: Tensor, rehearsals: int) -> Rehearsed:
+        looked_at = max(context.shape[1] - rehearsals, min(context.shape[1], 1))
+        state = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:]))
+        for frame in context[:, looked_at:].unbind(1):
+            _, state = self.step(state, frame)
+        return state
+
+    def step(self, state: Rehearsed, frame: Tensor) -> tuple[Tensor, Rehearsed]:
         """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
-        seen = state.then(self.look(frame.unsqueeze(1)))
-        return self.next_frame(seen).clamp(0, 1), seen.last(self.config.reads - 1)
+        state = state.read(self.look(frame.unsqueeze(1)), BACK)
+        following = self.next_frame(state.seen)[0].clamp(0, 1)
+        expected = following.unsqueeze(1)[:, : state.seen.frames.shape[1] - 1]  # none after one frame
+        return state.trusted(following, frame), state._replace(expected=expected)
 
     def look(self, frames: Tensor) -> Seen:
         """Return frames (B, T, C, H, W) with their features."""
         features = self.coarse.encoder(centred(split_alpha(frames)[0]).flatten(0, 1))
-        return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]))
+        return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]), thumbnails(frames))
 
-    def next_frame(self, seen: Seen, offsets: Tensor | None = None) -> Tensor:
-        """Return the frame (B, C, H, W), not clamped, after frames of 1, 3 or 4 channels.
-
-        With `offsets` (B, K): the frame that they are counted from.
-        """
-        frames, features = seen.shot(self.config.reads)
+    def next_frame(self, seen: Seen, offsets: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from, and how sure, (B,)."""
+        again = rhythm(seen.changes(), below=CUT)[1]
+        frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
         guess = self.guesses(colours, features, offsets)[-1]
-        frame = as_given(blend(guess, colours), frames.shape[2])
-        if alpha is None:
-            return frame
-        return torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
+        candidates, weights = guess.candidates(colours)
+        frame = mixed(candidates, weights)
+        sure = agreement(candidates, weights, frame)
+        frame = as_given(frame, frames.shape[2])
+        if alpha is not None:
+            frame = torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
+        if offsets is not None:
+            return frame, sure
+        return torch.where(again.view(-1, 1, 1, 1), seen.frames[:, -1], frame), sure.masked_fill(again, 1)
 
     def guesses(self, frames: Tensor, features: Tensor, offsets: Tensor | None = None) -> list[Guess]:
         """Return the guess after each scale, the best last; frames (B, K, 3, H, W) and their features, newest last."""
@@ -256,35 +282,9 @@ class Refine(nn.Module):
         return torch.cat([scaled(flow, offsets) * pixels, others], 1)
 
 
-def first_guess(flow: Tensor, frames: Tensor, offsets: Tensor) -> Tensor:
-    """Return (B, 3K + 5, H, W): flows (B, 2K, h, w), mostly the nearest frames so sampled, hardly ever the paint."""
-    size = (frames.shape[-2], frames.shape[-1])
-    nearest = offsets.abs() == offsets.abs().amin(1, keepdim=True)
-    nearest = nearest & (F.pad(offsets, (0, 1)).diff(dim=1) != 0)  # of a frame that is repeated, the last
-    start = F.pad(F.pad(nearest * 3.0 - 1.0, (0, 1)), (0, 1), value=-3.0)  # -1, ..., 2, 0, -3
-    choice = start[..., None, None].expand(frames.shape[0], -1, *size)
-    return torch.cat([enlarged(flow, size), choice, precise(frames[:, -1])], dim=1)
-
-
-def changed(guess: Tensor, changes: Sequence[Tensor]) -> Tensor:
-    """Return a guess (B, 3K + 5, H, W) with all changes (B, 3K + 5, h, w) added to it."""
-    for change in changes:
-        guess = guess + enlarged(change, (guess.shape[-2], guess.shape[-1]))
-    return guess
-
-
 def centred(frames: Tensor) -> Tensor:
     """Return frames in [0, 1] around 0, padded as the network needs them."""
     return pad_to_multiple(frames - 0.5, COARSEST)
-
-
-def blend(guess: Guess, frames: Tensor) -> Tensor:
-    """Return the frame (B, C, H, W) that a guess makes of `frames` (B, K, C, H, W)."""
-    choices = [*sampled(guess.flow, frames).unbind(1), precise(frames[:, -1]), guess.paint]
-    frame = torch.zeros_like(guess.paint)
-    for weight, choice in zip(torch.split(guess.choice.softmax(1), 1, dim=1), choices, strict=True):
-        frame = torch.addcmul(frame, weight, choice)
-    return frame
 
 
 def frame_loss(frames: Sequence[Tensor], truth: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from nextframe.models.contract import ModelOptions, Predictor, Request, check_ta
 from nextframe.models.protocols import Confident
 from nextframe.prediction.adapt import READS, Adaptation
 from nextframe.prediction.adapt import adapt as adapt_model
-from nextframe.prediction.context import bridge_channels, opened, read_frames, usual_context
+from nextframe.prediction.context import bridge_channels, most_context, opened, read_frames, usual_context
 from nextframe.prediction.result import Prediction
 from nextframe.prediction.tiles import Tiled
 
@@ -92,12 +92,11 @@ def predict(
         options: the model's own at prediction, such as {"temperature": 0.5}.
         layout: the axes of frames in memory, such as "TCHW"; None: told by the shape, see `as_frames`.
         fps: frames per second; None: the video's own, 10 for frames in memory.
-        adapt: first train a copy of the model on the frames before the prediction, up to 32, for this many seconds; it
-            is used if it predicts some of them better that it did not train on. None: predict as it is.
+        adapt: first train a copy of the model on up to 32 frames before the prediction, for this many seconds; used if
+            it predicts those better that it did not train on.
 
     Returns:
-        The prediction: `frames` are (frames, C, H, W) in [0, 1], of a batch (B, frames, C, H, W); `confidence` says
-        how sure each is, if the model knows, and `adaptation` what `adapt` did.
+        The prediction: `frames` are (frames, C, H, W) in [0, 1], of a batch (B, frames, C, H, W).
 
     Raises:
         BadInputError: a video that cannot be read or has too few frames; the line says how many are needed.
@@ -108,28 +107,18 @@ def predict(
     net = resolve_model(DEFAULT_MODEL if model is None else model)
     name = model_name(net)
     check_trained(net, FORECAST, name)
-    chosen = net.read_options(options, name)
-    compare = compare or one_step
+    how = Drawing(samples, seed, device, net.read_options(options, name), name)
+    kept_back = frames if compare or one_step else 0
     source = opened(video, stride, limits, layout)
     bridge_channels(source, net)
-    kept_back = frames if compare else 0
-    shown = read_frames(source, net, context, kept_back, at, more=0 if adapt is None else READS)
-    if size is not None:
-        shown = _fitted(shown, size)
-    how, done = Drawing(samples, seed, device, chosen, name), None
-    if adapt is not None:
-        used = usual_context(net, context)
-        net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, used, how)
-        shown = shown[..., -used - kept_back :, :, :, :]
-    given, truth = _split(shown, frames) if compare else (shown, None)
+    most = most_context(net, context)
+    shown = _fitted(read_frames(source, net, context, kept_back, at, more=most if adapt is None else READS), size)
+    net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, context, how)
+    shown = as_float(shown[..., -most - kept_back :, :, :, :])
+    given, truth = _split(shown, kept_back)
     run = net if tile is None else Tiled(net, tile, overlap)
-    if one_step:
-        futures, sure = _one_steps(run, as_float(shown), frames, how)
-    else:
-        futures, sure = _futures(run, as_float(given), frames, how)
-    rate = source.fps if fps is None else fps
-    known = None if truth is None else as_float(truth)
-    return Prediction(as_float(given), futures, known, rate, source.name, how.name, sure, done)
+    futures, sure = _one_steps(run, shown, frames, how) if one_step else _futures(run, given, frames, how)
+    return Prediction(given, futures, truth, source.fps if fps is None else fps, source.name, how.name, sure, done)
 
 
 def check_trained(net: Predictor, task: Task, name: str) -> None:
@@ -139,27 +128,33 @@ def check_trained(net: Predictor, task: Task, name: str) -> None:
         LOG.warning("%s: another model may predict it better", note)
 
 
-def _fitted(shown: Tensor, size: Size) -> Tensor:
-    """Return frames (..., C, H, W) scaled and cropped to `size`, as uint8."""
+def _fitted(shown: Tensor, size: Size | None) -> Tensor:
+    """Return frames (..., C, H, W) scaled and cropped to `size`, as uint8; None: as they are."""
+    if size is None:
+        return shown
     frames = as_uint8(shown).flatten(0, -4)
     return torch.stack([fit_frame(frame, size, "crop") for frame in frames]).reshape(*shown.shape[:-2], *size)
 
 
-def _split(shown: Tensor, kept_back: int) -> tuple[Tensor, Tensor]:
-    """Cut (..., T, C, H, W) into context and the last `kept_back` frames."""
+def _split(shown: Tensor, kept_back: int) -> tuple[Tensor, Tensor | None]:
+    """Cut (..., T, C, H, W) into context and the last `kept_back` frames; None if there are none."""
     given = shown.shape[-4] - kept_back
-    return shown.narrow(-4, 0, given), shown.narrow(-4, given, kept_back)
+    return shown.narrow(-4, 0, given), shown.narrow(-4, given, kept_back) if kept_back else None
 
 
 def _adapted(
-    net: Predictor, shown: Tensor, ahead: int, seconds: float, context: int, how: Drawing
-) -> tuple[Predictor, Adaptation]:
+    net: Predictor, shown: Tensor, ahead: int, seconds: float | None, context: int | None, how: Drawing
+) -> tuple[Predictor, Adaptation | None]:
     """Return `net`, or a copy that predicts the last of `shown` (T, C, H, W) better, and say what was done."""
+    if seconds is None:
+        return net, None
     if shown.ndim != 4:
         raise UserError("adapting takes one video at a time, not a batch")
     where = resolve_device(how.device)
     frames = _stretch(as_float(shown), _model_size(net, shown)) if not net.capabilities.any_size else shown
-    net, done = adapt_model(net.to(where), frames.to(where), ahead, seconds, context=context, seed=how.seed)
+    net, done = adapt_model(
+        net.to(where), frames.to(where), ahead, seconds, context=usual_context(net, context), seed=how.seed
+    )
     LOG.info("%s", done)
     return net, done
 
