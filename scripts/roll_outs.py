@@ -58,10 +58,7 @@ def row(name: str, last: Tensor, future: Tensor, color: Rgb) -> Tensor:
 
 def comparison(video: Path, at: int, models: list[str]) -> Tensor:
     """Return (3, h, w) uint8: the frames from number `at` on, and what each model predicts."""
-    found = [
-        nf.predict(video, model, frames=STEPS[-1], at=at, compare=True, size=size_of(video), context=4)
-        for model in models
-    ]
+    found = [nf.predict(video, model, frames=STEPS[-1], at=at, compare=True, size=size_of(video)) for model in models]
     last, truth = found[0].context[-1], found[0].truth
     assert truth is not None
     rows = [row("truth", last, truth, TRUTH)]
