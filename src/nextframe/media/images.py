@@ -106,6 +106,30 @@ def has_color(path: Path) -> bool:
         return False
 
 
+def read_image(file: Path, limits: Limits, grey: bool = False, levels: Levels | None = None) -> tuple[Image, bool]:
+    """Return an image file as uint8 (H, W, 3), upright, and whether it has no colour; `grey`: as (H, W, 1).
+
+    `levels` says which values are black and white, or is told of the values.
+
+    Raises:
+        BadInputError: it is not an image, is damaged, or has more pixels than `limits` allow.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)
+            with open_image(file) as opened:
+                limits.check_size(file, opened.height, opened.width)
+                colourless = is_grey(opened)
+                return pixels(ImageOps.exif_transpose(opened), grey, levels or Levels(None)), colourless
+    except UnidentifiedImageError:
+        raise BadInputError(file, "not a readable image") from None
+    except BadInputError:
+        raise
+    except PILLOW_ERRORS as error:
+        raise BadInputError(file, f"the image is damaged ({one_line(error)})") from None
+
+
 class ImageFolder(Source):
     """A folder of images, in natural order, or a single image file: one frame each."""
 
@@ -152,22 +176,7 @@ class ImageFolder(Source):
         return not any(has_color(file) for file in self.files[1:])
 
     def _read(self, number: int) -> tuple[Image, bool]:
-        file = self.files[number]
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Pillow.DecompressionBombWarning)
-                warnings.simplefilter("ignore", UserWarning)
-                with open_image(file) as opened:
-                    self.limits.check_size(file, opened.height, opened.width)
-                    grey = is_grey(opened)
-                    upright = ImageOps.exif_transpose(opened)
-                    return pixels(upright, self.native_channels == 1, self.levels), grey
-        except UnidentifiedImageError:
-            raise BadInputError(file, "not a readable image") from None
-        except BadInputError:
-            raise
-        except PILLOW_ERRORS as error:
-            raise BadInputError(file, f"the image is damaged ({one_line(error)})") from None
+        return read_image(self.files[number], self.limits, self.native_channels == 1, self.levels)
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every image from number `start` as uint8 (H, W, C); refuses another size than the first's."""

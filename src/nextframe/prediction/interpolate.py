@@ -20,9 +20,12 @@ from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Source
 from nextframe.media.video.cuts import CutFinder, thumbnail
 from nextframe.media.writer import check_ending, write_video
-from nextframe.models.contract import Predictor, check_task
+from nextframe.models.contract import Predictor
 from nextframe.models.request import check_frames_asked
-from nextframe.prediction.predict import bridge_channels
+from nextframe.prediction.context import bridge_channels
+from nextframe.prediction.predict import check_trained
+
+MIDDLE = Task.interpolate()
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +63,7 @@ def interpolate(
     check_file(Path(output))
     check_apart(Path(output), video)
     net, where = resolve_model(model), resolve_device(device)
-    check_task(net, Task.interpolate(), model_name(net))
+    check_trained(net, MIDDLE, model_name(net))
     source = open_source(video, reading=reading)
     bridge_channels(source, net)
     _check_size(net, (source.height, source.width))
@@ -116,7 +119,7 @@ def _inside(before: Tensor, after: Tensor, net: Predictor, factor: int, device: 
         return
     pair = as_float(torch.stack([before, after]).unsqueeze(0).to(device))  # (1, 2, C, H, W)
     check_frames_asked(net.capabilities, pair, 1, model_name(net))
-    middle = as_uint8(net.predict(pair, 1))[0, 0].cpu()
+    middle = as_uint8(net.predict(pair, 1, conditions=net.wanted(MIDDLE.told(pair))))[0, 0].cpu()
     yield from _inside(before, middle, net, factor // 2, device)
     yield middle
     yield from _inside(middle, after, net, factor // 2, device)
