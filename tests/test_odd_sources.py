@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image
 
 import nextframe
+from nextframe.cli import main
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.folder.listing import list_sources
@@ -357,7 +358,7 @@ def test_predrnns_clips_are_taken_as_they_say(tmp_path):
     assert [shown(tmp_path / "a.npz", sequence=n)[:, 0, 0, 0].tolist() for n in (0, 1)] == [[0, 1, 3], [5, 6, 1]]
     for bad, why in ((np.add(clips, [8, 0]), "name frame 14 of 9"), (clips[:, :, :1], "not as PredRNN writes them")):
         np.savez(tmp_path / "b.npz", clips=bad, dims=[[1, 4, 4]], input_raw_data=frames)
-        with pytest.raises(BadInputError, match=rf"{why}; data.options.layout=TCHW reads"):
+        with pytest.raises(BadInputError, match=rf"{why}; to read all .*data.options.layout=TCHW"):
             open_source(tmp_path / "b.npz")
 
 
@@ -590,3 +591,24 @@ def test_folders_of_the_system_are_skipped_and_said(tmp_path, name):
     clips = open_data(DataConfig(name=str(tmp_path), context=3, horizon=2))
     assert [member.name for member in clips.contents.members] == ["a.gif"]
     assert clips.contents.skipped == [(name, "a folder of the system, with thumbnails or deleted files")]
+
+
+def test_every_verb_that_takes_a_path_takes_the_range(tmp_path, bugs):
+    """The advice of an error must name a setting that the verb has."""
+    path = tmp_path / "a.npy"
+    np.save(path, np.load(bugs / "cut.npy").astype(np.uint16) * 16)
+    words = ["-m", "copy-last", "-o", str(tmp_path / "a.gif")]
+    verbs = {
+        "data": ["data", str(path), "--context", "2", "--horizon", "1"],
+        "predict": ["predict", str(path), *words],
+        "interpolate": ["interpolate", str(path), "-m", "mean-neighbours", "-o", str(tmp_path / "b.gif")],
+        "prepare": ["prepare", str(path), "-o", str(tmp_path / "c"), "--clips", "2", "--size", "16x16"],
+    }
+    for verb, line in verbs.items():
+        section = "data.options" if verb == "data" else verb
+        with pytest.raises(SystemExit) as failed:
+            main(line)
+        assert failed.value.code == 2
+        with pytest.raises(SystemExit) as done:
+            main([*line, "--set", f"{section}.range=[0,4080]"])
+        assert done.value.code == 0, verb

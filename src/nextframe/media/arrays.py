@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
-from nextframe.media.reading import OPTION, Reading
+from nextframe.media.reading import OPTION, Reading, setting
 from nextframe.media.source import Color, Image, Source, over_black
 
 LAYOUTS = ("THW", "THWC", "TCHW", "NTHW", "TNHW", "NTHWC", "NTCHW", "TNHWC")
@@ -110,7 +110,7 @@ class ArraySource(Source):
         low, high = float(frame.min()), float(frame.max())
         if not (low >= 0 and high <= top):  # also true for NaN
             what = f"frame {number} has values from {low:g} to {high:g}; {frame.dtype} must be in 0..{top:g}"
-            fix = f"say which are black and white, as {OPTION}.range=[0,{high:g}], or save it as uint8"
+            fix = f"say which are black and white: {setting('range', f'[0,{high:g}]')}, or save it as uint8"
             raise BadInputError(self.path, what, fix)
         return np.rint(frame.astype(np.float64) * (255 / top)).astype(np.uint8)
 
@@ -173,7 +173,7 @@ def _clips_of(path: Path, frames: NDArray[Any], clips: NDArray[Any], limits: Lim
 
     `clips` (2, N, 2) has the first frame and the number of frames of each input, and of the output that follows it.
     """
-    fix = f"{OPTION}.layout=TCHW reads all its frames as one video"
+    fix = f"to read all its frames as one video: {setting('layout', 'TCHW')}"
     if frames.ndim != 4 or clips.ndim != 3 or clips.shape[::2] != (2, 2) or clips.dtype.kind not in "iu":
         raise BadInputError(path, f"clips {clips.shape} of frames {frames.shape} are not as PredRNN writes them", fix)
     listed = [

@@ -18,7 +18,7 @@ from PIL import ImageOps, UnidentifiedImageError
 from nextframe.core.errors import BadInputError
 from nextframe.media.limits import Limits
 from nextframe.media.names import IMAGE_ENDINGS, gaps, has_decimals, is_pattern, matching, natural_key, series_of
-from nextframe.media.reading import DEFAULT, OPTION, Levels, Reading
+from nextframe.media.reading import DEFAULT, OPTION, Levels, Reading, setting
 from nextframe.media.source import Color, Image, Source, over_black
 from nextframe.media.tiff.big_endian import decode_page, is_big_endian
 
@@ -72,7 +72,7 @@ def _deep(image: Pillow.Image, levels: Levels) -> NDArray[np.uint8]:
     """Return grey pixels of more than 8 bits as uint8 (H, W)."""
     if image.mode in ("I", "F") and levels.ends is None:
         what = f"pixels of Pillow's mode {image.mode} have no fixed range"
-        raise ValueError(f"{what}: say it with {OPTION}.range=[LOW,HIGH], or save it with 8 bits a channel")
+        raise ValueError(f"{what}: save it with 8 bits a channel, or {setting('range', '[LOW,HIGH]')}")
     values = np.asarray(image)
     levels.see(values, 65535)
     return (values.astype(np.uint16) >> 8).astype(np.uint8) if levels.ends is None else levels.scaled(values)
@@ -161,7 +161,7 @@ class ImageFolder(Source):
         if series:
             what = f"it holds {len(series)} series of images ({', '.join(list(series)[:4])})"
             raise BadInputError(
-                self.path, what, f"give one, as {self.path / next(iter(series))}, or set series=together"
+                self.path, what, f"give one, as {self.path / next(iter(series))}, or {setting('series', 'together')}"
             )
         if is_pattern(self.path):
             self.notes.append(f"one of several series of images in its folder (other: {OPTION}.series=together)")

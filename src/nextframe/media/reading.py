@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from nextframe.core.config import Config
 
 OPTION = "data.options"  # where these fields are set of a data set
+PLACES = ("prepare", "predict", "interpolate")  # sections of the verbs that take a path and no data section
 FEW = 15  # of 255: frames of 8 bits that stay below use half of their bits at most
 
 
@@ -51,6 +52,12 @@ class Reading(Config):
 
 
 DEFAULT = Reading()
+
+
+def setting(name: str, value: str) -> str:
+    """Return how a field is set, for an error that any verb may end with."""
+    places = ", ".join(f"{place}.{name}" for place in PLACES)
+    return f"--set {OPTION}.{name}={value} ({places}; in Python reading=Reading({name}=...))"
 
 
 class Levels:
