@@ -49,6 +49,8 @@ def open_image(path: Path) -> Pillow.Image:
     opened = Pillow.open(path)
     if opened.format == "TIFF":
         opened.filename = ""  # given a name, Pillow maps the file, and then misreads one that is rotated
+    if opened.format == "PPM" and opened.mode == "I":  # Pillow scales what the file calls white to 65535
+        return Pillow.fromarray(np.asarray(opened).astype(np.uint16))
     return opened
 
 

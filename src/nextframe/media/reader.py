@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from os import PathLike
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from nextframe.media.limits import Limits
 from nextframe.media.names import is_pattern
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Source
+from nextframe.media.video.motion_jpeg import is_motion_jpeg
 
 HEAD = 256
-STILLS = (b"\xff\xd8\xff", b"BM", b"P5", b"P6")
+JPEG, BMP = b"\xff\xd8\xff", b"BM"
+PNM = re.compile(rb"P[1-6]\s")  # bits, grey and colours, each as text and as bytes
 TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # and BigTIFF
 MATLAB = "save its frames with numpy.save (scipy.io.loadmat or h5py reads them) and set data.options.layout"
 REFUSED = (
@@ -65,7 +68,9 @@ def _kind(head: bytes, path: Path) -> str:
         return "tiff"  # of one page or many
     if head.startswith((b"\x93NUMPY", b"PK\x03\x04")):
         return "array"
-    return "image" if head.startswith(STILLS) else "video"
+    if head.startswith(JPEG):
+        return "video" if is_motion_jpeg(path) else "image"
+    return "image" if head.startswith(BMP) or PNM.match(head) else "video"
 
 
 def _is_apng(path: Path) -> bool:

@@ -1,0 +1,15 @@
+"""The whole table, by kind."""
+
+from __future__ import annotations
+
+from corpus import animations, arrays, films, stills, tiffs
+from corpus.case import Case
+
+CASES: dict[str, list[Case]] = {
+    "Films": films.CASES,
+    "Animations": animations.CASES,
+    "Images": stills.IMAGES,
+    "TIFF": tiffs.CASES,
+    "Folders of images": stills.FOLDER_CASES,
+    "Arrays": arrays.CASES,
+}
