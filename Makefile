@@ -66,6 +66,7 @@ bench: $(VENV)/.ready  ## speed against named peers, in venvs of their own
 
 docs: $(VENV)/.ready  ## pages that are written from the code
 	$(BIN)/nextframe models --markdown docs/models.md
+	$(BIN)/python scripts/formats_table.py
 	if [ -d ../shared/data/malformed ]; then $(BIN)/python scripts/bad_input_table.py ../shared/data/malformed; fi
 
 clean:

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from corpus.case import Case, Frames, Near, apart, scene
+from corpus.page import page
+from corpus.refused import REFUSED, Refusal
 from corpus.table import CASES
+from nextframe.core.errors import BadInputError
 from nextframe.media.reader import open_source
 from nextframe.media.reading import Reading
 from nextframe.media.source import Source
@@ -57,3 +60,18 @@ def test_the_scene_tells_frames_and_places_apart() -> None:
         others = [other for k, other in enumerate(frames) if k != number]
         others += [frame[::-1], frame[:, ::-1], frame[::-1, ::-1], frame[..., ::-1]]
         assert min(apart(frame[None], other[None])[1] for other in others) > 4 * most
+
+
+@pytest.mark.parametrize("refusal", REFUSED, ids=lambda refusal: refusal.name)
+def test_what_is_not_read_is_refused_in_one_line(refusal: Refusal, tmp_path: Path) -> None:
+    path = tmp_path / refusal.name
+    refusal.make(path)
+    with pytest.raises(BadInputError) as caught:
+        read(open_source(path, reading=Reading(**refusal.options)))
+    assert refusal.line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_page_is_up_to_date() -> None:
+    """`python scripts/formats_table.py` writes it."""
+    assert (Path(__file__).parent.parent / "docs" / "formats.md").read_text(encoding="utf-8") == page()
