@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from nextframe.layers.sampling import precise, sampled
+from nextframe.layers.sampling import enlarged, precise, sampled
 
 LOOKED_AT = 2  # agreement is measured at every second pixel of every second row
 
@@ -59,3 +61,20 @@ def agreement(candidates: list[Tensor], weights: list[Tensor], frame: Tensor) ->
         apart = (candidate - frame)[..., ::LOOKED_AT, ::LOOKED_AT].abs().mean(1)
         far = torch.addcmul(far, weight[:, 0, ::LOOKED_AT, ::LOOKED_AT], apart)
     return (1 - 2 * far.mean((1, 2))).clamp(0, 1)
+
+
+def first_guess(flow: Tensor, frames: Tensor, offsets: Tensor) -> Tensor:
+    """Return (B, 3K + 5, H, W): flows (B, 2K, h, w), mostly the nearest frames so sampled, hardly ever the paint."""
+    size = (frames.shape[-2], frames.shape[-1])
+    nearest = offsets.abs() == offsets.abs().amin(1, keepdim=True)
+    nearest = nearest & (F.pad(offsets, (0, 1)).diff(dim=1) != 0)  # of a frame that is repeated, the last
+    start = F.pad(F.pad(nearest * 3.0 - 1.0, (0, 1)), (0, 1), value=-3.0)  # -1, ..., 2, 0, -3
+    choice = start[..., None, None].expand(frames.shape[0], -1, *size)
+    return torch.cat([enlarged(flow, size), choice, precise(frames[:, -1])], dim=1)
+
+
+def changed(guess: Tensor, changes: Sequence[Tensor]) -> Tensor:
+    """Return a guess (B, 3K + 5, H, W) with all changes (B, 3K + 5, h, w) added to it."""
+    for change in changes:
+        guess = enlarged(change, (guess.shape[-2], guess.shape[-1])).add_(guess)
+    return guess

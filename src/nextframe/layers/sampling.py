@@ -18,14 +18,15 @@ def shrunk(frames: Tensor, scale: int) -> Tensor:
     """Return frames (..., C, H, W) at 1/scale, bilinear: the mean of the middle four pixels of each cell."""
     if scale == 1:
         return frames
-    return F.avg_pool2d(middles(frames, scale).flatten(0, -4), 2).unflatten(0, frames.shape[:-3])
+    return _unflat(F.avg_pool2d(middles(frames, scale).flatten(0, -4), 2), frames)
 
 
 def middles(maps: Tensor, scale: int) -> Tensor:
     """Return the middle four pixels of each cell of `scale` x `scale`: (..., 2 H / scale, 2 W / scale)."""
     if scale <= 2:
         return maps
-    cells = maps.unflatten(-1, (-1, scale)).unflatten(-3, (-1, scale))
+    height, width = maps.shape[-2:]
+    cells = maps.reshape(*maps.shape[:-2], height // scale, scale, width // scale, scale)
     two = slice(scale // 2 - 1, scale // 2 + 1)
     return cells[..., two, :, two].flatten(-4, -3).flatten(-2)
 
@@ -35,9 +36,13 @@ def sampled(flow: Tensor, frames: Tensor, scale: int = 1) -> Tensor:
     flows = flow.reshape(-1, 2, *flow.shape[2:])
     places = middles(pixel_grid(flows) + flows, scale)
     found = sample_at(precise(frames.flatten(0, 1)), places)
-    return (found if scale == 1 else F.avg_pool2d(found, 2)).unflatten(0, frames.shape[:2])
+    return _unflat(found if scale == 1 else F.avg_pool2d(found, 2), frames)
 
 
 def precise(maps: Tensor) -> Tensor:
     """Return maps in float32 or better: places to the pixel do not fit into bfloat16, which autocast works in."""
     return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+def _unflat(maps: Tensor, frames: Tensor) -> Tensor:
+    return maps.reshape(*frames.shape[:-3], *maps.shape[1:])

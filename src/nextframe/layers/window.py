@@ -8,16 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CUT = 25 / 255  # mean absolute difference of thumbnails below which nothing is a cut
-CUT_RATIO = 3.0  # how often the difference at a cut must hold every other
+from nextframe.layers.rhythm import last_distinct, rhythm
+
+CUT = 25 / 255  # mean change of thumbnails below which nothing is a cut
+CUT_RATIO = 3.0  # how often the change at a cut must hold every other
 THUMBNAIL = 32  # cells along the shorter side
 
 
 class Seen(NamedTuple):
-    """Frames (B, T, C, H, W) as they came, and the features of each, (B, T, D, h, w)."""
+    """Frames (B, T, C, H, W) as they came, and of each its features (B, T, D, h, w) and its thumbnail (B, T, N)."""
 
     frames: Tensor
     features: Tensor
+    thumbnails: Tensor
 
     def then(self, other: Seen) -> Seen:
         """Return these frames and those of `other` after them."""
@@ -27,12 +30,33 @@ class Seen(NamedTuple):
         """Return the last `count` frames, or as many as there are."""
         return Seen(*(part[:, max(0, part.shape[1] - count) :] for part in self))
 
+    def changes(self) -> Tensor:
+        """Return the mean change from each frame to the next, (B, T - 1), as thumbnails show it."""
+        return self.thumbnails.diff(dim=1).abs().mean(2)
+
     def shot(self, count: int) -> Seen:
         """Return `count` frames of one shot: the first after a cut, or of all, stands for those that are missing."""
         seen = Seen(*(as_many(part, count) for part in self))
-        kept = since_cut(seen.frames)
-        clip = torch.arange(len(kept), device=kept.device).unsqueeze(1)
-        return Seen(*(part[clip, kept] for part in seen))
+        return seen.chosen(since_cut(seen.changes()))
+
+    def moves(self, count: int) -> Seen:
+        """Return `shot(count)`; of a video that holds its frames in a `rhythm`, of frames that differ."""
+        changes, frames = self.changes(), self.frames.shape[1]
+        last = as_many(torch.arange(frames, device=changes.device).expand(self.frames.shape[0], -1), count)
+        found = rhythm(changes, below=CUT)[0].unsqueeze(1)
+        return self.chosen(torch.where(found, last_distinct(changes, count), last)).shot(count)
+
+    def chosen(self, kept: Tensor) -> Seen:
+        """Return frames `kept` (B, K) of each clip."""
+        clip = torch.arange(kept.shape[0], device=kept.device).unsqueeze(1)
+        return Seen(*(part[clip, kept] for part in self))
+
+
+def thumbnails(frames: Tensor) -> Tensor:
+    """Return frames (B, T, C, H, W) with 32 cells along the shorter side, flat: (B, T, N)."""
+    cell = max(1, min(frames.shape[-2:]) // THUMBNAIL)
+    small = F.avg_pool2d(frames.flatten(0, 1), cell)
+    return small.reshape(*frames.shape[:2], small.shape[1:].numel())
 
 
 def as_many(frames: Tensor, count: int) -> Tensor:
@@ -43,21 +67,18 @@ def as_many(frames: Tensor, count: int) -> Tensor:
     return frames[:, -count:]
 
 
-def since_cut(frames: Tensor) -> Tensor:
-    """Return which frame stands for each of (B, K, C, H, W), (B, K): itself, or the first after the last cut.
+def since_cut(changes: Tensor) -> Tensor:
+    """Return which of K frames stands for each, (B, K): itself, or the first after the last cut.
 
-    A cut is where thumbnails differ by at least `CUT` on average, and by far more than at any other step: the rule by
-    which data sets are cut, as far as so few frames allow it.
+    A cut is where the change of thumbnails, `changes` (B, K - 1), is at least `CUT` on average, and by far more than
+    at any other step: the rule by which data sets are cut, as far as so few frames allow it.
     """
-    batch, count = frames.shape[:2]
-    cell = max(1, min(frames.shape[-2:]) // THUMBNAIL)
-    small = F.avg_pool2d(frames.flatten(0, 1), cell).reshape(batch, count, -1)
-    steps = small.diff(dim=1).abs().mean(2)  # (B, K - 1)
-    others = (steps.unsqueeze(1) * (1 - torch.eye(count - 1, device=frames.device))).amax(2)
-    is_cut = (steps >= CUT) & (steps >= CUT_RATIO * (others + 1 / 255))
-    number = torch.arange(1, count, device=frames.device)
+    count = changes.shape[1] + 1
+    others = (changes.unsqueeze(1) * (1 - torch.eye(count - 1, device=changes.device))).amax(2)
+    is_cut = (changes >= CUT) & (changes >= CUT_RATIO * (others + 1 / 255))
+    number = torch.arange(1, count, device=changes.device)
     start = (is_cut * number).amax(1)  # (B,): the first frame of the shot that the newest frame belongs to
-    return torch.maximum(torch.arange(count, device=frames.device), start.unsqueeze(1))
+    return torch.maximum(torch.arange(count, device=changes.device), start.unsqueeze(1))
 
 
 def split_alpha(frames: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -10,19 +10,20 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nextframe.core.clip import Clip
 from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
 from nextframe.layers.grid import pad_to_multiple
-from nextframe.layers.guess import Guess, agreement, blend, mixed
+from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
 from nextframe.layers.offsets import as_forecast, enter, scaled
-from nextframe.layers.residual import residual_pairs, run_pairs, start_small
-from nextframe.layers.sampling import enlarged, precise, sampled, shrunk
+from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
+from nextframe.layers.residual import joined, residual_pairs, run_pairs, start_small
+from nextframe.layers.rhythm import rhythm
+from nextframe.layers.sampling import precise, sampled, shrunk
 from nextframe.layers.strips import halved
-from nextframe.layers.window import Seen, as_given, as_many, split_alpha
+from nextframe.layers.window import CUT, Seen, as_given, as_many, split_alpha, thumbnails
 from nextframe.layers.winograd import FastConv2d
 from nextframe.losses.flow_error import flow_error
 from nextframe.losses.pyramid import pyramid_loss
@@ -38,6 +39,7 @@ from nextframe.models.contract import (
 )
 
 SCALES = (4, 2, 1)  # of the refinements: at a quarter of the size, half and whole
+BACK = 6  # frames in which a rhythm of held frames is looked for
 COARSEST = 16  # height and width are padded to a multiple: 1/4 of the size, strided by 4
 STAGE_WEIGHTS = (0.05, 0.15, 0.3, 1.0)  # of the losses after the coarse motion and each refinement
 FLOW_WEIGHTS = (0.015, 0.015, 0.021, 0.03)  # of the flow's error there, if the true flow is known
@@ -62,9 +64,8 @@ class MotionConfig(ModelConfig):
 class MotionOptions(ModelOptions):
     """What may be chosen when predicting."""
 
-    mirror: bool = Field(
-        False, description="mean with the prediction of the mirrored clip: a little better, twice the time"
-    )
+    mirror: bool = Field(False, description="mean with the prediction of the mirrored clip: twice the time")
+    rehearse: bool = Field(True, description="trust each place as far as the last context frames could be predicted")
 
 
 class Motion(StreamingPredictor):
@@ -76,6 +77,8 @@ class Motion(StreamingPredictor):
     3. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
 
     Grey frames go through as three equal channels, and alpha moves with the colours. Frames before a cut are not used.
+    Of a video that holds its frames in a rhythm (A A B B) it sees those that differ, and holds its own as well. What it
+    predicts of a place counts as far as its predictions of the last two context frames were right there.
 
     Told the `offsets` of the context frames from the frame that is asked for, it predicts that one, such as the one
     between two: flows are those of a forecast, scaled as even motion would be, and how the offsets differ from a
@@ -97,7 +100,7 @@ class Motion(StreamingPredictor):
     @property
     def capabilities(self) -> Capabilities:
         """Two context frames or more; any size, grey, RGB or RGBA, any horizon; or the frame between two."""
-        return Capabilities(min_context=2, reads=self.config.reads, interpolates=True, uses=(OFFSETS,))
+        return Capabilities(min_context=2, reads=BACK + REHEARSALS, interpolates=True, uses=(OFFSETS,))
 
     def forecast(self, request: Request) -> Tensor:
         """Return the frames that follow; or, with the condition `offsets`, the one that they are counted from."""
@@ -113,17 +116,20 @@ class Motion(StreamingPredictor):
         return (future + mirrored.flip(-1)) / 2, (sure + other) / 2
 
     def _future(self, request: Request) -> tuple[Tensor, Tensor]:
-        offsets = self._offsets(request.conditions, request.context)
+        options, offsets = request.options, self._offsets(request.conditions, request.context)
+        assert isinstance(options, MotionOptions)
         if offsets is not None and request.horizon != 1:
             raise UserError(f"motion predicts one frame between others, not {request.horizon}")
-        state, frame, found = self.prime(request.context[:, :-1]), request.context[:, -1], []
-        for _ in range(request.horizon):
-            seen = state.then(self.look(frame.unsqueeze(1)))
-            frame, sure = self.next_frame(seen, offsets)
-            frame, state = frame.clamp(0, 1), seen.last(self.config.reads - 1)
-            found.append((frame, sure))
-        future, agreed = zip(*found, strict=True)
-        return torch.stack(future, dim=1), torch.stack(agreed, dim=1)
+        last, rehearsals = request.context[:, -1], REHEARSALS if options.rehearse and offsets is None else 0
+        state = self._primed(request.context[:, :-1], rehearsals).read(self.look(last.unsqueeze(1)), BACK)
+        seen, frames, sure = state.seen, list[Tensor](), list[Tensor]()
+        while len(frames) < request.horizon:
+            if frames:
+                seen = seen.then(self.look(frames[-1].unsqueeze(1))).last(BACK)
+            frame, agreed = self.next_frame(seen, offsets)
+            frames.append(frame.clamp(0, 1))
+            sure.append(agreed)
+        return torch.stack([state.trusted(frame, last) for frame in frames], dim=1), torch.stack(sure, dim=1)
 
     def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
         """Return how far after the target frame each frame that is read is, (B, K), in steps of the last two."""
@@ -132,26 +138,33 @@ class Motion(StreamingPredictor):
         offsets = as_many(conditions[OFFSETS].to(frames), self.config.reads)
         return offsets / (offsets[:, -1:] - offsets[:, -2:-1])
 
-    def prime(self, context: Tensor) -> Seen:
-        """Return what `step` needs of the frames so far: the last few of them, and their features."""
-        return self.look(context[:, 1 - self.config.reads :])
+    def prime(self, context: Tensor) -> Rehearsed:
+        """Return what `step` needs of the frames so far: the last few of them, and how well the last were predicted."""
+        return self._primed(context, REHEARSALS)
 
-    def step(self, state: Seen, frame: Tensor) -> tuple[Tensor, Seen]:
+    def _primed(self, context: Tensor, rehearsals: int) -> Rehearsed:
+        looked_at = max(context.shape[1] - rehearsals, min(context.shape[1], 1))
+        state = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:]))
+        for frame in context[:, looked_at:].unbind(1):
+            _, state = self.step(state, frame)
+        return state
+
+    def step(self, state: Rehearsed, frame: Tensor) -> tuple[Tensor, Rehearsed]:
         """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
-        seen = state.then(self.look(frame.unsqueeze(1)))
-        return self.next_frame(seen)[0].clamp(0, 1), seen.last(self.config.reads - 1)
+        state = state.read(self.look(frame.unsqueeze(1)), BACK)
+        following = self.next_frame(state.seen)[0].clamp(0, 1)
+        expected = following.unsqueeze(1)[:, : state.seen.frames.shape[1] - 1]  # none after one frame
+        return state.trusted(following, frame), state._replace(expected=expected)
 
     def look(self, frames: Tensor) -> Seen:
         """Return frames (B, T, C, H, W) with their features."""
         features = self.coarse.encoder(centred(split_alpha(frames)[0]).flatten(0, 1))
-        return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]))
+        return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]), thumbnails(frames))
 
     def next_frame(self, seen: Seen, offsets: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the frame (B, C, H, W), not clamped, after frames of 1, 3 or 4 channels, and how sure it is, (B,).
-
-        With `offsets` (B, K): the frame that they are counted from.
-        """
-        frames, features = seen.shot(self.config.reads)
+        """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from, and how sure, (B,)."""
+        again = rhythm(seen.changes(), below=CUT)[1]
+        frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
         guess = self.guesses(colours, features, offsets, last=True)[-1]
         candidates, weights = guess.candidates(colours)
@@ -160,15 +173,14 @@ class Motion(StreamingPredictor):
         frame = as_given(frame, frames.shape[2])
         if alpha is not None:
             frame = torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
-        return frame, sure
+        if offsets is not None:
+            return frame, sure
+        return torch.where(again.view(-1, 1, 1, 1), seen.frames[:, -1], frame), sure.masked_fill(again, 1)
 
     def guesses(
         self, frames: Tensor, features: Tensor, offsets: Tensor | None = None, last: bool = False
     ) -> list[Guess]:
-        """Return the guess after each scale, the best last; frames (B, K, 3, H, W) and their features, newest last.
-
-        `last`: the best alone, which holds less at a time.
-        """
+        """Return the guess after each scale, the best last, or it alone; frames (B, K, 3, H, W) and their features."""
         height, width = frames.shape[-2:]
         padded, count = centred(frames), frames.shape[1]
         offsets = as_forecast(frames) if offsets is None else offsets
@@ -235,7 +247,7 @@ class Coarse(nn.Module):
         maps = maps / (maps.square().mean(2, keepdim=True) + 1e-4).sqrt()
         each = maps.unbind(1)
         likeness = [correlation(later, earlier, self.radius) for earlier, later in pairwise(each)]
-        entered = enter(self.enter[0](torch.cat([*likeness, each[-1]], 1)), self.enter, self.index, offsets)
+        entered = enter(self.enter[0](joined([*likeness, each[-1]])), self.enter, self.index, offsets)
         return scaled(precise(self.leave(run_pairs(self.body, entered))) * 8, offsets)
 
 
@@ -270,23 +282,6 @@ class Refine(nn.Module):
         hidden = run_pairs(self.body, enter(halved(self.down[0], seen), self.down, self.index, offsets))
         flow, others = torch.split(precise(self.up(hidden)), [2 * self.frames, self.frames + 5], dim=1)
         return torch.cat([scaled(flow, offsets, unit=pixels), others], 1)
-
-
-def first_guess(flow: Tensor, frames: Tensor, offsets: Tensor) -> Tensor:
-    """Return (B, 3K + 5, H, W): flows (B, 2K, h, w), mostly the nearest frames so sampled, hardly ever the paint."""
-    size = (frames.shape[-2], frames.shape[-1])
-    nearest = offsets.abs() == offsets.abs().amin(1, keepdim=True)
-    nearest = nearest & (F.pad(offsets, (0, 1)).diff(dim=1) != 0)  # of a frame that is repeated, the last
-    start = F.pad(F.pad(nearest * 3.0 - 1.0, (0, 1)), (0, 1), value=-3.0)  # -1, ..., 2, 0, -3
-    choice = start[..., None, None].expand(frames.shape[0], -1, *size)
-    return torch.cat([enlarged(flow, size), choice, precise(frames[:, -1])], dim=1)
-
-
-def changed(guess: Tensor, changes: Sequence[Tensor]) -> Tensor:
-    """Return a guess (B, 3K + 5, H, W) with all changes (B, 3K + 5, h, w) added to it."""
-    for change in changes:
-        guess = enlarged(change, (guess.shape[-2], guess.shape[-1])).add_(guess)
-    return guess
 
 
 def centred(frames: Tensor) -> Tensor:

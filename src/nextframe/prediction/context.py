@@ -51,6 +51,11 @@ def usual_context(net: Predictor, asked: int | None) -> int:
     return asked or max(can.min_context, min(usual, can.max_context or usual))
 
 
+def most_context(net: Predictor, asked: int | None) -> int:
+    """Return how many context frames `net` has a use for: `asked`, or `usual_context` and all that it `reads`."""
+    return asked or max(usual_context(net, asked), net.capabilities.reads or 0)
+
+
 def read_frames(
     source: Source | Held, net: Predictor, asked: int | None, kept_back: int, at: int | None, more: int = 0
 ) -> Tensor:

@@ -24,7 +24,7 @@ from nextframe.models.contract import ModelOptions, Predictor, Request, check_ta
 from nextframe.models.protocols import Confident
 from nextframe.prediction.adapt import READS, Adaptation
 from nextframe.prediction.adapt import adapt as adapt_model
-from nextframe.prediction.context import bridge_channels, opened, read_frames, usual_context
+from nextframe.prediction.context import bridge_channels, most_context, opened, read_frames, usual_context
 from nextframe.prediction.result import Prediction
 from nextframe.prediction.tiles import Tiled
 
@@ -111,10 +111,10 @@ def predict(
     kept_back = frames if compare or one_step else 0
     source = opened(video, stride, limits, layout)
     bridge_channels(source, net)
-    shown = read_frames(source, net, context, kept_back, at, more=0 if adapt is None else READS)
-    shown, used = _fitted(shown, size), usual_context(net, context)
-    net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, used, how)
-    shown = as_float(shown[..., -used - kept_back :, :, :, :])
+    most = most_context(net, context)
+    shown = _fitted(read_frames(source, net, context, kept_back, at, more=most if adapt is None else READS), size)
+    net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, context, how)
+    shown = as_float(shown[..., -most - kept_back :, :, :, :])
     given, truth = _split(shown, kept_back)
     run = net if tile is None else Tiled(net, tile, overlap)
     futures, sure = _one_steps(run, shown, frames, how) if one_step else _futures(run, given, frames, how)
@@ -143,7 +143,7 @@ def _split(shown: Tensor, kept_back: int) -> tuple[Tensor, Tensor | None]:
 
 
 def _adapted(
-    net: Predictor, shown: Tensor, ahead: int, seconds: float | None, context: int, how: Drawing
+    net: Predictor, shown: Tensor, ahead: int, seconds: float | None, context: int | None, how: Drawing
 ) -> tuple[Predictor, Adaptation | None]:
     """Return `net`, or a copy that predicts the last of `shown` (T, C, H, W) better, and say what was done."""
     if seconds is None:
@@ -152,7 +152,9 @@ def _adapted(
         raise UserError("adapting takes one video at a time, not a batch")
     where = resolve_device(how.device)
     frames = _stretch(as_float(shown), _model_size(net, shown)) if not net.capabilities.any_size else shown
-    net, done = adapt_model(net.to(where), frames.to(where), ahead, seconds, context=context, seed=how.seed)
+    net, done = adapt_model(
+        net.to(where), frames.to(where), ahead, seconds, context=usual_context(net, context), seed=how.seed
+    )
     LOG.info("%s", done)
     return net, done
 
