@@ -13,14 +13,16 @@ from nextframe.checkpoint import create_model, save_model
 from nextframe.core.progress import ProgressBar
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
+from nextframe.data.open import check_there
 from nextframe.layers.batch_norm import synchronise
 from nextframe.models.contract import Predictor, TrainedTask, check_task
 from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.folder.logs import MetricsFile
-from nextframe.training.folder.run_folder import check_folder, claim
+from nextframe.training.folder.run_folder import check_data, check_folder, claim
 from nextframe.training.folder.samples import save_samples
 from nextframe.training.optim.schedule import Patience
 from nextframe.training.parallel.devices import check_devices, make_fabric
+from nextframe.training.parallel.guard import check_guard
 from nextframe.training.parallel.launch import launch, processes_of, started_outside
 from nextframe.training.parallel.sharding import gathered
 from nextframe.training.parts import take_parts, take_weights
@@ -60,6 +62,8 @@ def train(
     """
     devices, machines = processes_of(devices)
     check_devices(recipe.training, devices, machines)
+    if recipe.training.workers or (devices > 1 and not started_outside()):
+        check_guard()
     job = Job(recipe, folder, resume, devices, show, model, clips, machines)
     if devices == 1 or started_outside():
         return _train_here(job)
@@ -93,6 +97,8 @@ def _train_here(job: Job) -> Run:
         logging.getLogger("nextframe").setLevel(logging.ERROR)  # the first process reports it for all
     else:
         check_folder(job.recipe, job.folder, job.resume)
+        if job.resume and job.clips is None:
+            check_there(job.recipe.data, str(job.folder))
     run = _build(job, fabric)
     run.start(job.resume)
     return run
@@ -146,7 +152,8 @@ class Run:
         if resume:
             self.restore()
         if self.processes.first:  # all settings are valid by now: a mistake leaves no folder behind
-            claim(self.recipe, self.folder)
+            check_data(self.folder, self.recipe, self.clips)
+            claim(self.recipe, self.folder, self.clips)
             self.metrics = MetricsFile(self.folder, self.trainer.step)
         self.processes.wait()
         with ProgressBar(self.recipe.model.name, show=self.show and self.processes.first) as self.bar:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nextframe.core.errors import UserError
-from nextframe.media.images import IMAGE_ENDINGS, natural_key
+from nextframe.media.names import IMAGE_ENDINGS, natural_key
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 RESULTS = ("prediction.gif", "prediction.mp4", "loop.gif", "difference.gif", "strip.png")
