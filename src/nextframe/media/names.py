@@ -1,4 +1,4 @@
-"""What the names of a folder's images say: their order, numbers that are missing, several films side by side."""
+"""What the names of a folder's images say: their order, numbers that are missing, several videos side by side."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def has_decimals(names: Sequence[str]) -> bool:
 
 
 def series_of(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the names of each film in a folder that holds several, by a pattern such as "a_*.png"; {} if it is one.
+    """Return the names of each video in a folder that holds several, by a pattern such as "a_*.png"; {} if it is one.
 
-    Two numbers in a row are one film with a date or a decimal in its names; names that differ in words, or count from
+    Two numbers in a row are one video with a date or a decimal in its names; names that differ in words, or count from
     the same first number again, are several.
     """
     groups: dict[tuple[str, str], list[tuple[int, str]]] = {}

@@ -35,7 +35,7 @@ class Reading(Config):
         None, description="of images: 1.5 before 1.05 (numbers), or after it (decimals); null: told by the names"
     )
     series: Literal["apart", "together"] = Field(
-        "apart", description="of images that count several times, as a_0, b_0: a source each, or one film"
+        "apart", description="of images that count several times, as a_0, b_0: a source each, or one video"
     )
 
     @field_validator("range")

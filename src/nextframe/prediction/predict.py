@@ -79,12 +79,11 @@ def predict(
         model: a baseline's name, a run or its folder, a model folder, user/name on the Hub, or a model; None: `motion`,
             a trained model that comes with the package.
         frames: how many to predict; need not be the trained horizon.
-        samples: how many futures; a model without randomness gives the same one each time.
+        samples: how many futures, drawn by `seed`; a model without randomness gives the same one each time.
         compare: hold back the last `frames` frames, predict them, and return them as truth.
         context: number of context frames; None: as many as the model was trained with, at most those there are.
         at: the number of the first predicted frame, counted from 0; None: after the last (compare: the last ones).
         stride: take every stride-th frame.
-        seed: of a model with randomness.
         size: (height, width) to scale and crop the frames to; None: the video's own size.
         tile: predict in tiles of this many pixels per side, which bounds the memory; None: whole frames.
         overlap: pixels that neighbouring tiles share.
@@ -95,8 +94,7 @@ def predict(
         layout: the axes of frames in memory, such as "TCHW"; None: told by the shape, see `as_frames`.
         fps: frames per second; None: the video's own, 10 for frames in memory.
         reading: what a file leaves open, such as which of its values is white.
-        adapt: first train a copy of the model on up to 32 frames before the prediction, for this many seconds; used if
-            it predicts those better that it did not train on.
+        adapt: seconds to first train a copy of the model on up to 32 frames; used if it predicts other ones better.
 
     Returns:
         The prediction: `frames` are (frames, C, H, W) in [0, 1], of a batch (B, frames, C, H, W).

@@ -57,7 +57,7 @@ class Video(Source):
         super().__init__(path, stride, color, limits, reading)
         self._turns: tuple[bool, bool, bool] = (False, False, False)  # transpose, then flip rows, flip columns
         self._interlaced = False  # whether a frame that was decoded is
-        self._cut = False  # whether it begins in the middle of a group of pictures, with frames that nobody can decode
+        self._cut = False  # whether it begins in the middle of a GOP, with frames that nobody can decode
         try:
             self._look()
         except BadInputError as error:

@@ -1,4 +1,4 @@
-"""What a video stores before its first frame that can be decoded: the rest of a group of pictures that was cut."""
+"""What a video stores before its first frame that can be decoded: the rest of a GOP that was cut."""
 
 from __future__ import annotations
 

@@ -26,40 +26,40 @@ def has_sound(path: Path) -> bool:
         return False
 
 
-def copy_sound(source: Path, film: Path) -> None:
-    """Put the first sound track of `source` into the mp4 `film`, packet by packet; say so if an mp4 cannot hold it.
+def copy_sound(source: Path, video: Path) -> None:
+    """Put the first sound track of `source` into the mp4 `video`, packet by packet; say so if an mp4 cannot hold it.
 
-    It starts as much before or after the pictures as it does in `source`.
+    It starts as much before or after the frames as it does in `source`.
     """
-    joined = film.with_name(f"{film.stem}.sound{film.suffix}")
+    joined = video.with_name(f"{video.stem}.sound{video.suffix}")
     try:
-        _join(source, film, joined)
-        os.replace(joined, film)
+        _join(source, video, joined)
+        os.replace(joined, video)
     except PYAV_ERRORS as error:
         LOG.warning("%s: its sound is not in the output: an mp4 does not take it (%s)", source.name, error)
     finally:
         joined.unlink(missing_ok=True)
 
 
-def _join(source: Path, film: Path, joined: Path) -> None:
+def _join(source: Path, video: Path, joined: Path) -> None:
     with ExitStack() as stack:
-        pictures = stack.enter_context(av.open(str(film)))
+        frames = stack.enter_context(av.open(str(video)))
         heard = stack.enter_context(av.open(f"file:{source.absolute()}", options=OPTIONS))
         output: Any = stack.enter_context(av.open(str(joined), "w", format="mp4", options={"movflags": "+faststart"}))
-        track, sound = pictures.streams.video[0], heard.streams.audio[0]
+        track, sound = frames.streams.video[0], heard.streams.audio[0]
         tracks = {0: output.add_stream_from_template(track), 1: output.add_stream_from_template(sound)}
-        video = next(iter(heard.streams.video), None)
-        start = float((video.start_time or 0) * video.time_base) if video is not None and video.time_base else 0.0
+        shown = next(iter(heard.streams.video), None)
+        start = float((shown.start_time or 0) * shown.time_base) if shown is not None and shown.time_base else 0.0
         shift = round(start / float(sound.time_base or 1))
-        for number, packet in _in_turn(pictures.demux(track), heard.demux(sound), shift):
+        for number, packet in _in_turn(frames.demux(track), heard.demux(sound), shift):
             packet.stream = tracks[number]
             output.mux(packet)
 
 
-def _in_turn(pictures: Any, sound: Any, shift: int) -> Any:
-    """Yield (0 or 1, packet) of the pictures and the sound by their times, the sound's less `shift`."""
-    waiting: list[Any] = [next(pictures, None), next(sound, None)]
-    feeds = (pictures, sound)
+def _in_turn(frames: Any, sound: Any, shift: int) -> Any:
+    """Yield (0 or 1, packet) of the frames and the sound by their times, the sound's less `shift`."""
+    waiting: list[Any] = [next(frames, None), next(sound, None)]
+    feeds = (frames, sound)
     while any(packet is not None for packet in waiting):
         times = [_seconds(packet) for packet in waiting]
         number = times.index(min(times))
