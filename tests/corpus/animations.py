@@ -24,8 +24,8 @@ from corpus.case import (
     scene,
     veil,
 )
-from corpus.films import UNEVEN, rgba, rgba_grey
 from corpus.gif import COLOURS, Picture, composed, write_gif
+from corpus.videos import UNEVEN, rgba, rgba_grey
 
 # name, what is in it, how pictures are disposed of, whether parts are clear, interlaced, and one table for all
 GIFS = (

@@ -15,7 +15,7 @@ COUNT, HEIGHT, WIDTH = 6, 48, 64
 
 
 class Near(NamedTuple):
-    """How far two films may be apart, in levels of 255: at the worst value, and on average of a frame."""
+    """How far two videos may be apart, in levels of 255: at the worst value, and on average of a frame."""
 
     worst: int
     mean: float
@@ -76,7 +76,7 @@ def over_black(frames: NDArray[np.uint8]) -> Frames:
 
 
 def apart(found: Frames, wanted: Frames) -> tuple[int, float]:
-    """Return the worst and the largest mean difference of a frame; the films must have one shape."""
+    """Return the worst and the largest mean difference of a frame; the videos must have one shape."""
     assert found.shape == wanted.shape, f"{found.shape} is not {wanted.shape}"
     gap = np.abs(found.astype(int) - wanted.astype(int))
     return int(gap.max()), float(gap.reshape(len(gap), -1).mean(1).max())

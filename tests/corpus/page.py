@@ -15,12 +15,12 @@ here, reads it, and compares each frame twice: with the frames that were written
 Differences are in levels of 255: the largest of any value and the largest mean of any frame. {count} files are read and
 {refused} refused; the bytes decide what a file is, its name does not.
 
-Every film has six frames of 64x48 in smooth waves of all colours from 0 to 255, unless its name or row says otherwise.
+Every video has six frames of 64x48 in smooth waves of all colours from 0 to 255, unless its name or row says otherwise.
 In such waves, colours that are stored at half the resolution differ by up to 12 levels.
 
 What holds for all kinds:
 
-- **Depth.** Frames have 8 bits. Films of more bits are scaled by FFmpeg; images lose their lower bits; arrays are
+- **Depth.** Frames have 8 bits. Videos of more bits are scaled by FFmpeg; images lose their lower bits; arrays are
   rounded. `data.options.range` says which values are black and white.
 - **Colour.** Sources without colour stay grey, all others become RGB, by the matrix and range that the file states
   (BT.601, limited, where it states none). Transparency is composited over black.
@@ -28,12 +28,13 @@ What holds for all kinds:
 - **Time.** Each stored frame counts once, however long it is shown; a note says if durations differ. The rate is that
   of the container; of animations, frames by their total duration; of images and arrays 10 frames/s.
 
-What else is refused or only partly read, of damaged files, is in [bad-input.md](bad-input.md).
+What is said of such files and the settings that change how they are read are in [your-files.md](your-files.md), damaged
+files in [bad-input.md](bad-input.md).
 """
 SECONDS = {
-    "Films": "OpenCV's VideoCapture, which brings its own FFmpeg; of AV1, planes that are decoded by PyAV and converted "
-    "to RGB by the formulas of BT.601; of films with alpha, RGBA by PyAV, composited with NumPy",
-    "Animations": "of GIF and grey PNG, FFmpeg's decoders; of the others OpenCV's imreadanimation. What a GIF must show "
+    "Videos": "OpenCV's VideoCapture, which brings its own FFmpeg; of AV1, PyAV's planes, converted by the formulas of "
+    "BT.601; of videos with alpha, PyAV's RGBA, composited with NumPy",
+    "Animations": "of GIF and grey PNG, FFmpeg's decoders; of the others OpenCV's imreadanimation. What a GIF shows "
     "is composed by the GIF89a specification",
     "Images": "OpenCV's imread; 16 bits are cut and alpha composited with NumPy",
     "TIFF": "tifffile; of compressions that it lacks, OpenCV",
@@ -43,16 +44,19 @@ SECONDS = {
 LIMITS = """
 ## Known differences
 
-- A GIF whose pictures are cleared after they are shown, some of them without a transparent colour, keeps the background
+- A GIF whose images are cleared after they are shown, some of them without a transparent colour, keeps the background
   colour in the cleared place, where browsers and FFmpeg show nothing (black).
-- A film in Matroska with uneven durations has the rate that its header states, not the mean.
+- A grey TIFF of 16 bits whose zero is white is not inverted.
+- A video in Matroska with uneven durations has the rate that its header states, not the mean.
 - 1000 frames/s is taken for the container's clock: 25 frames/s is assumed, and said.
 """
 
 
 def page() -> str:
     """Return the whole page."""
-    parts = [HEAD.format(count=sum(map(len, CASES.values())), refused=len(REFUSED))]
+    parts = [
+        HEAD.format(count=sum(case.sequence == 0 for cases in CASES.values() for case in cases), refused=len(REFUSED))
+    ]
     parts += [_section(kind, cases) for kind, cases in CASES.items()]
     rows = [(r.name, r.what, r.line) for r in REFUSED]
     parts.append("\n## Refused\n\n" + _table(("name", "holds", "part of the line that is said"), rows))
@@ -65,7 +69,7 @@ def _section(kind: str, cases: list[Case]) -> str:
     rows = [
         (case.name, case.what, case.near.words, case.second_near.words, *([case.says] if said else []))
         for case in cases
-        if case.sequence == 0
+        if case.sequence == 0  # the others are of the same file
     ]
     return f"\n## {kind}\n\nThe second reader: {SECONDS[kind]}.\n\n" + _table(head, rows)
 

@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 from PIL import Image
 
 from corpus.stills import DEEP, DEEP_RGB, GREY, RGB
+from corpus.tiffs import FLOATS
+
+TWELVE_BITS = {"range": (0, 4095)}
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,18 @@ def _sound(path: Path) -> None:
         file.writeframes(bytes(1600))
 
 
+def _tiff(values: NDArray[Any]) -> Callable[[Path], Any]:
+    return lambda path: tifffile.imwrite(path, values, photometric="rgb" if values.ndim == 3 else "minisblack")
+
+
+def _planes(path: Path) -> None:
+    tifffile.imwrite(path, DEEP_RGB.transpose(2, 0, 1), photometric="rgb", planarconfig="separate")
+
+
+def _deep_png(path: Path) -> None:
+    cv2.imwrite(str(path), DEEP_RGB)
+
+
 def _mixed_sizes(path: Path) -> None:
     path.mkdir()
     for number, size in enumerate(((8, 8), (8, 9))):
@@ -70,12 +87,12 @@ def _two_series(path: Path) -> None:
 def _cut_image(path: Path) -> None:
     whole = io.BytesIO()
     Image.fromarray(RGB).save(whole, "PNG")
-    path.write_bytes(whole.getvalue()[:900])
+    path.write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
 
 
 REFUSED = (
     Refusal("empty.mp4", "nothing", lambda path: path.touch(), "the file is empty"),
-    Refusal("text.mp4", "text", lambda path: path.write_text("no film " * 50), "cannot be opened as a video"),
+    Refusal("text.mp4", "text", lambda path: path.write_text("no video " * 50), "cannot be opened as a video"),
     Refusal("pointer.mp4", "a Git LFS pointer", _bytes(b"version https://git-lfs"), "Git LFS pointer"),
     Refusal("packed.gz", "gzip", _bytes(b"\x1f\x8b"), "gzip archive"),
     Refusal("list.m3u8", "a playlist", _bytes(b"#EXTM3U\n"), "playlist"),
@@ -87,14 +104,12 @@ REFUSED = (
     Refusal("icon.ico", "icon", _image("ICO"), "cannot be opened as a video"),
     Refusal("image.tga", "Targa image", _image("TGA"), "cannot be opened as a video"),
     Refusal("cut.png", "PNG, cut", _cut_image, "the image is damaged"),
-    Refusal("floats.tif", "floats, no range", lambda p: tifffile.imwrite(p, GREY[..., 0] / 9), "data.options.range"),
-    Refusal(
-        "deep.png",
-        "RGB, 16 bits, with range=[0,4095]",
-        lambda path: tifffile.imwrite(path, DEEP_RGB, photometric="rgb"),
-        "a range is for grey images and arrays",
-        {"range": (0, 4095)},
-    ),
+    Refusal("floats.tif", "floats of 32 bits, no range", _tiff(FLOATS), "data.options.range"),
+    Refusal("doubles.tif", "floats of 64 bits", _tiff(FLOATS.astype(float)), "of a kind that is not read"),
+    Refusal("integers.tif", "RGB, 32 bits", _tiff(RGB.astype(np.uint32)), "of a kind that is not read"),
+    Refusal("planes.tif", "RGB, 16 bits, a plane for each colour", _planes, "a plane of 16 bits for each colour"),
+    Refusal("range.tif", "RGB, 16 bits, a range set", _tiff(DEEP_RGB), "a range is for grey images", TWELVE_BITS),
+    Refusal("range.png", "RGB, 16 bits, a range set", _deep_png, "a range is for grey images", TWELVE_BITS),
     Refusal("matrix.npy", "2 axes", _array(GREY[..., 0]), "is not a video"),
     Refusal("complex.npy", "complex numbers", _array(np.zeros((6, 8, 8), complex)), "complex128 is not a video"),
     Refusal("objects.npy", "Python objects", _array([{}, {}]), "Python objects"),

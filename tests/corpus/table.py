@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from corpus import animations, arrays, films, stills, tiffs
+from corpus import animations, arrays, stills, tiffs, videos
 from corpus.case import Case
 
 CASES: dict[str, list[Case]] = {
-    "Films": films.CASES,
+    "Videos": videos.CASES,
     "Animations": animations.CASES,
     "Images": stills.IMAGES,
     "TIFF": tiffs.CASES,

@@ -11,7 +11,7 @@ from PIL import ExifTags, ImageOps, UnidentifiedImageError
 from PIL import Image as Pillow
 
 from nextframe.core.errors import BadInputError
-from nextframe.media.images import PILLOW_ERRORS, is_grey, one_line, open_image, pixels
+from nextframe.media.images import PILLOW_ERRORS, check_depth, is_grey, one_line, open_image, pixels
 from nextframe.media.limits import Limits
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source
@@ -96,7 +96,8 @@ class Animation(Source):
             self.limits.check_size(self.path, opened.height, opened.width)
             return opened
         except UnidentifiedImageError:
-            raise BadInputError(self.path, f"the {self.kind} header is damaged") from None
+            other = " or of a kind that is not read, such as 64-bit numbers" if self.kind == "tiff" else ""
+            raise BadInputError(self.path, f"the {self.kind} header is damaged{other}") from None
         except BadInputError:
             raise
         except PILLOW_ERRORS as error:
@@ -107,6 +108,7 @@ class Animation(Source):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # reported once, in the notes
                 opened = self._go_to(opened, number)
+            check_depth(opened, self.levels)
             opened.load()  # before the orientation is read: a TIFF is rotated here
             opened = self._on_canvas(opened)
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1

@@ -20,6 +20,7 @@ from nextframe.media.limits import Limits
 from nextframe.media.names import IMAGE_ENDINGS, gaps, has_decimals, is_pattern, matching, natural_key, series_of
 from nextframe.media.reading import DEFAULT, OPTION, Levels, Reading, setting
 from nextframe.media.source import Color, Image, Source, over_black
+from nextframe.media.tiff import directory
 from nextframe.media.tiff.big_endian import decode_page, is_big_endian
 
 # What Pillow raises on damaged files: it passes on the errors of its parsers.
@@ -29,6 +30,7 @@ PILLOW_ERRORS = (
 )  # fmt: skip
 GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 PNG_COLOR, PNG_PALETTE = 2, 3  # of a PNG's colour type: the bit for colour, and the type with a palette
+PLANES, SEPARATE = 284, 2  # a TIFF's tag for where colours are, and its value if they are planes of their own
 DEEP_COLORS = re.compile(r"(RGB|CMYK)[AX]*;16")  # in the raw mode that Pillow unpacks into 8 bits
 
 
@@ -54,6 +56,15 @@ def open_image(path: Path) -> Pillow.Image:
     return opened
 
 
+def check_depth(image: Pillow.Image, levels: Levels) -> None:
+    """Refuse with a ValueError what Pillow would read wrongly; `image` is not yet decoded."""
+    if levels.ends is not None and DEEP_COLORS.search(str(getattr(image, "tile", ""))):
+        raise ValueError("a range is for grey images and arrays; save 16-bit colours as .npy")
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(PLANES) == SEPARATE and max(tags.get(directory.BITS, (1,))) > 8:
+        raise ValueError("it has a plane of 16 bits for each colour; save it with the colours side by side")
+
+
 def pixels(image: Pillow.Image, grey: bool, levels: Levels) -> Image:
     """Return the current frame of a Pillow image as uint8 (H, W, 1 or 3): 16 bits scaled to 8, alpha over black.
 
@@ -61,8 +72,6 @@ def pixels(image: Pillow.Image, grey: bool, levels: Levels) -> Image:
     """
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return _channels(_deep(image, levels)[..., None], grey)
-    if levels.ends is not None and DEEP_COLORS.search(str(getattr(image, "tile", ""))):
-        raise ValueError("a range is for grey images and arrays; save 16-bit colours as .npy")
     if image.has_transparency_data:
         return over_black(np.asarray(image.convert("LA" if grey else "RGBA")))
     values = np.asarray(image.convert("L" if grey else "RGB"))
@@ -122,8 +131,10 @@ def read_image(file: Path, limits: Limits, grey: bool = False, levels: Levels | 
             warnings.simplefilter("ignore", UserWarning)
             with open_image(file) as opened:
                 limits.check_size(file, opened.height, opened.width)
+                levels = levels or Levels(None)
+                check_depth(opened, levels)
                 colourless = is_grey(opened)
-                return pixels(ImageOps.exif_transpose(opened), grey, levels or Levels(None)), colourless
+                return pixels(ImageOps.exif_transpose(opened), grey, levels), colourless
     except UnidentifiedImageError:
         raise BadInputError(file, "not a readable image") from None
     except BadInputError:

@@ -1,4 +1,4 @@
-"""Films: containers x codecs x pixel formats x rates x sizes."""
+"""Videos: containers x codecs x pixel formats x rates x sizes."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ COLOURS = tuple((matrix, full) for matrix in TAGS for full in (False, True))
 # name, codec, pixel format, rate that is written, time stamps in its units (none: one after another), note
 TIMES = (
     ("ntsc.mp4", "libx264", "yuv444p", Fraction(30000, 1001), None, ""),
-    ("film.mkv", "ffv1", "yuv444p", Fraction(24000, 1001), None, ""),
+    ("cinema.mkv", "ffv1", "yuv444p", Fraction(24000, 1001), None, ""),
     ("ntsc.avi", "utvideo", "gbrp", Fraction(30000, 1001), None, ""),
     ("hourly.mp4", "libx264", "yuv444p", Fraction(1, 3600), None, ""),
     ("hourly.mkv", "ffv1", "yuv444p", Fraction(1, 3600), None, ""),
@@ -157,7 +157,7 @@ def _stamped(frames: list[Any], stamps: tuple[int, ...] | None = None) -> list[A
 
 
 def opencv(path: Path) -> Frames:
-    """Read a film with OpenCV, which brings its own FFmpeg."""
+    """Read a video with OpenCV, which brings its own FFmpeg."""
     capture, frames = cv2.VideoCapture(str(path)), []
     while (read := capture.read())[0]:
         frames.append(read[1][..., ::-1])
@@ -165,25 +165,25 @@ def opencv(path: Path) -> Frames:
 
 
 def opencv_grey(path: Path) -> Frames:
-    """Read a film whose channels are equal."""
+    """Read a video whose channels are equal."""
     return opencv(path)[..., :1]
 
 
 def planes(path: Path) -> Frames:
-    """Read a film's planes with PyAV and convert them here: OpenCV has no AV1 decoder."""
+    """Read a video's planes with PyAV and convert them here: OpenCV has no AV1 decoder."""
     with av.open(str(path)) as container:
         return np.stack([from_frame(frame) for frame in container.decode(video=0)])
 
 
 def rgba(path: Path) -> Frames:
-    """Read a film as RGBA with PyAV and compose it here: OpenCV drops alpha."""
+    """Read a video as RGBA with PyAV and compose it here: OpenCV drops alpha."""
     with av.open(str(path)) as container:
         frames = np.stack([frame.to_ndarray(format="rgba") for frame in container.decode(video=0)])
     return over_black(frames)
 
 
 def rgba_grey(path: Path) -> Frames:
-    """Read a grey film with alpha."""
+    """Read a grey video with alpha."""
     return rgba(path)[..., :1]
 
 
