@@ -32,6 +32,8 @@ GIFS = (
     ("kept.gif", "parts of the screen, kept", (1, 1, 1, 1, 1, 1), False, False, False),
     ("unspecified.gif", "parts, disposal not specified", (0, 0, 0, 0, 0, 0), False, False, False),
     ("cleared.gif", "parts with transparency, cleared after each", (1, 2, 2, 2, 2, 2), True, False, False),
+    ("cleared-opaque.gif", "parts without transparency, cleared after each", (2, 2, 2, 2, 2, 2), False, False, False),
+    ("cleared-background.gif", "parts, one table, cleared after each", (1, 2, 2, 2, 2, 2), False, False, True),
     ("restored.gif", "parts, what was below restored", (1, 3, 3, 3, 3, 3), False, False, False),
     ("mixed.gif", "parts, all disposals, transparency", (1, 2, 3, 1, 3, 2), True, False, False),
     ("interlaced.gif", "parts, interlaced", (1, 1, 1, 1, 1, 1), False, True, False),
@@ -52,7 +54,7 @@ OTHERS = (
     ("420.avif", "rgb", {"duration": 40, "quality": 100, "subsampling": "4:2:0"}, COARSE, ""),
     ("alpha.avif", "rgba", {"duration": 40, "quality": 100, "subsampling": "4:4:4"}, FINE, ""),
 )
-QUICK = {"mixed.gif", "rgba.png", "lossless.webp"}
+QUICK = {"mixed.gif", "cleared-opaque.gif", "rgba.png", "lossless.webp"}
 TIMES = [40, 80, 40, 40, 200, 40]
 
 
@@ -82,7 +84,7 @@ def _gif(row: tuple[Any, ...]) -> Case:
             values = whole[number, y : y + h, x : x + w, 0] % COLOURS
             pictures.append(Picture(values, colours, x, y, 4, disposal, 70 if clear else None, interlaced))
         write_gif(path, WIDTH, HEIGHT, pictures, shared)
-        return composed(WIDTH, HEIGHT, pictures)
+        return composed(WIDTH, HEIGHT, pictures, shared)
 
     return Case(f"{name}", what, make, rgba, fps=25, quick=name in QUICK)
 

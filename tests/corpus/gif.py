@@ -52,8 +52,11 @@ def _coded(picture: Picture) -> bytes:
     return b"\x07" + b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
 
 
-def composed(width: int, height: int, pictures: list[Picture]) -> NDArray[np.uint8]:
-    """Return what a viewer shows, (T, height, width, 3): each picture over what the ones before have left."""
+def composed(width: int, height: int, pictures: list[Picture], shared_table: bool = False) -> NDArray[np.uint8]:
+    """Return what a viewer shows, (T, height, width, 3): each picture over what the ones before have left.
+
+    A place is cleared to the background colour, the first of the shared table; to nothing if there is no such table.
+    """
     screen, shown = np.zeros((height, width, 3), np.uint8), []
     for picture in pictures:
         tall, wide = picture.values.shape
@@ -65,7 +68,7 @@ def composed(width: int, height: int, pictures: list[Picture]) -> NDArray[np.uin
         screen[place] = np.where(visible, picture.table[picture.values], screen[place])
         shown.append(screen.copy())
         if picture.disposal == 2:
-            screen[place] = 0
+            screen[place] = picture.table[0] if shared_table and picture.clear is None else 0
         if picture.disposal == 3:
             screen = before
     return np.stack(shown)

@@ -44,8 +44,8 @@ SECONDS = {
 LIMITS = """
 ## Known differences
 
-- A GIF whose images are cleared after they are shown, some of them without a transparent colour, keeps the background
-  colour in the cleared place, where browsers and FFmpeg show nothing (black).
+- The place of a GIF's image that is cleared after it is shown gets the background colour, as the specification says and
+  FFmpeg does, if no colour is transparent and all images share a colour table. Browsers show nothing there.
 - A grey TIFF of 16 bits whose zero is white is not inverted.
 - A video in Matroska with uneven durations has the rate that its header states, not the mean.
 - 1000 frames/s is taken for the container's clock: 25 frames/s is assumed, and said.

@@ -6,6 +6,7 @@ import struct
 import warnings
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 from PIL import ExifTags, ImageOps, UnidentifiedImageError
 from PIL import Image as Pillow
@@ -16,6 +17,8 @@ from nextframe.media.limits import Limits
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source
 from nextframe.media.timing import DURATIONS, Timing, read_timing
+
+CLEARED = 2  # the disposal of an image whose place is cleared before the next one (GIF89a, section 23)
 
 
 class Animation(Source):
@@ -121,7 +124,10 @@ class Animation(Source):
 
     def _go_to(self, opened: Pillow.Image, number: int) -> Pillow.Image:
         """Return the image of frame `number`, not yet decoded."""
-        opened.seek(self._first + number)
+        if self.kind == "gif":
+            step(opened, number)
+        else:
+            opened.seek(self._first + number)
         return opened
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
@@ -130,3 +136,19 @@ class Animation(Source):
         with self._open() as opened:
             for number in range(start, self.native_count):
                 yield self._image(opened, number)
+
+
+def step(gif: Any, number: int) -> None:
+    """Go on to image `number` of a GIF that Pillow has opened, clearing what is to be cleared.
+
+    A GIF without a colour table for all its images has no background colour (GIF89a, section 18), so nothing is left
+    in the place; Pillow takes a colour of the image's own table.
+    """
+    if number < gif.tell():
+        gif.seek(0)
+    while gif.tell() < number:
+        disposal, place = gif.disposal_method, gif.dispose_extent
+        gif.seek(gif.tell() + 1)  # not decoded: the image is what the one before has left
+        if disposal == CLEARED and place and gif.global_palette is None:
+            left, top, right, bottom = place
+            gif.im.paste(Pillow.new(gif.mode, (right - left, bottom - top)).im, place)
