@@ -19,7 +19,7 @@ from nextframe.layers.grid import pad_to_multiple
 from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
 from nextframe.layers.offsets import as_forecast, enter, scaled
 from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
-from nextframe.layers.residual import residual_pairs, run_pairs, start_small
+from nextframe.layers.residual import joined, residual_pairs, run_pairs, start_small
 from nextframe.layers.rhythm import rhythm
 from nextframe.layers.sampling import precise, sampled, shrunk
 from nextframe.layers.window import CUT, Seen, as_given, as_many, split_alpha, thumbnails
@@ -245,7 +245,7 @@ class Coarse(nn.Module):
         maps = maps / (maps.square().mean(2, keepdim=True) + 1e-4).sqrt()
         each = maps.unbind(1)
         likeness = [correlation(later, earlier, self.radius) for earlier, later in pairwise(each)]
-        hidden = run_pairs(self.body, enter(self.enter, torch.cat([*likeness, each[-1]], 1), self.index, offsets))
+        hidden = run_pairs(self.body, enter(self.enter, joined([*likeness, each[-1]]), self.index, offsets))
         return scaled(precise(self.leave(hidden)) * 8, offsets)
 
 
@@ -276,7 +276,7 @@ class Refine(nn.Module):
         """
         pixels = 4 * self.scale  # the unit of flows inside
         flow, others = torch.split(guess, [2 * self.frames, self.frames + 5], dim=1)
-        maps = torch.cat([frames.flatten(1, 2), found.flatten(1, 2), scaled(flow, offsets, -1) / pixels, others], 1)
+        maps = joined([frames.flatten(1, 2), found.flatten(1, 2), scaled(flow, offsets, -1) / pixels, others])
         hidden = run_pairs(self.body, enter(self.down, maps, self.index, offsets))
         flow, others = torch.split(precise(self.up(hidden)), [2 * self.frames, self.frames + 5], dim=1)
         return torch.cat([scaled(flow, offsets) * pixels, others], 1)
