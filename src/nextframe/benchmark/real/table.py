@@ -66,7 +66,8 @@ def _adapted(row: Row) -> str:
     return (
         f"{row['model']} is tuned on each clip's context frames for at most {found['seconds_at_most']:g} s (mean "
         f"{found['seconds']:.1f} s), once in each pass. The tuned weights made {found['used']} of "
-        f"{found['predictions']} predictions, where they were better on those context frames that were kept from the tuning."
+        f"{found['predictions']} predictions, where they were better on the context frames that were kept from the "
+        "tuning."
     )
 
 
