@@ -135,7 +135,7 @@ def test_the_committed_rows_over_the_sources_that_no_shipped_model_was_trained_o
     (board,) = boards(find_rows([results / "gif-next", results / "gif-next-30-minutes"]), ["intel-iot-devkit"])
     assert {line.row.figures[0].n for line in board.lines} == {16}
     means = {(line.row.entry, line.trained[:17]): line.row.figures[0].mean for line in board.lines}
-    trained = dict(means)
+    trained = dict(means.keys())  # by the name of a row
     assert means["copy-last", "no training"] == pytest.approx(21.37, abs=0.005)
     assert means["flow", "no training"] == pytest.approx(22.13, abs=0.005)
     assert means["mixture", "budget 30 minutes"] == pytest.approx(15.01, abs=0.005)

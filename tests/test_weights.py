@@ -329,7 +329,9 @@ def test_only_better_weights_take_the_place_of_those_that_ship(trained, tmp_path
     ship(out, shipped)
     names = sorted(path.name for path in shipped.iterdir())
     assert names == ["LICENSE", "README.md", "config.json", "model.safetensors", "results.json"]
-    assert nextframe.load(shipped).trained is not None
+    trained = nextframe.load(shipped).trained
+    assert trained is not None
+    assert "intel-iot-devkit" in trained.sources, "a benchmark says so if it measures such videos"
 
 
 def test_the_card_that_ships_is_what_its_files_say(tmp_path):

@@ -67,4 +67,5 @@ MOTION = Plan(
     compiled=compiled,
     licence="CC-BY-4.0",
     data="moving scenes, Freedoom walks, free clips",
+    sources=("intel-iot-devkit", "learning-area", "dom-examples"),
 )

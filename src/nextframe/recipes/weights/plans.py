@@ -59,6 +59,7 @@ class Plan:
     compiled: Callable[[Predictor], Sequence[nn.Module]]  # what torch.compile is worth its time for, on CUDA
     licence: str
     data: str  # in words, for config.json
+    sources: tuple[str, ...]  # texts in the names of the published videos among it: no test has them
 
     def pace(self, device: str) -> Pace:
         """Return how to train on `device`."""

@@ -159,7 +159,8 @@ class Call:
         save_state(self.asked.out / CHECKPOINTS, {"loop": self.loop.state_dict(), "record": self.record})
 
     def _save_model(self) -> None:
-        task = TrainedTask(context=self.plan.task.context, horizon=self.plan.task.horizon, data=self.plan.data)
+        context, horizon = self.plan.task.context, self.plan.task.horizon
+        task = TrainedTask(context=context, horizon=horizon, data=self.plan.data, sources=self.plan.sources)
         runs = [*self.record["start"]["runs"], *self.record["calls"], self._facts()]
         training = {"runs": [run for run in runs if run["steps"]], "licence": self.plan.licence}
         save_model(self.viewer, self.asked.out / MODEL, task=task, training=training, half=True)
