@@ -77,6 +77,10 @@ def compared(predicted: Tensor, last: Tensor, truth: Tensor) -> Tensor:
 
 
 def trust(notes: Tensor) -> Tensor:
-    """Return the share of predicted changes to believe in, (B, 1, h, w), 0 to 1, of notes (B, N, 2, h, w)."""
+    """Return how much of predicted changes to believe in, (B, 1, h, w), 0 to 1, of notes (B, N, 2, h, w).
+
+    All where at least half of the predicted change happened: there the prediction was closer than the frame before it.
+    Below, in proportion.
+    """
     sums = F.avg_pool2d(notes.sum(1), REACH, 1, REACH // 2, count_include_pad=False)
-    return ((sums[:, :1] + CREDIT) / (sums[:, 1:] + CREDIT)).clamp(0, 1)
+    return (2 * (sums[:, :1] + CREDIT) / (sums[:, 1:] + CREDIT)).clamp(0, 1)
