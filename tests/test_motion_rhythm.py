@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import nextframe
-from nextframe.layers.rehearsal import CREDIT, Rehearsed, compared, trust
+from nextframe.layers.rehearsal import CREDIT, ENOUGH, Rehearsed, compared, trust
 from nextframe.layers.rhythm import HELD, last_distinct, rhythm
 from nextframe.layers.window import CUT
 from nextframe.models.motion import Motion
@@ -88,14 +88,14 @@ def test_a_rhythm_is_of_each_clip_for_itself(shipped):
     assert torch.allclose(both, torch.cat([shipped.predict(held, 2), shipped.predict(smooth, 2)]), atol=1e-5)
 
 
-def test_trust_is_the_share_of_the_predicted_change_that_happened():
+def test_trust_follows_the_share_of_the_predicted_change_that_happened():
     last = torch.zeros(1, 3, 64, 64)
     predicted, truth = last + 0.2, last + 0.2
     truth[..., 32:] = 0.05  # on the right a quarter of what was predicted
     share = trust(compared(predicted, last, truth).unsqueeze(1))
     assert share.shape == (1, 1, 8, 8)
     assert share[..., :2] == pytest.approx(torch.ones(1, 1, 8, 2))  # windows of five cells reach two to each side
-    right = (3 * 0.2 * 0.05 + CREDIT) / (3 * 0.2**2 + CREDIT)
+    right = (3 * 0.2 * 0.05 + CREDIT) / (3 * 0.2**2 + CREDIT) / ENOUGH
     assert share[..., -2:] == pytest.approx(torch.full((1, 1, 8, 2), right))
     away = trust(compared(predicted, last, last - 0.2).unsqueeze(1))  # the other way: what stands still is better
     assert not away.any()

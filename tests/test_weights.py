@@ -75,7 +75,7 @@ def small(material: Path) -> Plan:
 
 @pytest.fixture(scope="module")
 def trained(material, tmp_path_factory) -> Path:
-    """OUT of two calls, of which the first ran where neither av nor lightning_fabric can be imported."""
+    """OUT of two calls, which ran where neither av nor lightning_fabric can be imported."""
     out = tmp_path_factory.mktemp("weights") / "out"
     script = f"""
 import sys
@@ -92,23 +92,23 @@ from nextframe.recipes.weights.plans import PLANS, Pace
 plan = replace(MOTION, listed=Path({str(material / "list.json")!r}), paces={{"cpu": {PACE}}})
 PLANS.keep(())
 PLANS.add("motion", plan)
-sys.exit(main(["motion", "--steps", "2", "--out", {str(out)!r}, "--data", {str(material)!r}, "--device", "cpu"]))
+words = ["--out", {str(out)!r}, "--data", {str(material)!r}, "--device", "cpu"]
+sys.exit(main(["motion", "--steps", "2", *words]) or main(["motion", "--steps", "1", *words]))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    train_weights(small(material), Asked("motion", out, material, steps=3, device="cpu"))
     return out
 
 
 def test_a_second_call_goes_on_with_the_state_of_the_first(trained):
     state = torch.load(trained / "checkpoints" / "last" / "state.pt", weights_only=True)
     loop, record = state["loop"], state["record"]
-    assert loop["step"] == 5
-    assert loop["average"]["updates"] == LONG + 5  # from trained weights: without a warm-up
-    assert {int(one["step"]) for one in loop["optimizer"]["state"].values()} == {5}
-    assert [call["steps"] for call in record["calls"]] == [2, 3]
+    assert loop["step"] == 3
+    assert loop["average"]["updates"] == LONG + 3  # from trained weights: without a warm-up
+    assert {int(one["step"]) for one in loop["optimizer"]["state"].values()} == {3}
+    assert [call["steps"] for call in record["calls"]] == [2, 1]
     assert [call["lr"] for call in record["calls"]] == [PACE.tuned, PACE.further]
-    assert [line["step"] for line in record["lines"]] == [0, 2, 5]  # the start, and the end of each call
+    assert [line["step"] for line in record["lines"]] == [0, 2, 3]  # the start, and the end of each call
 
 
 def test_what_is_written_loads_small_and_is_the_best_so_far(trained, material):
@@ -185,11 +185,11 @@ def test_a_part_of_the_material_is_enough_and_stands_on_the_card(trained, materi
     assert results["data"]["missing"] == ["real_absent.mp4"]
     assert "these were absent and not used: real_absent.mp4." in card
     folder = shutil.copytree(material, tmp_path / "part")
-    for name in ("tex.pt", "real_a.mp4", "walk_b.mp4"):
+    for name in ("real_a.mp4", "walk_b.mp4"):
         (folder / name).unlink()
     (folder / "stranger.mp4").write_bytes(b"not on the list, not read")
     found = find(folder, read_list(material / "list.json"))
-    assert sorted(found.used) == ["real_b.mp4", "walk_a.mp4"]
+    assert sorted(found.used) == ["real_b.mp4", "tex.pt", "walk_a.mp4"]
     assert set(small(material).open(found, 32).sets(1)) == {"scenes", "walks"}
     assert [path.name for path in found.validation()] == ["real_b.mp4"]
 
@@ -252,7 +252,7 @@ def tiny_loop(plan: Plan, folder: Path, trained: bool = False) -> Loop:
     feed = Feed(lambda frames: videos[frames], ("walks", "real"), PACE.batch, 0, "cpu")
     asked = Asked("motion", folder, folder, steps=5)
     torch.manual_seed(0)
-    model = nextframe.create_model("motion")
+    model = nextframe.create_model("motion", widths=(8, 8, 8, 8), depths=(2, 2, 2, 2))
     return Loop(model, feed, training_config(asked, PACE, "cpu", PACE.scratch), PACE.accumulate, trained)
 
 

@@ -19,6 +19,7 @@ from nextframe.layers.window import CUT, Seen, since_cut
 REHEARSALS = 2  # of the last frames
 CELL = 8  # pixels along a side of a cell
 REACH = 5  # cells along a side of the window that decides for the cell in its middle
+ENOUGH = 0.75  # of a predicted change: where as much happened, all of it counts; a lower bound keeps less of the gain
 CREDIT = 1e-4  # squared change, summed over channels, that every window is taken to have got right before it is seen
 
 
@@ -77,6 +78,9 @@ def compared(predicted: Tensor, last: Tensor, truth: Tensor) -> Tensor:
 
 
 def trust(notes: Tensor) -> Tensor:
-    """Return the share of predicted changes to believe in, (B, 1, h, w), 0 to 1, of notes (B, N, 2, h, w)."""
+    """Return how much of predicted changes to believe in, (B, 1, h, w), 0 to 1, of notes (B, N, 2, h, w).
+
+    All where at least three quarters of the predicted change happened; below, in proportion.
+    """
     sums = F.avg_pool2d(notes.sum(1), REACH, 1, REACH // 2, count_include_pad=False)
-    return ((sums[:, :1] + CREDIT) / (sums[:, 1:] + CREDIT)).clamp(0, 1)
+    return ((sums[:, :1] + CREDIT) / (sums[:, 1:] + CREDIT) / ENOUGH).clamp(0, 1)

@@ -17,7 +17,7 @@ from nextframe.core.errors import BadInputError
 from nextframe.core.files.whole_file import check_folder, write_whole
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.models.contract import Predictor, TrainedTask
-from nextframe.recipes.weights.asked import SCRATCH, Asked, origin, starting_model, where_to_start
+from nextframe.recipes.weights.asked import SCRATCH, SHIPS, Asked, origin, starting_model, where_to_start
 from nextframe.recipes.weights.card import MODEL, RESULTS, write_card
 from nextframe.recipes.weights.feed import Feed
 from nextframe.recipes.weights.loop import Loop
@@ -111,8 +111,9 @@ class Call:
 
     def train(self, stop: Callable[[], bool]) -> None:
         """Train for the budget; validate now and then, and at the end."""
-        if self.record["best"] is None and self.record["start"]["from"] != SCRATCH:
-            self.validate()
+        start, before = self.record["start"]["from"], self.record["before"]
+        if self.record["best"] is None and start != SCRATCH:
+            self.validate(Score(**before) if start == SHIPS else None)
         minutes = self.config.minutes
         span = Span(self.config.steps, None if minutes is None else 60 * minutes)
         self.began = time.monotonic()
@@ -131,10 +132,14 @@ class Call:
         self.loop.train(progress, after_step)
         self.validate()
 
-    def validate(self) -> None:
-        """Measure the averaged weights, keep them if they are the best so far, and store the state."""
+    def validate(self, known: Score | None = None) -> None:
+        """Measure the averaged weights, keep them if they are the best so far, and store the state.
+
+        Args:
+            known: what they reach, if that has been measured.
+        """
         self.viewer.load_state_dict(self.loop.averaged_half())
-        score, best = self._measured(self.viewer), self.record["best"]
+        score, best = known or self._measured(self.viewer), self.record["best"]
         improved = best is None or score.mean > best["score"]["mean"]
         if improved:
             self.record["best"] = {"step": self.loop.step, "score": score.plain()}
