@@ -197,8 +197,8 @@ def _of_format(row: tuple[Any, ...]) -> Case:
 
     second = planes if codec == "libsvtav1" else opencv_grey if grey else opencv
     lossless = ", lossless" if "lossless" in name or options == QP0 else ""
-    case = Case(name, f"{codec}, {form}{lossless}", make, second, near, second_near, 25)
-    return replace(case, fps=None) if name.endswith((".h264", ".h265", ".obu", ".mjpeg")) else case
+    says = "states no frame rate: 25" if name.endswith((".mjpeg", ".obu")) else ""
+    return Case(name, f"{codec}, {form}{lossless}", make, second, near, second_near, 25, says)
 
 
 def _with_alpha(row: tuple[Any, ...]) -> Case:

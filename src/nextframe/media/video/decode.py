@@ -30,6 +30,7 @@ CONTAINERS = (
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 PYAV_ERRORS = (av.FFmpegError, OSError, ValueError, EOFError, OverflowError, MemoryError, RuntimeError, TypeError)
 DEFAULT_FPS = 25.0
+RAW = ("mjpeg", "obu", "av1", "h264", "hevc")  # frames without a container: only the codec can state a rate
 CLOCK = 1000  # Matroska's clock, not a rate
 FASTEST = 10_000  # frames per second
 INTERLACED = "interlaced: the even and the odd lines of a frame are two moments; they are kept as stored"
@@ -109,11 +110,12 @@ class Video(Source):
         self.duration = container.duration / 1e6 if container.duration else None
 
     def _rate(self, stream: Any) -> float:
-        measured = stream.average_rate
-        if measured and 0 < measured <= FASTEST and measured != CLOCK:
+        measured, container = stream.average_rate, stream.container.format.name
+        silent = container in RAW and not stream.codec_context.framerate  # FFmpeg's guess, which is 25 too
+        if measured and not silent and 0 < measured <= FASTEST and measured != CLOCK:
             return float(measured)
         for rate in (stream.guessed_rate, stream.base_rate):
-            if rate and 0.01 <= rate < CLOCK:
+            if rate and not silent and 0.01 <= rate < CLOCK:
                 return float(rate)
         self.notes.append(f"the file states no frame rate: {DEFAULT_FPS:g} frames/s is assumed")
         return DEFAULT_FPS
