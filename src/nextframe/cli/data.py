@@ -76,6 +76,17 @@ def data(
     if not console.is_terminal:
         console.width = 400  # whole lines for files and pipes
     _show(console, report)
+    if check:
+        _fail_if_cut(report)
+
+
+def _fail_if_cut(report: DataReport) -> None:
+    """Raise a UserError if a source promises more than it holds."""
+    from nextframe.core.errors import UserError
+
+    if report.cut_short:
+        name, what = report.cut_short[0]
+        raise UserError(f"{len(report.cut_short)} of {len(report.sources)} sources end early, as {name}: {what}")
 
 
 def _write_json(report: DataReport, path: Path, started: float) -> None:
@@ -91,6 +102,8 @@ def _show(console: Console, report: DataReport) -> None:
         _show_sources(console, report)
     for name, why in report.skipped:
         console.print(f"skipped {name}: {why}", markup=False)
+    for name, what in report.cut_short:
+        console.print(f"{name} is {what}", markup=False)
     if report.others:
         kinds = ", ".join(f"{count} {ending}" for ending, count in sorted(report.others.items()))
         console.print(f"skipped, not videos or frames: {kinds}", markup=False)

@@ -55,6 +55,7 @@ class Held:
         self._frames, self.stride, self.fps = frames, stride, fps / stride
         self.path, self.name = Path(name), name
         self.color: Color | None = None
+        self.missing = ""  # nothing is promised beyond what is there
 
     @property
     def channels(self) -> int:

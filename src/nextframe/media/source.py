@@ -43,6 +43,7 @@ class Source(ABC):
         self.native_count: int | None = None  # before the stride; None: not known until counted
         self.sequences = 1  # an array file may hold many; this source is one of them
         self.notes: list[str] = []
+        self.missing = ""  # what the file promises and does not hold, once its end was reached; one of the notes
 
     @abstractmethod
     def decode(self, start: int = 0) -> Generator[Image, None, None]:

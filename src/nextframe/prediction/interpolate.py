@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from nextframe.media.writer import check_ending, write_video
 from nextframe.models.contract import Predictor, check_task
 from nextframe.models.request import check_frames_asked
 from nextframe.prediction.predict import bridge_channels
+
+LOG = logging.getLogger(__name__)
 
 
 def interpolate(
@@ -58,6 +61,8 @@ def interpolate(
     for frame in between(source.frames(), net.to(where), factor, where):
         frames.append(frame)
         source.limits.check_bytes(source.path, len(frames) * frame.numel())
+    if source.missing:
+        LOG.warning("%s is %s", source.name, source.missing)
     if len(frames) < 2:
         raise BadInputError(video, "has only 1 frame, so there is no gap to fill", "give a longer video")
     return write_video(output, torch.stack(frames), source.fps * factor)

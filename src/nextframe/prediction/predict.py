@@ -109,6 +109,8 @@ def predict(
     source = _opened(video, stride, limits, layout)
     bridge_channels(source, net)
     shown = _read(source, net, context, frames if compare else 0, at)
+    if source.missing:
+        LOG.warning("%s is %s", source.name, source.missing)
     if size is not None:
         shown = _fitted(shown, size)
     given, truth = _split(shown, frames) if compare else (shown, None)

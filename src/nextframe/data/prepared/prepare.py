@@ -81,6 +81,7 @@ def prepare(
         DataConfig(name=str(path), color=config.color),
         FolderConfig(val_share=config.val_share, test_share=config.test_share),
     )
+    contents.warn_of_cut(str(path))
     work = Preparation(output, config, contents, round(memory * GIB))
     manifest = begin(output, work.plan)
     if manifest["complete"] and not work.missing(manifest):

@@ -17,6 +17,7 @@ from nextframe.core.errors import BadInputError
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
 from nextframe.media.source import Color, Image, Source, over_black
+from nextframe.media.video.promise import CUT_SHORT, promised
 
 # Only media containers: playlists and similar formats, which make FFmpeg open other files or URLs, are not allowed.
 CONTAINERS = (
@@ -48,6 +49,7 @@ class Video(Source):
         self._turns: tuple[bool, bool, bool] = (False, False, False)  # transpose, then flip rows, flip columns
         with self.open() as container:
             stream = self.stream(container)
+            self._promise = promised(self.path, container, stream)
             with closing(self.decoded(container, stream)) as frames:
                 first = next(frames, None)
             if first is None:
@@ -126,13 +128,36 @@ class Video(Source):
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start` as uint8 (H, W, C), upright; earlier ones are decoded and dropped."""
-        number = -1
+        number, frame = -1, None
         with self.open() as container, closing(self.decoded(container, self.stream(container))) as frames:
             for number, frame in enumerate(frames):
                 self.check_count(number)
                 if number >= start:
                     yield self.image(frame, number)
         self.native_count = number + 1
+        self.check_end(self.native_count, frame)
+
+    def check_end(self, count: int | None, last: Any) -> None:
+        """Note it if the data end before the film does: `last` is the last frame, of `count` (None: not counted)."""
+        if last is None or last.pts is None:
+            return
+        end = (last.pts + (last.duration or 0)) * last.time_base
+        self.missing = self._promise.shortfall(count, float(end), self.native_fps, self._last_of_all)
+        if self.missing and self.missing not in self.notes:
+            self.notes.append(self.missing)
+
+    def _last_of_all(self) -> float:
+        """Return the seconds at which the last packet of any stream ends."""
+        with self.open() as container:
+            ends = (
+                (packet.pts + (packet.duration or 0)) * packet.time_base
+                for packet in container.demux()
+                if packet.pts is not None
+            )
+            try:
+                return float(max(ends, default=0))
+            except PYAV_ERRORS:  # a packet that is cut: what is missing is known already
+                return 0.0
 
     def image(self, frame: Any, number: int) -> Image:
         """Return frame `number` as uint8 (H, W, C), upright; BadInputError if its size is not the first frame's."""
@@ -183,6 +208,7 @@ class Video(Source):
                     self.check_count(number)
                     self.check_same(frame, number)
                     kept.append(frame)
+            self.check_end(None, kept[-1] if kept else None)
             while kept:
                 yield self.image(kept.popleft(), number - len(kept))
 
@@ -196,7 +222,8 @@ class Video(Source):
     def _refusal(self, number: int, what: str, stream: Any) -> BadInputError:
         if self._is_encrypted(stream):
             return BadInputError(self.path, "the video is encrypted", "decrypt it first")
-        return self.damage(number, what)
+        cut = self._promise.bytes_missing
+        return self.damage(number, f"{what}: {CUT_SHORT}, {self._promise.size_in_words}" if cut else what)
 
     def _is_encrypted(self, stream: Any) -> bool:
         """Return whether the file marks its video as encrypted (ISO 23001-7: sample entry `encv`)."""

@@ -27,9 +27,10 @@ from nextframe.media.source import Color, Image, Source
 from nextframe.media.video.cursor import VideoCursor
 from nextframe.media.video.cuts import SIDE, CutFinder, thumbnail
 from nextframe.media.video.decode import Video
+from nextframe.media.video.promise import CUT_SHORT
 
 LOG = logging.getLogger(__name__)
-VERSION = 3  # of the index files; those of another version are made again
+VERSION = 4  # of the index files; those of another version are made again
 KEY_DISTANCE = 24  # least frames between seek points: closer ones save little and cost a check each
 CHECKED = 8  # frames that are compared at each seek point
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
@@ -57,6 +58,11 @@ class SourceIndex:
     cuts: Ints
     pts: Ints
     keys: Ints
+
+    @property
+    def missing(self) -> str:
+        """What the file promises and does not hold; "" if all is there."""
+        return next((note for note in self.notes if note.startswith(CUT_SHORT)), "")
 
 
 ARRAYS = ("cuts", "pts", "keys")
@@ -131,8 +137,10 @@ def _facts(source: Source, frames: int) -> SourceIndex:
 def _scan_video(video: Video) -> SourceIndex:
     seen = _Seen(video)
     with video.open() as container:
+        frame = None
         for frame in video.decoded(container, video.stream(container)):
             seen.add(frame)
+    video.check_end(len(seen.pts), frame)
     index = replace(_facts(video, len(seen.pts)), cuts=seen.finder.cuts())
     stamps = [p for p in seen.pts if p is not None]
     if len(stamps) < len(seen.pts) or any(a >= b for a, b in itertools.pairwise(stamps)):
