@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.files.mapped import check_whole
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
 from nextframe.media.source import Color, Image, Source, over_black
@@ -60,6 +61,7 @@ class ArraySource(Source):
     ) -> None:
         super().__init__(path, stride, color, limits)
         array = _load(path, limits)
+        self._stored = array
         self.layout = _checked_layout(path, array, layout)
         self._array = _sequences(array, self.layout)  # (N, T, H, W, C)
         self.sequences, count, self.height, self.width, depth = self._array.shape
@@ -77,6 +79,7 @@ class ArraySource(Source):
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start` as uint8 (H, W, C); refuses values out of range."""
         for number in range(start, int(self._array.shape[1])):
+            check_whole(self._stored, self.path)
             image = self._as_uint8(np.asarray(self._array[self.sequence, number]), number)
             yield over_black(image) if image.shape[2] == 4 else image
 

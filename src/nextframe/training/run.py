@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nextframe.checkpoint import create_model, save_model
+from nextframe.core.files.lock import locked
+from nextframe.core.files.room import room_for
 from nextframe.core.progress import ProgressBar
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
@@ -19,9 +22,11 @@ from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.folder.logs import MetricsFile
 from nextframe.training.folder.run_folder import check_folder, claim
 from nextframe.training.folder.samples import save_samples
+from nextframe.training.loader import explained_deaths
 from nextframe.training.optim.schedule import Patience
 from nextframe.training.parallel.devices import check_devices, make_fabric
 from nextframe.training.parallel.launch import launch, processes_of, started_outside
+from nextframe.training.parallel.processes import INTERRUPTED, held_interrupts, interruption
 from nextframe.training.parallel.sharding import gathered
 from nextframe.training.parts import take_parts, take_weights
 from nextframe.training.recipe import Recipe, check_known, model_fields
@@ -143,22 +148,33 @@ class Run:
 
     def start(self, resume: bool) -> None:
         """Train until the budget is spent or early stopping says so; Ctrl-C leaves a checkpoint to resume from."""
-        if resume:
-            self.restore()
-        if self.processes.first:  # all settings are valid by now: a mistake leaves no folder behind
-            claim(self.recipe, self.folder)
-            self.metrics = MetricsFile(self.folder, self.trainer.step)
-        self.processes.wait()
-        with ProgressBar(self.recipe.model.name, show=self.show and self.processes.first) as self.bar:
+        with ExitStack() as held:
+            if self.processes.first:  # all settings are valid by now: a mistake leaves no folder behind
+                held.enter_context(room_for(self.folder))
+                held.enter_context(locked(self.folder))
+                check_folder(self.recipe, self.folder, resume)  # a run may have ended while this one was made ready
+            self.processes.wait()
+            if resume:
+                self.restore()
+            if self.processes.first:
+                claim(self.recipe, self.folder)
+                self.metrics = MetricsFile(self.folder, self.trainer.step)
+                held.callback(self.metrics.close)
+            self.processes.wait()
+            self._train()
+        if INTERRUPTED.is_set() and self.processes.world == 1:  # as the run ended: nothing is left to do
+            raise interruption()
+
+    def _train(self) -> None:
+        bar = ProgressBar(self.recipe.model.name, show=self.show and self.processes.first)
+        advice = f"continue with --resume -o {self.folder} ({IN_PYTHON})"
+        with held_interrupts(self.processes.world > 1), explained_deaths(advice), bar as self.bar:
             try:
                 self.trainer.run(self._after_step, str(self.folder))
                 self._finish()
             except KeyboardInterrupt:
                 self._interrupted()
                 raise
-            finally:
-                if self.metrics:
-                    self.metrics.close()
 
     def restore(self) -> None:
         """Take over the last checkpoint, if there is one."""
@@ -167,7 +183,10 @@ class Run:
             self._load(state)
 
     def _interrupted(self) -> None:
-        """Write a checkpoint, if the trainer is between two steps, and all processes at the same one."""
+        """Write a checkpoint, if the trainer is between two steps, and all processes at the same one.
+
+        Else the last one stays: a step that is half done would be taken twice.
+        """
         if self.trainer.between_steps and (self.processes.interrupted or self.processes.world == 1):
             self._checkpoint()
         LOG.warning("stopped at step %d; continue with --resume -o %s (%s)", self.trainer.step, self.folder, IN_PYTHON)

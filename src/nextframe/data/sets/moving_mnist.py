@@ -17,6 +17,7 @@ from pydantic import Field
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.files.mapped import check_whole
 from nextframe.data.clipset import DataConfig, Indices, Split
 from nextframe.data.sets.download import fetch
 from nextframe.data.sets.moving_digits import MovingDigits, MovingDigitsConfig
@@ -68,6 +69,7 @@ class MovingMnist(MovingDigits):
             return super().read(split, indices)
         if len(indices) and not 0 <= indices.min() <= indices.max() < self._fixed.shape[1]:
             raise IndexError(f"the file has {self._fixed.shape[1]} sequences, asked for {indices.max()}")
+        check_whole(self._fixed, Path(str(getattr(self._fixed, "filename", self.name))))
         frames = self._fixed[: self._span : self.stride, indices]  # (T, B, H, W)
         clips = torch.from_numpy(np.ascontiguousarray(frames.swapaxes(0, 1))).unsqueeze(2)
         return self._clip(clips)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.files.lock import LOCK
+from nextframe.core.files.room import FULL, full
 from nextframe.training.recipe import Recipe, read_recipe
 
 MAY_CHANGE = {
@@ -19,7 +21,7 @@ def check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
         changed = differences(read_recipe(folder), recipe)
         if changed:
             raise UserError(f"{folder} was trained with another {changed[0]}: omit it, or use another folder")
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
         raise UserError(
             f"{folder} exists already: continue with --resume (in Python resume=True), or give another folder"
         )
@@ -34,6 +36,8 @@ def claim(recipe: Recipe, folder: Path) -> None:
         fresh.write_text(recipe.to_yaml(), encoding="utf-8")
         fresh.replace(stored)
     except OSError as error:
+        if error.errno in FULL:
+            raise full(stored) from None
         raise BadInputError(folder, f"cannot be written ({error.strerror})", "give another folder") from None
 
 
