@@ -85,6 +85,7 @@ RENEWED = [
     ("evaluate", "--batch 3", "evaluate.batch", 3),
     ("evaluate", "--compat openstl", "evaluate.compat", "openstl"),
     ("evaluate", "--temperature 0.5", "options.temperature", 0.5),
+    ("predict", "--one-step", "predict.one_step", True),
     ("predict", "--stride 2", "predict.stride", 2),
     ("predict", "--tile 64", "predict.tile", 64),
     ("predict", "--overlap 8", "predict.overlap", 8),

@@ -27,6 +27,8 @@ def test_interpolation_is_a_task_like_any_other():
     assert clip.context.flatten().tolist() == [0, 4]
     assert clip.target.flatten().tolist() == [2]
     assert not task.is_forecast
+    assert clip.conditions["offsets"].tolist() == [[-2, 2]]
+    assert not Task.forecast(3, 2).split(torch.zeros(1, 5, 1, 2, 2)).conditions
 
 
 def test_a_span_that_is_too_short_is_refused_with_both_numbers():

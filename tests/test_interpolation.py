@@ -141,6 +141,21 @@ def test_a_film_gets_factor_times_its_rate_and_keeps_its_frames(tmp_path, factor
     assert open_source(tmp_path / "slow.mp4").fps == pytest.approx(8 * factor)
 
 
+def test_a_model_that_is_told_which_frame_is_asked_for_does_both(tmp_path, caplog):
+    film = write_video(tmp_path / "film.npy", pan(3, 2.0, size=(64, 96)))
+    interpolate(film, tmp_path / "slow.npy", "motion")
+    assert "motion was trained to predict the frames that follow, not the frame between two others" in caplog.text
+    slow, _ = read_video(tmp_path / "slow.npy")
+    truth, inner = pan(5, 1.0, size=(64, 96)), (..., slice(16, -16), slice(16, -16))
+    mean = (truth[0:3:2] + truth[2:5:2]) / 2
+    error, means = (slow[1::2] / 255 - truth[1::2])[inner].square().mean(), (mean - truth[1::2])[inner].square().mean()
+    assert error < 0.3 * means
+    assert torch.equal(slow[::2], read_video(film)[0])
+    found = evaluate("motion", open_data(MIDDLES), "val", metrics=["mse"])
+    assert {row.model for row in found.rows} == {"motion", "mean-neighbours", "flow-middle", "zero"}
+    assert found.notes[0].startswith("motion was trained to predict the frames that follow")
+
+
 def test_what_cannot_be_interpolated_says_why(tmp_path):
     one = write_video(tmp_path / "one.npy", pan(1, 1.0))
     with pytest.raises(BadInputError, match="has only 1 frame, so there is no gap"):

@@ -1,17 +1,29 @@
 """The predictor of real video: its parts by hand, and the weights that come with the package."""
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 import nextframe
 from nextframe.checkpoint.names import SHIPPED
-from nextframe.core.clip import Clip
+from nextframe.core.clip import Clip, Task
+from nextframe.core.conditions import Conditions
+from nextframe.core.errors import UserError
+from nextframe.flow.warp import backward_warp
 from nextframe.layers.correlation import correlation
+from nextframe.layers.guess import agreement, mixed
+from nextframe.layers.offsets import scaled
+from nextframe.layers.sampling import enlarged, sampled, shrunk
+from nextframe.layers.window import Seen, as_many, thumbnails
+from nextframe.losses.flow_error import flow_error
 from nextframe.losses.pyramid import laplacian, pyramid_loss
-from nextframe.models.motion import FLOW_WEIGHTS, Guess, Motion, MotionConfig, as_many, blend, flow_error, since_cut
+from nextframe.models.contract import Request
+from nextframe.models.motion import FLOW_WEIGHTS, Guess, Motion, MotionConfig, blend
+from nextframe.models.protocols import Confident
 from texture import texture
 
 
@@ -23,6 +35,13 @@ def shipped() -> Motion:
 def panned(count: int, height: int, width: int, step: float, channels: int = 3) -> Tensor:
     """Return (1, count, channels, H, W): a texture seen by a camera that moves `step` pixels to the right a frame."""
     return torch.stack([texture(height, width, dx=-step * t, channels=channels) for t in range(count)], dim=1)
+
+
+def since_cut(frames: Tensor) -> Tensor:
+    """Return the frames that stand for (B, K, C, H, W), and check that features go with them."""
+    seen = Seen(frames, frames.mean(2, keepdim=True), thumbnails(frames)).shot(frames.shape[1])
+    assert torch.equal(seen.features, seen.frames.mean(2, keepdim=True))
+    return seen.frames
 
 
 def psnr(prediction: Tensor, truth: Tensor) -> float:
@@ -71,7 +90,7 @@ def test_frames_before_a_cut_are_replaced_by_the_first_after_it():
 
 def test_the_shipped_weights_are_whole_and_small(shipped):
     assert nextframe.load("motion").config == MotionConfig()
-    assert sum(parameter.numel() for parameter in shipped.parameters()) == 3_369_272 <= 4_000_000
+    assert sum(parameter.numel() for parameter in shipped.parameters()) == 3_370_064 <= 4_000_000
     assert (SHIPPED / "motion" / "model.safetensors").stat().st_size < 8e6
     assert "CC-BY-4.0" in (SHIPPED / "motion" / "README.md").read_text()
 
@@ -98,7 +117,8 @@ def test_two_frames_are_enough_and_what_stands_still_stays(shipped):
 
 def test_after_a_cut_only_the_new_shot_counts(shipped):
     scene, other = panned(2, 64, 96, 2), 0.2 * panned(1, 64, 96, 0)  # another shot, at night
-    assert torch.equal(shipped.predict(torch.cat([other, scene], 1), 2), shipped.predict(scene, 2))
+    # but for rounding: the features of two frames are made in one go, those of one alone
+    assert torch.allclose(shipped.predict(torch.cat([other, scene], 1), 2), shipped.predict(scene, 2), atol=1e-5)
 
 
 def test_grey_is_the_mean_of_equal_channels_and_alpha_moves_with_the_colours(shipped):
@@ -114,19 +134,151 @@ def test_grey_is_the_mean_of_equal_channels_and_alpha_moves_with_the_colours(shi
     assert moved < 0.5 * stayed
 
 
+# --- confidence, and the mean with the mirrored clip
+
+
+def test_agreement_by_hand():
+    same, black, white = torch.full((1, 3, 4, 4), 0.3), torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
+    half = torch.full((1, 1, 4, 4), 0.5)
+    assert agreement([same, same], [half, half], same).item() == pytest.approx(1)
+    assert agreement([black, white], [half, half], (black + white) / 2).item() == pytest.approx(0)
+    # a quarter of white on black: 0.75 away with weight 0.25, 0.25 away with weight 0.75
+    quarter = [0.5 * half, 1.5 * half]
+    assert agreement([white, black], quarter, mixed([white, black], quarter)).item() == pytest.approx(1 - 2 * 0.375)
+
+
+def test_what_stands_still_is_surer_than_what_moves_and_that_than_what_jumps(shipped):
+    video = panned(4, 64, 96, 2)
+    options = shipped.read_options({})
+    clips = torch.cat(
+        [video, video[:, [3, 1, 2, 0]], video[:, :1].expand(-1, 4, -1, -1, -1)]
+    )  # smooth, shuffled, still
+    with torch.no_grad():
+        future, sure = shipped.forecast_with_confidence(Request(clips, 3, options=options))
+    assert torch.equal(future, shipped.predict(clips, 3))
+    assert isinstance(shipped, Confident)
+    smooth, shuffled, still = sure.tolist()
+    assert still[0] > smooth[0] > shuffled[0] > 0
+    assert max(still) <= 1
+
+
+def test_mirror_is_the_mean_of_both_ways(shipped):
+    video = panned(4, 40, 56, 2)
+    alone, mirrored = shipped.predict(video, 2), shipped.predict(video.flip(-1), 2).flip(-1)
+    both = shipped.predict(video, 2, options={"mirror": True})
+    assert torch.equal(both, (alone + mirrored) / 2)
+    assert torch.equal(shipped.predict(video.flip(-1), 2, options={"mirror": True}).flip(-1), both)
+    with pytest.raises(UserError, match=r"has no option 'miror'.*mirror"):
+        shipped.predict(video, 1, options={"miror": True})
+
+
+# --- the frame between two
+
+
+def with_index(model: Motion) -> Motion:
+    """Return a copy of `model` whose weights of the offsets are as if they were trained: large and no two alike."""
+    model = deepcopy(model)
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if name.endswith("index"):
+            parameter.data.normal_(generator=generator)
+    return model
+
+
+def test_what_is_learned_of_offsets_changes_no_forecast_by_a_bit(shipped):
+    video, changed = panned(4, 40, 56, 2), with_index(shipped)
+    assert torch.equal(changed.predict(video, 2), shipped.predict(video, 2))
+    future = shipped.predict(video, 2, options={"rehearse": False})
+    told = Conditions(fixed={"offsets": torch.tensor([[-4, -3, -2, -1]])})
+    assert torch.equal(changed.predict(video, 1, conditions=told), future[:, :1])
+    pair = video[:, [1, 3]]
+    middle = Task.interpolate().told(pair)
+    assert not torch.equal(changed.predict(pair, 1, conditions=middle), shipped.predict(pair, 1, conditions=middle))
+
+
+def test_flows_to_the_frame_between_two_are_a_quarter_and_half_of_a_forecasts_and_back():
+    flow = torch.tensor([8.0, 4.0] * 3).view(1, 6, 1, 1)
+    found = scaled(
+        flow, torch.tensor([[-0.5, -0.5, 0.5]])
+    )  # even motion: the second of three is 2 steps from a forecast
+    assert torch.allclose(found.flatten(), torch.tensor([8 / 6, 4 / 6, 2, 1, -4, -2]))
+    assert torch.allclose(scaled(found, torch.tensor([[-0.5, -0.5, 0.5]]), -1), flow)
+    assert torch.equal(scaled(flow, torch.tensor([[-3.0, -2.0, -1.0]])), flow)
+
+
+@pytest.mark.parametrize("gap", [1, 2])
+def test_before_any_training_on_it_the_middle_of_a_pan_is_nearer_than_the_mean(shipped, gap):
+    video = panned(2 * gap + 1, 96, 128, 1.5 / gap)
+    clip = Task.interpolate(gap).split(video)
+    middle = shipped.predict(clip.context, 1, conditions=clip.conditions)[:, 0]
+    inner = (..., slice(16, -16), slice(16, -16))
+    truth, mean = clip.target[:, 0][inner], clip.context.mean(1)[inner]
+    assert psnr(middle[inner], truth) > psnr(mean, truth) + 6
+    pair, still = clip.context, clip.context[:, :1].expand(-1, 2, -1, -1, -1)
+    assert psnr(shipped.predict(still, 1, conditions=clip.conditions)[:, 0], still[:, 0]) > 35
+    with pytest.raises(UserError, match="one frame between others, not 2"):
+        shipped.predict(pair, 2, conditions=clip.conditions)
+    with pytest.raises(UserError, match=r"'offsets' \(1, 3\) needs 2 entries"):
+        shipped.predict(pair, 1, conditions=Conditions(fixed={"offsets": torch.ones(1, 3)}))
+
+
+def test_middles_are_learned_by_the_same_loss(shipped):
+    model, clip = deepcopy(shipped), Task.interpolate().split(panned(3, 48, 64, 1.5))
+    before = model.predict(clip.context, 2)
+    optimizer = torch.optim.Adam([block.index for block in (model.coarse, *model.refine)], lr=0.02)
+    losses = []
+    for _ in range(5):
+        loss, _ = model.loss(clip)
+        losses.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < 0.75 * losses[0]
+    assert torch.equal(model.predict(clip.context, 2), before)
+
+
 def test_the_true_flow_of_a_clip_joins_the_loss():
     torch.manual_seed(0)
     model = Motion(MotionConfig(widths=(8, 8, 8, 8), depths=(2, 2, 2, 2)))
     context, target = panned(3, 40, 48, 2), panned(4, 40, 48, 2)[:, 3:]
     with torch.no_grad():
         without, _ = model.loss(Clip(context, target))
-        flow = torch.stack([guess.flow for guess in model.guesses(context)])
+        flow = torch.stack([guess.flow for guess in model.guesses(context, model.look(context).features)])
         off = flow[-1] + 3  # three pixels beside what the model finds last
         with_flow, _ = model.loss(Clip(context, target, extras={"flow": off.unsqueeze(1)}))
     expected = sum(weight * flow_error(each, off) for weight, each in zip(FLOW_WEIGHTS, flow, strict=True))
     assert float(with_flow - without) == pytest.approx(float(expected), rel=1e-3)
     assert flow_error(flow[-1], off) == pytest.approx(3.01**0.7, rel=1e-4)
     assert flow_error(flow[-1], off + 1000) == pytest.approx(40.01**0.7, rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_frames_are_sampled_at_a_smaller_size_as_if_shrunk_after_it(scale):
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.rand(2, 3, 3, 32, 48, generator=generator)
+    flow = torch.randn(2, 6, 32, 48, generator=generator) * 4
+    whole = backward_warp(frames.flatten(0, 1), flow.view(6, 2, 32, 48))
+    expected = F.interpolate(whole, scale_factor=1 / scale, mode="bilinear").unflatten(0, (2, 3))
+    assert torch.allclose(sampled(flow, frames, scale), expected, atol=1e-5)
+    small = F.interpolate(frames.flatten(1, 2), scale_factor=1 / scale, mode="bilinear").unflatten(1, (3, 3))
+    assert torch.allclose(shrunk(frames, scale), small, atol=1e-6)
+
+
+def test_each_frame_is_looked_at_once_and_counts_as_if_with_the_others(shipped):
+    video = panned(3, 64, 96, 2)
+    together = shipped.look(video)
+    apart = shipped.look(video[:, :1]).then(shipped.look(video[:, 1:2])).then(shipped.look(video[:, 2:]))
+    assert torch.allclose(together.features, apart.features, atol=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(shipped.next_frame(together)[0], shipped.next_frame(apart)[0], atol=1e-5)
+
+
+def test_what_is_added_to_a_guess_is_a_change_of_the_whole_one():
+    # at half of the size a guess made of changes at an eighth is what the whole guess is, shrunk
+    change = torch.randn(1, 14, 4, 6, generator=torch.Generator().manual_seed(0))
+    for scale in (4, 2):
+        whole = shrunk(enlarged(change, (32, 48)).unsqueeze(0), scale).squeeze(0)
+        assert torch.allclose(enlarged(change, (32 // scale, 48 // scale)), whole, atol=1e-5)
 
 
 def test_alpha_is_nothing_to_learn_from():

@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from nextframe.core.seeds import noise
-from nextframe.core.seeds.noise import categorical, clip_noise, global_batch, integers, normal_like, splitmix, uniform
+from nextframe.core.seeds.noise import (
+    categorical,
+    clip_noise,
+    global_batch,
+    integers,
+    noise_of,
+    normal_like,
+    splitmix,
+    uniform,
+)
 
 N = 400_000
 
@@ -48,6 +57,22 @@ def test_a_clip_has_the_same_noise_in_any_batch():
         assert torch.equal(whole[[1, 3]], some)
     for whole, turned in zip(draws([0, 1, 2, 3], 5), draws([3, 0, 2, 1], 5), strict=True):
         assert torch.equal(whole[[3, 0, 2, 1]], turned)
+
+
+def test_some_clips_of_a_batch_get_their_own_noise():
+    index = torch.tensor([4, 0, 7])
+    with clip_noise(1, index=index):
+        uniform((3, 2), "cpu")
+        whole = uniform((3, 5), "cpu")
+    with clip_noise(1, index=index):
+        uniform((3, 2), "cpu")
+        with noise_of(torch.tensor([0, 2])):
+            assert torch.equal(uniform((2, 5), "cpu"), whole[[0, 2]])
+        with noise_of(torch.tensor([1])):
+            assert torch.equal(uniform((1, 5), "cpu"), whole[[1]])
+        assert torch.equal(uniform((3, 5), "cpu"), whole)
+    with noise_of(torch.tensor([1])):
+        assert uniform((4, 1), "cpu").shape == (4, 1)  # outside a scope
 
 
 def test_items_of_a_clip_stand_together():

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from nextframe.checkpoint import load_model
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import NextframeError, UserError
-from nextframe.core.seeds.noise import uniform
+from nextframe.core.seeds.noise import clip_noise, uniform
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import Indices, Split
 from nextframe.data.flow import FlowClips
@@ -205,10 +206,36 @@ def test_clips_are_rendered_on_the_device_in_training_validation_and_evaluation(
 
 
 def test_what_would_lose_the_rendering_is_refused() -> None:
-    with pytest.raises(UserError, match="dot: its clips are finished on the device, so they cannot be mixed"):
+    with pytest.raises(UserError, match="dot: its clips are read as 1x1 with 2 channels and finished on the dev"):
         MixedClips([MovingDot(), MovingDot()], [1, 1])
     with pytest.raises(UserError, match="cannot be turned into flow"):
         FlowClips(MovingDot(), DataConfig(kind="flow"))
+
+
+class Seen(MovingDot):
+    """The same dots, whose frames are as large when they are read."""
+
+    def read(self, split: Split, indices: Indices) -> Clip:
+        clip = super().read(split, indices)
+        black = torch.zeros(len(indices), 5, 1, 8, 8, dtype=torch.uint8)
+        return replace(self.task.split(black), extras={"places": clip.frames})
+
+    def on_device(self, split: Split, clip: Clip, device: torch.device | str) -> Clip:
+        return self.task.split(self._drawn(clip.extras["places"].to(device), split))
+
+
+def test_each_set_of_a_mix_finishes_its_own_clips_with_their_own_noise() -> None:
+    dots, others = Seen(), Seen()
+    dots.noise, others.noise = 0.1, 0.2
+    mix = MixedClips([dots, others], [1, 1])
+    parts, own = mix.place("train", np.arange(6))
+    with clip_noise(1, index=torch.arange(6)):
+        whole = mix.on_device("train", mix.read("train", np.arange(6)), "cpu").frames
+    for number, part in enumerate((dots, others)):
+        rows = torch.from_numpy(np.flatnonzero(parts == number))
+        with clip_noise(1, index=rows, total=6):
+            alone = part.on_device("train", part.read("train", own[rows]), "cpu").frames
+        assert torch.equal(whole[rows], alone)
 
 
 def test_noise_that_is_added_on_the_device_belongs_to_the_seed_and_the_step(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from nextframe.core.errors import UserError
 from nextframe.media.reader import read_video
 from nextframe.media.writer import write_video
 from nextframe.web import page
+from nextframe.web.app import Backend
 from nextframe.web.difference import FAINTEST, heat
-from nextframe.web.examples import write_examples
+from nextframe.web.examples import CLIPS, write_examples
 from nextframe.web.gate import ASK_BYTES, Gate, paths_are_uploads
 from nextframe.web.job import Job, run_job
 from nextframe.web.limits import WebLimits
+from nextframe.web.serve import offer
 from nextframe.web.store import Store
+from nextframe.web.worker import Workers
 
 
 @pytest.fixture
@@ -286,6 +290,32 @@ def test_examples_move(tmp_path):
 
 
 # --- the page
+
+
+def test_the_page_opens_on_a_real_clip_that_the_first_model_has_predicted(store, tmp_path):
+    examples = write_examples(tmp_path)
+    assert sum(path.stat().st_size for path in CLIPS.iterdir()) < 300_000
+    models = offer(())
+    assert next(iter(models)) == "motion"
+    backend = Backend(models, examples, WebLimits(side=64, horizon=3), store, Workers(0, []))
+    backend.open_with_example()
+    said, found = backend.opening
+    assert "predicted by motion" in said
+    assert "people-talking.mp4: 256 x 192, 30 frames" in found
+    assert "3 frames by motion" in found
+    token = re.search("results/([^/]+)/loop.gif", found)[1]
+    store.sweep(now=time.time() + 1e6)  # no visitor's: it stays
+    assert store.result(token, "loop.gif").read_bytes().startswith(b"GIF89a")
+    assert store.empty()
+
+
+def test_a_model_that_cannot_predict_the_example_opens_on_nothing(store, tmp_path, caplog):
+    clip = write_video(tmp_path / "one.gif", torch.zeros(1, 3, 8, 8))
+    backend = Backend({"linear": "linear"}, {"one": clip}, WebLimits(), store, Workers(0, []))
+    with caplog.at_level("INFO"):
+        backend.open_with_example()
+    assert backend.opening is None
+    assert "the page opens without an example" in caplog.text
 
 
 def test_what_visitors_write_is_text_on_the_page():

@@ -106,7 +106,7 @@ def test_upload_a_gif_and_predict_one_sliding_frame_on_a_phone(open_page, shared
     page.click("#predict")
     page.wait(DONE)
     keep(page, "phone-gif")
-    assert "--one-step" in page.text(".nf-command code")
+    assert "predict.one_step=true" in page.text(".nf-command code")
     assert page.eval("document.documentElement.scrollWidth <= window.innerWidth"), "the page is wider than the phone"
 
 

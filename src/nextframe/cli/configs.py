@@ -35,5 +35,6 @@ class PredictConfig(Config):
     """What `nextframe predict` needs besides its options."""
 
     stride: int = Field(1, ge=1, description="take every k-th frame")
+    one_step: bool = Field(False, description="predict each frame from the true ones before it; implies --compare")
     tile: int | None = Field(None, ge=16, description="predict in tiles of this many pixels per side: less memory")
     overlap: int = Field(32, ge=0, description="pixels that neighbouring tiles share")

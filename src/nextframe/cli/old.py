@@ -39,6 +39,7 @@ OLD: dict[str, dict[str, str]] = {
     },
     "predict": {
         "--stride": "predict.stride",
+        "--one-step": "predict.one_step=true",
         "--tile": "predict.tile",
         "--overlap": "predict.overlap",
         "--temperature": "options.temperature",

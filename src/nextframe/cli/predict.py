@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Plugin, Quiet, Seed, Set, Size, begin, complete_models, parse_size
+from nextframe.cli.options import (
+    Device,
+    Plugin,
+    Quiet,
+    Seed,
+    Set,
+    Size,
+    begin,
+    check_files,
+    complete_models,
+    parse_size,
+)
 from nextframe.cli.sections import read_settings, section
 
 Model = Annotated[
@@ -26,8 +39,12 @@ Output = Annotated[
 Compare = Annotated[
     bool, typer.Option("--compare", help="Hold back the last frames and show them next to the prediction.")
 ]
-OneStep = Annotated[
-    bool, typer.Option("--one-step", help="Predict each frame from the true frames before it; implies --compare.")
+Adapt = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="First train a copy of the model on the context frames; used if that helps."),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write how sure each frame is to this file.")
 ]
 WithContext = Annotated[bool, typer.Option("--with-context", help="Start the output with the context frames.")]
 ContextFrames = Annotated[int | None, typer.Option(min=1, help="Context frames; as many as in training by default.")]
@@ -41,11 +58,12 @@ def predict(
     output: Output = Path("prediction.gif"),
     samples: Annotated[int, typer.Option(min=1, help="How many futures, of a stochastic model.")] = 1,
     compare: Compare = False,
-    one_step: OneStep = False,
     with_context: WithContext = False,
     context: ContextFrames = None,
     at: At = None,
     size: Size = None,
+    adapt: Adapt = None,
+    json_file: JsonFile = None,
     setting: Set = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -56,14 +74,19 @@ def predict(
 
     Examples:
     nextframe predict cat.mp4 -o next.gif
+    nextframe predict cat.mp4 --adapt 20 --set options.mirror=true --json sure.json
     nextframe predict cat.mp4 --model runs/mine -n 20 --compare -o next.mp4
     nextframe predict frames/ --model runs/mine --at 300 --set predict.tile=96 -o out/
     """
     from nextframe.cli.configs import PredictConfig
+    from nextframe.core.files.whole_file import write_whole
+    from nextframe.evaluation.run_facts import run_facts
     from nextframe.prediction import check_output, write_prediction
     from nextframe.prediction import predict as predict_frames
 
     begin(quiet, plugin)
+    started = time.monotonic()
+    check_files(json_file)
     more = read_settings("predict", setting)
     config = PredictConfig.parse(section(more, "predict"), "predict")
     check_output(output)  # before any work
@@ -73,7 +96,7 @@ def predict(
         frames,
         samples=samples,
         compare=compare,
-        one_step=one_step,
+        one_step=config.one_step,
         context=context,
         at=at,
         stride=config.stride,
@@ -83,6 +106,11 @@ def predict(
         seed=seed,
         device=device,
         options=section(more, "options"),
+        adapt=adapt,
     )
     write_prediction(prediction, output, with_context=with_context)
+    if json_file is not None:
+        write_whole(
+            json_file, json.dumps({**prediction.as_json(), "run": run_facts(None, seed, started)}, indent=1) + "\n"
+        )
     typer.echo(str(output))

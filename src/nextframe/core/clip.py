@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nextframe.core.conditions import NO_CONDITIONS, Conditions
+from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions
 from nextframe.core.errors import UserError
 
 
@@ -62,14 +62,24 @@ class Task:
         """Whether the target frames directly follow the context frames."""
         return self == Task.forecast(self.context, self.horizon)
 
+    def told(self, frames: Tensor) -> Conditions:
+        """Return what tells a model of several tasks which one it is: `offsets`, for each clip of `frames`; or none."""
+        if self.is_forecast:
+            return NO_CONDITIONS
+        offsets = torch.tensor(self.given, device=frames.device) - self.asked[0]
+        return Conditions(fixed={OFFSETS: offsets.expand(len(frames), -1)})
+
     def split(self, frames: Tensor, conditions: Conditions = NO_CONDITIONS) -> Clip:
-        """Cut spans `frames` (B, T >= length, C, H, W), and their timed conditions, into context and target."""
+        """Cut spans `frames` (B, T >= length, C, H, W), and their timed conditions, into context and target.
+
+        Unless the task is a forecast, the clip has the condition `offsets`.
+        """
         check_frames(frames)
         if frames.shape[1] < self.length:
             raise UserError(f"the task needs {self.length} frames, the span has {frames.shape[1]}")
         conditions.check(*frames.shape[:2])
         given, asked = list(self.given), list(self.asked)
-        return Clip(frames[:, given], frames[:, asked], conditions.at(given + asked))
+        return Clip(frames[:, given], frames[:, asked], conditions.at(given + asked).adding(self.told(frames)))
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,8 @@ class Clip:
 
     `conditions` may be used to predict; timed ones have T + H' entries. `extras` (B, ...) are for a loss alone, such
     as the true flow or a target without noise: a model never gets them to predict with. Neither is ever scaled.
+    In a mix of data sets of which only some have an extra, it is 0 for the clips of the others, and the extra
+    NAME_known (B,) bool says for which clips it is there; see `extra` and `knows`.
     """
 
     context: Tensor
@@ -109,6 +121,17 @@ class Clip:
     def label(self) -> Tensor | None:
         """The class of each clip, (B,) int64, if the data set has classes: the condition `label`."""
         return self.conditions.get("label")
+
+    def knows(self, name: str) -> Tensor:
+        """Return for which clips the extra `name` is there, (B,) bool."""
+        there = torch.full((len(self),), name in self.extras, device=self.context.device)
+        return self.extras.get(f"{name}_known", there)
+
+    def extra(self, name: str, otherwise: Tensor) -> Tensor:
+        """Return the extra `name`, with `otherwise`, of the same shape (B, ...), for the clips that lack it."""
+        if name not in self.extras:
+            return otherwise
+        return torch.where(self.knows(name).view(-1, *[1] * (otherwise.ndim - 1)), self.extras[name], otherwise)
 
     def __len__(self) -> int:
         return self.context.shape[0]

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from nextframe.core.errors import UserError
 
+OFFSETS = "offsets"  # (B, T): how far each context frame is from the first target frame; not there for a forecast
+
 
 class Conditions(Mapping[str, Tensor]):
     """A frozen mapping of named tensors; the first dimension of each is the batch.
@@ -16,7 +18,8 @@ class Conditions(Mapping[str, Tensor]):
     `timed` ones are (B, T, ...) with one entry for each frame, those of the context first and then those of the
     target: a model may read them also for the frames it is to predict. `fixed` ones are (B, ...), one for each clip.
     Names that several data sets share: `actions` (B, T, A), where entry t is the action that led to frame t;
-    `label` (B,) int64; `text`.
+    `label` (B,) int64; `text`; `offsets` (B, T), which clips of a task that is not a forecast have: how many frames
+    each context frame is after the first target frame, -1 and 1 of a frame between two.
 
     Conditions are never scaled or converted, whatever their type: only frames are.
     """

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
-from nextframe.data.clipset import SPLITS, ClipSet, Indices, Split, check_indices, check_whole, mix_name, short_name
+from nextframe.core.seeds.noise import noise_of
+from nextframe.data.clipset import SPLITS, ClipSet, Indices, Split, check_indices, mix_name, short_name
 
 LOG = logging.getLogger(__name__)
+PART = "part"  # the extra of clips that are not finished: which set they are of
 LONGEST = 10_000  # clips after which the turns of the sets repeat at the latest: shares are exact to 1 / LONGEST
 
 
@@ -28,7 +30,11 @@ class MixedClips(ClipSet):
     epochs, each in the set's own order. Val and test are those of all sets, one set after another: what one set holds
     out is never trained on, and each clip counts once, whatever the shares.
 
-    Conditions and extras are kept if all sets have the same ones; a warning says which others differ.
+    Conditions are kept if all sets have the same ones, extras if those that have them agree; a warning says which
+    others differ. Clips of a set without an extra that others have get zeros, and `NAME_known` says so, see `Clip`.
+
+    Sets may finish their clips on the device, if what they read has the shape of their frames: each does it for its
+    own clips of a batch.
     """
 
     def __init__(self, parts: Sequence[ClipSet], shares: Sequence[float], names: Sequence[str] = ()) -> None:
@@ -59,7 +65,6 @@ class MixedClips(ClipSet):
     def _check(self) -> None:
         """Refuse sets whose frames do not fit together; find what else their clips have in common."""
         for name, part in zip(self.names, self.parts, strict=True):
-            check_whole(part, "mixed")
             if part.task != self.task:
                 raise UserError(f"{self.name}: {name} has {part.task}, {self.names[0]} {self.task}: use one task")
             if part.frame_shape != self.frame_shape:
@@ -69,11 +74,23 @@ class MixedClips(ClipSet):
         types = {sample.context.dtype for sample in samples}
         if len(types) > 1:
             raise UserError(f"{self.name}: frames of {' and '.join(sorted(map(str, types)))} cannot be mixed")
+        self._drawn = any(type(part).on_device is not ClipSet.on_device for part in self.parts)
+        self._read_extras = _agreed(samples)
+        self._mark = PART  # a set may be a mix itself, and then has marks of its own
+        while self._mark in self._read_extras:
+            self._mark += "_"
+        self._keep_alike([_finished(part, sample) for part, sample in zip(self.parts, samples, strict=True)])
+
+    def _keep_alike(self, samples: Sequence[Clip]) -> None:
+        """Find what clips of the sets have in common, besides frames; `samples` are one of each."""
         carried = [_carried(part, sample) for part, sample in zip(self.parts, samples, strict=True)]
-        names = dict.fromkeys(name for each in carried for name in each)
-        self._kept = [name for name in names if all(each.get(name) == carried[0].get(name) for each in carried)]
+        self._extras = _agreed(samples)
+        has = {name: [each[name] for each in carried if name in each] for each in carried for name in each}
+        everywhere = [name for name, kinds in has.items() if kinds == [kinds[0]] * len(self.parts)]
+        self._kept = [name for name in everywhere if name not in self._extras]
+        self._partial = [name for name in self._extras if len(has[name]) < len(self.parts)]
         self.classes = self.parts[0].classes if "label" in self._kept else ()
-        for name in names.keys() - set(self._kept):
+        for name in sorted(has.keys() - set(self._kept) - self._extras.keys()):
             of = (f"{n} has {each.get(name, ('none',))[0]}" for n, each in zip(self.names, carried, strict=True))
             LOG.warning("%s: clips come without '%s', which differs: %s", self.name, name, ", ".join(of))
 
@@ -118,14 +135,36 @@ class MixedClips(ClipSet):
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices` as one batch, in that order; each set reads all its own together."""
         parts, own = self.place(split, indices)
-        rows = [np.flatnonzero(parts == part) for part in range(len(self.parts))]
-        clips = [p.read(split, own[mine]) for p, mine in zip(self.parts, rows, strict=True) if len(mine)]
-        order = torch.from_numpy(np.argsort(np.concatenate(rows)))
-        return Clip.join([self._alike(clip) for clip in clips])[order]
+        clips = [
+            self._alike(self.parts[number].read(split, own[mine]), None if self._drawn else number)
+            for number, mine in _rows_of(parts)
+        ]
+        joined = Clip.join(clips)[_back(parts)]
+        return replace(joined, extras={**joined.extras, self._mark: torch.from_numpy(parts)}) if self._drawn else joined
 
-    def _alike(self, clip: Clip) -> Clip:
-        """Return the clip with only what all sets have."""
-        extras = {name: value for name, value in clip.extras.items() if name in self._kept}
+    def on_device(self, split: Split, clip: Clip, device: torch.device | str) -> Clip:
+        """Return what `read` returned on `device`, each clip finished by its own set."""
+        if not self._drawn:
+            return clip.to(device)
+        parts = clip.extras[self._mark].cpu().numpy()
+        finished = []
+        for number, mine in _rows_of(parts):
+            rows = torch.from_numpy(mine)
+            with noise_of(rows):
+                own = self.parts[number].on_device(split, clip[rows.to(clip.context.device)], device)
+            finished.append(self._alike(own, number))
+        return Clip.join(finished)[_back(parts).to(device)]
+
+    def _alike(self, clip: Clip, number: int | None) -> Clip:
+        """Return a clip of set `number` with what all sets have, and all extras, zeros where the set has none.
+
+        None: the clip is not finished, and gets what is read.
+        """
+        wanted = self._read_extras if number is None else self._extras
+        extras = {name: clip.extras.get(name, _zeros(value, clip)) for name, value in wanted.items()}
+        if number is not None:
+            known = {name: torch.full((len(clip),), name in clip.extras) for name in self._partial}
+            extras |= {f"{name}_known": value.to(clip.context.device) for name, value in known.items()}
         return replace(clip, conditions=clip.conditions.only(self._kept), extras=extras)
 
     def source(self, split: Split, index: int) -> str:
@@ -211,11 +250,49 @@ def _words(value: Tensor) -> str:
 
 
 def _sample(part: ClipSet) -> Clip:
+    clip = part.read(_some_split(part), np.zeros(1, np.int64))
+    if tuple(clip.context.shape[2:]) != tuple(part.frame_shape):
+        raise UserError(
+            f"{part.name}: its clips are read as {_shape(clip.context.shape[2:])} and finished on the device, so they "
+            "cannot be mixed"
+        )
+    return clip
+
+
+def _agreed(samples: Sequence[Clip]) -> dict[str, Tensor]:
+    """Return the extras that are of one kind wherever they are, each as one of the sets has it."""
+    found: dict[str, list[Tensor]] = {}
+    for name, value in [item for sample in samples for item in sample.extras.items()]:
+        found.setdefault(name, []).append(value)
+    return {name: values[0] for name, values in found.items() if len({_words(value) for value in values}) == 1}
+
+
+def _finished(part: ClipSet, clip: Clip) -> Clip:
+    if type(part).on_device is ClipSet.on_device:
+        return clip
+    return part.on_device(_some_split(part), clip, "cpu")
+
+
+def _some_split(part: ClipSet) -> Split:
     split = next((split for split in SPLITS if part.count(split) != 0), None)
     if split is None:
         raise UserError(f"{part.name}: it has no clips")
-    return part.read(split, np.zeros(1, np.int64))
+    return split
 
 
-def _shape(shape: tuple[int, int, int]) -> str:
+def _rows_of(parts: Indices) -> list[tuple[int, Indices]]:
+    """Return each set that has clips, and which clips they are."""
+    return [(int(number), np.flatnonzero(parts == number)) for number in np.unique(parts)]
+
+
+def _back(parts: Indices) -> Tensor:
+    """Return the order that puts clips which are sorted by set back to their places."""
+    return torch.from_numpy(np.argsort(np.argsort(parts, kind="stable")))
+
+
+def _zeros(like: Tensor, clip: Clip) -> Tensor:
+    return torch.zeros(len(clip), *like.shape[1:], dtype=like.dtype, device=clip.context.device)
+
+
+def _shape(shape: Sequence[int]) -> str:
     return f"{shape[1]}x{shape[2]} with {shape[0]} channel{'s' if shape[0] > 1 else ''}"

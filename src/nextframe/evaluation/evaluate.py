@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nextframe.checkpoint import baseline_names, create_model, model_name, resolve_model
-from nextframe.core.clip import Clip, as_uint8
+from nextframe.core.clip import Clip, Task, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import UserError
 from nextframe.core.progress import ProgressBar, unheard
@@ -32,7 +32,7 @@ from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.scores import Scores, summary_rows
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
-from nextframe.models.contract import ModelOptions, Predictor, Request, check_request, check_task
+from nextframe.models.contract import ModelOptions, Predictor, Request, check_request, check_task, task_note
 from nextframe.prediction.panels import SHOWABLE
 
 LOG = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def evaluate(
         clips=len(indices),
         context=clip_set.task.context,
         fps=clip_set.fps,
-        notes=[*_horizon_note(net, name, clip_set.task.horizon), *notes, *contest.spread_note(), *lines(backwards)],
+        notes=[*_training_notes(net, name, clip_set.task), *notes, *contest.spread_note(), *lines(backwards)],
         examples=contest.examples,
         reconstruction=backwards,
     )
@@ -262,8 +262,7 @@ def _runners(
 
 
 def _check(net: Predictor, clip: Clip, name: str) -> None:
-    request = Request(clip.context, clip.horizon, net.wanted(clip.conditions))
-    check_request(net.capabilities, request, name)
+    check_request(net.capabilities, Request(clip.context, clip.horizon, net.wanted(clip.conditions)), name)
 
 
 def _forecaster(net: Predictor, device: str, options: ModelOptions | None = None, samples: int = 1) -> Forecaster:
@@ -283,10 +282,11 @@ def _zero(clip: Clip, generator: torch.Generator) -> Tensor:
     return torch.zeros_like(clip.context[:, :1]).expand(-1, clip.horizon, -1, -1, -1)
 
 
-def _horizon_note(net: Predictor, name: str, horizon: int) -> list[str]:
-    if net.trained is None or horizon <= net.trained.horizon:
-        return []
-    return [f"{name} was trained to predict {net.trained.horizon} frames; steps after that go beyond its training"]
+def _training_notes(net: Predictor, name: str, task: Task) -> list[str]:
+    notes = [task_note(net, task, name)]
+    if net.trained is not None and task.horizon > net.trained.horizon:
+        notes.append(f"{name} was trained to predict {net.trained.horizon} frames; later steps go beyond its training")
+    return [note for note in notes if note]
 
 
 def _watched(items: Iterable[T], title: str, total: int) -> Iterator[T]:

@@ -21,10 +21,14 @@ def backward_warp(frames: Tensor, flow: Tensor) -> Tensor:
 
     With the flow from `a` to `b`, `backward_warp(b, flow)` looks like `a`. Differentiable in both arguments.
     """
+    return sample_at(frames, pixel_grid(flow) + flow)
+
+
+def sample_at(frames: Tensor, places: Tensor) -> Tensor:
+    """Return frames (B, C, H, W) at `places` (B, 2, h, w), x and y in pixels, bilinear; edges are repeated outwards."""
     height, width = frames.shape[-2:]
-    places = pixel_grid(flow) + flow  # (B, 2, H, W)
-    scale = flow.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)]).view(1, 2, 1, 1)
-    grid = (places * scale - 1).permute(0, 2, 3, 1)  # (B, H, W, 2) in [-1, 1]: the centres of the corner pixels
+    scale = places.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)]).view(1, 2, 1, 1)
+    grid = (places * scale - 1).permute(0, 2, 3, 1)  # (B, h, w, 2) in [-1, 1]: the centres of the corner pixels
     return F.grid_sample(frames, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 

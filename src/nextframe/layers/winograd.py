@@ -30,12 +30,27 @@ STRIPE = 32  # rows that are computed at a time if no gradient is needed
 class FastConv2d(nn.Conv2d):
     """`nn.Conv2d`, computed by `winograd_conv` if that is faster: on a CPU, in float32, with many channels."""
 
+    _kept: tuple[tuple[int, int], Tensor] | None = None  # transformed weights, and of which version of the weights
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of x (B, C, H, W)."""
         if not self._suits(x):
             return super().forward(x)
-        out = winograd_conv(x, self.weight, cast(tuple[int, int], self.padding))
+        padding = cast(tuple[int, int], self.padding)
+        learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+        out = (
+            winograd_conv(x, self.weight, padding)
+            if learns
+            else _convolve(x, self._transformed(), self.kernel_size[0], padding)
+        )
         return out if self.bias is None else out + self.bias[:, None, None]
+
+    def _transformed(self) -> Tensor:
+        """Return the transformed weights, made again only after the weights have changed."""
+        now = (self.weight.data_ptr(), self.weight._version)
+        if self._kept is None or self._kept[0] != now:
+            self._kept = now, spread_weight(self.weight.detach())
+        return self._kept[1]
 
     def _suits(self, x: Tensor) -> bool:
         kernel = self.kernel_size[0]
@@ -56,8 +71,11 @@ def winograd_conv(x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor
     """
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
         return cast(Tensor, _Convolution.apply(x, weight, padding))  # type: ignore[no-untyped-call]
-    kernel = weight.shape[-1]
-    spread = spread_weight(weight)
+    return _convolve(x, spread_weight(weight), weight.shape[-1], padding)
+
+
+def _convolve(x: Tensor, spread: Tensor, kernel: int, padding: tuple[int, int]) -> Tensor:
+    """Return `winograd_conv` with transformed weights, without a gradient."""
     x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     tops = range(0, x.shape[2] - kernel + 1, STRIPE)
     return torch.cat([_stripe(x[:, :, top : top + STRIPE + kernel - 1], spread, kernel) for top in tops], dim=2)

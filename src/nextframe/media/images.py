@@ -74,6 +74,28 @@ def is_grey(image: Pillow.Image) -> bool:
     return image.mode in GREY_MODES
 
 
+def read_image(file: Path, limits: Limits, grey: bool = False) -> tuple[Image, bool]:
+    """Return an image file as uint8 (H, W, 3), upright, and whether it has no colour; `grey`: as (H, W, 1).
+
+    Raises:
+        BadInputError: it is not an image, is damaged, or has more pixels than `limits` allow.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)
+            with open_image(file) as opened:
+                limits.check_size(file, opened.height, opened.width)
+                colourless = is_grey(opened)
+                return pixels(ImageOps.exif_transpose(opened), grey), colourless
+    except UnidentifiedImageError:
+        raise BadInputError(file, "not a readable image") from None
+    except BadInputError:
+        raise
+    except PILLOW_ERRORS as error:
+        raise BadInputError(file, f"the image is damaged ({one_line(error)})") from None
+
+
 class ImageFolder(Source):
     """A folder of images, in natural order, or a single image file: one frame each."""
 
@@ -95,22 +117,7 @@ class ImageFolder(Source):
             self.notes.append("images have no frame rate: 10 frames/s is assumed")
 
     def _read(self, number: int) -> tuple[Image, bool]:
-        file = self.files[number]
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Pillow.DecompressionBombWarning)
-                warnings.simplefilter("ignore", UserWarning)
-                with open_image(file) as opened:
-                    self.limits.check_size(file, opened.height, opened.width)
-                    grey = is_grey(opened)
-                    upright = ImageOps.exif_transpose(opened)
-                    return pixels(upright, self.native_channels == 1), grey
-        except UnidentifiedImageError:
-            raise BadInputError(file, "not a readable image") from None
-        except BadInputError:
-            raise
-        except PILLOW_ERRORS as error:
-            raise BadInputError(file, f"the image is damaged ({one_line(error)})") from None
+        return read_image(self.files[number], self.limits, self.native_channels == 1)
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every image from number `start` as uint8 (H, W, C); refuses another size or colour than the first's."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
-from nextframe.core.conditions import NO_CONDITIONS, Conditions
+from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import NotSupportedError
-from nextframe.models.request import Capabilities, ModelOptions, Request, check_request, read_options
+from nextframe.models.request import Capabilities, ModelOptions, Request, TrainedTask, check_request, read_options
 
 __all__ = [
     "Capabilities",
@@ -30,23 +31,16 @@ __all__ = [
     "TrainedTask",
     "check_request",
     "check_task",
+    "predicting",
+    "task_note",
 ]
+
+
+FOLLOWING, BETWEEN = "the frames that follow", "the frame between two others"
 
 
 class ModelConfig(Config):
     """All that is needed to rebuild a model; each model's subclass has its fields."""
-
-
-class TrainedTask(Config):
-    """What a model was trained for; a model folder stores it, so that a user need not repeat it."""
-
-    context: int
-    horizon: int
-    size: tuple[int, int] | None = None  # (height, width)
-    channels: int | None = None
-    gap: int | None = None  # trained on the frame between two that are 2 * gap apart; None: on the frames that follow
-    fps: float | None = None
-    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,7 +190,6 @@ class Predictor(nn.Module):
         """
         return self.forecast(self.request(context, horizon, conditions=conditions, options=options)).clamp(0, 1)
 
-    @torch.no_grad()
     def predict(
         self,
         context: Tensor,
@@ -225,17 +218,11 @@ class Predictor(nn.Module):
                 takes.
         """
         request = self.request(context, horizon, conditions=conditions, generator=generator, options=options)
-        was_training = self.training
-        self.eval()
-        try:
-            if samples == 1:
-                return self.forecast(request).clamp(0, 1)
-            if not self.draws(request.options):
+        with predicting(self):
+            if samples == 1 or not self.draws(request.options):
                 future = self.forecast(request).clamp(0, 1)
-                return future.expand(samples, *future.shape)
+                return future if samples == 1 else future.expand(samples, *future.shape)
             return torch.stack([self.forecast(request).clamp(0, 1) for _ in range(samples)])
-        finally:
-            self.train(was_training)
 
     def forecast(self, request: Request) -> Tensor:
         """Return one future (B, horizon, C, H, W); subclasses implement it, callers use `predict` or the model."""
@@ -261,6 +248,17 @@ class Predictor(nn.Module):
         """Raise UserError if clips of `task` and frames (C, H, W) cannot train this model; before a run begins."""
 
 
+@contextmanager
+def predicting(model: nn.Module) -> Iterator[nn.Module]:
+    """Inside, `model` is in eval mode and no gradients are kept; after it the mode is what it was."""
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            yield model.eval()
+    finally:
+        model.train(was_training)
+
+
 class StreamingPredictor(Predictor):
     """A recurrent model: read the context once, then each further frame costs O(1)."""
 
@@ -283,11 +281,20 @@ class StreamingPredictor(Predictor):
 
 
 def check_task(model: Predictor, task: Task, name: str) -> None:
-    """Refuse to predict next frames if the model can do, or has learned, only the one in the middle, or vice versa."""
-    asked, other = "the frames that follow", "the frame between two others"
-    if not task.is_forecast:
-        asked, other = other, asked
+    """Refuse to predict next frames if the model can do, or has learned, only the one in the middle, or vice versa.
+
+    A model that is told which frame is asked for can do both, whatever it was trained on: `task_note` says so.
+    """
     if not model.capabilities.serves(task):
-        raise NotSupportedError(f"{name} cannot predict {asked}")
-    if model.trained is not None and (model.trained.gap is None) != task.is_forecast:
-        raise NotSupportedError(f"{name} was trained to predict {other}, not {asked}")
+        raise NotSupportedError(f"{name} cannot predict {FOLLOWING if task.is_forecast else BETWEEN}")
+    note = task_note(model, task, name)
+    if note and OFFSETS not in model.capabilities.conditions:
+        raise NotSupportedError(note)
+
+
+def task_note(model: Predictor, task: Task, name: str) -> str | None:
+    """Return a line that says so if the model was trained for another task than `task`, else None."""
+    if model.trained is None or (model.trained.gap is None) == task.is_forecast:
+        return None
+    asked, other = (FOLLOWING, BETWEEN) if task.is_forecast else (BETWEEN, FOLLOWING)
+    return f"{name} was trained to predict {other}, not {asked}"

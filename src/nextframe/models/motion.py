@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nextframe.core.clip import Clip
-from nextframe.flow.warp import backward_warp
+from nextframe.core.conditions import OFFSETS, Conditions
+from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
 from nextframe.layers.grid import pad_to_multiple
+from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
+from nextframe.layers.offsets import as_forecast, enter, scaled
+from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
+from nextframe.layers.residual import residual_pairs, run_pairs, start_small
+from nextframe.layers.rhythm import rhythm
+from nextframe.layers.sampling import precise, sampled, shrunk
+from nextframe.layers.window import CUT, Seen, as_given, as_many, split_alpha, thumbnails
+from nextframe.layers.winograd import FastConv2d
+from nextframe.losses.flow_error import flow_error
 from nextframe.losses.pyramid import pyramid_loss
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
+    ModelOptions,
     Objective,
     OptimizerDefaults,
+    Request,
     Stage,
     StreamingPredictor,
 )
 
-CUT = 25 / 255  # mean absolute difference of thumbnails below which nothing is a cut
-CUT_RATIO = 3.0  # how often the difference at a cut must hold every other
-THUMBNAIL = 32  # cells along the shorter side
-COARSEST = 32  # height and width are padded to a multiple: 1/8 of the size, strided by 4 once more
+SCALES = (4, 2, 1)  # of the refinements: at a quarter of the size, half and whole
+BACK = 6  # frames in which a rhythm of held frames is looked for
+COARSEST = 16  # height and width are padded to a multiple: 1/4 of the size, strided by 4
 STAGE_WEIGHTS = (0.05, 0.15, 0.3, 1.0)  # of the losses after the coarse motion and each refinement
 FLOW_WEIGHTS = (0.015, 0.015, 0.021, 0.03)  # of the flow's error there, if the true flow is known
 STEP_WEIGHTS = (1.0, 0.8, 0.6)  # of the losses of the first, second and all later frames
@@ -49,17 +60,11 @@ class MotionConfig(ModelConfig):
     )
 
 
-@dataclass(frozen=True)
-class Guess:
-    """What is thought of the coming frame, per pixel; (B, ..., H, W) each.
+class MotionOptions(ModelOptions):
+    """What may be chosen when predicting."""
 
-    `flow` (B, 2K, H, W) says where in each of the K frames a pixel comes from, in pixels; `choice` (B, K + 2, H, W)
-    weighs, before a softmax, the K frames so sampled, the last frame as it stands, and `paint` (B, 3, H, W).
-    """
-
-    flow: Tensor
-    choice: Tensor
-    paint: Tensor
+    mirror: bool = Field(False, description="mean with the prediction of the mirrored clip: twice the time")
+    rehearse: bool = Field(True, description="trust each place as far as the last context frames could be predicted")
 
 
 class Motion(StreamingPredictor):
@@ -71,9 +76,16 @@ class Motion(StreamingPredictor):
     3. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
 
     Grey frames go through as three equal channels, and alpha moves with the colours. Frames before a cut are not used.
+    Of a video that holds its frames in a rhythm (A A B B) it sees those that differ, and holds its own as well. What it
+    predicts of a place counts as far as its predictions of the last two context frames were right there.
+
+    Told the `offsets` of the context frames from the frame that is asked for, it predicts that one, such as the one
+    between two: flows are those of a forecast, scaled as even motion would be, and how the offsets differ from a
+    forecast's is an input of every scale. A network that has only learned forecasts knows no use of that input.
     """
 
     Config: ClassVar[type[ModelConfig]] = MotionConfig
+    Options: ClassVar[type[ModelOptions]] = MotionOptions
     config: MotionConfig
     idea = "Samples the coming frame from the context along flows of its own, and chooses between them at every pixel."
     paper = "After RIFE (Huang et al. 2022, arXiv 2011.06294) and DMVFN (Hu et al. 2023, arXiv 2303.09875)"
@@ -82,44 +94,102 @@ class Motion(StreamingPredictor):
         super().__init__(config)
         frames, widths, depths = config.reads, config.widths, config.depths
         self.coarse = Coarse(frames, config.radius, widths[0], depths[0])
-        self.refine = nn.ModuleList(
-            Refine(frames, *size) for size in zip(widths[1:], (4, 2, 1), depths[1:], strict=True)
-        )
+        self.refine = nn.ModuleList(Refine(frames, *size) for size in zip(widths[1:], SCALES, depths[1:], strict=True))
 
     @property
     def capabilities(self) -> Capabilities:
-        """Two context frames or more; any size, grey, RGB or RGBA, any horizon."""
-        return Capabilities(min_context=2, reads=self.config.reads)
+        """Two context frames or more; any size, grey, RGB or RGBA, any horizon; or the frame between two."""
+        return Capabilities(min_context=2, reads=BACK + REHEARSALS, interpolates=True, uses=(OFFSETS,))
 
-    def prime(self, context: Tensor) -> Tensor:
-        """Return what `step` needs of the frames so far: the last few of them."""
-        return context[:, 1 - self.config.reads :]
+    def forecast(self, request: Request) -> Tensor:
+        """Return the frames that follow; or, with the condition `offsets`, the one that they are counted from."""
+        return self.forecast_with_confidence(request)[0]
 
-    def step(self, state: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
-        """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and the frames that the next step needs."""
-        frames = torch.cat([state, frame.unsqueeze(1)], dim=1)
-        window = since_cut(as_many(frames, self.config.reads))
-        return self.next_frame(window).clamp(0, 1), frames[:, 1 - self.config.reads :]
+    def forecast_with_confidence(self, request: Request) -> tuple[Tensor, Tensor]:
+        """Return the frames and, (B, horizon), how far what each is chosen from agrees: `agreement`, 0 to 1."""
+        assert isinstance(request.options, MotionOptions)
+        future, sure = self._future(request)
+        if not request.options.mirror:
+            return future, sure
+        mirrored, other = self._future(replace(request, context=request.context.flip(-1)))
+        return (future + mirrored.flip(-1)) / 2, (sure + other) / 2
 
-    def next_frame(self, frames: Tensor) -> Tensor:
-        """Return the frame (B, C, H, W), not clamped, after `frames` (B, K, C, H, W) of 1, 3 or 4 channels."""
+    def _future(self, request: Request) -> tuple[Tensor, Tensor]:
+        options, offsets = request.options, self._offsets(request.conditions, request.context)
+        assert isinstance(options, MotionOptions)
+        if offsets is not None and request.horizon != 1:
+            raise UserError(f"motion predicts one frame between others, not {request.horizon}")
+        last, rehearsals = request.context[:, -1], REHEARSALS if options.rehearse and offsets is None else 0
+        state = self._primed(request.context[:, :-1], rehearsals).read(self.look(last.unsqueeze(1)), BACK)
+        seen, frames, sure = state.seen, list[Tensor](), list[Tensor]()
+        while len(frames) < request.horizon:
+            if frames:
+                seen = seen.then(self.look(frames[-1].unsqueeze(1))).last(BACK)
+            frame, agreed = self.next_frame(seen, offsets)
+            frames.append(frame.clamp(0, 1))
+            sure.append(agreed)
+        return torch.stack([state.trusted(frame, last) for frame in frames], dim=1), torch.stack(sure, dim=1)
+
+    def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
+        """Return how far after the target frame each frame that is read is, (B, K), in steps of the last two."""
+        if OFFSETS not in conditions:
+            return None
+        offsets = as_many(conditions[OFFSETS].to(frames), self.config.reads)
+        return offsets / (offsets[:, -1:] - offsets[:, -2:-1])
+
+    def prime(self, context: Tensor) -> Rehearsed:
+        """Return what `step` needs of the frames so far: the last few of them, and how well the last were predicted."""
+        return self._primed(context, REHEARSALS)
+
+    def _primed(self, context: Tensor, rehearsals: int) -> Rehearsed:
+        looked_at = max(context.shape[1] - rehearsals, min(context.shape[1], 1))
+        state = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:]))
+        for frame in context[:, looked_at:].unbind(1):
+            _, state = self.step(state, frame)
+        return state
+
+    def step(self, state: Rehearsed, frame: Tensor) -> tuple[Tensor, Rehearsed]:
+        """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
+        state = state.read(self.look(frame.unsqueeze(1)), BACK)
+        following = self.next_frame(state.seen)[0].clamp(0, 1)
+        expected = following.unsqueeze(1)[:, : state.seen.frames.shape[1] - 1]  # none after one frame
+        return state.trusted(following, frame), state._replace(expected=expected)
+
+    def look(self, frames: Tensor) -> Seen:
+        """Return frames (B, T, C, H, W) with their features."""
+        features = self.coarse.encoder(centred(split_alpha(frames)[0]).flatten(0, 1))
+        return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]), thumbnails(frames))
+
+    def next_frame(self, seen: Seen, offsets: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from, and how sure, (B,)."""
+        again = rhythm(seen.changes(), below=CUT)[1]
+        frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
-        guess = self.guesses(colours)[-1]
-        frame = as_given(blend(guess, colours), frames.shape[2])
-        if alpha is None:
-            return frame
-        return torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
+        guess = self.guesses(colours, features, offsets)[-1]
+        candidates, weights = guess.candidates(colours)
+        frame = mixed(candidates, weights)
+        sure = agreement(candidates, weights, frame)
+        frame = as_given(frame, frames.shape[2])
+        if alpha is not None:
+            frame = torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
+        if offsets is not None:
+            return frame, sure
+        return torch.where(again.view(-1, 1, 1, 1), seen.frames[:, -1], frame), sure.masked_fill(again, 1)
 
-    def guesses(self, frames: Tensor) -> list[Guess]:
-        """Return the guess after each scale, the best last; frames (B, K, 3, H, W), newest last."""
+    def guesses(self, frames: Tensor, features: Tensor, offsets: Tensor | None = None) -> list[Guess]:
+        """Return the guess after each scale, the best last; frames (B, K, 3, H, W) and their features, newest last."""
         height, width = frames.shape[-2:]
-        padded = pad_to_multiple(frames, COARSEST)
-        guess = first_guess(self.coarse(padded), padded)
-        found = [guess]
-        for block in self.refine:
-            guess = block(guess, padded)
-            found.append(guess)
-        return [Guess(*(part[..., :height, :width] for part in (g.flow, g.choice, g.paint))) for g in found]
+        padded, count = centred(frames), frames.shape[1]
+        offsets = as_forecast(frames) if offsets is None else offsets
+        flow, changes = self.coarse(features, offsets), list[Tensor]()
+        found = [first_guess(flow, padded, offsets)]
+        for block, scale in zip(self.refine, SCALES, strict=True):
+            small = shrunk(padded, scale)
+            guess = found[-1] if scale == 1 else changed(first_guess(flow, small, offsets), changes)
+            looked_up = sampled(found[-1][:, : 2 * count], padded, scale)
+            changes.append(block(small, looked_up, guess, offsets))
+            found.append(changed(found[-1], changes[-1:]))
+        return [Guess.of(maps[..., :height, :width], count) for maps in found]
 
     def stages(self) -> list[Stage]:
         """One stage, one objective: as many frames ahead as the clips ask for, each fed back."""
@@ -130,27 +200,26 @@ class Motion(StreamingPredictor):
         """Return the pyramid loss of every scale's frame and, if the clip knows the true flow, the error of the flow.
 
         Extras that are used: `flow` (B, H', 2K, H, W), from each target frame back to the K frames before it, in
-        pixels. Alpha moves with the colours, so there is nothing to learn from it.
+        pixels; `clean` (B, H', C, H, W), the target without noise. Alpha moves with the colours, so there is nothing
+        to learn from it.
         """
-        frames = since_cut(as_many(clip.context[:, :, :3], self.config.reads))
+        seen = self.look(clip.context[:, -self.config.reads :, :3]).shot(self.config.reads)
+        offsets = self._offsets(clip.conditions, clip.context)
         flows = clip.extras["flow"].unbind(1) if "flow" in clip.extras else [None] * clip.horizon
+        known, targets = clip.knows("flow"), clip.extra("clean", clip.target)[:, :, :3]
         total = clip.context.new_zeros(())
-        for step, (target, flow) in enumerate(zip(clip.target[:, :, :3].unbind(1), flows, strict=True)):
-            loss, frame = self._step_loss(frames, target, flow)
+        for step, (target, flow) in enumerate(zip(targets.unbind(1), flows, strict=True)):
+            colours = split_alpha(seen.frames)[0]
+            guesses = self.guesses(colours, seen.features, offsets)
+            frames = [blend(guess, colours) for guess in guesses]
+            loss = frame_loss(frames, split_alpha(target.unsqueeze(1))[0].squeeze(1))
+            if flow is not None:
+                loss = loss + flow_loss(guesses, flow, known)
             total = total + STEP_WEIGHTS[min(step, 2)] * loss
-            frames = torch.cat([frames[:, 1:], frame.clamp(0, 1).unsqueeze(1)], dim=1)
+            if step + 1 < clip.horizon:
+                last = as_given(frames[-1], target.shape[1]).clamp(0, 1)
+                seen = seen.then(self.look(last.unsqueeze(1))).last(self.config.reads)
         return total / clip.horizon, {}
-
-    def _step_loss(self, frames: Tensor, target: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the loss of the frame after `frames`, all scales, and that frame (B, C, H, W)."""
-        colours, truth = split_alpha(frames)[0], split_alpha(target.unsqueeze(1))[0].squeeze(1)
-        guesses = self.guesses(colours)
-        found = [blend(guess, colours) for guess in guesses]
-        losses = [weight * pyramid_loss(frame, truth) for weight, frame in zip(STAGE_WEIGHTS, found, strict=True)]
-        if flow is not None:
-            weighed = zip(FLOW_WEIGHTS, guesses, strict=True)
-            losses += [weight * flow_error(guess.flow, flow) for weight, guess in weighed]
-        return torch.stack(losses).sum(), as_given(found[-1], target.shape[1])
 
 
 class Coarse(nn.Module):
@@ -164,22 +233,20 @@ class Coarse(nn.Module):
             *(nn.Conv2d(48, features, 3, 2, 1), nn.PReLU(features), nn.Conv2d(features, features, 3, 1, 1)),
         )
         likeness = (frames - 1) * (2 * radius + 1) ** 2
-        self.enter = nn.Sequential(nn.Conv2d(likeness + features, width, 3, 1, 1), nn.PReLU(width))
+        self.enter = nn.Sequential(FastConv2d(likeness + features, width, 3, 1, 1), nn.PReLU(width))
         self.body = residual_pairs(width, depth)
         self.leave = nn.Conv2d(width, 2 * frames, 3, 1, 1)
         start_small(self.leave)
+        self.index = nn.Parameter(torch.zeros(frames, width))
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Return flows (B, 2K, H, W) in pixels for frames (B, K, 3, H, W)."""
-        batch, count = frames.shape[:2]
-        maps = self.encoder(frames.flatten(0, 1) - 0.5)
-        maps = maps.view(batch, count, *maps.shape[1:])  # (B, K, D, H / 8, W / 8)
-        maps = maps - maps.mean((1, 3, 4), keepdim=True)
+    def forward(self, features: Tensor, offsets: Tensor) -> Tensor:
+        """Return flows (B, 2K, H / 8, W / 8), in pixels of the frames, for their features (B, K, D, H / 8, W / 8)."""
+        maps = features - features.mean((1, 3, 4), keepdim=True)
         maps = maps / (maps.square().mean(2, keepdim=True) + 1e-4).sqrt()
         each = maps.unbind(1)
         likeness = [correlation(later, earlier, self.radius) for earlier, later in pairwise(each)]
-        hidden = run_pairs(self.body, self.enter(torch.cat([*likeness, each[-1]], 1)))
-        return F.interpolate(self.leave(hidden).float() * 8, size=frames.shape[-2:], mode="bilinear")
+        hidden = run_pairs(self.body, enter(self.enter, torch.cat([*likeness, each[-1]], 1), self.index, offsets))
+        return scaled(precise(self.leave(hidden)) * 8, offsets)
 
 
 class Refine(nn.Module):
@@ -196,96 +263,36 @@ class Refine(nn.Module):
         self.body = residual_pairs(width, depth)
         self.up = nn.ConvTranspose2d(width, 2 * frames + frames + 2 + 3, 4, 2, 1)
         start_small(self.up)
+        self.index = nn.Parameter(torch.zeros(frames, width // 2))
 
-    def forward(self, guess: Guess, frames: Tensor) -> Guess:
-        """Return a better guess of the frame after `frames` (B, K, 3, H, W)."""
+    def forward(self, frames: Tensor, found: Tensor, guess: Tensor, offsets: Tensor) -> Tensor:
+        """Return what to add to a guess, (B, 3K + 5, h, w), at half of the size that it works at.
+
+        Args:
+            frames: (B, K, 3, H / scale, W / scale), around 0.
+            found: what the guess finds in each, the same shape.
+            guess: (B, 3K + 5, H / scale, W / scale).
+            offsets: (B, K) or (1, K), of the frames from the one that is asked for.
+        """
         pixels = 4 * self.scale  # the unit of flows inside
-        seen = [frames.flatten(1, 2) - 0.5, sampled(guess.flow, frames).flatten(1, 2) - 0.5]
-        maps = torch.cat([*seen, guess.flow / pixels, guess.choice, guess.paint - 0.5], 1)
-        if self.scale != 1:
-            maps = F.interpolate(maps, scale_factor=1 / self.scale, mode="bilinear")
-        hidden = run_pairs(self.body, self.down(maps))
-        change = F.interpolate(self.up(hidden), size=frames.shape[-2:], mode="bilinear").float()
-        flow, choice, paint = torch.split(change, [2 * self.frames, self.frames + 2, 3], dim=1)
-        return Guess(guess.flow + flow * pixels, guess.choice + choice, guess.paint + paint)
+        flow, others = torch.split(guess, [2 * self.frames, self.frames + 5], dim=1)
+        maps = torch.cat([frames.flatten(1, 2), found.flatten(1, 2), scaled(flow, offsets, -1) / pixels, others], 1)
+        hidden = run_pairs(self.body, enter(self.down, maps, self.index, offsets))
+        flow, others = torch.split(precise(self.up(hidden)), [2 * self.frames, self.frames + 5], dim=1)
+        return torch.cat([scaled(flow, offsets) * pixels, others], 1)
 
 
-def first_guess(flow: Tensor, frames: Tensor) -> Guess:
-    """Return the guess before any refinement: mostly the newest frame as sampled, hardly ever the paint."""
-    batch, count, _, height, width = frames.shape
-    start = torch.tensor([-1.0] * (count - 1) + [2.0, 0.0, -3.0], device=frames.device)
-    return Guess(flow, start.view(1, -1, 1, 1).expand(batch, -1, height, width), frames[:, -1].float())
+def centred(frames: Tensor) -> Tensor:
+    """Return frames in [0, 1] around 0, padded as the network needs them."""
+    return pad_to_multiple(frames - 0.5, COARSEST)
 
 
-def sampled(flow: Tensor, frames: Tensor) -> Tensor:
-    """Return `frames` (B, K, C, H, W), each sampled along its own flow of (B, 2K, H, W)."""
-    flows = flow.reshape(frames.shape[0], -1, 2, *flow.shape[2:])
-    return backward_warp(frames.flatten(0, 1).float(), flows.flatten(0, 1)).view_as(frames)
+def frame_loss(frames: Sequence[Tensor], truth: Tensor) -> Tensor:
+    """Return the weighed pyramid losses of the frames (B, 3, H, W) of every scale."""
+    return torch.stack([w * pyramid_loss(frame, truth) for w, frame in zip(STAGE_WEIGHTS, frames, strict=True)]).sum()
 
 
-def blend(guess: Guess, frames: Tensor) -> Tensor:
-    """Return the frame (B, C, H, W) that a guess makes of `frames` (B, K, C, H, W)."""
-    choices = torch.cat([sampled(guess.flow, frames), frames[:, -1:].float(), guess.paint.unsqueeze(1)], dim=1)
-    return (guess.choice.softmax(1).unsqueeze(2) * choices).sum(1)
-
-
-def flow_error(flow: Tensor, truth: Tensor) -> Tensor:
-    """Return (|difference| + 0.01)^0.7, averaged; beyond 40 pixels a difference counts no more."""
-    return ((flow - truth).abs().clamp(max=40) + 0.01).pow(0.7).mean()
-
-
-def residual_pairs(width: int, depth: int) -> nn.ModuleList:
-    """Return `depth` convolutions, which `run_pairs` adds up two by two."""
-    return nn.ModuleList(nn.Sequential(nn.Conv2d(width, width, 3, 1, 1), nn.PReLU(width)) for _ in range(depth))
-
-
-def run_pairs(body: nn.ModuleList, maps: Tensor) -> Tensor:
-    """Return maps after every two convolutions of `body` were added to them."""
-    for first, second in zip(body[::2], body[1::2], strict=True):
-        maps = maps + second(first(maps))
-    return maps
-
-
-def start_small(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Let a last layer begin by changing almost nothing."""
-    nn.init.normal_(layer.weight, std=5e-3)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-
-
-def split_alpha(frames: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return the colours of (B, K, C, H, W) as RGB, (B, K, 3, H, W), and alpha (B, K, 1, H, W) if there is one."""
-    if frames.shape[2] == 1:
-        return frames.expand(-1, -1, 3, -1, -1), None
-    return frames[:, :, :3], frames[:, :, 3:] if frames.shape[2] == 4 else None
-
-
-def as_given(frame: Tensor, channels: int) -> Tensor:
-    """Return an RGB frame (B, 3, H, W) as grey if the context frames have 1 channel."""
-    return frame.mean(1, keepdim=True) if channels == 1 else frame
-
-
-def as_many(frames: Tensor, count: int) -> Tensor:
-    """Return the last `count` frames; the first is repeated where there are fewer."""
-    missing = count - frames.shape[1]
-    if missing > 0:
-        frames = torch.cat([frames[:, :1].expand(-1, missing, -1, -1, -1), frames], dim=1)
-    return frames[:, -count:]
-
-
-def since_cut(frames: Tensor) -> Tensor:
-    """Return (B, K, C, H, W) with every frame before the last cut replaced by the first after it.
-
-    A cut is where thumbnails differ by at least `CUT` on average, and by far more than at any other step: the rule by
-    which data sets are cut, as far as so few frames allow it.
-    """
-    batch, count = frames.shape[:2]
-    cell = max(1, min(frames.shape[-2:]) // THUMBNAIL)
-    small = F.avg_pool2d(frames.flatten(0, 1), cell).reshape(batch, count, -1)
-    steps = small.diff(dim=1).abs().mean(2)  # (B, K - 1)
-    others = (steps.unsqueeze(1) * (1 - torch.eye(count - 1, device=frames.device))).amax(2)
-    is_cut = (steps >= CUT) & (steps >= CUT_RATIO * (others + 1 / 255))
-    number = torch.arange(1, count, device=frames.device)
-    start = (is_cut * number).amax(1)  # (B,): the first frame of the shot that the newest frame belongs to
-    kept = torch.maximum(torch.arange(count, device=frames.device), start.unsqueeze(1))  # (B, K)
-    return frames.gather(1, kept.view(batch, count, 1, 1, 1).expand_as(frames))
+def flow_loss(guesses: Sequence[Guess], truth: Tensor, known: Tensor) -> Tensor:
+    """Return the weighed errors of the flows of every scale; of clips whose flow is not `known` (B,), none."""
+    errors = [w * flow_error(guess.flow, truth) * known for w, guess in zip(FLOW_WEIGHTS, guesses, strict=True)]
+    return torch.stack(errors).mean(1).sum()

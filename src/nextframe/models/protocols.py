@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
+from nextframe.models.request import Request
 
 
 @runtime_checkable
@@ -24,6 +25,18 @@ class Streaming(Protocol):
 
     def step(self, state: Any, frame: Tensor) -> tuple[Tensor, Any]:
         """Read `frame` (B, C, H, W); return the prediction of the frame after it and the new state."""
+        ...
+
+
+@runtime_checkable
+class Confident(Protocol):
+    """Says how sure it is of each frame that it predicts."""
+
+    def forecast_with_confidence(self, request: Request) -> tuple[Tensor, Tensor]:
+        """Return one future (B, horizon, C, H, W) and how sure each of its frames is, (B, horizon), 0 to 1.
+
+        The frames are those that `forecast` returns. What 0 and 1 mean, the model says.
+        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""Requests to a model, and the capabilities that it declares."""
+"""Requests to a model, the capabilities that it declares, and what it was trained for."""
 
 from __future__ import annotations
 
@@ -10,13 +10,25 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import Task, check_frames
-from nextframe.core.conditions import NO_CONDITIONS, Conditions
+from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError, did_you_mean
 
 
 class ModelOptions(Config):
     """What a user may choose when predicting, not when building or training; each model's subclass has its fields."""
+
+
+class TrainedTask(Config):
+    """What a model was trained for; a model folder stores it, so that a user need not repeat it."""
+
+    context: int
+    horizon: int
+    size: tuple[int, int] | None = None  # (height, width)
+    channels: int | None = None
+    gap: int | None = None  # trained on the frame between two that are 2 * gap apart; None: on the frames that follow
+    fps: float | None = None
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,12 @@ def check_request(can: Capabilities, request: Request, name: str) -> None:
     """Refuse a request that `can` does not cover, with a line that names what is taken."""
     check_frames_asked(can, request.context, request.horizon, name)
     check_conditions(can, request.conditions, name)
-    request.conditions.check(request.context.shape[0], request.context.shape[1] + request.horizon)
+    given = request.context.shape[1]
+    request.conditions.check(request.context.shape[0], given + request.horizon)
+    offsets = request.conditions.get(OFFSETS)
+    if offsets is not None and offsets.shape[1:] != (given,):
+        shape = tuple(offsets.shape)
+        raise UserError(f"the condition 'offsets' {shape} needs {given} entries, one for each context frame")
 
 
 def check_frames_asked(can: Capabilities, context: Tensor, horizon: int, name: str) -> None:

@@ -17,9 +17,12 @@ from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.core.files.whole_file import check_file
 from nextframe.media.reader import open_source
 from nextframe.media.writer import check_ending, write_video
-from nextframe.models.contract import Predictor, check_task
+from nextframe.models.contract import Predictor
 from nextframe.models.request import check_frames_asked
-from nextframe.prediction.predict import bridge_channels
+from nextframe.prediction.context import bridge_channels
+from nextframe.prediction.predict import check_trained
+
+MIDDLE = Task.interpolate()
 
 LOG = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ def interpolate(
     check_ending(Path(output))
     check_file(Path(output))
     net, where = resolve_model(model), resolve_device(device)
-    check_task(net, Task.interpolate(), model_name(net))
+    check_trained(net, MIDDLE, model_name(net))
     source = open_source(video)
     bridge_channels(source, net)
     _check_size(net, (source.height, source.width))
@@ -89,7 +92,7 @@ def _inside(before: Tensor, after: Tensor, net: Predictor, factor: int, device: 
         return
     pair = as_float(torch.stack([before, after]).unsqueeze(0).to(device))  # (1, 2, C, H, W)
     check_frames_asked(net.capabilities, pair, 1, model_name(net))
-    middle = as_uint8(net.predict(pair, 1))[0, 0].cpu()
+    middle = as_uint8(net.predict(pair, 1, conditions=net.wanted(MIDDLE.told(pair))))[0, 0].cpu()
     yield from _inside(before, middle, net, factor // 2, device)
     yield middle
     yield from _inside(middle, after, net, factor // 2, device)

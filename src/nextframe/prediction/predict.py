@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,21 +16,22 @@ from torch.nn import functional as F
 from nextframe.checkpoint import DEFAULT_MODEL, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
-from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.errors import UserError
 from nextframe.core.seeds.seeding import torch_generator
 from nextframe.media.fit import fit_frame
 from nextframe.media.limits import Limits
-from nextframe.media.memory import Held, as_frames
-from nextframe.media.reader import open_source
-from nextframe.media.source import Color, Source
-from nextframe.models.contract import ModelOptions, Predictor, check_task
+from nextframe.models.contract import ModelOptions, Predictor, Request, check_task, predicting, task_note
+from nextframe.models.protocols import Confident
+from nextframe.prediction.adapt import READS, Adaptation
+from nextframe.prediction.adapt import adapt as adapt_model
+from nextframe.prediction.context import bridge_channels, most_context, opened, read_frames, usual_context
 from nextframe.prediction.result import Prediction
 from nextframe.prediction.tiles import Tiled
 
 LOG = logging.getLogger(__name__)
 FORECAST = Task.forecast(1, 1)
-DEFAULT_CONTEXT = 10  # context frames of a model that takes any number of them
 Size = tuple[int, int]
+Predicted = tuple[Tensor, Tensor | None]  # futures, and how sure each frame is if the model knows
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,11 @@ def predict(
     options: Mapping[str, Any] | None = None,
     layout: str | None = None,
     fps: float | None = None,
+    adapt: float | None = None,
 ) -> Prediction:
     """Predict the frames that come after the end of a video, or after any frame of it.
 
-    Only the model's context frames are held in memory, however long the video is.
+    Only the model's context frames are held in memory, however long the video is; with `adapt` up to 32.
 
     Args:
         video: a video, an animation, a folder of images or an array file; or frames in memory: a tensor (T, C, H, W)
@@ -91,6 +92,8 @@ def predict(
         options: the model's own at prediction, such as {"temperature": 0.5}.
         layout: the axes of frames in memory, such as "TCHW"; None: told by the shape, see `as_frames`.
         fps: frames per second; None: the video's own, 10 for frames in memory.
+        adapt: first train a copy of the model on up to 32 frames before the prediction, for this many seconds; used if
+            it predicts those better that it did not train on.
 
     Returns:
         The prediction: `frames` are (frames, C, H, W) in [0, 1], of a batch (B, frames, C, H, W).
@@ -103,55 +106,71 @@ def predict(
         raise UserError(f"frames, samples and context must be at least 1, not {frames}, {samples}, {context}")
     net = resolve_model(DEFAULT_MODEL if model is None else model)
     name = model_name(net)
-    check_task(net, FORECAST, name)
-    chosen = net.read_options(options, name)
-    compare = compare or one_step
-    source = _opened(video, stride, limits, layout)
+    check_trained(net, FORECAST, name)
+    how = Drawing(samples, seed, device, net.read_options(options, name), name)
+    kept_back = frames if compare or one_step else 0
+    source = opened(video, stride, limits, layout)
     bridge_channels(source, net)
-    shown = _read(source, net, context, frames if compare else 0, at)
+    most = most_context(net, context)
+    shown = _fitted(read_frames(source, net, context, kept_back, at, more=most if adapt is None else READS), size)
     if source.missing:
         LOG.warning("%s is %s", source.name, source.missing)
-    if size is not None:
-        shown = _fitted(shown, size)
-    given, truth = _split(shown, frames) if compare else (shown, None)
-    how = Drawing(samples, seed, device, chosen, name)
+    net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, context, how)
+    shown = as_float(shown[..., -most - kept_back :, :, :, :])
+    given, truth = _split(shown, kept_back)
     run = net if tile is None else Tiled(net, tile, overlap)
-    futures = _one_steps(run, as_float(shown), frames, how) if one_step else _futures(run, as_float(given), frames, how)
-    rate = source.fps if fps is None else fps
-    return Prediction(
-        as_float(given), futures, truth if truth is None else as_float(truth), rate, source.name, how.name
-    )
+    futures, sure = _one_steps(run, shown, frames, how) if one_step else _futures(run, given, frames, how)
+    return Prediction(given, futures, truth, source.fps if fps is None else fps, source.name, how.name, sure, done)
 
 
-def _opened(
-    video: str | os.PathLike[str] | Tensor | NDArray[Any], stride: int, limits: Limits | None, layout: str | None
-) -> Source | Held:
-    if isinstance(video, str | os.PathLike):
-        return open_source(video, stride=stride, limits=limits, layout=layout)
-    return Held(as_frames(video, layout), stride=stride)
+def check_trained(net: Predictor, task: Task, name: str) -> None:
+    """Refuse a model that cannot do `task`, and warn if it can but was not trained for it."""
+    check_task(net, task, name)
+    if note := task_note(net, task, name):
+        LOG.warning("%s: another model may predict it better", note)
 
 
-def _fitted(shown: Tensor, size: Size) -> Tensor:
-    """Return frames (..., C, H, W) scaled and cropped to `size`, as uint8."""
+def _fitted(shown: Tensor, size: Size | None) -> Tensor:
+    """Return frames (..., C, H, W) scaled and cropped to `size`, as uint8; None: as they are."""
+    if size is None:
+        return shown
     frames = as_uint8(shown).flatten(0, -4)
     return torch.stack([fit_frame(frame, size, "crop") for frame in frames]).reshape(*shown.shape[:-2], *size)
 
 
-def _split(shown: Tensor, kept_back: int) -> tuple[Tensor, Tensor]:
-    """Cut (..., T, C, H, W) into context and the last `kept_back` frames."""
+def _split(shown: Tensor, kept_back: int) -> tuple[Tensor, Tensor | None]:
+    """Cut (..., T, C, H, W) into context and the last `kept_back` frames; None if there are none."""
     given = shown.shape[-4] - kept_back
-    return shown.narrow(-4, 0, given), shown.narrow(-4, given, kept_back)
+    return shown.narrow(-4, 0, given), shown.narrow(-4, given, kept_back) if kept_back else None
 
 
-def _one_steps(net: Predictor, shown: Tensor, frames: int, how: Drawing) -> Tensor:
+def _adapted(
+    net: Predictor, shown: Tensor, ahead: int, seconds: float | None, context: int | None, how: Drawing
+) -> tuple[Predictor, Adaptation | None]:
+    """Return `net`, or a copy that predicts the last of `shown` (T, C, H, W) better, and say what was done."""
+    if seconds is None:
+        return net, None
+    if shown.ndim != 4:
+        raise UserError("adapting takes one video at a time, not a batch")
+    where = resolve_device(how.device)
+    frames = _stretch(as_float(shown), _model_size(net, shown)) if not net.capabilities.any_size else shown
+    net, done = adapt_model(
+        net.to(where), frames.to(where), ahead, seconds, context=usual_context(net, context), seed=how.seed
+    )
+    LOG.info("%s", done)
+    return net, done
+
+
+def _one_steps(net: Predictor, shown: Tensor, frames: int, how: Drawing) -> Predicted:
     """Predict each of the last `frames` of (..., T, C, H, W) from as many true frames before it as the first has."""
     given = shown.shape[-4] - frames
     windows = (shown.narrow(-4, step, given) for step in range(frames))
     each = [_futures(net, window, 1, replace(how, seed=how.seed + step)) for step, window in enumerate(windows)]
-    return torch.cat(each, dim=-4)
+    futures, sure = zip(*each, strict=True)
+    return torch.cat(futures, dim=-4), None if sure[0] is None else torch.cat(sure, dim=-1)
 
 
-def _futures(net: Predictor, given: Tensor, frames: int, how: Drawing) -> Tensor:
+def _futures(net: Predictor, given: Tensor, frames: int, how: Drawing) -> Predicted:
     """Run the model on ([B,] T, C, H, W); return (S, [B,] n, C, H, W) on the CPU, in the size of what was given."""
     samples, options = how.samples, how.options
     if samples > 1 and not net.draws(options):
@@ -161,9 +180,24 @@ def _futures(net: Predictor, given: Tensor, frames: int, how: Drawing) -> Tensor
     one_video = given.ndim == 4
     batch = _stretch(given.unsqueeze(0) if one_video else given, working).to(where)  # (B, T, C, H, W)
     generator = torch_generator(how.seed, "predict", device=where)
-    future = net.to(where).predict(batch, frames, samples=samples, generator=generator, options=options).float().cpu()
-    future = _stretch(future.reshape(samples, len(batch), frames, *future.shape[-3:]), own)
-    return future.squeeze(1) if one_video else future
+    net, sure = net.to(where), None
+    if isinstance(net, Confident) and not net.draws(options):
+        future, sure = _confident(net, net.request(batch, frames, generator=generator, options=options))
+        future = future.expand(samples, *future.shape)
+    else:
+        future = net.predict(batch, frames, samples=samples, generator=generator, options=options)
+    future = _stretch(future.float().cpu().reshape(samples, len(batch), frames, *future.shape[-3:]), own)
+    if sure is not None:
+        sure = sure[0] if one_video else sure
+    return future.squeeze(1) if one_video else future, sure
+
+
+def _confident(net: Predictor, request: Request) -> tuple[Tensor, Tensor]:
+    """Return what a confident model predicts, (B, n, C, H, W), and how sure it is, (B, n), on the CPU."""
+    assert isinstance(net, Confident)
+    with predicting(net):
+        future, sure = net.forecast_with_confidence(request)
+    return future.clamp(0, 1), sure.float().cpu()
 
 
 def _model_size(net: Predictor, given: Tensor) -> Size:
@@ -182,47 +216,6 @@ def _model_size(net: Predictor, given: Tensor) -> Size:
 
 def _name(net: Predictor) -> str:
     return model_name(net.model if isinstance(net, Tiled) else net)
-
-
-def bridge_channels(source: Source | Held, net: Predictor) -> None:
-    """Make the source give the channels that the model takes, and say so."""
-    channels = net.capabilities.channels
-    if channels is None or channels == source.channels:
-        return
-    color: Color | None = {1: "grey", 3: "rgb"}.get(channels)  # type: ignore[assignment]
-    if color is None:
-        raise UserError(f"{model_name(net)} takes {channels} channels: a video has 1 or 3")
-    LOG.warning("%s takes %s frames: %s is predicted in %s", model_name(net), color, source.name, color)
-    source.color = color
-
-
-def _read(source: Source | Held, net: Predictor, asked: int | None, kept_back: int, at: int | None) -> Tensor:
-    """Return context frames and then `kept_back` frames of truth, (..., T, C, H, W)."""
-    can = net.capabilities
-    usual = net.trained.context if net.trained else DEFAULT_CONTEXT
-    want = asked or max(can.min_context, min(usual, can.max_context or usual))
-    need = asked or can.min_context
-    if at is None:
-        shown = source.last(want + kept_back)
-        given = shown.shape[-4] - kept_back
-    else:
-        given = min(at, want)
-        shown = source.clip(at - given, given + kept_back) if given >= need else torch.empty(0)
-    if given < need:
-        raise _too_few(source.path, f"{model_name(net)} needs {need} context frame(s)", given, kept_back, at)
-    if given < want:
-        LOG.warning("%s: %s gets %d frames instead of %d", source.name, model_name(net), given, want)
-    return shown
-
-
-def _too_few(path: Path, need: str, given: int, kept_back: int, at: int | None) -> BadInputError:
-    if at is not None:
-        return BadInputError(path, f"there are {given} frames before frame {at}, {need}", "choose a later frame")
-    have = f"has {given + kept_back} frame(s)"
-    if kept_back:
-        what = f"{have}, {need} and the comparison {kept_back} more"
-        return BadInputError(path, what, "predict fewer frames, or give a longer video")
-    return BadInputError(path, f"{have}, {need}", "give a longer video")
 
 
 def _stretch(frames: Tensor, size: Size) -> Tensor:

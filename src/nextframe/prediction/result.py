@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nextframe.core.errors import UserError
+from nextframe.prediction.adapt import Adaptation
 from nextframe.prediction.panels import comparison_animation, comparison_strip
 from nextframe.prediction.show import MOST_VIDEOS, Shown
 from nextframe.prediction.write import write_prediction
@@ -30,6 +32,8 @@ class Prediction:
     fps: float
     source: str
     model: str
+    confidence: Tensor | None = None  # (n,) in [0, 1], of a batch (B, n): how sure each frame is, if the model knows
+    adaptation: Adaptation | None = None  # what was done before, if it was asked for
 
     @property
     def frames(self) -> Tensor:
@@ -48,7 +52,8 @@ class Prediction:
         if not self.batched:
             raise UserError("the prediction is of one video: .frames are its frames, (n, C, H, W)")
         truth = None if self.truth is None else self.truth[index]
-        return replace(self, context=self.context[index], samples=self.samples[:, index], truth=truth)
+        sure = None if self.confidence is None else self.confidence[index]
+        return replace(self, context=self.context[index], samples=self.samples[:, index], truth=truth, confidence=sure)
 
     def save(self, path: str | os.PathLike[str], *, with_context: bool = False) -> Path:
         """Write the predicted frames as .gif, .mp4, .png or .npy, as `write_prediction` does.
@@ -63,6 +68,23 @@ class Prediction:
         if self.batched:
             raise UserError(f"the prediction is of {len(self)} videos: save one, as prediction[0].save({str(path)!r})")
         return write_prediction(self, path, with_context=with_context)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return, as plain JSON values, what was predicted and how sure each frame is; of one video.
+
+        `rows` has an entry for each predicted frame: its number from 1, its time in seconds after the last context
+        frame, and its confidence from 0 to 1, null of a model that has none.
+
+        Raises:
+            UserError: a batch of videos.
+        """
+        if self.batched:
+            raise UserError(f"the prediction is of {len(self)} videos: take one, as prediction[0].as_json()")
+        sure = [None] * len(self.frames) if self.confidence is None else self.confidence.tolist()
+        rows = [{"frame": n, "seconds": n / self.fps, "confidence": value} for n, value in enumerate(sure, start=1)]
+        done = None if self.adaptation is None else {**asdict(self.adaptation), "used": self.adaptation.used}
+        facts = {"source": self.source, "model": self.model, "context": len(self.context), "fps": self.fps}
+        return {**facts, "adaptation": done, "rows": rows}
 
     @property
     def futures(self) -> dict[str, Tensor]:

@@ -13,17 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nextframe.checkpoint import resolve_model
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.web import page
 from nextframe.web.checks import Form, Names
 from nextframe.web.gate import Gate
-from nextframe.web.job import Job
+from nextframe.web.job import Job, run_job
 from nextframe.web.limits import MIB, WebLimits
 from nextframe.web.store import Store
 from nextframe.web.worker import Workers
 
 LOG = logging.getLogger(__name__)
 EVERY, SLIDING = "all, each from the predictions before it", "one sliding frame, each from the true frames before it"
+FRAMES = 10  # to predict, unless a visitor wants others
 EMPTY = '<div class="nf-empty">Choose a clip, press <b>Predict</b>, and the result appears here.</div>'
 Answer = tuple[str, str]
 
@@ -38,6 +40,7 @@ class Backend:
     store: Store
     workers: Workers
     rows: Sequence[Path] = field(default_factory=list)
+    opening: Answer | None = None  # what the page shows before anyone has asked
 
     async def predict(
         self, files: list[str] | None, example: str | None, model: str, frames: float, split: float, how: str,
@@ -69,6 +72,28 @@ class Backend:
                         yield page.progress(message["stage"]), EMPTY
         except NextframeError as error:
             yield page.said(str(error), "error"), EMPTY
+
+    def open_with_example(self) -> None:
+        """Predict the first example by the first model, in this process: the page opens on it."""
+        (model, spec), (example, clip) = next(iter(self.models.items())), next(iter(self.examples.items()))
+        folder = self.store.new_result(keep=True)
+        job = Job(
+            clip=str(clip),
+            name=clip.name,
+            model=spec,
+            model_name=model,
+            frames=min(FRAMES, self.limits.horizon),
+            side=self.limits.side,
+            folder=str(folder),
+            limits=self.limits,
+        )
+        try:
+            found = run_job(job, resolve_model(spec), lambda stage: None)
+        except UserError as error:
+            LOG.info("the page opens without an example: %s", error)
+        else:
+            said = f"{example.capitalize()}, predicted by {model}. Choose another clip and press Predict."
+            self.opening = page.said(said), page.results(folder.name, found)
 
     def _clip(self, files: list[str] | None, example: str | None, folder: Path) -> tuple[Path, str]:
         if files:
@@ -113,8 +138,9 @@ def _predict_tab(backend: Backend) -> None:
                 start = gr.Button("Predict", variant="primary", elem_id="predict")
                 stop = gr.Button("Cancel", elem_id="cancel")
         with gr.Column(scale=5, min_width=300):
-            status = gr.HTML(elem_id="status")
-            shown = gr.HTML(EMPTY, elem_id="results")
+            said, found = backend.opening or ("", EMPTY)
+            status = gr.HTML(said, elem_id="status")
+            shown = gr.HTML(found, elem_id="results")
     run = start.click(
         backend.predict,
         inputs,
@@ -144,7 +170,7 @@ def _inputs(backend: Backend) -> list[Any]:
     example.input(None, None, files, js="() => null", api_visibility="private")
     model = gr.Dropdown(list(backend.models), value=next(iter(backend.models)), label="Model", filterable=False)
     frames = gr.Slider(
-        1, limits.horizon, value=min(10, limits.horizon), step=1, label="Frames to predict", elem_id="frames"
+        1, limits.horizon, value=min(FRAMES, limits.horizon), step=1, label="Frames to predict", elem_id="frames"
     )
     split = gr.Slider(
         0.1, 1, value=0.5, step=0.05, label="Split", info="predict from this part of the clip on; 1: after its end"
@@ -152,7 +178,7 @@ def _inputs(backend: Backend) -> list[Any]:
     with gr.Accordion("More", open=False):
         how = gr.Radio([EVERY, SLIDING], value=EVERY, label="Predict")
         samples = gr.Slider(1, limits.samples, value=1, step=1, label="Futures", info="for models that sample")
-        side = gr.Slider(32, limits.side, value=min(128, limits.side), step=16, label="Longest side in pixels")
+        side = gr.Slider(32, limits.side, value=limits.side, step=16, label="Longest side in pixels")
     return [files, example, model, frames, split, how, samples, side]
 
 

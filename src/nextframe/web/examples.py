@@ -1,4 +1,4 @@
-"""Clips to try the app with: drawn by this file, so that no videos have to be shipped."""
+"""Clips to try the app with: two of real video, which come along, and some that this file draws."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 FRAMES, SIDE = 30, 128
+CLIPS = Path(__file__).parent / "clips"
+REAL = ("people-talking.mp4", "stream-of-water.mp4")  # where they come from: docs/media/SOURCES.md
 
 
 def write_examples(folder: Path) -> dict[str, Path]:
-    """Write every example to `folder` as a GIF and return the files by name."""
+    """Return the files of all examples by name, real ones first; those that are drawn are written to `folder`."""
     from nextframe.media.writer import write_video
 
     drawn: dict[str, Callable[[], Tensor]] = {
@@ -21,7 +23,11 @@ def write_examples(folder: Path) -> dict[str, Path]:
         "moving digits": moving_digits,
         "travelling waves": travelling_waves,
     }
-    return {name: write_video(folder / f"{name.replace(' ', '-')}.gif", draw(), 10.0) for name, draw in drawn.items()}
+    real = {Path(name).stem.replace("-", " "): CLIPS / name for name in REAL}
+    written = {
+        name: write_video(folder / f"{name.replace(' ', '-')}.gif", draw(), 10.0) for name, draw in drawn.items()
+    }
+    return real | written
 
 
 def moving_digits() -> Tensor:

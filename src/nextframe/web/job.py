@@ -126,7 +126,7 @@ def _command(job: Job, plan: Plan) -> str:
     words = ["nextframe", "predict", job.name, "--model", job.model_name, "-n", str(plan.frames), "--at", str(plan.at)]
     words += ["--size", f"{plan.size[0]}x{plan.size[1]}"] if plan.size else []
     words += ["--samples", str(plan.samples)] if plan.samples > 1 else []
-    words += ["--one-step"] if job.one_step else ["--compare"] if plan.known else []
+    words += ["--set", "predict.one_step=true"] if job.one_step else ["--compare"] if plan.known else []
     return shlex.join([*words, "--with-context", "-o", "prediction.gif"])
 
 

@@ -68,6 +68,7 @@ def serve(
         with tempfile.TemporaryDirectory(prefix="nextframe-examples-", dir=store.root) as folder:
             examples = write_examples(Path(folder))
             backend = Backend(offered, examples, limits, store, _workers(limits, offered), rows)
+            backend.open_with_example()
             address = f"http://{host if host != '0.0.0.0' else 'localhost'}:{listener.getsockname()[1]}"
             LOG.warning("nextframe app: %s (Ctrl-C ends it)", address)
             _run(build_app(backend, Names.of(host, limits.hosts)), listener, address if show else None)
@@ -86,7 +87,7 @@ def offer(models: Sequence[str]) -> dict[str, str]:
         UserError: a model that is unknown, untrained, or does not predict following frames.
     """
     offered = {}
-    usual = dict.fromkeys([*shipped_models(), DEFAULT_MODEL, *baseline_names(FORECAST)])  # the best one first
+    usual = dict.fromkeys([DEFAULT_MODEL, *shipped_models(), *baseline_names(FORECAST)])  # the best one first
     for name in models or usual:
         on_hub = None if Path(name).exists() or "/" not in name else parse_hub_name(name)
         spec = str(fetch_model(on_hub)) if on_hub else name

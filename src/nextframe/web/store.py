@@ -28,7 +28,8 @@ class Store:
     """Folders `uploads`, `results` and `spool` under one that only this user can enter.
 
     Uploads are written by the server under names of its choice; results are in folders with names that cannot be
-    guessed. `sweep` deletes what is older than `keep` seconds, `close` deletes everything.
+    guessed. `sweep` deletes what is older than `keep` seconds, `close` deletes everything. In `kept` are results of
+    the app itself: they stay until the end.
     """
 
     def __init__(self, keep: float) -> None:
@@ -37,8 +38,9 @@ class Store:
         self._held = ExitStack()
         self._held.enter_context(locked(self.root))
         self.uploads, self.results, self.spool = (self.root / name for name in ("uploads", "results", "spool"))
+        self.kept = self.root / "kept"
         self.keep = keep
-        for folder in (self.uploads, self.results, self.spool):
+        for folder in (self.uploads, self.results, self.spool, self.kept):
             folder.mkdir(mode=0o700)
         self._stop = threading.Event()
 
@@ -73,18 +75,18 @@ class Store:
             shutil.copyfile(file, frames / f"{number:05d}{file.suffix.lower()}", follow_symlinks=False)
         return frames, f"{len(files)} images"
 
-    def new_result(self) -> Path:
-        """Return a new empty folder for the results of one prediction."""
-        folder = self.results / secrets.token_urlsafe(24)
+    def new_result(self, keep: bool = False) -> Path:
+        """Return a new empty folder for the results of one prediction; `keep` it until the end."""
+        folder = (self.kept if keep else self.results) / secrets.token_urlsafe(24)
         folder.mkdir(mode=0o700)
         return folder
 
     def result(self, token: str, name: str) -> Path | None:
         """Return the result file `name` of the folder `token`; None for anything but such a file."""
-        path = self.results / token / name
-        if not TOKEN.fullmatch(token) or name not in RESULTS or path.is_symlink() or not path.is_file():
+        if not TOKEN.fullmatch(token) or name not in RESULTS:
             return None
-        return path
+        paths = (folder / token / name for folder in (self.results, self.kept))
+        return next((path for path in paths if path.is_file() and not path.is_symlink()), None)
 
     def used(self) -> int:
         """Return the bytes of visitors that are in the folder now."""

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from functools import cache
 
 import torch
@@ -80,6 +81,26 @@ def clip_noise(*keys: int | str, index: Tensor, total: int | None = None) -> Ite
     if len(index) > total:
         raise ValueError(f"index has {len(index)} clips, more than the {total} of the global batch")
     token = _SCOPE.set(_Scope(derive_seed(*keys), index, total))
+    try:
+        yield
+    finally:
+        _SCOPE.reset(token)
+
+
+@contextmanager
+def noise_of(rows: Tensor) -> Iterator[None]:
+    """Draw the noise inside the block for some clips of the scope: those at `rows` (b,) of the clips that it holds.
+
+    They get the numbers that they would get among all; blocks for other clips may follow. Outside a scope it does
+    nothing.
+    """
+    scope = _SCOPE.get()
+    if scope is None:
+        yield
+        return
+    some = copy(scope)
+    some.clips = scope.clips[rows.to(scope.clips.device)]
+    token = _SCOPE.set(some)
     try:
         yield
     finally:

@@ -36,7 +36,8 @@ def write_clip_sheet(path: Path, clips: ClipSet, count: int = SHOWN) -> Path:
         raise UserError(f"{clips.name}: there are no clips to show")
     there = clips.count(split)
     shown = count if there is None else min(count, there)
-    frames = painted(clips.read(split, np.arange(shown, dtype=np.int64)).frames)
+    clip = clips.on_device(split, clips.read(split, np.arange(shown, dtype=np.int64)), "cpu")
+    frames = painted(as_uint8(clip.frames))
     return write_video(path, sheet(frames, 1 if path.suffix.lower() == ".png" else COLUMNS), clips.fps)
 
 

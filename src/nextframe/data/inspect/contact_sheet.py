@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from nextframe.core.clip import as_uint8
 from nextframe.core.errors import BadInputError
 from nextframe.data import open_data
 from nextframe.data.clipset import ClipSet, DataConfig
@@ -44,14 +45,15 @@ def clip_rows(clips: ClipSet, count: int = 8) -> list[Row]:
     """Return a row for each of the first clips of train, as a model gets them."""
     known = clips.count("train")
     indices = np.arange(count if known is None else min(count, known), dtype=np.int64)
-    frames = clips.read("train", indices).frames.permute(0, 1, 3, 4, 2).numpy()  # (B, T, H, W, C)
+    clip = clips.on_device("train", clips.read("train", indices), "cpu")
+    frames = as_uint8(clip.frames).permute(0, 1, 3, 4, 2).numpy()  # (B, T, H, W, C)
     chosen = np.unique(np.linspace(0, frames.shape[1] - 1, COLUMNS).round().astype(int))
     return [
         (
             [f"train clip {i}", f"frames {', '.join(map(str, chosen))}"],
-            [_thumbnail(recolor(f, 3)) for f in clip[chosen]],
+            [_thumbnail(recolor(f, 3)) for f in video[chosen]],
         )
-        for i, clip in zip(indices.tolist(), frames, strict=True)
+        for i, video in zip(indices.tolist(), frames, strict=True)
     ]
 
 

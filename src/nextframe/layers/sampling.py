@@ -1,0 +1,48 @@
+"""Frames sampled along flows at a smaller size, and maps made larger: what a coarse-to-fine network looks at."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nextframe.flow.warp import pixel_grid, sample_at
+
+
+def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return maps (B, C, h, w) at `size`, bilinear."""
+    return F.interpolate(maps, size=size, mode="bilinear")
+
+
+def shrunk(frames: Tensor, scale: int) -> Tensor:
+    """Return frames (..., C, H, W) at 1/scale, bilinear: the mean of the middle four pixels of each cell."""
+    if scale == 1:
+        return frames
+    return _unflat(F.avg_pool2d(middles(frames, scale).flatten(0, -4), 2), frames)
+
+
+def middles(maps: Tensor, scale: int) -> Tensor:
+    """Return the middle four pixels of each cell of `scale` x `scale`: (..., 2 H / scale, 2 W / scale)."""
+    if scale <= 2:
+        return maps
+    height, width = maps.shape[-2:]
+    cells = maps.reshape(*maps.shape[:-2], height // scale, scale, width // scale, scale)
+    two = slice(scale // 2 - 1, scale // 2 + 1)
+    return cells[..., two, :, two].flatten(-4, -3).flatten(-2)
+
+
+def sampled(flow: Tensor, frames: Tensor, scale: int = 1) -> Tensor:
+    """Return `frames` (B, K, C, H, W), each sampled along its own flow of (B, 2K, H, W), and `shrunk` by `scale`."""
+    flows = flow.reshape(-1, 2, *flow.shape[2:])
+    places = middles(pixel_grid(flows) + flows, scale)
+    found = sample_at(precise(frames.flatten(0, 1)), places)
+    return _unflat(found if scale == 1 else F.avg_pool2d(found, 2), frames)
+
+
+def precise(maps: Tensor) -> Tensor:
+    """Return maps in float32 or better: places to the pixel do not fit into bfloat16, which autocast works in."""
+    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+def _unflat(maps: Tensor, frames: Tensor) -> Tensor:
+    return maps.reshape(*frames.shape[:-3], *maps.shape[1:])

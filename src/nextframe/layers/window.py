@@ -1,0 +1,93 @@
+"""The last frames that a model of a fixed number of them sees: of one shot, as many as it wants, as colours."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nextframe.layers.rhythm import last_distinct, rhythm
+
+CUT = 25 / 255  # mean change of thumbnails below which nothing is a cut
+CUT_RATIO = 3.0  # how often the change at a cut must hold every other
+THUMBNAIL = 32  # cells along the shorter side
+
+
+class Seen(NamedTuple):
+    """Frames (B, T, C, H, W) as they came, and of each its features (B, T, D, h, w) and its thumbnail (B, T, N)."""
+
+    frames: Tensor
+    features: Tensor
+    thumbnails: Tensor
+
+    def then(self, other: Seen) -> Seen:
+        """Return these frames and those of `other` after them."""
+        return Seen(*(torch.cat(pair, dim=1) for pair in zip(self, other, strict=True)))
+
+    def last(self, count: int) -> Seen:
+        """Return the last `count` frames, or as many as there are."""
+        return Seen(*(part[:, max(0, part.shape[1] - count) :] for part in self))
+
+    def changes(self) -> Tensor:
+        """Return the mean change from each frame to the next, (B, T - 1), as thumbnails show it."""
+        return self.thumbnails.diff(dim=1).abs().mean(2)
+
+    def shot(self, count: int) -> Seen:
+        """Return `count` frames of one shot: the first after a cut, or of all, stands for those that are missing."""
+        seen = Seen(*(as_many(part, count) for part in self))
+        return seen.chosen(since_cut(seen.changes()))
+
+    def moves(self, count: int) -> Seen:
+        """Return `shot(count)`; of a video that holds its frames in a `rhythm`, of frames that differ."""
+        changes, frames = self.changes(), self.frames.shape[1]
+        last = as_many(torch.arange(frames, device=changes.device).expand(self.frames.shape[0], -1), count)
+        found = rhythm(changes, below=CUT)[0].unsqueeze(1)
+        return self.chosen(torch.where(found, last_distinct(changes, count), last)).shot(count)
+
+    def chosen(self, kept: Tensor) -> Seen:
+        """Return frames `kept` (B, K) of each clip."""
+        clip = torch.arange(kept.shape[0], device=kept.device).unsqueeze(1)
+        return Seen(*(part[clip, kept] for part in self))
+
+
+def thumbnails(frames: Tensor) -> Tensor:
+    """Return frames (B, T, C, H, W) with 32 cells along the shorter side, flat: (B, T, N)."""
+    cell = max(1, min(frames.shape[-2:]) // THUMBNAIL)
+    small = F.avg_pool2d(frames.flatten(0, 1), cell)
+    return small.reshape(*frames.shape[:2], small.shape[1:].numel())
+
+
+def as_many(frames: Tensor, count: int) -> Tensor:
+    """Return the last `count` entries of (B, T, ...); the first is repeated if there are fewer."""
+    missing = count - frames.shape[1]
+    if missing > 0:
+        frames = torch.cat([frames[:, :1].expand(-1, missing, *frames.shape[2:]), frames], dim=1)
+    return frames[:, -count:]
+
+
+def since_cut(changes: Tensor) -> Tensor:
+    """Return which of K frames stands for each, (B, K): itself, or the first after the last cut.
+
+    A cut is where the change of thumbnails, `changes` (B, K - 1), is at least `CUT` on average, and by far more than
+    at any other step: the rule by which data sets are cut, as far as so few frames allow it.
+    """
+    count = changes.shape[1] + 1
+    others = (changes.unsqueeze(1) * (1 - torch.eye(count - 1, device=changes.device))).amax(2)
+    is_cut = (changes >= CUT) & (changes >= CUT_RATIO * (others + 1 / 255))
+    number = torch.arange(1, count, device=changes.device)
+    start = (is_cut * number).amax(1)  # (B,): the first frame of the shot that the newest frame belongs to
+    return torch.maximum(torch.arange(count, device=changes.device), start.unsqueeze(1))
+
+
+def split_alpha(frames: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the colours of (B, K, C, H, W) as RGB, (B, K, 3, H, W), and alpha (B, K, 1, H, W) if there is one."""
+    if frames.shape[2] == 1:
+        return frames.expand(-1, -1, 3, -1, -1), None
+    return frames[:, :, :3], frames[:, :, 3:] if frames.shape[2] == 4 else None
+
+
+def as_given(frame: Tensor, channels: int) -> Tensor:
+    """Return an RGB frame (B, 3, H, W) as grey if the context frames have 1 channel."""
+    return frame.mean(1, keepdim=True) if channels == 1 else frame

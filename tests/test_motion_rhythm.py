@@ -1,0 +1,126 @@
+"""What the predictor of real video makes of frames that are held, and of its own past predictions."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+import nextframe
+from nextframe.layers.rehearsal import CREDIT, Rehearsed, compared, trust
+from nextframe.layers.rhythm import HELD, last_distinct, rhythm
+from nextframe.layers.window import CUT
+from nextframe.models.motion import Motion
+from texture import texture
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Motion:
+    return nextframe.load("motion")
+
+
+def panned(count: int, step: float = 2.5) -> Tensor:
+    return torch.stack([texture(64, 96, dx=-step * t, channels=3) for t in range(count)], dim=1)
+
+
+def psnr(prediction: Tensor, truth: Tensor) -> float:
+    inner = (..., slice(8, -8), slice(8, -24))
+    return -10 * math.log10(float((prediction[inner] - truth[inner]).square().mean()) + 1e-9)
+
+
+def changes(text: str) -> Tensor:
+    """Return the changes of a video: M where it moves, H where a frame is held."""
+    return torch.tensor([[0.02 if letter == "M" else 0.001 for letter in text]])
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "again"),
+    [
+        ("HMH", True, False),  # A A B B: C is next
+        ("MHM", True, True),  # A B B C: C once more
+        ("HMHMH", True, False),
+        ("HHMH", True, True),  # A A A B B: B once more
+        ("HHMHH", True, False),  # A A A B B B: C is next
+        ("MHHM", True, True),
+        ("MM", False, False),
+        ("HM", False, False),  # too little to tell
+        ("MMM", False, False),
+        ("HHM", False, False),  # what stood and now moves
+        ("MHHH", False, False),  # what moved and now stands
+        ("MHMM", False, False),  # no rhythm
+        ("HHHHH", False, False),  # nothing moves at all
+    ],
+)
+def test_a_rhythm_of_held_frames_is_seen_when_it_has_come_back(text, found, again):
+    assert [part.tolist() for part in rhythm(changes(text), below=CUT)] == [[found], [again]]
+
+
+def test_no_rhythm_in_grain_in_a_cut_or_between_large_moves():
+    assert not rhythm(changes("HMH") / 100, below=CUT)[0].any()
+    assert not rhythm(changes("HMH") * 10, below=CUT)[0].any()
+    assert not rhythm(torch.tensor([[2 * HELD, 1, 2 * HELD]]) / 50, below=CUT)[0].any()
+
+
+def test_the_last_frames_that_differ():
+    assert last_distinct(changes("HMH"), 3).tolist() == [[1, 1, 3]]  # A A' B B': A' stands for what is missing
+    assert last_distinct(changes("HMHMH"), 3).tolist() == [[1, 3, 5]]
+    assert last_distinct(changes("MHM"), 3).tolist() == [[0, 2, 3]]
+    assert last_distinct(changes("MMMMM"), 3).tolist() == [[3, 4, 5]]
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_held_frames_are_held_on_and_their_motion_goes_on(shipped, times):
+    video = panned(8).repeat_interleave(times, dim=1)
+    for start in range(times):
+        given = video[:, start : start + 4 * times - 2]  # two in twos at least, and one more
+        future = shipped.predict(given, 2 * times)
+        for step in range(2 * times):
+            truth, last = video[:, start + given.shape[1] + step], given[:, -1]
+            if torch.equal(truth, last):
+                assert torch.equal(future[:, step], last), f"frame {step} is held"
+            else:
+                assert psnr(future[:, step], truth) > psnr(last, truth) + 6, f"frame {step} has moved"
+
+
+def test_a_rhythm_is_of_each_clip_for_itself(shipped):
+    held, smooth = panned(4).repeat_interleave(2, dim=1)[:, :6], panned(6)
+    both = shipped.predict(torch.cat([held, smooth]), 2)
+    assert torch.allclose(both, torch.cat([shipped.predict(held, 2), shipped.predict(smooth, 2)]), atol=1e-5)
+
+
+def test_trust_is_the_share_of_the_predicted_change_that_happened():
+    last = torch.zeros(1, 3, 64, 64)
+    predicted, truth = last + 0.2, last + 0.2
+    truth[..., 32:] = 0.05  # on the right a quarter of what was predicted
+    share = trust(compared(predicted, last, truth).unsqueeze(1))
+    assert share.shape == (1, 1, 8, 8)
+    assert share[..., :2] == pytest.approx(torch.ones(1, 1, 8, 2))  # windows of five cells reach two to each side
+    right = (3 * 0.2 * 0.05 + CREDIT) / (3 * 0.2**2 + CREDIT)
+    assert share[..., -2:] == pytest.approx(torch.full((1, 1, 8, 2), right))
+    away = trust(compared(predicted, last, last - 0.2).unsqueeze(1))  # the other way: what stands still is better
+    assert not away.any()
+
+
+def test_of_a_frame_that_was_not_predicted_nothing_is_known(shipped):
+    video = panned(3)
+    state = Rehearsed.before(shipped.look(video[:, :2])).read(shipped.look(video[:, 2:]), 6)
+    frame = torch.rand(1, 3, 64, 96)
+    assert state.trusted(frame, video[:, 2]) is frame
+
+
+def test_noise_that_moves_nothing_is_not_followed(shipped):
+    generator = torch.Generator().manual_seed(0)
+    noisy = (panned(1).expand(-1, 9, -1, -1, -1) + 0.05 * torch.randn(1, 9, 3, 64, 96, generator=generator)).clamp(0, 1)
+    errors = []
+    for rehearse in (False, True):
+        future = shipped.predict(noisy[:, :4], 5, options={"rehearse": rehearse})
+        errors.append(float((future - noisy[:, 4:]).square().mean()))
+    assert errors[1] <= errors[0] * 1.001
+
+
+def test_what_turns_back_each_frame_is_trusted_less(shipped):
+    video = panned(2)[:, [0, 1, 0, 1, 0, 1, 0]]  # flicker: the motion that was seen is never repeated
+    still = (video[:, 4:5] - video[:, 5:]).square().mean()
+    blind, wary = (shipped.predict(video[:, :5], 2, options={"rehearse": r}) for r in (False, True))
+    assert (wary - video[:, 5:]).square().mean() < (blind - video[:, 5:]).square().mean()
+    assert (wary - video[:, 5:]).square().mean() < 1.1 * still
