@@ -115,6 +115,7 @@ def load_model(folder: str | os.PathLike[str], *, module: Module | None = None) 
         _check_tensors(weights, model)
         _check_sum(weights, facts)
         model.load_state_dict(load_file(weights))
+        _check_finite(weights, model)
     except (SafetensorError, OSError) as error:
         raise BadInputError(weights, f"is damaged or truncated ({error})", "copy or train it again") from None
     return model.eval()
@@ -216,6 +217,15 @@ def _plain_tensors(model: Predictor, half: bool) -> dict[str, Tensor]:
     """Copy the state to contiguous CPU tensors: safetensors takes neither views nor shared memory."""
     state = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in model.state_dict().items()}
     return {name: value.half() if half and value.is_floating_point() else value for name, value in state.items()}
+
+
+def _check_finite(weights: Path, model: Predictor) -> None:
+    """Refuse weights that are no numbers: what they predict is black, and nothing says why."""
+    bad = next((name for name, value in model.named_parameters() if not bool(torch.isfinite(value).all())), None)
+    if bad is not None:
+        raise BadInputError(
+            weights, f"tensor '{bad}' has values that are not finite", "train it again, or copy it again"
+        )
 
 
 def _umask() -> int:

@@ -17,6 +17,7 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.mapped import check_whole
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
+from nextframe.media.memory import ROUNDING
 from nextframe.media.source import Color, Image, Source, over_black
 
 LAYOUTS = ("THW", "THWC", "TCHW", "NTHW", "TNHW", "NTHWC", "NTCHW", "TNHWC")
@@ -51,7 +52,8 @@ def guess_layout(shape: tuple[int, ...]) -> str | None:
 class ArraySource(Source):
     """One sequence of a .npy (memory-mapped) or .npz file.
 
-    Integers must be in 0..255 and floats in [0, 1] (checked frame by frame); booleans are black and white.
+    Integers must be in 0..255 and floats in [0, 1], but for rounding (checked frame by frame); booleans are black and
+    white.
     """
 
     kind = "array"
@@ -90,10 +92,11 @@ class ArraySource(Source):
             return frame.astype(np.uint8) * np.uint8(255)
         low, high = float(frame.min()), float(frame.max())
         top = 1.0 if frame.dtype.kind == "f" else 255
-        if not (low >= 0 and high <= top):  # also true for NaN
-            what = f"frame {number} has values from {low:g} to {high:g}; {frame.dtype} must be in 0..{top:g}"
+        slack = ROUNDING if top == 1.0 else 0
+        if not (low >= -slack and high <= top + slack):  # also true for NaN
+            what = f"frame {number} has values from {low:.9g} to {high:.9g}; {frame.dtype} must be in 0..{top:g}"
             raise BadInputError(self.path, what, "scale the array, or save it as uint8")
-        return np.rint(frame.astype(np.float64) * (255 / top)).astype(np.uint8)
+        return np.rint(frame.astype(np.float64).clip(0, top) * (255 / top)).astype(np.uint8)
 
 
 def _checked_layout(path: Path, array: NDArray[Any], layout: str | None) -> str:
@@ -133,8 +136,7 @@ def _load(path: Path, limits: Limits) -> NDArray[Any]:
 def _load_npz(path: Path, limits: Limits) -> NDArray[Any]:
     """Return the one array in the archive that has the shape of frames."""
     with zipfile.ZipFile(path) as archive:
-        for item in archive.infolist():
-            limits.check_bytes(path, item.file_size)
+        limits.check_bytes(path, sum(item.file_size for item in archive.infolist()))
         inside = [item.filename for item in archive.infolist() if item.filename.endswith(".npy")]
     with np.load(path, allow_pickle=False) as arrays:
         found = {name.removesuffix(".npy"): arrays[name] for name in inside}

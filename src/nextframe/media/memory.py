@@ -62,6 +62,16 @@ class Held:
         """Channels of the frames that are returned: 1 (grey) or 3 (RGB)."""
         return {"grey": 1, "rgb": 3, None: int(self._frames.shape[-3])}[self.color]
 
+    @property
+    def height(self) -> int:
+        """Rows of a frame."""
+        return int(self._frames.shape[-2])
+
+    @property
+    def width(self) -> int:
+        """Columns of a frame."""
+        return int(self._frames.shape[-1])
+
     def last(self, n: int) -> Tensor:
         """Return the last `n` frames (fewer if there are fewer), counted back from the very last at the stride."""
         places = range(self._frames.shape[-4] - 1, -1, -self.stride)[:n]
