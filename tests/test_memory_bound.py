@@ -106,7 +106,7 @@ def test_a_prediction_that_is_no_number_is_an_error_and_not_black(clip):
     model = create_model("compact", **LITTLE, channels=1)
     with torch.no_grad():
         next(model.parameters()).view(-1)[0] = float("nan")
-    with pytest.raises(NextframeError, match="compact predicts values that are no numbers"):
+    with pytest.raises(NextframeError, match="compact predicts values that are not finite"):
         predict(clip, model, 2)
 
 

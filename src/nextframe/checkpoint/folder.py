@@ -220,7 +220,7 @@ def _plain_tensors(model: Predictor, half: bool) -> dict[str, Tensor]:
 
 
 def _check_finite(weights: Path, model: Predictor) -> None:
-    """Refuse weights that are no numbers: what they predict is black, and nothing says why."""
+    """Refuse weights that are not finite: what they predict is black, and nothing says why."""
     bad = next((name for name, value in model.named_parameters() if not bool(torch.isfinite(value).all())), None)
     if bad is not None:
         raise BadInputError(

@@ -192,7 +192,7 @@ def _futures(net: Predictor, given: Tensor, frames: int, how: Drawing) -> Predic
     else:
         future = net.predict(batch, frames, samples=samples, generator=generator, options=options)
     if not bool(torch.isfinite(future).all()):
-        raise NextframeError(f"{_name(net)} predicts values that are no numbers: train it again, or take another copy")
+        raise NextframeError(f"{_name(net)} predicts values that are not finite: train it again, or take another copy")
     future = _stretch(future.float().cpu().reshape(samples, len(batch), frames, *future.shape[-3:]), own)
     if sure is not None:
         sure = sure[0] if one_video else sure

@@ -33,7 +33,7 @@ class Waiting:
         return bool(victims)
 
     def forget(self, connection: Any) -> None:
-        """Leave out a connection that is closed."""
+        """Drop a connection that is closed from the lists."""
         self.open.pop(connection, None)
         self.silent.pop(connection, None)
 

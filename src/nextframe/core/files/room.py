@@ -1,4 +1,4 @@
-"""A disk that is full, whoever notices it: one line that says which file, and how much room there is."""
+"""A disk that is full, whatever notices it: one line that says which file, and how much room there is."""
 
 from __future__ import annotations
 

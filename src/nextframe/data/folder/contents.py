@@ -70,7 +70,7 @@ class Contents:
         return found
 
     def warn_of_cut(self, name: str) -> None:
-        """Log which sources end before their film does; `name` begins the line."""
+        """Log which sources end before they should; `name` begins the line."""
         cut = [f"{member.name} ({member.index.missing})" for member in self.members if member.index.missing]
         if cut:
             more = f" and {len(cut) - 3} more" if len(cut) > 3 else ""

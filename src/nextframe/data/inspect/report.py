@@ -62,7 +62,7 @@ class DataReport:
 
     @property
     def cut_short(self) -> list[tuple[str, str]]:
-        """Sources that end before their film does, and what is missing."""
+        """Sources that end before they should, and what is missing."""
         return [(row.name, note) for row in self.sources for note in row.notes if note.startswith(CUT_SHORT)]
 
     @property

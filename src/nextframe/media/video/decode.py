@@ -138,7 +138,7 @@ class Video(Source):
         self.check_end(self.native_count, frame)
 
     def check_end(self, count: int | None, last: Any) -> None:
-        """Note it if the data end before the film does: `last` is the last frame, of `count` (None: not counted)."""
+        """Note it if the data end before the video does: `last` is the last frame, of `count` (None: not counted)."""
         if last is None or last.pts is None:
             return
         end = (last.pts + (last.duration or 0)) * last.time_base

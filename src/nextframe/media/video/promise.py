@@ -1,4 +1,4 @@
-"""What a video file says it holds, to tell the end of its data from the end of the film."""
+"""What a video file says it holds, to tell the end of its data from its own end."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Promise:
         return f"{self.size:,} of {self.bytes:,} bytes"
 
     def shortfall(self, frames: int | None, end: float, rate: float, last_of_all: Callable[[], float]) -> str:
-        """Return a note with what is there and what should be; "" if nothing of the film is missing.
+        """Return a note with what is there and what should be; "" if nothing is missing.
 
         Args:
             frames: how many were decoded; None: only the last of them were.
             end: seconds at which the last one ends.
             rate: frames per second.
-            last_of_all: called if the film ends early; seconds at which the last packet of any stream ends, as sound
+            last_of_all: called if the frames end early; seconds at which the last packet of any stream ends, as sound
                 may go on after the last frame.
         """
         slack = max(SLACK_FRAMES / rate, SLACK_SHARE * (self.seconds or 0.0))

@@ -87,7 +87,7 @@ INTERRUPTED = threading.Event()
 STOPPING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and how SLURM, docker and service managers end a process
 
 
-class Terminated(KeyboardInterrupt):  # it is no error, as its base is none
+class Terminated(KeyboardInterrupt):  # not an error, as its base is not one
     """SIGTERM, acted on as Ctrl-C is."""
 
     exit_code = 128 + signal.SIGTERM
