@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: app demo test test-all test-processors sse41 avx2 native native-2 lint bench docs clean
+.PHONY: app demo weights test test-all test-processors sse41 avx2 native native-2 lint bench docs clean
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,13 @@ demo: $(VENV)/.ready  ## predict a real clip; train a small model for 3 minutes,
 
 app: $(VENV)/.ready  ## the web page: give it a clip, see what comes next
 	$(BIN)/nextframe app $(APP)
+
+WEIGHTS ?= motion
+MINUTES ?= 8
+OUT ?= runs/weights-$(WEIGHTS)
+
+weights: $(VENV)/.ready  ## train the weights that come with the package again: WEIGHTS=, MINUTES=, OUT=, MOTION_DATA=
+	$(BIN)/python -m nextframe.recipes.weights $(WEIGHTS) --minutes $(MINUTES) --out $(OUT) $(ARGS)
 
 test: $(VENV)/.ready  ## the tests that take seconds
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -28,7 +28,7 @@ def _are_registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Quick(Tiny):
-    """Learns in a few steps, though it is adapted at an eightieth of its rate."""
+    """Learns in a few steps, though it is adapted at a small part of its rate."""
 
     def stages(self) -> list[Stage]:
         rates = OptimizerDefaults("adam", lr=1.0)

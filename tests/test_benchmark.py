@@ -11,14 +11,25 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from nextframe.benchmark import TASKS, BenchmarkTask, Share, benchmark, default_names, read_row, take_share, verify
+from nextframe.benchmark import (
+    TASKS,
+    BenchmarkTask,
+    Share,
+    as_markdown,
+    benchmark,
+    default_names,
+    read_row,
+    take_share,
+    verify,
+)
 from nextframe.benchmark.entries import budget_of, check_names, make_entry
 from nextframe.benchmark.run import multiply_accumulates
-from nextframe.checkpoint import create_model
+from nextframe.checkpoint import create_model, load_model, save_model, shipped_models
 from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.training import ModelSection, Recipe, TrainingConfig
+from nextframe.models.contract import TrainedTask
+from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_recipe, train
 
 STEPS = {"steps": 3}
 TINY = BenchmarkTask(
@@ -128,6 +139,41 @@ def test_a_killed_row_goes_on_to_the_same_figures(
     monkeypatch.setattr(Trainer, "_train_step", step)
     benchmark(TINY, tmp_path, **go)
     assert read_row(tmp_path / "conv2d.json").figures == read_row(made / "conv2d.json").figures
+
+
+def test_no_time_to_train_measures_models_as_they_are(made: Path, films: Path, tmp_path: Path) -> None:
+    go = {"data": str(films), "budget": {"minutes": 0.0}, "show": False}
+    paths = benchmark(TINY, tmp_path, models=["copy-last", str(made / "conv2d")], **go)
+    row, trained = read_row(paths[1]), read_row(made / "conv2d.json")
+    assert (row.entry, row.kind, row.training) == ("conv2d", "trained", None)
+    assert row.figures == trained.figures
+    assert "| trained before, not on this task |" in as_markdown(paths)
+    assert verify(paths[1]).entry == "conv2d"
+    assert benchmark(TINY, tmp_path, models=["copy-last", str(made / "conv2d")], **go) == paths, "what is done stays"
+    with pytest.raises(UserError, match="'conv2d' has to be trained first"):
+        benchmark(TINY, tmp_path / "more", models=["conv2d"], **go)
+    names = default_names(TINY, open_data(TINY.data_at(str(films))), training=False)
+    assert "flow" in names
+    assert "conv2d" not in names
+    assert set(shipped_models()) <= set(names)
+
+
+def test_a_row_says_of_which_sources_the_model_has_seen_material(made: Path, films: Path, tmp_path: Path) -> None:
+    """A model says what it was trained on; training that starts from its weights hands that on."""
+    held_out = sorted(read_row(made / "copy-last.json").sources)
+    model = load_model(made / "conv2d")
+    assert model.trained is not None
+    known = TrainedTask.parse(model.trained.model_dump() | {"sources": [held_out[0], "moon"]})
+    save_model(model, tmp_path / "seen", task=known)
+    (path,) = benchmark(
+        TINY, tmp_path, data=str(films), models=[str(tmp_path / "seen")], budget={"minutes": 0}, show=False
+    )
+    assert read_row(path).seen == [held_out[0]]
+    assert read_row(made / "conv2d.json").seen == []
+    recipe = read_recipe(made / "conv2d")
+    further = override(recipe, {"training.start_from": str(tmp_path / "seen"), "training.steps": 1})
+    run = train(further, tmp_path / "further", show=False)
+    assert load_model(run.folder).trained.sources == known.sources  # type: ignore[union-attr]
 
 
 def test_an_honest_row_is_accepted(made: Path) -> None:

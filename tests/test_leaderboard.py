@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -98,6 +99,52 @@ def test_the_interval_of_a_gain_is_of_the_differences_source_by_source(tmp_path:
     assert board.finding.endswith("(mixture); 1 by more than the 95 % interval of the gain.")
 
 
+def of_sources(entry: str, **values: float) -> BenchmarkRow:
+    """Return a row whose figures have these means of their sources."""
+    one = row(entry, float(np.mean(list(values.values()))), 0.5)
+    return one.model_copy(
+        update={"figures": [figure.model_copy(update={"per_source": values}) for figure in one.figures]}
+    )
+
+
+def test_sources_are_left_out_of_every_mean(tmp_path: Path) -> None:
+    """Of 10, 20 and 60 without the last: 15, and a 95 % interval of Student's t of 12.7062 times 5."""
+    of_sources("copy-last", a=10.0, b=20.0, intel=60.0).write(tmp_path / "copy-last.json")
+    better = of_sources("mixture", a=9.0, b=18.0, intel=90.0).model_copy(update={"seen": ["intel"]})
+    better.write(tmp_path / "mixture.json")
+    (whole,), (board,) = boards(find_rows([tmp_path])), boards(find_rows([tmp_path]), ["int"])
+    assert [line.row.entry for line in whole.lines] == ["copy-last", "mixture"]
+    assert [line.row.entry for line in board.lines] == ["mixture", "copy-last"], "the order is of what is counted"
+    figure = board.lines[1].row.figures[0]
+    assert (figure.mean, figure.n) == (15.0, 2)
+    assert figure.ci95 == pytest.approx((15 - 12.7062 * 5, 15 + 12.7062 * 5), abs=1e-3)
+    assert board.lines[0].gain == pytest.approx(10.0)
+    note = "mixture was trained on material of 1 of these sources, so its figures say less about them: intel."
+    assert note in as_markdown(find_rows([tmp_path]))
+    page = as_markdown(find_rows([tmp_path]), ["int"])
+    assert note not in page, "nothing of it is counted"
+    assert "all figures are over 2 sources, without intel." in page
+    with pytest.raises(UserError, match="--exclude moon: no row lists a source whose name contains it"):
+        boards(find_rows([tmp_path]), ["int", "moon"])
+    with pytest.raises(UserError, match="--exclude a,b,i: nothing is left of copy-last on gif-next"):
+        boards(find_rows([tmp_path]), ["a", "b", "i"])
+
+
+def test_the_committed_rows_over_the_sources_that_no_shipped_model_was_trained_on() -> None:
+    results = Path(__file__).parent.parent / "results"
+    (board,) = boards(find_rows([results / "gif-next", results / "gif-next-30-minutes"]), ["intel-iot-devkit"])
+    assert {line.row.figures[0].n for line in board.lines} == {16}
+    means = {(line.row.entry, line.trained[:17]): line.row.figures[0].mean for line in board.lines}
+    trained = dict(means.keys())  # by the name of a row
+    assert means["copy-last", "no training"] == pytest.approx(21.37, abs=0.005)
+    assert means["flow", "no training"] == pytest.approx(22.13, abs=0.005)
+    assert means["mixture", "budget 30 minutes"] == pytest.approx(15.01, abs=0.005)
+    page = (results.parent / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for name in ("copy-last", "flow", "linear", "motion"):
+        row = f"| {'the last frame' if name == 'copy-last' else f'`{name}`'}"
+        assert re.search(rf"^{re.escape(row)}.* \| {means[name, trained[name]]:.2f} \|$", page, re.MULTILINE), name
+
+
 def test_rows_of_other_clips_stand_apart(rows: Path) -> None:
     other = DataFacts(name="gifs", split="test", clips=9, sources=3, fingerprint="other")
     row("linear", 1.0, 0.99, data=other).write(rows / "linear.json")
@@ -114,7 +161,7 @@ def test_markdown_says_all(rows: Path) -> None:
     ]
     assert any(line.startswith("| 2 | **copy-last** (the last frame) | **20.00 ± 1.500**") for line in lines)
     assert any("not finite" in line for line in lines)
-    assert "432 clips from 18 sources" in page
+    assert "432 held-out clips from 18 sources" in page
     assert "what ssim is (1); higher is better" in page
     widths = {line.count("|") for line in lines if re.match(r"\| \d", line)}
     assert len(widths) == 1
@@ -165,6 +212,9 @@ def test_the_verb(rows: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.html").exists()
     assert (tmp_path / "a.md").exists()
+    refused = nextframe(rows, "--exclude", "moon", "-o", tmp_path / "b.html")
+    assert refused.returncode == 2
+    assert refused.stderr.strip().endswith("--exclude moon: no row lists a source whose name contains it")
     refused = nextframe("--verify", rows / "gone.json")
     assert refused.returncode == 2
     assert len(refused.stderr.strip().splitlines()) == 1

@@ -145,6 +145,33 @@ def test_the_openstl_variant_scores_the_same_frames_higher():
     assert (measure("ssim-openstl", prediction, target) > measure("ssim", prediction, target) + 0.02).all()
 
 
+def test_msssim_is_that_of_each_channel_then_their_mean():
+    """As pytorch_msssim and TensorFlow have it; scipy's filter, with the weights of Wang et al. 2003."""
+    from scipy.ndimage import gaussian_filter
+
+    prediction, target = noisy((1, 1, 3, 192, 224), 0.15)
+    prediction[:, :, 1] = target[:, :, 1]  # channels differ, so the order of mean and product matters
+
+    def window(image: np.ndarray) -> np.ndarray:
+        return gaussian_filter(image, 1.5, truncate=5 / 1.5)[5:-5, 5:-5]
+
+    def one_channel(x: np.ndarray, y: np.ndarray) -> float:
+        product = 1.0
+        for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+            mean_x, mean_y = window(x), window(y)
+            var_x, var_y = window(x * x) - mean_x**2, window(y * y) - mean_y**2
+            contrast = (2 * (window(x * y) - mean_x * mean_y) + 0.03**2) / (var_x + var_y + 0.03**2)
+            luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
+            product *= float((contrast * luminance if scale == 4 else contrast).mean()) ** weight
+            x, y = (image.reshape(len(image) // 2, 2, -1, 2).mean((1, 3)) for image in (x, y))
+        return product
+
+    pairs = zip(prediction[0, 0].numpy(), target[0, 0].numpy(), strict=True)
+    values = [one_channel(x, y) for x, y in pairs]
+    assert measure("msssim", prediction, target).item() == pytest.approx(np.mean(values), abs=1e-6)
+    assert values[1] == 1.0 > values[0]
+
+
 def test_msssim_says_which_frames_it_needs():
     with pytest.raises(UserError, match="at least 176 pixels a side, not 200x175"):
         measure("msssim", torch.zeros(1, 1, 1, 200, 175), torch.zeros(1, 1, 1, 200, 175))

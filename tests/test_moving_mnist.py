@@ -158,3 +158,18 @@ def test_fashion_takes_a_local_file(shared: Path):
     assert clips.name == "fashion"
     frames = clips.read("test", np.arange(50)).frames
     assert frames.float().mean() > 20  # clothes fill more than digits do
+
+
+def test_the_splits_of_the_keras_example_are_of_the_file(shared: Path, tmp_path):
+    array = time_first(tmp_path, sequences=1_010)
+    clips = moving_mnist(shared, file=str(tmp_path), train="file")
+    assert [clips.count(split) for split in ("train", "val", "test")] == [900, 100, 10]
+    for split, first in (("train", 0), ("val", 900), ("test", 1_000)):
+        assert np.array_equal(clips.read(split, np.array([3])).frames[0, :, 0].numpy(), array[:, first + 3])
+    with pytest.raises(IndexError):
+        clips.read("train", np.array([900]))
+    with pytest.raises(UserError, match="omit test=generated"):
+        moving_mnist(shared, file=str(tmp_path), train="file", test="generated")
+    time_first(tmp_path, sequences=1_000)
+    with pytest.raises(UserError, match="needs more than 1000 sequences, the file has 1000"):
+        moving_mnist(shared, file=str(tmp_path), train="file")

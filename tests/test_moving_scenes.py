@@ -18,7 +18,7 @@ from nextframe.core.seeds.noise import clip_noise
 from nextframe.data import DataConfig, MixedClips, clips, open_data
 from nextframe.data.clipset import SPLITS
 from nextframe.data.sets.scenes import finish
-from nextframe.data.sets.scenes.bank import Bank
+from nextframe.data.sets.scenes.bank import Bank, counts_of
 from nextframe.data.sets.scenes.clips import MovingScenes, open_moving_scenes, windows
 from nextframe.data.sets.scenes.draws import Draws
 from nextframe.data.sets.scenes.looks import Counts
@@ -39,14 +39,14 @@ from nextframe.data.sets.scenes.plan import (
     draw_scene,
 )
 from nextframe.data.sets.scenes.render import Renderer
-from nextframe.data.sets.scenes.stills import stills_of
+from nextframe.data.sets.scenes.stills import SIDE, stills_of
 from nextframe.flow.warp import backward_warp
 from nextframe.layers.window import since_cut
 from nextframe.models.motion import Motion, MotionConfig
 from nextframe.training.loader import Steps
 
 TASK, SIZE = Task.forecast(3, 3), (48, 64)
-COUNTS = Counts(10, 58, 56, 20)
+COUNTS = Counts(10, 50, 56, 20)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,14 @@ def smooth_bank(side: int = 96) -> Bank:
 
 def one_scene() -> Scene:
     scene = plain(plans(1)[0])
-    for name, value in {"texture": 0, "texel": 0.7, "shift": 0, "gain": 1, "offset": 0, "outline": 0}.items():
+    for name, value in {
+        "texture": 0,
+        "texel": 0.7 * SIDE / 96,
+        "shift": 0,
+        "gain": 1,
+        "offset": 0,
+        "outline": 0,
+    }.items():
         getattr(scene.looks, name)[...] = value
     scene.looks.soft[...], scene.looks.opacity[...], scene.looks.line[...], scene.looks.size[...] = 1, 1, 0, 0.25
     return scene
@@ -181,6 +188,9 @@ def test_the_shares_of_kinds_and_of_what_is_done_to_them():
     assert {CAMERA, OBJECTS, WALK, TEXT, DRAWING} <= set(scene.kind)
     for speed in (scene.paths.velocity[scene.kind == CAMERA], scene.looks.wave[scene.kind == CAMERA][..., 0]):
         assert not speed.any(), "in camera motion nothing moves by itself"
+    plain = ~scene.looks.gain[:, 0].any(1)
+    assert not scene.paths.nearness[plain, 0].any(), "a background of one colour cannot be seen to move"
+    assert not scene.looks.wave[plain, 0].any()
     moving = (np.abs(scene.paths.velocity).max(2) > 0)[scene.kind == OBJECTS]
     assert not moving[:, 0].any()
     assert moving[:, 1:].mean() == pytest.approx(0.9, abs=0.03)
@@ -324,6 +334,23 @@ def test_motion_blur_is_the_mean_over_the_shutter():
     assert torch.allclose(blurred[:, 1], expected, atol=1e-6)
 
 
+def test_the_last_bits_of_a_number_do_not_matter(scenes):
+    """Devices differ in the last bits: times that differ by a millionth of a frame must give the same frames."""
+    indices = np.arange(16)
+    frames, recording = [], None
+    for later in (0.0, 1e-6):
+        draws = Draws(indices, "moving-scenes", "train", 0)
+        scene = draw_scene(draws, counts_of(scenes.stills["train"]), SIZE, 5)
+        recording = draw_recording(draws, scene.kind, TASK, 1)
+        images = scenes._renderer("train", torch.device("cpu")).blurred(
+            scene, recording.times + later, recording.shutter
+        )
+        coded = finish.compressed(finish.lit(images, recording), recording.quantiser)
+        frames.append(finish.with_palette(coded, recording).clamp(0, 1))
+    assert not torch.equal(*frames)
+    assert (frames[0] - frames[1]).abs().max() < 1 / 255
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_draws_the_same(scenes):
     indices = np.arange(200)
@@ -447,8 +474,13 @@ def test_stills_may_be_a_tensor():
 
 def test_frames_between_two_and_other_strides(scenes):
     between = open_data(DataConfig(name="moving-scenes", gap=1, size=(32, 32), options={"flows": 2}))
-    clip = at(between, np.arange(3))
+    clip = at(between, [4, 8, 9])
     assert (clip.context.shape[1], clip.target.shape[1], clip.extras["flow"].shape[2]) == (2, 1, 4)
+    assert clip.conditions["offsets"].tolist() == [[-1, 1]] * 3
+    moved = clip.extras["flow"].abs().amax((1, 3, 4)) > 0.5
+    assert moved.any()
+    evenly = (clip.extras["flow"][:, 0, :2] + clip.extras["flow"][:, 0, 2:]).abs().mean()
+    assert evenly < 0.3 * clip.extras["flow"].abs().mean(), "one frame is before, one after"
     slow, fast = plans(300)[1], draw_recording(Draws(np.arange(300), "test", 0), plans(300)[0].kind, TASK, 3)
     assert np.allclose(3 * slow.times, fast.times)
     assert math.isclose(between.frame_shape[1], 32)

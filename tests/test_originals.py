@@ -185,3 +185,27 @@ def test_nothing_is_built_on_an_original() -> None:
     for path in source.rglob("*.py"):
         if path.parent.name != "originals" and path.name != "registry.py":
             assert "models.originals" not in path.read_text(encoding="utf-8"), path
+
+
+FAITHFUL = sorted(
+    name
+    for name in RECIPES
+    if load_recipe(name).model.name in ORIGINALS or name in ("keras-convlstm", "film-latent-original")
+)
+
+
+@pytest.mark.parametrize("name", FAITHFUL)
+def test_a_recipe_that_repeats_a_source_computes_as_it_did(name: str) -> None:
+    assert load_recipe(name).training.precision == "32"
+
+
+def test_which_recipes_repeat_a_source() -> None:
+    expected = {"keras-convlstm", "mnist-latent-original", "film-latent-original", "mathieu-chainer", "mathieu-tf"}
+    assert expected | {"mathieu-paper", "srivastava-mnist", "catz-conv2d", "catz-conv3d"} <= set(FAITHFUL)
+    assert not {"quickstart", "multiscale-gan-small", "catz-conv2d-fixed", "mnist-latent"} & set(FAITHFUL)
+    assert load_recipe("mnist-latent-original").data.options["digits"] == "mnist"  # never scikit-learn's in silence
+
+
+def test_adam_of_the_tensorflow_port_has_tensorflows_moments() -> None:
+    generator = create_model("mathieu-tf", width=4, d_table="light").rivals()[1]
+    assert (generator.optimizer.name, generator.optimizer.lr, generator.optimizer.betas) == ("adam", 4e-5, (0.9, 0.999))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,36 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from nextframe.benchmark.real import RealConfig, measure_real
-from nextframe.benchmark.real.clips import RealClip, changes, choose, cut, source_name
-from nextframe.benchmark.real.measure import measure_clip, moved, whole
+from nextframe.benchmark import RealConfig, measure_videos
+from nextframe.benchmark.real.clips import changes, choose, source_name
+from nextframe.benchmark.real.measure import OWN, measure_clip, measured, moved
 from nextframe.benchmark.real.motion import class_of_flow, class_of_motion
 from nextframe.benchmark.real.summary import Measured, by_source, figure, row, share_worse
-from nextframe.checkpoint import create_model
+from nextframe.benchmark.real.table import as_markdown
+from nextframe.benchmark.real.task import VideoClip
+from nextframe.benchmark.real.tasks import REAL_NEXT
+from nextframe.checkpoint import create_model, load, shipped_models
 from nextframe.cli import app
+from nextframe.core.clip import Clip
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.folder.listing import Found
+from nextframe.metrics import METRICS
+from nextframe.models import MODELS
+from nextframe.models.contract import (
+    Capabilities,
+    ModelConfig,
+    Objective,
+    OptimizerDefaults,
+    Predictor,
+    Request,
+    Stage,
+    TrainedTask,
+)
 from texture import texture
 
 PLAIN = RealConfig()
+TASK = REAL_NEXT.task
+QUICK = replace(REAL_NEXT, metrics=("psnr",))
 RIVALS = ("flow", "copy-last")
 
 
@@ -37,20 +56,14 @@ def save(folder: Path, name: str, frames: np.ndarray) -> None:
     np.save(folder / f"{name}.npy", frames)
 
 
-def cuts(data: Path, config: RealConfig = PLAIN) -> dict[str, list[RealClip]]:
+def cuts(data: Path, config: RealConfig = PLAIN) -> dict[str, list[VideoClip]]:
     """Return the clips of every source."""
-    chosen = choose(str(data), config)
-    return {
-        name: [clip for found in files for clip in cut(name, found, chosen.skipped)]
-        for name, files in chosen.sources.items()
-    }
+    return {name: list(read()) for name, read in choose(str(data), TASK, config).sources.items()}
 
 
-def measured(model: str, source: str, psnr: list[float], motion: str = "objects", near_still: bool = False) -> Measured:
+def of_clip(model: str, source: str, psnr: list[float], motion: str = "objects", near_still: bool = False) -> Measured:
     """Return a clip whose every metric is `psnr`."""
-    names = ("psnr", "ssim", "l1", "perceptual-distance", "msssim")
-    moving = ("psnr-moved", "l1-moved", "perceptual-distance-moved")
-    return Measured(model, source, motion, near_still, {name: np.array(psnr) for name in (*names, *moving)})
+    return Measured(model, source, motion, near_still, {name: np.array(psnr) for name in OWN})
 
 
 # --- which clips
@@ -73,10 +86,8 @@ def test_every_start_can_be_drawn_and_short_videos_have_fewer(tmp_path):
     save(tmp_path, "nine", panning(9))
     save(tmp_path, "ten", panning(10))
     save(tmp_path, "eight", panning(8))
-    chosen = choose(str(tmp_path), PLAIN)
-    starts = {
-        name: [clip.start for clip in cut(name, files[0], chosen.skipped)] for name, files in chosen.sources.items()
-    }
+    chosen = choose(str(tmp_path), TASK, PLAIN)
+    starts = {name: [clip.start for clip in read()] for name, read in chosen.sources.items()}
     assert starts == {"eight": [], "nine": [0], "ten": [0, 1]}
     assert chosen.skipped == {"eight.npy": "fewer than 9 frames"}
 
@@ -95,7 +106,7 @@ def test_changes_by_hand():
     frames = torch.zeros(9, 3, 2, 2, dtype=torch.uint8)
     frames[1:] = 51  # one jump of 0.2 before the last context frame
     frames[8, :, 0, 0] = 102  # a fourth of the pixels of one of five target frames by 0.2
-    jump, change = changes(frames)
+    jump, change = changes(frames, given=4)
     assert jump == pytest.approx(0.2)
     assert change == pytest.approx(0.2 / 4 / 5)
 
@@ -108,8 +119,8 @@ def test_a_cut_is_skipped_and_a_near_still_is_a_class_of_its_own(tmp_path):
     still[8, 0, 0] ^= 1
     save(tmp_path, "still", still)
     save(tmp_path, "moves", panning(9))
-    chosen = choose(str(tmp_path), PLAIN)
-    found = {name: list(cut(name, files[0], chosen.skipped)) for name, files in chosen.sources.items()}
+    chosen = choose(str(tmp_path), TASK, PLAIN)
+    found = {name: list(read()) for name, read in chosen.sources.items()}
     assert found["cut"] == []
     assert chosen.skipped == {"cut.npy": "every clip crosses a cut"}
     assert [clip.near_still for clip in found["still"] + found["moves"]] == [True, False]
@@ -137,8 +148,8 @@ def test_encodings_of_one_film_are_one_source(name, source):
 def test_files_that_are_said_to_be_apart_are(tmp_path):
     save(tmp_path / "v", "test", panning(9))
     np.savez(tmp_path / "v" / "test.npz", panning(9))
-    assert list(choose(str(tmp_path), PLAIN).sources) == ["v/test"]
-    assert list(choose(str(tmp_path), RealConfig(apart=("v/test",))).sources) == ["v/test.npy", "v/test.npz"]
+    assert list(choose(str(tmp_path), TASK, PLAIN).sources) == ["v/test"]
+    assert list(choose(str(tmp_path), TASK, RealConfig(apart=("v/test",))).sources) == ["v/test.npy", "v/test.npz"]
 
 
 def test_a_folder_of_images_keeps_its_name(tmp_path):
@@ -150,13 +161,13 @@ def test_a_folder_of_images_keeps_its_name(tmp_path):
 def test_excluded_sources_are_listed(tmp_path):
     for name in ("sea", "train-1", "train-2"):
         save(tmp_path, name, panning(9))
-    chosen = choose(str(tmp_path), RealConfig(exclude=("train-",)))
+    chosen = choose(str(tmp_path), TASK, RealConfig(exclude=("train-",)))
     assert list(chosen.sources) == ["sea"]
     assert chosen.excluded == ["train-1.npy", "train-2.npy"]
     with pytest.raises(UserError, match="no source is left to measure"):
-        choose(str(tmp_path), RealConfig(exclude=("sea", "train")))
+        choose(str(tmp_path), TASK, RealConfig(exclude=("sea", "train")))
     with pytest.raises(BadInputError, match="no such file or folder"):
-        choose(str(tmp_path / "none"), PLAIN)
+        choose(str(tmp_path / "none"), TASK, PLAIN)
 
 
 # --- what moves
@@ -189,7 +200,7 @@ def test_psnr_is_capped_and_right_below_the_cap():
     prediction = target.clone()
     prediction[:, 1] = target[:, 1] * 0 + 0.5
     target[:, 1] = 0.6
-    values = whole(prediction, target)
+    values = measured(prediction, target, target[:, :1], ("psnr", "l1"))
     assert values["psnr"].tolist()[0] == pytest.approx([60.0, 20.0], abs=1e-4)
     assert values["l1"].tolist()[0] == pytest.approx([0.0, 0.1], abs=1e-6)
 
@@ -213,7 +224,7 @@ def test_copy_last_of_a_held_frame_is_the_cap(tmp_path):
     frames = panning(9)
     frames[4] = frames[3]
     save(tmp_path, "held", frames)
-    values = measure_clip(create_model("copy-last"), cuts(tmp_path)["held"][0])
+    values = measure_clip(create_model("copy-last"), cuts(tmp_path)["held"][0], TASK)
     assert values["psnr"][0] == 60.0
     assert values["msssim"][0] == pytest.approx(1.0)
     assert math.isnan(values["psnr-moved"][0])
@@ -223,15 +234,107 @@ def test_copy_last_of_a_held_frame_is_the_cap(tmp_path):
     assert values["psnr"][4] == pytest.approx(-10 * math.log10(error), abs=1e-3)
 
 
+def test_each_pass_has_its_metrics(tmp_path):
+    """Of the last frame: MS-SSIM is of the frames whose shortest side is 256, all others of the small ones."""
+    save(tmp_path, "pan", panning(9, height=100, width=130))
+    clip = cuts(tmp_path)["pan"][0]
+    assert (clip.frames.shape, clip.large.shape) == ((9, 3, 100, 130), (9, 3, 256, 333))
+    values = measure_clip(create_model("copy-last"), clip, TASK)
+
+    def of_last(name: str, frames: torch.Tensor) -> list[float]:
+        floats = frames[None].float() / 255
+        return METRICS.get(name)(floats[:, 3:4].expand(-1, 5, -1, -1, -1), floats[:, 4:])[0].tolist()
+
+    assert values["msssim"] == pytest.approx(of_last("msssim", clip.large), abs=1e-6)
+    for name, registered in {"ssim": "ssim", "l1": "mae", "perceptual-distance": "perceptual-distance"}.items():
+        assert values[name] == pytest.approx(of_last(registered, clip.frames), rel=1e-5)
+
+
+def test_more_context_frames_are_of_other_clips_with_as_many_targets(tmp_path):
+    save(tmp_path, "long", panning(38))
+    save(tmp_path, "short", panning(36))
+    found = measure_videos(QUICK, ["copy-last"], str(tmp_path), config=RealConfig(given=32), show=False)
+    task, data = found.values["task"], found.values["data"]
+    assert (task["context"], task["horizon"]) == (32, 5)
+    assert data["skipped"] == {"short.npy": "fewer than 37 frames"}
+    assert [clip["start"] for clip in data["measured"]] == [0, 1]
+    clip = torch.from_numpy(panning(38)).double() / 255
+    errors = [(clip[start + 32] - clip[start + 31]).square().mean() for start in (0, 1)]
+    psnr = found.values["rows"][0]["figures"]["psnr"]["per_step"][0]
+    assert psnr == pytest.approx(np.mean([-10 * math.log10(error) for error in errors]), abs=1e-3)
+    assert "32 context frames" in as_markdown(found.values)
+
+
+def test_a_row_says_of_which_sources_its_model_has_seen_material(tmp_path):
+    for name in ("sea", "intel-shop", "intel-street"):
+        save(tmp_path / "v", name, panning(9))
+    model = create_model("linear")
+    model.trained = TrainedTask(context=2, horizon=1, sources=("intel",))
+    found = measure_videos(QUICK, ["copy-last", model], str(tmp_path), show=False).values
+    assert [one["seen"] for one in found["rows"]] == [[], ["v/intel-shop", "v/intel-street"]]
+    assert "linear was trained on material of 2 of these sources: v/intel-shop, v/intel-street." in as_markdown(found)
+    above = measure_videos(QUICK, [model], str(tmp_path / "v"), show=False).values
+    assert above["rows"][0]["seen"] == ["intel-shop", "intel-street"]
+    (tmp_path / "v").rename(tmp_path / "intel")
+    assert len(measure_videos(QUICK, [model], str(tmp_path / "intel"), show=False).values["rows"][0]["seen"]) == 3
+
+
+def test_what_ships_says_what_it_was_trained_on():
+    for name in shipped_models():
+        trained = load(name).trained
+        assert trained is not None
+        assert {"intel-iot-devkit", "learning-area", "dom-examples"} <= set(trained.sources), name
+
+
+class Dimmed(Predictor):
+    """The last frame times one weight, which begins at a half and learns fast."""
+
+    Config = ModelConfig
+    capabilities = Capabilities()
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.weight = torch.nn.Parameter(torch.tensor(0.5))
+
+    def forecast(self, request: Request) -> torch.Tensor:
+        return self.weight * request.context[:, -1:].expand(-1, request.horizon, -1, -1, -1)
+
+    def stages(self) -> list[Stage]:
+        return [Stage("all", [Objective("mse", [self.weight], self.loss, OptimizerDefaults("adam", lr=4.0))])]
+
+    def loss(self, clip: Clip) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return (self.weight * clip.context[:, -1:] - clip.target).square().mean(), {}
+
+
+def test_a_model_is_tuned_on_the_frames_of_each_clip_in_a_row_of_its_own(tmp_path, monkeypatch):
+    """Nothing moves, so the right weight is 1, and the tuned one comes near; the model that was given keeps its own."""
+    monkeypatch.setitem(MODELS._entries, "dimmed", Dimmed)
+    save(tmp_path, "pan", panning(16, speed=0.2, height=32, width=40))
+    model = Dimmed(ModelConfig())
+    model.trained = TrainedTask(context=2, horizon=1)
+    config = RealConfig(given=10, adapt=20.0)
+    found = measure_videos(QUICK, ["copy-last", model], str(tmp_path), config=config, show=False).values
+    last, plain, tuned = found["rows"]
+    assert [last["model"], plain["model"], tuned["model"]] == ["copy-last", "dimmed", "dimmed --adapt"]
+    means = [one["figures"]["psnr"]["mean"] for one in found["rows"]]
+    assert means[1] + 6 < means[2] < means[0]
+    assert "adapted" not in plain
+    facts = tuned["adapted"]
+    assert (facts["predictions"], facts["used"], facts["seconds_at_most"]) == (2, 2, 20.0)
+    assert facts["gain_on_kept_frames"] > 6
+    assert model.weight == 0.5
+    assert "dimmed --adapt is tuned on each clip's context frames for at most 20 s" in as_markdown(found)
+
+
 # --- means
 
 
 def test_means_are_within_a_source_then_over_sources():
     clips = [
-        measured("m", "a", [10.0, 20.0]),
-        measured("m", "a", [20.0, 30.0]),
-        measured("m", "a", [30.0, 40.0]),
-        measured("m", "b", [60.0, 40.0]),
+        of_clip("m", "a", [10.0, 20.0]),
+        of_clip("m", "a", [20.0, 30.0]),
+        of_clip("m", "a", [30.0, 40.0]),
+        of_clip("m", "b", [60.0, 40.0]),
     ]
     found = figure(clips, "psnr")
     assert found["per_step"] == [40.0, 35.0]  # of (20, 30) and (60, 40), not of four clips
@@ -244,9 +347,9 @@ def test_means_are_within_a_source_then_over_sources():
 
 def test_a_frame_without_a_value_is_skipped():
     clips = [
-        measured("m", "a", [10.0, math.nan]),
-        measured("m", "a", [20.0, 30.0]),
-        measured("m", "b", [5.0, math.nan]),
+        of_clip("m", "a", [10.0, math.nan]),
+        of_clip("m", "a", [20.0, 30.0]),
+        of_clip("m", "b", [5.0, math.nan]),
     ]
     assert by_source(clips, "psnr")["a"].tolist() == [15.0, 30.0]
     found = figure(clips, "psnr")
@@ -256,9 +359,9 @@ def test_a_frame_without_a_value_is_skipped():
 
 def test_near_stills_are_in_no_ranked_figure_and_classes_are_apart():
     clips = [
-        measured("m", "a", [10.0, 20.0], "camera"),
-        measured("m", "b", [30.0, 20.0], "still"),
-        measured("m", "c", [60.0, 60.0], "still", near_still=True),
+        of_clip("m", "a", [10.0, 20.0], "camera"),
+        of_clip("m", "b", [30.0, 20.0], "still"),
+        of_clip("m", "c", [60.0, 60.0], "still", near_still=True),
     ]
     found = row("m", clips, ())
     assert found["figures"]["psnr"]["per_source"] == {"a": 15.0, "b": 25.0}
@@ -271,7 +374,7 @@ def test_near_stills_are_in_no_ranked_figure_and_classes_are_apart():
 def test_gains_are_paired_by_source():
     steps = {"flow": (20.0, 30.0, 40.0), "copy-last": (25.0, 20.0, 20.0), "m": (24.4, 31.0, 39.6)}
     clips = [
-        measured(model, source, [value, value])
+        of_clip(model, source, [value, value])
         for model, values in steps.items()
         for source, value in zip("abc", values, strict=True)
     ]
@@ -320,12 +423,12 @@ def test_any_model_folder_has_a_row_by_its_name(videos, tmp_path):
     save_model(create_model("linear"), tmp_path / "runs" / "mine" / "model")
     save_model(create_model("linear"), tmp_path / "other")
     specs = [str(tmp_path / "runs" / "mine" / "model"), str(tmp_path / "other"), "linear"]
-    found = measure_real(specs, str(videos), show=False, device="cpu").values
+    found = measure_videos(REAL_NEXT, specs, str(videos), show=False, device="cpu").values
     assert [one["model"] for one in found["rows"]] == ["mine", "other", "linear"]
     assert found["rows"][0]["figures"] == found["rows"][2]["figures"]
     assert found["rows"][0]["share_worse"] is None, "nothing to compare with"
     with pytest.raises(UserError, match="both called 'other'"):
-        measure_real([str(tmp_path / "other"), str(tmp_path / "more" / "other")], str(videos))
+        measure_videos(REAL_NEXT, [str(tmp_path / "other"), str(tmp_path / "more" / "other")], str(videos))
 
 
 @pytest.mark.parametrize(
@@ -335,7 +438,15 @@ def test_any_model_folder_has_a_row_by_its_name(videos, tmp_path):
         (["real-next", "--data", "videos", "--steps", "5"], "trains nothing"),
         (["real-next", "--data", "videos", "--models", "flow-middle"], "cannot predict the frames that follow"),
         (["real-next", "--data", "videos", "--set", "real.excluded=[a]"], "did you mean 'exclude'"),
-        (["gif-next", "--data", "videos", "--set", "real.exclude=[a]"], "only real-next has settings"),
+        (
+            ["real-next", "--data", "videos", "--set", "real.adapt=5"],
+            "real.adapt needs at least 6 context frames, not 4",
+        ),
+        (
+            ["real-next", "--data", "videos", "--set", "real.adapt=5", "--models", "linear"],
+            "none of the models has weights to tune",
+        ),
+        (["gif-next", "--data", "videos", "--set", "real.exclude=[a]"], "gif-next is fixed"),
     ],
 )
 def test_wrong_words_are_one_line(words, line, videos, tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 from nextframe.benchmark.entries import budget_of, default_names
 from nextframe.benchmark.leaderboard import as_markdown, write_leaderboard
+from nextframe.benchmark.real.result import measure_videos
+from nextframe.benchmark.real.task import RealConfig, VideoTask
 from nextframe.benchmark.row import BenchmarkRow, find_rows, read_row
 from nextframe.benchmark.run import benchmark
 from nextframe.benchmark.share import Share, take_share
@@ -12,12 +14,15 @@ __all__ = [
     "TASKS",
     "BenchmarkRow",
     "BenchmarkTask",
+    "RealConfig",
     "Share",
+    "VideoTask",
     "as_markdown",
     "benchmark",
     "budget_of",
     "default_names",
     "find_rows",
+    "measure_videos",
     "read_row",
     "take_share",
     "verify",

@@ -11,7 +11,15 @@ from pathlib import Path
 import torch
 
 from nextframe.benchmark.tasks import BenchmarkTask
-from nextframe.checkpoint import create_model, model_name, needs_training, registered_name
+from nextframe.checkpoint import (
+    baseline_names,
+    create_model,
+    model_name,
+    needs_training,
+    registered_name,
+    resolve_model,
+    shipped_models,
+)
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.data import ClipSet, DataConfig
 from nextframe.models import MODELS, ORIGINALS
@@ -37,15 +45,18 @@ class Entry:
 
     @property
     def trained(self) -> bool:
-        """Whether there is anything to train."""
-        return needs_training(self.recipe.model.name) if self.model is None else bool(self.model.stages())
+        """Whether there is anything to train; a model that comes trained is measured as it is."""
+        if self.model is None:
+            return needs_training(self.recipe.model.name)
+        return self.model.trained is None and bool(self.model.stages())
 
     def build(self, clips: ClipSet) -> Predictor:
         """Return the untrained model for `clips`; UserError if it does not take them."""
         if self.model is None:
             return build(self.recipe.model, clips)
         check_fits(self.model, clips, self.name)
-        self.model.check_data(clips.task, clips.frame_shape)
+        if self.trained:
+            self.model.check_data(clips.task, clips.frame_shape)
         return self.model
 
 
@@ -63,16 +74,24 @@ def budget_of(task: BenchmarkTask, minutes: float | None = None, steps: int | No
     return {name: value for name, value in given.items() if value is not None}
 
 
+def trains(budget: Budget) -> bool:
+    """Return whether there is time to train: 0 minutes are none."""
+    return any(budget.values())
+
+
 def make_entry(task: BenchmarkTask, data: DataConfig, name: str | Predictor, budget: Budget, device: str) -> Entry:
     """Return the entry that `name` (a model, its name, a recipe or a recipe's YAML file) means.
 
     A recipe brings its model, optimiser and batch; the data, seed and budget are the task's.
 
     Raises:
-        UserError: an unknown name, or a model that is already trained, with another budget.
+        UserError: an unknown name, a model that is already trained, with another budget, or one that is not and
+            that there is no time to train.
     """
+    if not trains(budget):
+        return as_it_is(task, data, name)
     if isinstance(name, Predictor):
-        own, training = _section(name), task.training
+        own, training = _untrained(name), task.training
     else:
         recipe = load_recipe(name)
         own = recipe.model
@@ -88,9 +107,26 @@ def make_entry(task: BenchmarkTask, data: DataConfig, name: str | Predictor, bud
     return Entry(entry_name(name), override(recipe, settings), given)
 
 
-def _section(model: Predictor) -> ModelSection:
+def as_it_is(task: BenchmarkTask, data: DataConfig, name: str | Predictor) -> Entry:
+    """Return the entry of a model that is not trained here: a baseline, one that ships, a folder or a trained model.
+
+    Raises:
+        UserError: a model that has to be trained first, or an unknown name.
+    """
+    model = resolve_model(name)
+    recipe = Recipe(model=section_of(model), data=data, training=task.training)
+    return Entry(entry_name(name), recipe, deepcopy(model))
+
+
+def _untrained(model: Predictor) -> ModelSection:
     if model.trained is not None:
-        raise UserError(f"{model_name(model)} is already trained, with another budget: give the untrained model")
+        what = f"{model_name(model)} is already trained, with another budget"
+        raise UserError(f"{what}: give the untrained model, or minutes=0 to measure this one as it is")
+    return section_of(model)
+
+
+def section_of(model: Predictor) -> ModelSection:
+    """Return what names a model and its config in a recipe."""
     return ModelSection(name=registered_name(model), fields=model.config.model_dump(mode="json"))
 
 
@@ -122,11 +158,14 @@ def check_names(names: Sequence[str | Predictor]) -> None:
             raise UserError(f"{both} are both called '{entry_name(name)}'; rename one of them")
 
 
-def default_names(task: BenchmarkTask, clips: ClipSet) -> list[str]:
+def default_names(task: BenchmarkTask, clips: ClipSet, training: bool = True) -> list[str]:
     """Return every registered model that fits the task: baselines, the task's recipes, and models without one.
 
-    The originals take part by their recipes only.
+    The originals take part by their recipes only. Without `training`: baselines and the models that ship.
     """
+    if not training:
+        names = [*baseline_names(clips.task), *shipped_models()]
+        return [name for name in names if misfit(as_it_is(task, task.data, name), clips) is None]
     recipes = [name for name in RECIPES if name.startswith(task.recipes)] if task.recipes else []
     covered = {RECIPES.get(name).model.name for name in recipes}
     models = [name for name in MODELS if name not in covered and name not in ORIGINALS]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nextframe.benchmark.row import MACS, BenchmarkRow, Figure, read_row
+from nextframe.benchmark.row import MACS, BenchmarkRow, Figure, named, read_row
 from nextframe.benchmark.tasks import TASKS
-from nextframe.core.errors import BadInputError
+from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.whole_file import write_whole
 from nextframe.evaluation.scores import mean_interval
 from nextframe.evaluation.table import ARROW
@@ -46,7 +46,7 @@ class Line:
         """The training in a few words."""
         facts = self.row.training
         if facts is None:
-            return "no training"
+            return "no training" if self.row.kind == "baseline" else "trained before, not on this task"
         budget = ", ".join(f"{value:g} {unit}" for unit, value in facts.budget.items())
         done = f"{facts.steps:,} steps, {facts.clips_seen:,} clips, {facts.seconds / 60:.1f} min"
         return f"budget {budget}: {done}"
@@ -65,9 +65,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Board:
-    """Rows that can be compared: one definition of a task, and the same held-out clips."""
+    """Rows that can be compared: one definition of a task, and the same held-out clips.
+
+    `excluded` are held-out sources that no figure counts.
+    """
 
     lines: list[Line]
+    excluded: list[str]
 
     @property
     def first(self) -> BenchmarkRow:
@@ -86,6 +90,24 @@ class Board:
         return self.first.figures
 
     @property
+    def clips(self) -> str:
+        """What was measured, in words."""
+        data = self.first.data
+        whole = f"{data.clips} held-out clips from {data.sources} sources ({data.split} split)"
+        fewer = f"; all figures are over {self.first.figures[0].n} sources, without {', '.join(self.excluded)}"
+        return whole + (fewer if self.excluded else "")
+
+    @property
+    def notes(self) -> list[str]:
+        """A line for each row whose model was trained on material of held-out sources."""
+        return [
+            f"{line.row.entry} was trained on material of {len(line.row.seen)} of these sources, so its figures say "
+            f"less about them: {', '.join(line.row.seen)}"
+            for line in self.lines
+            if line.row.seen
+        ]
+
+    @property
     def finding(self) -> str:
         """Which trained models are better than the reference, in one sentence."""
         trained = [line for line in self.lines if line.row.kind == "trained"]
@@ -99,18 +121,24 @@ class Board:
         return f"{found}; {sure} by more than the 95 % interval of the gain." if better else f"{found}."
 
 
-def boards(paths: Sequence[Path]) -> list[Board]:
+def boards(paths: Sequence[Path], exclude: Sequence[str] = ()) -> list[Board]:
     """Read the rows at `paths` and rank them, a board for each task.
+
+    Args:
+        paths: the rows' files.
+        exclude: texts; means are over the sources whose names contain none of them.
 
     Raises:
         BadInputError: a file that is not a row.
+        UserError: a text to exclude that is in no source's name, or in all of a row's.
     """
     groups: dict[tuple[str, ...], list[tuple[BenchmarkRow, Path]]] = {}
-    for path in paths:
-        row = read_row(path)
+    rows = [read_row(path) for path in paths]
+    check_excluded(rows, exclude)
+    for path, row in zip(paths, rows, strict=True):
         key = (row.task.name, row.task.hash, row.data.split, row.data.fingerprint)
         groups.setdefault(key, []).append((row, path))
-    return [_board(group) for _, group in sorted(groups.items(), key=lambda item: item[0])]
+    return [_board(group, exclude) for _, group in sorted(groups.items(), key=lambda item: item[0])]
 
 
 def reference(model: str) -> str:
@@ -118,14 +146,27 @@ def reference(model: str) -> str:
     return MODELS.get(model).reference if model in MODELS else ""
 
 
-def _board(group: list[tuple[BenchmarkRow, Path]]) -> Board:
+def check_excluded(rows: Sequence[BenchmarkRow], exclude: Sequence[str]) -> None:
+    """Refuse texts that exclude nothing, everything, or from rows that do not list their sources."""
+    for text in exclude:
+        if not any(named(row.sources, [text]) for row in rows):
+            raise UserError(f"--exclude {text}: no row lists a source whose name contains it")
+    for row in rows:
+        if row.sources and len(named(row.sources, exclude)) == len(row.sources):
+            raise UserError(f"--exclude {','.join(exclude)}: nothing is left of {row.entry} on {row.task.name}")
+
+
+def _board(group: list[tuple[BenchmarkRow, Path]], exclude: Sequence[str]) -> Board:
+    excluded = named(group[0][0].sources, exclude)
+    group = [(row.without(exclude), path) for row, path in group]
     base = next((row for row, _ in group if reference(row.model)), None)
     ranked = sorted(group, key=lambda item: _order(item[0].figures[0]))
     return Board(
         [
             Line(row, rank, _gain(row, base), _paired(row, base), _image(row, path))
             for rank, (row, path) in enumerate(ranked, 1)
-        ]
+        ],
+        excluded,
     )
 
 
@@ -168,20 +209,23 @@ def _image(row: BenchmarkRow, path: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def write_leaderboard(paths: Sequence[Path], output: Path) -> Path:
-    """Write the rows at `paths` as one self-contained HTML page to `output`."""
+def write_leaderboard(paths: Sequence[Path], output: Path, exclude: Sequence[str] = ()) -> Path:
+    """Write the rows at `paths` as one self-contained HTML page to `output`; `exclude` is as for `boards`."""
     environment = Environment(
         loader=PackageLoader("nextframe", "benchmark"), autoescape=True, undefined=StrictUndefined
     )
     environment.filters |= {"number": shown, "spread": half_width, "count": short_count, "paired": paired_range}
-    page = environment.get_template(TEMPLATE).render(boards=boards(paths), arrow=ARROW, macs=MACS)
+    page = environment.get_template(TEMPLATE).render(boards=boards(paths, exclude), arrow=ARROW, macs=MACS)
     write_whole(output, page)
     return output
 
 
-def as_markdown(paths: Sequence[Path]) -> str:
-    """Return the rows at `paths` as a Markdown page: a table for each task, definitions, how each row was made."""
-    return "# Leaderboard\n\n" + "\n".join(_section(board) for board in boards(paths))
+def as_markdown(paths: Sequence[Path], exclude: Sequence[str] = ()) -> str:
+    """Return the rows at `paths` as a Markdown page: a table for each task, definitions, how each row was made.
+
+    `exclude` is as for `boards`.
+    """
+    return "# Leaderboard\n\n" + "\n".join(_section(board) for board in boards(paths, exclude))
 
 
 def _section(board: Board) -> str:
@@ -192,12 +236,12 @@ def _section(board: Board) -> str:
     made = [
         [line.row.entry, f"`{line.row.run.get('command')}`", *map(str, line.facts.values())] for line in board.lines
     ]
-    data = f"{first.data.clips} clips from {first.data.sources} sources of the {first.data.split} split"
     parts = [
         f"## {first.task.name}",
-        f"{board.about} Measured on {data} (task {first.task.hash}, clips {first.data.fingerprint}).",
+        f"{board.about} Measured on {board.clips}. Task {first.task.hash}, clips {first.data.fingerprint}.",
         board.finding,
         _table(head, rows),
+        "\n\n".join(f"{note}." for note in board.notes),
         f"Mean over sources ± half the width of the 95 % interval; ranked by {main.metric}. Gain: per cent better than "
         "the reference, which is bold, and its 95 % interval from the differences source by source.",
         "\n".join(f"- **{f.metric}**: {f.definition} ({f.unit}); {f.better} is better" for f in board.metrics),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from nextframe.checkpoint.renames import renamed_section
@@ -13,6 +15,7 @@ from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.formats import Formats
 from nextframe.core.files.whole_file import write_whole
+from nextframe.evaluation.scores import mean_interval
 
 MACS = (
     "multiply-accumulates of one predicted clip: those of convolutions and matrix products, as "
@@ -33,6 +36,13 @@ class Figure(Config):
     per_step: list[float | None]
     n: int  # sources
     per_source: dict[str, float | None] = Field(default_factory=dict)  # each one's mean; empty: too many of them
+
+    def without(self, sources: Collection[str]) -> Figure:
+        """Return the figure over all other sources; the means of single steps are not known then."""
+        kept = {name: value for name, value in self.per_source.items() if name not in sources}
+        values = [value for value in kept.values() if value is not None]
+        mean, ci95 = mean_interval(np.array(values)) if values and len(values) == len(kept) else (None, None)
+        return self.model_copy(update={"mean": mean, "ci95": ci95, "per_step": [], "n": len(kept), "per_source": kept})
 
 
 class TaskFacts(Config):
@@ -98,14 +108,31 @@ class BenchmarkRow(Config):
     run: dict[str, Any]
     model_folder: str
     strip: str
+    seen: list[str] = Field(default_factory=list)  # sources of the held-out split that it was trained on material of
 
     def figure(self, metric: str) -> Figure | None:
         """Return the figure of `metric`, None if the row has none."""
         return next((figure for figure in self.figures if figure.metric == metric), None)
 
+    @property
+    def sources(self) -> list[str]:
+        """The names of the held-out sources; empty if there are too many to list."""
+        return list(self.figures[0].per_source)
+
+    def without(self, texts: Collection[str]) -> BenchmarkRow:
+        """Return the row over the sources whose names contain none of `texts`."""
+        gone = named(self.sources, texts)
+        figures = [figure.without(gone) for figure in self.figures] if gone else self.figures
+        return self.model_copy(update={"figures": figures, "seen": [name for name in self.seen if name not in gone]})
+
     def write(self, path: Path) -> None:
         """Write the row, whole or not at all."""
         write_whole(path, json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
+
+
+def named(sources: Iterable[str], texts: Collection[str]) -> list[str]:
+    """Return those of `sources` whose names contain one of `texts`."""
+    return [name for name in sources if any(text in name for text in texts)]
 
 
 def read_row(path: Path) -> BenchmarkRow:

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from nextframe.benchmark.entries import Budget, Entry, check_names, default_names, make_entry, misfit
-from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, read_row
+from nextframe.benchmark.entries import Budget, Entry, check_names, default_names, make_entry, misfit, trains
+from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, named, read_row
 from nextframe.benchmark.share import Share
 from nextframe.benchmark.strip import image_strip
 from nextframe.benchmark.tasks import BenchmarkTask
@@ -67,7 +67,8 @@ def benchmark(
         output: OUTPUT/NAME.json is the row, OUTPUT/NAME.png its image, OUTPUT/NAME/ the run or model folder.
         data: the path of the clips, if the task has none of its own.
         models: names of models, recipes or recipe files, or untrained models; None: all that fit.
-        budget: {"minutes": m} or {"steps": n} for each trained model.
+        budget: {"minutes": m} or {"steps": n} for each trained model; 0 minutes: nothing is trained, and models that
+            ship or are folders are measured as they are.
         device: auto, cpu, cuda or mps.
         share: the rows of this process; None: all.
         show: progress on a terminal, log lines elsewhere.
@@ -79,7 +80,7 @@ def benchmark(
     check_names(models or [])
     config = task.data_at(data)
     clips = open_data(config)
-    names = list(dict.fromkeys(models)) if models else default_names(task, clips)
+    names = list(dict.fromkeys(models)) if models else default_names(task, clips, trains(budget))
     entries = [make_entry(task, config, name, budget, device) for name in names]
     for entry in entries:
         if why := misfit(entry, clips):
@@ -195,7 +196,7 @@ def _row(
     return BenchmarkRow(
         entry=entry.name,
         model=model_name(model),
-        kind="trained" if training else "baseline",
+        kind="trained" if entry.trained or model.stages() else "baseline",
         config=model.config.model_dump(mode="json"),
         parameters=parameters(model),
         macs=multiply_accumulates(model, setting.clips),
@@ -206,6 +207,7 @@ def _row(
         run=run_facts(setting.command, task.training.seed, started),
         model_folder=f"{entry.name}/model" if training else entry.name,
         strip=f"{entry.name}.png",
+        seen=named(_sources(setting.clips, task.split), model.trained.sources) if model.trained else [],
     )
 
 
@@ -218,11 +220,16 @@ def figures(evaluation: Evaluation) -> list[Figure]:
 
 def data_facts(clips: ClipSet, split: Split) -> DataFacts:
     """Return what the held-out split holds; the fingerprint depends on its sources and not on their paths."""
-    indices = clip_indices(clips, split, None)
-    sources = Counter(clips.source(split, int(index)) for index in indices)
+    sources = _sources(clips, split)
     text = json.dumps(sorted(sources.items()))
     fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return DataFacts(name=clips.name, split=split, clips=len(indices), sources=len(sources), fingerprint=fingerprint)
+    facts = {"name": clips.name, "split": split, "clips": sources.total(), "sources": len(sources)}
+    return DataFacts(**facts, fingerprint=fingerprint)
+
+
+def _sources(clips: ClipSet, split: Split) -> Counter[str]:
+    """Return how many clips of the split each source has."""
+    return Counter(clips.source(split, int(index)) for index in clip_indices(clips, split, None))
 
 
 def parameters(model: Predictor) -> int:

@@ -1,4 +1,7 @@
-"""The fixed tasks: which clips are held out, what is predicted, how it is measured, and how long a model may train."""
+"""The fixed tasks: which clips are held out, what is predicted, how it is measured, and how long a model may train.
+
+Tasks that only measure, and train nothing, are `VideoTask`s: `nextframe.benchmark.real`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
+from nextframe.benchmark.real.task import VideoTask
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.registry import Registry
@@ -55,11 +59,12 @@ class BenchmarkTask(Config):
         return self.data.model_copy(update={"name": path}) if path else self.data
 
 
-TASKS: Registry[BenchmarkTask] = Registry(
+AnyTask = BenchmarkTask | VideoTask
+TASKS: Registry[AnyTask] = Registry(
     "task",
     "nextframe.tasks",
-    "a BenchmarkTask of that name",
-    lambda name, thing: isinstance(thing, BenchmarkTask) and thing.name == name,
+    "a BenchmarkTask or a VideoTask of that name",
+    lambda name, thing: isinstance(thing, AnyTask) and thing.name == name,
 )
 
 GIF_NEXT = BenchmarkTask(
@@ -129,3 +134,8 @@ INTERPOLATE = BenchmarkTask(
 
 for _task in (GIF_NEXT, MOVING_DIGITS, MSPACMAN_NEXT, INTERPOLATE):
     TASKS.add(_task.name, _task)
+TASKS.add("real-next", "nextframe.benchmark.real.tasks:REAL_NEXT")
+TASKS.add("kitti-next", "nextframe.benchmark.real.tasks:KITTI_NEXT")
+TASKS.add("cityscapes-next", "nextframe.benchmark.real.tasks:CITYSCAPES_NEXT")
+TASKS.add("davis-next", "nextframe.benchmark.real.tasks:DAVIS_NEXT")
+TASKS.add("vimeo-next", "nextframe.benchmark.real.tasks:VIMEO_NEXT")

@@ -55,6 +55,8 @@ def verify(path: Path, data: str | None = None, device: str = "auto") -> Benchma
 
 def _task(row: BenchmarkRow, path: Path) -> BenchmarkTask:
     task = TASKS.get(row.task.name)
+    if not isinstance(task, BenchmarkTask):
+        raise UserError(f"{path}: task {task.name} has no rows: run nextframe benchmark {task.name} again and compare")
     if row.task.hash != task.hash or row.task.definition != task.definition:
         raise UserError(f"{path}: was made for another definition of task {task.name}: make the row again")
     return task

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nextframe.cli.options import Device, Plugin, Quiet, Set, begin, check_files, parse_names
 from nextframe.cli.sections import read_settings, section
 
-REAL = "real-next"
-WANTS = "videos, GIFs, folders of frames or folders of them, separated by commas"
-RIVALS = ("flow", "copy-last")  # what real-next compares every model with; gains are over the first
+if TYPE_CHECKING:
+    from nextframe.benchmark import RealConfig, VideoTask
+
+RIVALS = ("flow", "copy-last")  # what every model is compared with; gains are over the first
 
 
 def benchmark(
@@ -23,7 +24,10 @@ def benchmark(
     data: Annotated[
         str | None, typer.Option(help="A path, or several separated by commas, for a task that needs one.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Training time per model; the task's own by default.")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Training time per model, default the task's; 0: no training, only trained models."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps per model, instead of --minutes.")] = None,
     output: Annotated[
         Path | None,
@@ -36,8 +40,9 @@ def benchmark(
 ) -> None:
     """Train and measure models on a fixed task, row by row. A second call continues where the first was stopped.
 
-    Under torchrun or SLURM each process takes its share of the rows. real-next trains nothing: one table of models
-    that need no training, ship or are folders, in OUTPUT.json and OUTPUT.md.
+    Under torchrun or SLURM each process takes its share of the rows. real-next, kitti-next, cityscapes-next,
+    davis-next and vimeo-next train nothing: one table of models that need no training, ship or are folders, in
+    OUTPUT.json and OUTPUT.md.
 
     Examples:
     nextframe benchmark
@@ -45,7 +50,7 @@ def benchmark(
     nextframe benchmark real-next --data my_videos/ --models flow,linear -o results/real-next
     torchrun --nproc-per-node 4 -m nextframe benchmark gif-next --data my_gifs/
     """
-    from nextframe.benchmark import TASKS, budget_of, take_share
+    from nextframe.benchmark import TASKS, RealConfig, VideoTask, budget_of, take_share
     from nextframe.benchmark import benchmark as make_rows
     from nextframe.core.files.whole_file import check_folder
 
@@ -54,16 +59,16 @@ def benchmark(
     if task is None:
         _list()
         return
-    if task == REAL:
-        _check_no_training(minutes, steps)
-        real = section(settings, "real")
-        _real(data, parse_names(models) if models else None, real, output or Path("benchmarks") / task, device, quiet)
-        return
-    _check_no_settings(task, settings)
-    share = take_share()
     chosen = TASKS.get(task)
     output = output or Path("benchmarks") / task
     names = parse_names(models) if models else None
+    if isinstance(chosen, VideoTask):
+        _check_no_training(task, minutes, steps)
+        config = RealConfig.parse(section(settings, "real"), "real")
+        _measure(chosen, data, names, config, output, device, not quiet)
+        return
+    _check_no_settings(task, settings)
+    share = take_share()
     check_folder(output)
     rows = make_rows(
         chosen,
@@ -79,51 +84,53 @@ def benchmark(
         typer.echo(str(path))
 
 
-def _check_no_training(minutes: float | None, steps: int | None) -> None:
+def _check_no_training(task: str, minutes: float | None, steps: int | None) -> None:
     from nextframe.core.errors import UserError
 
     if minutes is not None or steps is not None:
-        raise UserError(f"{REAL} trains nothing: omit --minutes and --steps, and give the folder of a trained model")
+        raise UserError(f"{task} trains nothing: omit --minutes and --steps, and give the folder of a trained model")
 
 
 def _check_no_settings(task: str, settings: dict[str, Any]) -> None:
     from nextframe.core.errors import UserError
 
     if settings:
-        raise UserError(f"setting '{next(iter(settings))}': only {REAL} has settings, {task} is fixed")
+        raise UserError(f"setting '{next(iter(settings))}': {task} is fixed; omit it")
 
 
-def _real(
-    data: str | None, models: list[str] | None, settings: dict[str, Any], output: Path, device: str, quiet: bool
+def _measure(
+    task: VideoTask,
+    data: str | None,
+    models: list[str] | None,
+    config: RealConfig,
+    output: Path,
+    device: str,
+    show: bool,
 ) -> None:
-    """Measure the models on real videos, and write both files."""
-    from nextframe.benchmark.real import TASK, RealConfig, measure_real
+    """Measure the models on videos, and write both files."""
+    from nextframe.benchmark import measure_videos
     from nextframe.checkpoint import baseline_names, shipped_models
     from nextframe.core.errors import UserError
 
     if data is None:
-        raise UserError(f"task {REAL} needs --data: {WANTS}")
-    config = RealConfig.parse(settings, "real")
+        raise UserError(f"task {task.name} needs --data: {task.wants}")
     check_files(*(output.with_name(f"{output.name}{ending}") for ending in (".json", ".md")))
-    names = [*baseline_names(TASK), *shipped_models()] if models is None else models
-    result = measure_real(names, data, rivals=RIVALS, config=config, device=device, show=not quiet)
+    names = [*baseline_names(task.task), *shipped_models()] if models is None else models
+    rivals = RIVALS if task.compared else ()
+    result = measure_videos(task, names, data, rivals=rivals, config=config, device=device, show=show)
     for path in result.write(output):
         typer.echo(str(path))
 
 
 def _list() -> None:
-    from nextframe.benchmark import TASKS, budget_of
-    from nextframe.benchmark.real import ABOUT
-    from nextframe.benchmark.real.measure import definitions
+    from nextframe.benchmark import TASKS, BenchmarkTask, budget_of
 
     for name in TASKS:
         task = TASKS.get(name)
-        budget = ", ".join(f"{value:g} {unit}" for unit, value in budget_of(task).items())
+        training = "none"
+        if isinstance(task, BenchmarkTask):
+            budget = ", ".join(f"{value:g} {unit}" for unit, value in budget_of(task).items())
+            training = f"{budget} for each model"
         typer.echo(f"{name}: {task.about}")
-        typer.echo(
-            f"    data: {f'--data, {task.wants}' if task.wants else 'its own'}; training: {budget} for each model"
-        )
+        typer.echo(f"    data: {f'--data, {task.wants}' if task.wants else 'its own'}; training: {training}")
         typer.echo(f"    metrics: {', '.join(task.metrics)}")
-    typer.echo(f"{REAL}: {ABOUT}")
-    typer.echo(f"    data: --data, {WANTS}; training: none")
-    typer.echo(f"    metrics: {', '.join(definitions())}")

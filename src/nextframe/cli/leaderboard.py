@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Plugin, Quiet, begin
+from nextframe.cli.options import Device, Plugin, Quiet, begin, parse_names
 
 
 def leaderboard(
@@ -16,6 +16,9 @@ def leaderboard(
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write Markdown to this file.")] = None,
     check: Annotated[
         Path | None, typer.Option("--verify", metavar="ROW.json", help="Measure this row's model again and compare.")
+    ] = None,
+    exclude: Annotated[
+        str | None, typer.Option(metavar="TEXTS", help="Means without the sources whose names contain one of these.")
     ] = None,
     data: Annotated[str | None, typer.Option(help="With --verify: where the clips are on this machine.")] = None,
     plugin: Plugin = None,
@@ -26,6 +29,7 @@ def leaderboard(
 
     Examples:
     nextframe leaderboard benchmarks/gif-next -o leaderboard.html --markdown leaderboard.md
+    nextframe leaderboard results/gif-next --exclude intel-iot-devkit --markdown without.md
     nextframe leaderboard --verify mine/my-blend.json --data gifs/
     """
     from nextframe.benchmark import as_markdown, find_rows, verify, write_leaderboard
@@ -40,8 +44,8 @@ def leaderboard(
         figure = row.figures[0]
         typer.echo(f"{check}: accepted; {row.entry} has {figure.metric} {figure.mean:.6g} on {row.task.name}")
         return
-    found = find_rows(rows or [])
-    typer.echo(str(write_leaderboard(found, output)))
+    found, excluded = find_rows(rows or []), parse_names(exclude) if exclude else ()
+    typer.echo(str(write_leaderboard(found, output, excluded)))
     if markdown is not None:
-        write_whole(markdown, as_markdown(found))
+        write_whole(markdown, as_markdown(found, excluded))
         typer.echo(str(markdown))

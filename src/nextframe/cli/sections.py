@@ -27,7 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "predict": {"predict": "nextframe.cli.configs:PredictConfig", "options": ""},
     "latent": {"data": _DATA},
     "transfer": {"transfer": "nextframe.transfer.experiment:TransferConfig", "data": _DATA},
-    "benchmark": {"real": "nextframe.benchmark.real.clips:RealConfig"},
+    "benchmark": {"real": "nextframe.benchmark.real.task:RealConfig"},
     "app": {"limits": "nextframe.web.limits:WebLimits"},
 }
 A_PATH = "PATH"

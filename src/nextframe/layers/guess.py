@@ -76,5 +76,5 @@ def first_guess(flow: Tensor, frames: Tensor, offsets: Tensor) -> Tensor:
 def changed(guess: Tensor, changes: Sequence[Tensor]) -> Tensor:
     """Return a guess (B, 3K + 5, H, W) with all changes (B, 3K + 5, h, w) added to it."""
     for change in changes:
-        guess = guess + enlarged(change, (guess.shape[-2], guess.shape[-1]))
+        guess = enlarged(change, (guess.shape[-2], guess.shape[-1])).add_(guess)
     return guess

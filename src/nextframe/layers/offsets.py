@@ -11,15 +11,21 @@ def as_forecast(frames: Tensor) -> Tensor:
     return torch.arange(-frames.shape[1], 0, device=frames.device, dtype=frames.dtype).unsqueeze(0)
 
 
-def scaled(flow: Tensor, offsets: Tensor, power: int = 1) -> Tensor:
-    """Return flows (B, 2K, H, W) of a forecast as they are at `offsets` if motion is even; power -1: the reverse."""
-    return flow * (offsets / as_forecast(offsets)).pow(power).repeat_interleave(2, 1)[..., None, None].to(flow)
+def scaled(flow: Tensor, offsets: Tensor, power: int = 1, unit: float = 1.0) -> Tensor:
+    """Return flows (B, 2K, H, W) of a forecast as they are at `offsets` if motion is even; power -1: the reverse.
+
+    Times `unit`.
+    """
+    ratio = (offsets / as_forecast(offsets)).pow(power).repeat_interleave(2, 1)[..., None, None]
+    return flow * (ratio * unit).to(flow)
 
 
-def enter(layers: nn.Sequential, maps: Tensor, index: Tensor, offsets: Tensor) -> Tensor:
-    """Return what `layers` make of `maps`: after the first, `index` (K, D) adds how unlike a forecast `offsets` are."""
-    first, *others = layers
-    maps = first(maps) + ((offsets - as_forecast(offsets)) @ index)[..., None, None]
-    for layer in others:
+def enter(maps: Tensor, layers: nn.Sequential, index: Tensor, offsets: Tensor) -> Tensor:
+    """Return what `layers` after the first, which made `maps`, make of them and of how unlike a forecast `offsets` are.
+
+    `index` (K, D) turns that into a number that is added to each of the D maps.
+    """
+    maps = maps.add_(((offsets - as_forecast(offsets)) @ index)[..., None, None])  # they are new: nobody else's
+    for layer in list(layers)[1:]:
         maps = layer(maps)
     return maps

@@ -14,6 +14,7 @@ from nextframe.metrics.pixel import FRAME
 Window = tuple[float, ...]
 
 K1, K2 = 0.01, 0.03
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the five scales, finest first (Wang et al. 2003)
 SMALLEST_MSSSIM = 176  # 16 times 11: after halving four times the window still fits
 
 
@@ -39,14 +40,19 @@ def ssim(prediction: Tensor, target: Tensor, window: Window, data_range: float, 
         correction: factor on variances and covariance: n / (n - 1) makes them those of a sample.
     """
     x, y = (_fit(frames.flatten(0, 1), len(window)) for frames in (prediction, target))  # (B * T, C, H, W)
+    luminance, structure = _terms(x, y, window, data_range, correction)
+    return (luminance * structure).mean(FRAME).view(prediction.shape[:2])
+
+
+def _terms(x: Tensor, y: Tensor, window: Window, data_range: float, correction: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Return the two factors of SSIM, luminance and structure, where the window fits inside (N, C, H, W)."""
     mean_x, mean_y = _filter(x, window), _filter(y, window)
     var_x = (_filter(x * x, window) - mean_x**2) * correction
     var_y = (_filter(y * y, window) - mean_y**2) * correction
     covariance = (_filter(x * y, window) - mean_x * mean_y) * correction
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    structure = (2 * covariance + c2) / (var_x + var_y + c2)
-    return (luminance * structure).mean(FRAME).view(prediction.shape[:2])
+    return luminance, (2 * covariance + c2) / (var_x + var_y + c2)
 
 
 def _fit(frames: Tensor, window: int) -> Tensor:
@@ -84,16 +90,30 @@ def ssim_openstl(prediction: Tensor, target: Tensor) -> Tensor:
 def msssim(prediction: Tensor, target: Tensor) -> Tensor:
     """Return multi-scale SSIM (Wang et al. 2003) of each frame: five scales, Gaussian 11x11 window, data range 1.
 
+    That of each channel, then their mean, with means over positions where the window fits inside: as TensorFlow and
+    pytorch_msssim have it, with which papers on video prediction measure. An odd side repeats its edge before it is
+    halved, as in TensorFlow.
+
     Raises:
         UserError: a side under 176 pixels: halved four times, it would be smaller than the window.
     """
     height, width = prediction.shape[-2:]
     if min(height, width) < SMALLEST_MSSSIM:
         raise UserError(f"msssim needs frames of at least {SMALLEST_MSSSIM} pixels a side, not {height}x{width}")
-    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as multiscale
+    x, y = prediction.flatten(0, 1), target.flatten(0, 1)  # (B * T, C, H, W)
+    value = x.new_ones(x.shape[:2])
+    for scale, weight in enumerate(SCALE_WEIGHTS, 1):
+        luminance, structure = _terms(x, y, gaussian_window(), data_range=1.0)
+        if scale == len(SCALE_WEIGHTS):
+            structure = luminance * structure
+        value = value * structure.mean((-2, -1)).clamp_min(0) ** weight
+        x, y = _halved(x), _halved(y)
+    return value.mean(1).view(prediction.shape[:2])
 
-    values: Tensor = multiscale(prediction.flatten(0, 1), target.flatten(0, 1), data_range=1.0, reduction="none")
-    return values.view(prediction.shape[:2])
+
+def _halved(frames: Tensor) -> Tensor:
+    height, width = frames.shape[-2:]
+    return F.avg_pool2d(F.pad(frames, (0, width % 2, 0, height % 2), mode="replicate"), 2)
 
 
 SSIM = Metric(
@@ -114,7 +134,8 @@ SSIM_OPENSTL = Metric(
 )
 MSSSIM = Metric(
     "msssim",
-    "multi-scale structural similarity, 5 scales, Gaussian 11x11 window, data range 1; sides of at least 176",
+    "multi-scale structural similarity, 5 scales, Gaussian 11x11 window, data range 1, mean over channels; "
+    "sides of at least 176",
     "1",
     "higher",
     (0, 1),

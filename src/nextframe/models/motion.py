@@ -19,9 +19,10 @@ from nextframe.layers.grid import pad_to_multiple
 from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
 from nextframe.layers.offsets import as_forecast, enter, scaled
 from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
-from nextframe.layers.residual import residual_pairs, run_pairs, start_small
+from nextframe.layers.residual import joined, residual_pairs, run_pairs, start_small
 from nextframe.layers.rhythm import rhythm
 from nextframe.layers.sampling import precise, sampled, shrunk
+from nextframe.layers.strips import halved
 from nextframe.layers.window import CUT, Seen, as_given, as_many, split_alpha, thumbnails
 from nextframe.layers.winograd import FastConv2d
 from nextframe.losses.flow_error import flow_error
@@ -165,7 +166,7 @@ class Motion(StreamingPredictor):
         again = rhythm(seen.changes(), below=CUT)[1]
         frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
-        guess = self.guesses(colours, features, offsets)[-1]
+        guess = self.guesses(colours, features, offsets, last=True)[-1]
         candidates, weights = guess.candidates(colours)
         frame = mixed(candidates, weights)
         sure = agreement(candidates, weights, frame)
@@ -176,8 +177,10 @@ class Motion(StreamingPredictor):
             return frame, sure
         return torch.where(again.view(-1, 1, 1, 1), seen.frames[:, -1], frame), sure.masked_fill(again, 1)
 
-    def guesses(self, frames: Tensor, features: Tensor, offsets: Tensor | None = None) -> list[Guess]:
-        """Return the guess after each scale, the best last; frames (B, K, 3, H, W) and their features, newest last."""
+    def guesses(
+        self, frames: Tensor, features: Tensor, offsets: Tensor | None = None, last: bool = False
+    ) -> list[Guess]:
+        """Return the guess after each scale, the best last, or it alone; frames (B, K, 3, H, W) and their features."""
         height, width = frames.shape[-2:]
         padded, count = centred(frames), frames.shape[1]
         offsets = as_forecast(frames) if offsets is None else offsets
@@ -186,9 +189,8 @@ class Motion(StreamingPredictor):
         for block, scale in zip(self.refine, SCALES, strict=True):
             small = shrunk(padded, scale)
             guess = found[-1] if scale == 1 else changed(first_guess(flow, small, offsets), changes)
-            looked_up = sampled(found[-1][:, : 2 * count], padded, scale)
-            changes.append(block(small, looked_up, guess, offsets))
-            found.append(changed(found[-1], changes[-1:]))
+            changes.append(block(small, sampled(found[-1][:, : 2 * count], padded, scale), guess, offsets))
+            found = [*([] if last else found), changed(found[-1], changes[-1:])]
         return [Guess.of(maps[..., :height, :width], count) for maps in found]
 
     def stages(self) -> list[Stage]:
@@ -245,8 +247,8 @@ class Coarse(nn.Module):
         maps = maps / (maps.square().mean(2, keepdim=True) + 1e-4).sqrt()
         each = maps.unbind(1)
         likeness = [correlation(later, earlier, self.radius) for earlier, later in pairwise(each)]
-        hidden = run_pairs(self.body, enter(self.enter, torch.cat([*likeness, each[-1]], 1), self.index, offsets))
-        return scaled(precise(self.leave(hidden)) * 8, offsets)
+        entered = enter(self.enter[0](joined([*likeness, each[-1]])), self.enter, self.index, offsets)
+        return scaled(precise(self.leave(run_pairs(self.body, entered))) * 8, offsets)
 
 
 class Refine(nn.Module):
@@ -276,10 +278,10 @@ class Refine(nn.Module):
         """
         pixels = 4 * self.scale  # the unit of flows inside
         flow, others = torch.split(guess, [2 * self.frames, self.frames + 5], dim=1)
-        maps = torch.cat([frames.flatten(1, 2), found.flatten(1, 2), scaled(flow, offsets, -1) / pixels, others], 1)
-        hidden = run_pairs(self.body, enter(self.down, maps, self.index, offsets))
+        seen = [frames.flatten(1, 2), found.flatten(1, 2), scaled(flow, offsets, -1, 1 / pixels), others]
+        hidden = run_pairs(self.body, enter(halved(self.down[0], seen), self.down, self.index, offsets))
         flow, others = torch.split(precise(self.up(hidden)), [2 * self.frames, self.frames + 5], dim=1)
-        return torch.cat([scaled(flow, offsets) * pixels, others], 1)
+        return torch.cat([scaled(flow, offsets, unit=pixels), others], 1)
 
 
 def centred(frames: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from nextframe.models.contract import Predictor, Stage
 
 READS = 32  # frames at most that it is given
 BEYOND = 3  # frames at least besides the context: two ahead to train on, one to keep back
-RATE = 1 / 80  # of the rate that the model was trained at
+RATE = 1 / 25  # of the rate that the model was trained at
 SIDE, VIEW = 128, 192  # pixels along a side at most, of what is trained on and of what is measured
 EVERY = 4  # steps from one measurement to the next
 PATIENCE = 3  # measurements without a gain that end it

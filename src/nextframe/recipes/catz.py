@@ -22,6 +22,7 @@ NOTEBOOK_EPOCH, BENCHMARK_EPOCH = 52, 200
 def _recipe(model: str, steps: int, epoch: int = NOTEBOOK_EPOCH, **fields: Any) -> Recipe:
     training = TrainingConfig(
         balance="redrawn" if model in ORIGINALS else "clips",
+        precision="32" if model in ORIGINALS else "auto",
         steps=steps,
         batch=32,
         optimizer="adam",

@@ -4,7 +4,7 @@
 from its position, the state carried through sampling, training on own predictions. The chain for videos is the
 original's, image -> features -> latent -> features -> image; `film-latent-small` has one small VAE in its place. The
 `-original` recipes have the public code's numbers and its faults except two: its LSTM windows cross the ends of
-sequences, and its four samples of an image are equal.
+sequences, and its four samples of an image are equal. They compute in float32, as the public code did.
 
 Epochs of the original are steps here: 10,000 digit sequences of 30 frames, a tenth of them for test; for a video, whose
 length is not stated, 100,000 frames.
@@ -41,8 +41,11 @@ MNIST_LATENT = Recipe(
 
 MNIST_LATENT_ORIGINAL = Recipe(
     model=ModelSection(name="tencia-latent-lstm"),
-    data=DataConfig(name="moving-digits", context=30, horizon=1, size=(64, 64), options=ADDITIVE),
+    data=DataConfig(
+        name="moving-digits", context=30, horizon=1, size=(64, 64), options={**ADDITIVE, "digits": "mnist"}
+    ),
     training=TrainingConfig(
+        precision="32",
         steps=12 * 2109 + 68,
         batch=128,
         schedule="constant",
@@ -101,6 +104,7 @@ FILM_LATENT_ORIGINAL = Recipe(
     model=ModelSection(name="tencia-latent-lstm", fields={"autoencoder": {"name": "vae-on-features"}}),
     data=VIDEOS.model_copy(update={"context": 30, "horizon": 1}),
     training=TrainingConfig(
+        precision="32",
         steps=125_000 + 7_812 + 7_812 + 269,
         batch=16,
         schedule="constant",

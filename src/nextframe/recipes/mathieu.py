@@ -26,9 +26,9 @@ def _recipe(model: str, batch: int, steps: int = PORT_STEPS, **training: Any) ->
     return Recipe(model=ModelSection(name=model), data=CLIPS, training=config)
 
 
-MATHIEU_CHAINER = _recipe("mathieu-chainer", 1)
-MATHIEU_TF = _recipe("mathieu-tf", 8)
-MATHIEU_PAPER = _recipe("mathieu-paper", 8)
+MATHIEU_CHAINER = _recipe("mathieu-chainer", 1, precision="32")
+MATHIEU_TF = _recipe("mathieu-tf", 8, precision="32")
+MATHIEU_PAPER = _recipe("mathieu-paper", 8, precision="32")
 MULTISCALE_GAN_SMALL = _recipe(
     "multiscale-gan", 8, 3000, schedule="cosine", ema=0.995, grad_clip=1.0, val_every=500, checkpoint_every=250
 )

@@ -21,6 +21,7 @@ LONG, SHORT = 10_000_000, 100_000  # updates: of digits, of patches
 
 def _recipe(data: DataConfig, steps: int, batch: int, hidden: tuple[int, ...] = (2048,), **fields: Any) -> Recipe:
     training = TrainingConfig(
+        precision="32",
         steps=steps,
         batch=batch,
         optimizer="clipped-sgd",

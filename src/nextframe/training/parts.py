@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from nextframe.checkpoint import load_model
+from nextframe.checkpoint import load, load_model
 from nextframe.core.errors import UnknownNameError, UserError
 from nextframe.models.contract import Predictor, Stage
 
@@ -37,18 +37,21 @@ def take_parts(model: Predictor, taken: Mapping[str, str]) -> None:
 
 
 def take_weights(model: Predictor, run: str | None) -> None:
-    """Start `model` from all weights of another run, for example one that was trained on shorter clips; None: do not.
+    """Start `model` from all weights of another run or of a model that ships; None: do not.
+
+    What it was trained for is then that of those weights, until this training is stored.
 
     Raises:
         UserError: the run holds another model, or one with other settings.
     """
     if run is None:
         return
-    source = load_model(run)
+    source = load(run)
     if type(source) is not type(model):
         raise UserError(f"{run} is a {_kind(source)}: a {_kind(model)} cannot start from its weights")
     _check_settings(model, source, "whole", run)
     model.load_state_dict(source.state_dict())
+    model.trained = source.trained
 
 
 def _inside(part: str, outer: str) -> bool:

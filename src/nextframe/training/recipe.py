@@ -77,7 +77,7 @@ class TrainingConfig(Config):
         default_factory=dict, description="{part: run folder}: parts that are taken from another run and not trained"
     )
     start_from: str | None = Field(
-        None, description="a run folder of the same model, from whose weights training starts"
+        None, description="a run folder of the same model, or one that ships, from whose weights training starts"
     )
 
     @field_validator("precision", mode="before")

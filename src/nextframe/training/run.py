@@ -280,6 +280,7 @@ class Run:
             gap=self.recipe.data.gap,
             fps=self.clips.fps,
             data=self.recipe.data.name,
+            sources=self.model.trained.sources if self.model.trained else (),  # of the weights that it started from
         )
         facts = {"step": self.trainer.step, "seed": self.config.seed}
         save_model(model, self.folder / "model", task=task, training=facts)

@@ -8,16 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from nextframe.benchmark.real.measure import MAIN, About, Values, definitions
+from nextframe.benchmark.real.measure import Values, definitions
 from nextframe.benchmark.real.motion import MOTIONS
+from nextframe.evaluation.result import MOST_SOURCES
 from nextframe.evaluation.scores import mean_interval
 
+MAIN = "psnr"  # what gains are of
 WORSE = 0.5  # dB: a source on which a model is clearly worse
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one model reached on one clip: each metric of each predicted frame, NaN where it has no value."""
+    """What one model reached on one clip: each metric of each predicted frame, NaN where it has no value.
+
+    `source` is what has the same weight as any other in a mean, of however many clips.
+    """
 
     model: str
     source: str
@@ -26,13 +31,14 @@ class Measured:
     values: dict[str, Values]
 
 
-def row(model: str, measured: Sequence[Measured], rivals: Sequence[str]) -> dict[str, Any]:
+def row(model: str, measured: Sequence[Measured], rivals: Sequence[str], interval: bool = True) -> dict[str, Any]:
     """Return all figures of one model as plain values.
 
     Args:
         model: its name.
         measured: of all models.
         rivals: models to compare with, the one that gains are counted from first.
+        interval: whether the sources are independent, so that an interval over them says something.
     """
     ranked = [one for one in measured if not one.near_still]
     own = [one for one in ranked if one.model == model]
@@ -40,8 +46,10 @@ def row(model: str, measured: Sequence[Measured], rivals: Sequence[str]) -> dict
     classes = {motion: [one for one in own if one.motion == motion] for motion in MOTIONS}
     return {
         "model": model,
-        "figures": _figures(own, definitions()),
-        "by_motion": {motion: _short(part) for motion, part in classes.items()},
+        "figures": _figures(own, interval),
+        "by_motion": {motion: _short(part) for motion, part in classes.items()}
+        if any(one.motion for one in own)
+        else {},
         "near_still": _short(still),
         "compared": {rival: _gain(ranked, model, rival) for rival in rivals if rival != model},
         "share_worse": share_worse(ranked, model, rivals),
@@ -56,29 +64,31 @@ def by_source(measured: Iterable[Measured], metric: str) -> dict[str, Values]:
     return {source: mean_of(np.stack(found[source]), 0) for source in sorted(found)}
 
 
-def figure(measured: Sequence[Measured], metric: str) -> dict[str, Any]:
+def figure(measured: Sequence[Measured], metric: str, interval: bool = True) -> dict[str, Any]:
     """Return the figure of `metric`: means over sources of each step, and of each source's mean over steps.
 
     `cumulative_mean` at step k is the mean of `per_step` at 1 to k, which some papers print in its place. The 95 %
-    interval (Student's t) is over sources.
+    interval (Student's t) is over sources. Means of single sources are there for at most `MOST_SOURCES` of them.
     """
     sources = by_source(measured, metric)
     steps = np.stack(list(sources.values()))  # (n, T)
     means = mean_of(steps, 1)
     per_step = mean_of(steps, 0)
     mean, ci95 = _interval(means)
+    by_name = dict(zip(sources, means, strict=True)) if len(sources) <= MOST_SOURCES else {}
     return {
         "mean": mean,
-        "ci95": ci95,
+        "ci95": ci95 if interval else None,
         "per_step": [number(value) for value in per_step],
         "cumulative_mean": [number(per_step[: step + 1].mean()) for step in range(len(per_step))],
         "n": int((~np.isnan(means)).sum()),
-        "per_source": {source: number(value) for source, value in zip(sources, means, strict=True)},
+        "per_source": {source: number(value) for source, value in by_name.items()},
     }
 
 
-def _figures(measured: Sequence[Measured], about: dict[str, About]) -> dict[str, Any]:
-    return {metric: asdict(what) | figure(measured, metric) for metric, what in about.items()} if measured else {}
+def _figures(measured: Sequence[Measured], interval: bool) -> dict[str, Any]:
+    about = definitions(tuple(measured[0].values)) if measured else {}
+    return {metric: asdict(what) | figure(measured, metric, interval) for metric, what in about.items()}
 
 
 def _short(measured: Sequence[Measured]) -> dict[str, Any]:
@@ -86,7 +96,7 @@ def _short(measured: Sequence[Measured]) -> dict[str, Any]:
     counts = {"clips": len(measured), "sources": len({one.source for one in measured})}
     if not measured:
         return counts
-    found = {metric: figure(measured, metric) for metric in definitions()}
+    found = {metric: figure(measured, metric) for metric in measured[0].values}
     return counts | {
         "means": {metric: one["mean"] for metric, one in found.items()},
         "per_step": {MAIN: found[MAIN]["per_step"]},
@@ -115,8 +125,10 @@ def share_worse(ranked: Sequence[Measured], model: str, rivals: Sequence[str]) -
 
     A source's PSNR is its mean over clips and steps.
     """
+    if not rivals:
+        return None
     means = {name: _psnr(ranked, name) for name in (model, *rivals)}
-    if not means[model] or not rivals:
+    if not means[model]:
         return None
     worse = [max(means[rival][source] for rival in rivals) - own > WORSE for source, own in means[model].items()]
     return number(float(np.mean(worse)))

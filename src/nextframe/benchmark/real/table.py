@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nextframe.benchmark.real.motion import MOTIONS
-
 Row = dict[str, Any]
 Cells = Callable[[Row], Sequence[float | None]]
-STEPS = (("psnr", 2), ("psnr-moved", 2), ("msssim", 4), ("ssim", 4), ("l1", 4), ("perceptual-distance", 2))
+DIGITS = {"psnr": 2, "psnr-moved": 2, "perceptual-distance": 2}  # of all others 4
+HIDDEN = ("l1-moved", "perceptual-distance-moved")  # in the record alone
+NOT_MEASURED = "not measured"
 
 
 def as_markdown(result: dict[str, Any]) -> str:
@@ -17,30 +17,84 @@ def as_markdown(result: dict[str, Any]) -> str:
     rows, task = result["rows"], result["task"]
     ahead = [f"+{step}" for step in range(1, task["horizon"] + 1)]
     parts = [_head(result)]
-    for metric, digits in STEPS:
-        if rows[0]["figures"]:
-            what = rows[0]["figures"][metric]
-            title = f"{metric} ({what['unit']}), {what['better']} is better: {what['definition']}"
-            parts.append(_table(title, [*ahead, "mean"], rows, _steps(metric), digits))
     if rows[0]["figures"]:
-        title = f"Cumulative mean of psnr: at +k the mean of +1 to +k, over at most {task['psnr_at_most']:g} dB a frame"
-        parts.append(_table(title, ahead, rows, lambda row: row["figures"]["psnr"]["cumulative_mean"], 2))
+        shown = [metric for metric in task["metrics"] if metric not in HIDDEN]
+        parts += [_metric(rows, metric, ahead, task) for metric in shown]
+        parts += _cumulative(rows, [metric for metric in shown if metric in rows[0]["figures"]], ahead)
         parts += _compared(rows, result["rivals"], task)
-    parts += [_class(rows, motion, ahead) for motion in MOTIONS]
+    parts += [_class(rows, motion, ahead) for motion in rows[0]["by_motion"]]
     parts.append(_near_still(rows, ahead))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _head(result: dict[str, Any]) -> str:
     data, run, task = result["data"], result["run"], result["task"]
+    means = "means within a source, then over sources" if task["means_over"] == "sources" else "means over clips"
     lines = [
         f"# {task['name']}",
-        f"{task['about']} {data['clips']} clips of {data['sources']} sources; means within a source, then over "
-        f"sources. {len(data['excluded'])} files are excluded, {len(data['skipped'])} cannot be measured.",
+        f"{task['about']} {task['context']} context frames. {data['clips']:,} clips of {data['sources']:,} sources; "
+        f"{means}. {len(data['excluded'])} files are excluded, {len(data['skipped'])} cannot be measured.",
+        _incomplete(data),
+        *(_seen(row) for row in result["rows"]),
+        *(_adapted(row) for row in result["rows"]),
         f"`{run['command']}`, commit {run['commit']}, seed {run['seed']}, {run['date']}, {run['seconds']:g} s on "
         f"{run['machine']}.",
     ]
-    return "\n\n".join(lines)
+    return "\n\n".join(line for line in lines if line)
+
+
+def _incomplete(data: dict[str, Any]) -> str:
+    """Return that figures of a part of a published split compare with none that are published, if it is so."""
+    whole = data["published_clips"]
+    if whole in (None, data["clips"]):
+        return ""
+    return f"The published split has {whole:,} clips, so these figures do not compare with published ones."
+
+
+def _seen(row: Row) -> str:
+    """Return that a model was trained on material of some of the sources, if it was."""
+    if not row["seen"]:
+        return ""
+    return f"{row['model']} was trained on material of {len(row['seen'])} of these sources: {', '.join(row['seen'])}."
+
+
+def _adapted(row: Row) -> str:
+    """Return what became of the predictions of a row that is tuned on each clip."""
+    found = row.get("adapted")
+    if found is None:
+        return ""
+    return (
+        f"{row['model']} is tuned on each clip's context frames for at most {found['seconds_at_most']:g} s (mean "
+        f"{found['seconds']:.1f} s), once in each pass. The tuned weights made {found['used']} of "
+        f"{found['predictions']} predictions, where they were better on the context frames that were kept from the "
+        "tuning."
+    )
+
+
+def _metric(rows: Sequence[Row], metric: str, ahead: Sequence[str], task: dict[str, Any]) -> str:
+    """Return the table of a metric step by step; of one that could not be measured, a table that says so."""
+    what = rows[0]["figures"].get(metric)
+    if what is None:
+        return _table(metric, [*ahead, "mean"], rows, lambda row: [None] * (len(ahead) + 1), 0, NOT_MEASURED)
+    side = task.get("msssim_shortest_side") if metric == "msssim" else None
+    second = f"; a second pass, shortest side {side}" if side else ""
+    title = f"{metric} ({what['unit']}), {what['better']} is better: {what['definition']}{second}"
+    return _table(title, [*ahead, "mean"], rows, _steps(metric), DIGITS.get(metric, 4))
+
+
+def _cumulative(rows: Sequence[Row], metrics: Sequence[str], ahead: Sequence[str]) -> list[str]:
+    """Return a table for each metric of what some papers print in the column of a step."""
+    if len(ahead) == 1:
+        return []
+    title = "Cumulative mean of {}: at +k the mean of +1 to +k"
+    return [
+        _table(title.format(metric), ahead, rows, _cumulative_means(metric), DIGITS.get(metric, 4))
+        for metric in metrics
+    ]
+
+
+def _cumulative_means(metric: str) -> Cells:
+    return lambda row: row["figures"][metric]["cumulative_mean"]
 
 
 def _steps(metric: str) -> Cells:
@@ -94,10 +148,10 @@ def _short(rows: Sequence[Row], title: str, ahead: Sequence[str], part: Callable
     return _table(title, columns, rows, lambda row: [*part(row)["per_step"]["psnr"], part(row)["means"]["psnr"]], 2)
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Row], cells: Cells, digits: int) -> str:
+def _table(title: str, columns: Sequence[str], rows: Sequence[Row], cells: Cells, digits: int, none: str = "-") -> str:
     head = f"| model | {' | '.join(columns)} |"
     lines = [f"**{title}**", "", head, "|---|" + "---:|" * len(columns)]
     for row in rows:
-        shown = ["-" if value is None else f"{value:.{digits}f}" for value in cells(row)]
+        shown = [none if value is None else f"{value:.{digits}f}" for value in cells(row)]
         lines.append(f"| {row['model']} | {' | '.join(shown)} |")
     return "\n".join(lines)

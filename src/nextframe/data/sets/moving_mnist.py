@@ -18,19 +18,23 @@ from pydantic import Field
 from nextframe.core.clip import Clip
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.mapped import check_whole
-from nextframe.data.clipset import DataConfig, Indices, Split
+from nextframe.data.clipset import DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.download import fetch
 from nextframe.data.sets.moving_digits import MovingDigits, MovingDigitsConfig
 
 TEST_FILE = "mnist_test_seq.npy"
+OWN, VAL = 1_000, 100  # sequences of it that the Keras example trains on, and those of them for validation
 TEST_URL = f"http://www.cs.toronto.edu/~nitish/unsupervised_video/{TEST_FILE}"
 TEST_CHECKSUM = "md5:be083ec986bfe91a449d63653c411eb2"
 
 
 class MovingMnistConfig(MovingDigitsConfig):
-    """Options of the data set `moving-mnist`: train and val are generated, test is the fixed file."""
+    """Options of the data set `moving-mnist`: by default train and val are generated, test is the fixed file."""
 
     digits: str = Field("mnist", description="embedded, mnist, fashion, or a path to idx files")
+    train: Literal["generated", "file"] = Field(
+        "generated", description="file: its first 900 sequences, the next 100 for val, and the others for test"
+    )
     test: Literal["file", "generated"] = Field("file", description="file: the fixed file of the field")
     file: str | None = Field(None, description="mnist_test_seq.npy or its folder; null: downloaded once (820 MB)")
 
@@ -49,28 +53,46 @@ def open_fashion(config: DataConfig) -> MovingDigits:
 
 
 class MovingMnist(MovingDigits):
-    """Clips generated from MNIST's training digits for train and val; the standard 10,000 sequences for test."""
+    """Clips generated from MNIST's training digits for train and val; the standard 10,000 sequences for test.
+
+    With `train=file` all three are of the file, as in the Keras example: no sequence is in two splits.
+    """
 
     name = "moving-mnist"
 
     def __init__(self, config: DataConfig, options: MovingMnistConfig) -> None:
         super().__init__(config, options)
+        if options.train == "file" and options.test != "file":
+            raise UserError("moving-mnist: train=file takes test from the same file; omit test=generated")
         self._fixed = self._open_file(options.file) if options.test == "file" else None
+        self._places: dict[Split, slice] = {}  # of the file's sequences
+        if self._fixed is not None:
+            self._places = self._parts(self._fixed.shape[1]) if options.train == "file" else {"test": slice(0, None)}
+
+    @staticmethod
+    def _parts(sequences: int) -> dict[Split, slice]:
+        """Return the splits of the Keras example, and the rest of the file for test."""
+        if sequences <= OWN:
+            raise UserError(f"moving-mnist: train=file needs more than {OWN} sequences, the file has {sequences}")
+        return {"train": slice(0, OWN - VAL), "val": slice(OWN - VAL, OWN), "test": slice(OWN, None)}
+
+    def _sequences(self, split: Split) -> NDArray[np.uint8] | None:
+        """Return the sequences (T, N, H, W) of a split that is of the file."""
+        return None if self._fixed is None or split not in self._places else self._fixed[:, self._places[split]]
 
     def count(self, split: Split) -> int | None:
-        """Return the sequences of the file for test."""
-        if split == "test" and self._fixed is not None:
-            return int(self._fixed.shape[1])
-        return super().count(split)
+        """Return the sequences of the file for what is of the file."""
+        fixed = self._sequences(split)
+        return super().count(split) if fixed is None else int(fixed.shape[1])
 
     def read(self, split: Split, indices: Indices) -> Clip:
-        """Return clips `indices`; those of test are the file's sequences in its own order, from their first frame."""
-        if split != "test" or self._fixed is None:
+        """Return clips `indices`; those of the file are its sequences in its own order, from their first frame."""
+        fixed = self._sequences(split)
+        if fixed is None:
             return super().read(split, indices)
-        if len(indices) and not 0 <= indices.min() <= indices.max() < self._fixed.shape[1]:
-            raise IndexError(f"the file has {self._fixed.shape[1]} sequences, asked for {indices.max()}")
-        check_whole(self._fixed, Path(str(getattr(self._fixed, "filename", self.name))))
-        frames = self._fixed[: self._span : self.stride, indices]  # (T, B, H, W)
+        check_indices(self, split, indices)
+        check_whole(fixed, Path(str(getattr(fixed, "filename", self.name))))
+        frames = fixed[: self._span : self.stride, indices]  # (T, B, H, W)
         clips = torch.from_numpy(np.ascontiguousarray(frames.swapaxes(0, 1))).unsqueeze(2)
         return self._clip(clips)
 

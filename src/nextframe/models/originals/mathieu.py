@@ -258,9 +258,9 @@ class MathieuTf(Port):
         return OptimizerDefaults("adam", self.config.g_lr)
 
     def rivals(self) -> list[Objective]:
-        """Return both objectives, the discriminators first, on other clips."""
+        """Return both objectives, the discriminators first, on other clips; Adam has TensorFlow's own moments."""
         generator, judges = super().rivals()
-        return [replace(judges, own_batch=True), generator]
+        return [replace(judges, own_batch=True), replace(generator, optimizer=self.generator_rate)]
 
     def pixel_term(self, images: Images, truths: Images) -> Tensor:
         """Return the mean over scales of the sum of |difference|^p."""

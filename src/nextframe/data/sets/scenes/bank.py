@@ -15,7 +15,7 @@ from nextframe.data.sets.scenes.patterns import pattern
 from nextframe.data.sets.scenes.shapes import PAGES, SHAPES, outlines
 from nextframe.data.sets.scenes.stills import SIDE, stacked
 
-PATTERNS = 48
+PATTERNS = 40
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ def counts_of(stills: Tensor) -> Counts:
 
 
 def bank_of(split: Split, stills: Tensor, device: torch.device | str) -> Bank:
-    """Return the stills of `split` with its patterns and outlines, of its own, on `device`."""
+    """Return the stills of `split` and patterns of its own, with the outlines that all splits share, on `device`."""
     textures = torch.cat([stills, patterns(split, stills.shape[-1])])
-    masks = torch.from_numpy(outlines(f"moving-scenes {split}"))
+    masks = torch.from_numpy(outlines("moving-scenes"))
     return Bank(textures.to(device), masks.to(device))
 
 

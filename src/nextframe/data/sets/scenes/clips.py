@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class MovingScenes(ClipSet):
         check_indices(self, split, indices)
         black = torch.zeros(1, dtype=torch.uint8).expand(len(indices), self.task.length, *self.frame_shape)
         clip = self.task.split(black)
-        return Clip(clip.context, clip.target, extras={INDEX: torch.from_numpy(np.asarray(indices, np.int64))})
+        return replace(clip, extras={INDEX: torch.from_numpy(np.asarray(indices, np.int64))})
 
     def on_device(self, split: Split, clip: Clip, device: torch.device | str) -> Clip:
         """Return the clips drawn on `device`, with the extras `flow` and `clean`."""
@@ -115,7 +116,8 @@ class MovingScenes(ClipSet):
         shown, clean = self._shown(frames, recording, indices, key)
         flow = self._flow(renderer, scene, recording)
         context = self.task.context
-        return Clip(shown[:, :context], shown[:, context:], extras={"flow": flow, "clean": clean})
+        extras = {"flow": flow, "clean": clean}
+        return Clip(shown[:, :context], shown[:, context:], self.task.told(shown), extras)
 
     def _shown(
         self, frames: Tensor, recording: Recording, indices: Indices, key: tuple[str, Split, int]

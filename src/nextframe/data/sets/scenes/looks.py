@@ -26,7 +26,7 @@ class Looks(Table):
     """The looks of each layer; a layer's colour is its texture * gain + offset."""
 
     texture: Indices  # (B, L)
-    texel: Floats  # (B, L, 2) texels a pixel; the first is negative where the texture is mirrored
+    texel: Floats  # (B, L, 2) texels of a texture of `SIDE` a pixel; the first is negative where it is mirrored
     shift: Floats  # (B, L, 2) of the texture from its middle, in halves of its side
     gain: Floats  # (B, L, 3)
     offset: Floats  # (B, L, 3)
@@ -45,11 +45,11 @@ def draw_looks(draws: Draws, flat: Flags, counts: Counts, pixel: float) -> Looks
     gain, offset = draw_colours(draws, flat)
     lined = flat & draws.chance("lined", 0.5, layers)
     mirrored = np.where(draws.chance("mirrored", 0.5, layers), -1, 1)
-    texel = draws.between("texel", 0.5, 1.15, layers) / pixel
+    texel = draws.between("texel", 0.5, 1.05, layers) / pixel
     return Looks(
         texture=draw_textures(draws, counts, layers),
         texel=texel[..., None] * np.stack([mirrored, np.ones_like(mirrored)], 2),
-        shift=draws.between("shift", -0.5, 0.5, layers, 2),
+        shift=draws.between("shift", -0.3, 0.3, layers, 2),
         gain=gain,
         offset=offset,
         outline=draws.among("outline", counts.shapes, layers),

@@ -19,15 +19,16 @@ def pattern(random: np.random.Generator, side: int) -> NDArray[np.uint8]:
     chosen = PATTERNS[int(random.choice(len(PATTERNS), p=np.array(WEIGHTS) / sum(WEIGHTS)))]
     painted = chosen(random, side)
     if random.random() < 0.6:  # light that falls unevenly
-        painted = painted * (0.6 + 0.5 * clouds(random, side, 2.6)[..., :1])
+        light = cv2.resize(clouds(random, side // 8, 1.6)[..., 0], (side, side), interpolation=cv2.INTER_CUBIC)
+        painted = painted * (0.6 + 0.5 * light[..., None])
     return np.rint(np.clip(painted, 0, 1) * 255).astype(np.uint8)
 
 
 def leaves(random: np.random.Generator, side: int) -> Colours:
     """Discs and boxes over one another, few large and many small: as often as in nature (Lee, Mumford & Huang 2001)."""
-    image = np.zeros((side, side, 3), np.uint8)
     sizes = np.sort(3.0 / np.maximum(random.random(LEAVES), 3.0 / (side / 3)))[::-1]  # density falls with the cube
     palette = 0.5 + random.uniform(0.25, 1) * (random.random((6, 3)) - 0.5)
+    image = np.full((side, side, 3), 255 * palette[0]).astype(np.uint8)
     for size in sizes:
         x, y = random.uniform(0, side, 2)
         colour = (255 * np.clip(palette[random.integers(6)] + random.normal(0, 0.12, 3), 0, 1)).tolist()

@@ -74,8 +74,10 @@ def draw_scene(draws: Draws, counts: Counts, size: tuple[int, int], frames: floa
     paths.slant[:] = gentle(paths.slant, camera, size[0] / 2, frames)
     write_text(looks, draws, kind == TEXT, count - 1, counts, pixel)
     scroll(paths, draws, kind == TEXT, count - 1, pixel)
-    for part in (paths.start, paths.angle, paths.growth, paths.spin):
+    for part in (paths.start, paths.angle):
         part[:, 0] = 0  # the background fills the frame
+    plain = ~looks.gain[:, 0].any(1)  # of one colour: its motion could not be seen
+    paths.nearness[plain, 0], looks.wave[plain, 0] = 0, 0
     return Scene(kind=kind, count=count, looks=looks, paths=paths, camera=camera)
 
 

@@ -15,6 +15,7 @@ from nextframe.data.sets.scenes.bank import Bank
 from nextframe.data.sets.scenes.looks import Looks
 from nextframe.data.sets.scenes.motion import inverse, matrices
 from nextframe.data.sets.scenes.plan import Scene
+from nextframe.data.sets.scenes.stills import SIDE
 
 Maps = tuple[Tensor, Tensor]  # x and y, (B, S, H, W) each, in pixels
 SUB_FRAMES = 6  # images of which a blurred one is the mean
@@ -100,7 +101,7 @@ class Renderer:
         if not looks.gain.any():
             return offset.expand(-1, at[0].shape[1], -1, *self.size).contiguous()
         textures = self.bank.textures[torch.from_numpy(looks.texture).to(self.device)].float() / 255
-        scale, shift = self._tensor(looks.texel * 2 / textures.shape[-1]), self._tensor(looks.shift)
+        scale, shift = self._tensor(looks.texel * 2 / SIDE), self._tensor(looks.shift)
         return (_sampled(textures, at, scale, shift, "bicubic", "reflection").clamp(0, 1) * gain + offset).clamp(0, 1)
 
     def _cover(self, looks: Looks, at: Maps) -> tuple[Tensor, Tensor]:
