@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import signal
@@ -15,10 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from nextframe.checkpoint import save_model
+from nextframe.cli import main
 from nextframe.core.clip import Clip
 from nextframe.core.errors import BadInputError, NextframeError, UserError
 from nextframe.data import DataConfig, open_data
+from nextframe.media.writer import write_video
 from nextframe.models import MODELS
 from nextframe.models.contract import Stage
 from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
@@ -28,7 +33,7 @@ from nextframe.training.folder.run_folder import LOCK
 from nextframe.training.loader import Steps
 from nextframe.training.parallel.processes import Terminated
 from nextframe.training.run import Run
-from tiny import Tiny
+from tiny import Tiny, TinyConfig
 
 TIMES = ("clips_per_s", "seconds")
 DATA = DataConfig(context=3, horizon=2, size=(32, 32), options={"count": 1, "val_clips": 4})
@@ -313,3 +318,32 @@ def test_an_array_that_is_truncated_while_it_is_read_is_one_line(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     left = "5,000 of 819,328 bytes are left: it was made shorter while it was read; put the whole file there"
     assert done.stdout == f"a.npy: {left}\n"
+
+
+# --- small things -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", [["data"], ["predict"], ["train"]])
+def test_an_interrupted_verb_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: list[str]) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(SystemExit) as done:
+        main([*verb, str(tmp_path), "--plugin", str(plugin)])
+    assert done.value.code == 130
+    assert capsys.readouterr().err == "nextframe: interrupted\n"
+
+
+def test_weights_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "any").touch()
+    save_model(MODELS.get("tiny")(TinyConfig()), tmp_path / "model")
+    modes = [path.stat().st_mode for path in (tmp_path / "any", *(tmp_path / "model").iterdir())]
+    assert len(modes) == 3
+    assert len(set(modes)) == 1
+
+
+def test_a_message_names_no_temporary_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        write_video(tmp_path / "next.mp4", torch.zeros(3, 1, 33, 33, dtype=torch.uint8), 10)
+    assert [record.getMessage() for record in caplog.records] == [
+        "H.264 needs even sizes: the last row or column of 33x33 is repeated"
+    ]
