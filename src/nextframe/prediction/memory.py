@@ -34,17 +34,18 @@ def check_frames(source: Source | Held, size: tuple[int, int] | None, read: int,
 
 
 def check_model(
-    net: Predictor, source: Source | Held, given: Tensor, tile: int | None, held: int, limits: Limits
+    net: Predictor, source: Source | Held, given: Tensor, tile: int | None, held: int | None, limits: Limits
 ) -> None:
     """Refuse to run `net` on `given` (..., T, C, H, W), in tiles or whole, beside `held` bytes of frames.
 
-    Small frames need no look: what the model takes is measured on two sizes of them and grows with the pixels.
+    Small frames need no look: what the model takes is measured on two sizes of them and grows with the pixels. With
+    `held` None it runs on a GPU, whose memory is not counted.
 
     Raises:
         BadInputError: it takes more than the limit.
     """
     height, width = (side if tile is None else min(side, tile) for side in given.shape[-2:])
-    if min(height, width) <= 2 * SMALL[1] or not net.capabilities.any_size:
+    if held is None or min(height, width) <= 2 * SMALL[1] or not net.capabilities.any_size:
         return
     less, more = (_peak(net, given[..., :side, :side]) for side in SMALL)
     slope = max(more - less, 0) / (SMALL[1] ** 2 - SMALL[0] ** 2)

@@ -106,23 +106,17 @@ def predict(
     if frames < 1 or samples < 1 or (context is not None and context < 1):
         raise UserError(f"frames, samples and context must be at least 1, not {frames}, {samples}, {context}")
     net = resolve_model(DEFAULT_MODEL if model is None else model)
-    name = model_name(net)
-    check_trained(net, FORECAST, name)
+    check_trained(net, FORECAST, name := model_name(net))
     how = Drawing(samples, seed, device, net.read_options(options, name), name)
     kept_back = frames if compare or one_step else 0
-    source = opened(video, stride, limits, layout)
-    bridge_channels(source, net)
+    source = bridge_channels(opened(video, stride, limits, layout), net)
     most, limits = most_context(net, context), limits or Limits()
-    reads = most if adapt is None else READS
-    held = check_frames(source, size, reads + kept_back, samples * frames, limits)
-    shown = _fitted(read_frames(source, net, context, kept_back, at, more=reads), size)
-    if source.missing:
-        LOG.warning("%s is %s", source.name, source.missing)
+    held = check_frames(source, size, kept_back + (most if adapt is None else READS), samples * frames, limits)
+    shown = _fitted(read_frames(source, net, context, kept_back, at, more=most if adapt is None else READS), size)
     net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, context, how)
     shown = as_float(shown[..., -most - kept_back :, :, :, :])
     given, truth = _split(shown, kept_back)
-    if resolve_device(device) == "cpu":
-        check_model(net, source, given, tile, held, limits)
+    check_model(net, source, given, tile, held if resolve_device(device) == "cpu" else None, limits)
     run = net if tile is None else Tiled(net, tile, overlap)
     futures, sure = _one_steps(run, shown, frames, how) if one_step else _futures(run, given, frames, how)
     return Prediction(given, futures, truth, source.fps if fps is None else fps, source.name, how.name, sure, done)
