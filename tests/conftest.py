@@ -33,3 +33,12 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real media in ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bugs() -> Path:
+    """Files that were made to show faults of readers."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "bugs"
+    if not folder.is_dir():
+        pytest.skip("needs the files in ../shared/bugs")
+    return folder

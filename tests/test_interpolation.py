@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -188,3 +190,87 @@ def test_flow_beats_the_mean_on_real_films_where_something_moves(shared, name):
     psnr = moving(METRICS.get("psnr"), given)
     found = {n: psnr(create_model(n).predict(given, 1), truth).mean() for n in ("mean-neighbours", "flow-middle")}
     assert found["flow-middle"] > found["mean-neighbours"] + 0.5
+
+
+# --- cuts, times and sound
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_at_a_cut_the_frame_is_held(bugs, tmp_path, factor):
+    film = np.load(bugs / "cut.npy")  # the cut is between frames 9 and 10
+    interpolate(bugs / "cut.npy", tmp_path / "a.npy", "mean-neighbours", factor)
+    written = np.load(tmp_path / "a.npy")
+    np.testing.assert_array_equal(written[::factor], film)
+    held = written[9 * factor + 1 : 10 * factor]
+    np.testing.assert_array_equal(held, np.broadcast_to(film[9], held.shape))
+    middle = written[8 * factor + factor // 2]
+    np.testing.assert_array_equal(middle, np.rint((film[8].astype(float) + film[9]) / 2), "elsewhere it is predicted")
+
+
+def film_with_sound(path, seconds=2, codec="aac", late=0.0):
+    """A film of 10 frames a second with a tone that starts `late` seconds after it."""
+    import av
+
+    rate = 16000
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        sound = container.add_stream(codec, rate=rate, layout="mono")
+        for frame in (pan(10 * seconds, 2).permute(0, 2, 3, 1) * 255).byte().numpy():
+            container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        tone = (9000 * np.sin(np.arange(rate * seconds) / 9)).astype(np.int16)
+        for start in range(0, len(tone), 1024):
+            heard = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="s16", layout="mono")
+            heard.rate, heard.pts = rate, start + round(late * rate)
+            container.mux(sound.encode(heard))
+        for stream in (video, sound):
+            container.mux(stream.encode(None))
+    return path
+
+
+def sound_of(path):
+    import av
+
+    with av.open(str(path)) as container:
+        track = container.streams.audio[0]
+        packets = [(bytes(p), float(p.pts * p.time_base)) for p in container.demux(track) if p.size]
+    return [data for data, _ in packets], np.array([time for _, time in packets])
+
+
+@pytest.mark.parametrize(("name", "late"), [("a.mp4", 0.0), ("a.mp4", 0.5), ("a.mkv", 0.0)])
+def test_the_sound_is_copied_into_an_mp4(tmp_path, name, late):
+    path = film_with_sound(tmp_path / name, late=late)
+    interpolate(path, tmp_path / "out.mp4", "mean-neighbours")
+    (before, times), (after, later) = sound_of(path), sound_of(tmp_path / "out.mp4")
+    assert after == before
+    np.testing.assert_allclose(later, times, atol=0.005)
+    source = open_source(tmp_path / "out.mp4")
+    assert (source.fps, source.counted()) == (20, 39)
+
+
+def test_sound_that_the_output_cannot_hold_is_said(tmp_path, caplog):
+    interpolate(film_with_sound(tmp_path / "a.mp4"), tmp_path / "out.gif", "mean-neighbours")
+    assert "a.mp4: its sound is not in the output: a .gif has none, an mp4 keeps it" in caplog.text
+    caplog.clear()
+    write_video(tmp_path / "quiet.mp4", pan(3, 2))
+    interpolate(tmp_path / "quiet.mp4", tmp_path / "out.gif", "mean-neighbours")
+    assert "sound" not in caplog.text
+
+
+def test_frames_of_different_durations_are_said(tmp_path, caplog):
+    import av
+
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "bgr0"
+        for number, time in enumerate((0, 100, 200, 700, 800)):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    interpolate(tmp_path / "a.mkv", tmp_path / "out.mp4", "mean-neighbours")
+    assert "a.mkv: its frames have different durations, those of the output have one" in caplog.text
+    caplog.clear()
+    write_video(tmp_path / "even.mp4", pan(5, 2), fps=29.97)
+    interpolate(tmp_path / "even.mp4", tmp_path / "out.mp4", "mean-neighbours")
+    assert "durations" not in caplog.text

@@ -85,6 +85,7 @@ def test_a_file_lists_paths_classes_and_splits(tmp_path):
         ("x.npy", r"line 1 has 1 fields; expected PATH CLASS \[SPLIT\]"),
         ("a.npy run tests", "line 1: 'tests' is not a split"),
         ("b.npy run", "line 1: there is no b.npy; paths are relative to the file's folder"),
+        ("no such file.npy run test", "line 1: there is no no such file.npy; paths are relative"),
         ("a.npy run\na.npy walk", "line 2: a.npy is listed twice"),
         ("a.npy run", "1 class found, at least two are needed"),
         ("a.npy run train\nc.npy walk", "some lines give a split and some do not"),
@@ -96,6 +97,39 @@ def test_a_wrong_file_is_one_line(tmp_path, text, line):
     (tmp_path / "list.txt").write_text(text + "\n")
     with pytest.raises(UserError, match=line):
         opened(tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "My films/cat 0.npy\ta b\ttrain ",
+        "  My films/cat 0.npy   c   train",
+        "My films/cat 0.npy, c, train",
+        "My films/cat 0.npy,a b,train",
+        '"My films/cat 0.npy" c train',
+        "'My films/cat 0.npy', c, train",
+        r"My films\cat 0.npy c train",
+        "My films/one, two.npy c train",
+        "My films/one, two.npy,c,train",
+    ],
+)
+def test_lists_as_people_write_them(tmp_path, line, encoding):
+    """Spaces and commas in paths, quotes, Windows' backslashes and byte order marks; lines end as on Windows."""
+    for name in ("My films/cat 0.npy", "My films/one, two.npy", "d.npy"):
+        film(tmp_path / name, 1)
+    (tmp_path / "list.txt").write_bytes(f"{line}\r\n\r\nd.npy x test\r\n".encode(encoding))
+    labelled = opened(tmp_path / "list.txt")
+    name = "My films/one, two.npy" if "one" in line else "My films/cat 0.npy"
+    assert found(labelled)["train"] == {name: "a b" if "a b" in line else "c"}
+
+
+def test_a_list_of_paths_with_blanks(bugs):
+    expected = {"train": {"My Videos/cat 0.mp4": "a", "My Videos/cat 1.mp4": "b"}}
+    splits = found(opened(bugs / "lists" / "blanks.txt"))
+    assert splits["train"] == expected["train"]
+    assert splits["val"] == {"My Videos/cat 2.mp4": "a"}
+    assert splits["test"] == {"My Videos/cat 3.mp4": "b"}
 
 
 def test_a_film_outside_the_class_folders_is_one_line(tmp_path):

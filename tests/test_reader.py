@@ -266,15 +266,15 @@ def test_exif_orientation_is_applied(tmp_path):
     assert np.array_equal(got, np.rot90(np.asarray(picture), -1))
 
 
-def test_mixed_sizes_and_colours_in_a_folder_are_refused(tmp_path):
+def test_mixed_sizes_in_a_folder_are_refused_and_mixed_colours_are_rgb(tmp_path):
     Image.new("L", (8, 6)).save(tmp_path / "1.png")
     Image.new("L", (8, 7)).save(tmp_path / "2.png")
     with pytest.raises(BadInputError, match=r"1\.png is 8x6, 2\.png is 8x7"):
         list(open_source(tmp_path).frames())
     Image.new("RGB", (8, 6), (255, 0, 0)).save(tmp_path / "2.png")
-    with pytest.raises(BadInputError, match=r"grey and colour are mixed: 2\.png"):
-        list(open_source(tmp_path).frames())
-    assert all_frames(open_source(tmp_path, color="rgb"))[1, :, 0, 0].tolist() == [255, 0, 0]
+    for color in ("rgb", None):
+        assert all_frames(open_source(tmp_path, color=color))[:, :, 0, 0].tolist() == [[0, 0, 0], [255, 0, 0]]
+    assert all_frames(open_source(tmp_path, color="grey"))[:, :, 0, 0].tolist() == [[0], [76]]  # BT.601
 
 
 def test_a_cut_gif_says_how_far_it_can_be_read(shared):

@@ -99,3 +99,59 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_video(tmp_path / "a.npy", colours(3, 8, 8))
     assert (tmp_path / "a.npy").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
+
+
+HOUR, DAY = 3600, 24 * 3600
+
+
+@pytest.mark.parametrize("seconds", [0.0002, 0.02, 60, 700, 1001.5, HOUR, DAY, 5 * DAY])
+def test_an_mp4_keeps_the_time_of_a_frame(tmp_path, seconds, caplog):
+    write_video(tmp_path / "a.mp4", colours(4, 16, 16), fps=1 / seconds)
+    source = open_source(tmp_path / "a.mp4")
+    assert 1 / source.fps == pytest.approx(seconds, rel=2e-3)
+    assert len(list(source.frames())) == 4
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.02, 0.02), (HOUR / 10, HOUR / 10), (655.35, 655.35), (HOUR, 655.35)])
+def test_a_gif_keeps_the_time_of_a_frame_or_says_what_it_is_cut_to(tmp_path, seconds, kept, caplog):
+    write_video(tmp_path / "a.gif", colours(3, 16, 16), fps=1 / seconds)
+    assert 1 / open_source(tmp_path / "a.gif").fps == pytest.approx(kept, rel=1e-3)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == (
+        []
+        if seconds == kept
+        else ["a GIF shows at least one frame in 655.35 s: 0.000277778 frames/s is written as that"]
+    )
+
+
+def test_an_mp4_slower_than_a_frame_a_week_is_said(tmp_path, caplog):
+    write_video(tmp_path / "a.mp4", colours(2, 16, 16), fps=1 / (30 * DAY))
+    assert 1 / open_source(tmp_path / "a.mp4").fps == pytest.approx(7 * DAY)
+    assert "an mp4 shows at least one frame in 604800 s" in caplog.text
+
+
+@pytest.mark.parametrize("height", [64, 720])
+@pytest.mark.parametrize("color", [(200, 60, 40), (20, 220, 90), (255, 255, 255)])
+def test_an_mp4_states_its_colours_and_stores_them_so(tmp_path, height, color):
+    import av
+
+    frames = torch.tensor(color, dtype=torch.uint8).view(1, 3, 1, 1).expand(3, 3, height, 64)
+    write_video(tmp_path / "a.mp4", frames)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        tags = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
+        stored = next(container.decode(video=0)).to_ndarray()  # planes of Y, U, V
+    assert tags == (1, 1, 1, 1), "BT.709, limited range, in H.273's code points"
+    assert b"colr" in (tmp_path / "a.mp4").read_bytes(), "for players that do not look into the stream"
+    red, green, blue = color
+    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # ITU-R BT.709-6, item 3.2
+    expected = (
+        16 + 219 * luma / 255,
+        128 + 224 / 255 * (blue - luma) / 1.8556,
+        128 + 224 / 255 * (red - luma) / 1.5748,
+    )
+    found = (stored[height // 2, 20], stored[height + height // 8, 20], stored[height + height // 4 + height // 8, 20])
+    np.testing.assert_allclose(np.array(found, float), expected, atol=1.5)
+    seen = next(open_source(tmp_path / "a.mp4").frames())[:, height // 2, 20].int()
+    assert (seen - torch.tensor(color)).abs().max() <= 3

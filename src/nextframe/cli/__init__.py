@@ -86,10 +86,18 @@ def main(arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words  # anywhere in the line
     words = [word for word in words if word != "--debug"]
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, handlers=[_log_handler()])
     for client in ("httpx", "httpx2"):  # they log a line for every request to the Hub
         logging.getLogger(client).setLevel(logging.WARNING)
     sys.exit(_run(words, debug))
+
+
+def _log_handler() -> logging.Handler:
+    from nextframe.core.terminal import VisibleFormatter
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(VisibleFormatter("%(message)s"))
+    return handler
 
 
 def _run(words: list[str], debug: bool) -> int:
@@ -116,6 +124,7 @@ def _run(words: list[str], debug: bool) -> int:
 
 def _complain(message: str, code: int) -> int:
     from nextframe.core.errors import cut
+    from nextframe.core.terminal import visible
 
-    typer.echo(f"nextframe: {' '.join(map(cut, message.split()))}", err=True)
+    typer.echo(f"nextframe: {visible(' '.join(map(cut, message.split())))}", err=True)
     return code

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from nextframe.core.config import Config
+from nextframe.media.reading import Reading
 
 
 class TrainRun(Config):
@@ -31,7 +32,11 @@ class EvaluateConfig(Config):
     compat: str | None = Field(None, description="also measure as openstl, mathieu or srivastava did, in separate rows")
 
 
-class PredictConfig(Config):
+class InterpolateConfig(Reading):
+    """How `nextframe interpolate` reads a file that leaves a choice."""
+
+
+class PredictConfig(Reading):
     """What `nextframe predict` needs besides its options."""
 
     stride: int = Field(1, ge=1, description="take every k-th frame")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nextframe.data.inspect.report import DataReport
 
 MOST_ROWS = 60  # sources on the terminal; --json has all
+MOST_NOTES = 20
 
 
 def data(
@@ -55,8 +56,8 @@ def data(
     """
     import time
 
-    from rich.console import Console
-
+    from nextframe.core.files.whole_file import check_apart
+    from nextframe.core.terminal import plain_console
     from nextframe.data import DataConfig
     from nextframe.data.inspect.contact_sheet import contact_sheet as draw_sheet
     from nextframe.data.inspect.contact_sheet import save_sheet
@@ -64,6 +65,9 @@ def data(
 
     begin(quiet, plugin)
     check_files(json_file, contact_sheet)
+    for output, inside in ((json_file, False), (contact_sheet, True)):
+        if output is not None:
+            check_apart(output, source, inside=inside)
     started = time.monotonic()
     settings = data_settings(source, root, context, horizon, size) | read_settings("data", setting)
     config = DataConfig.parse(section(settings, "data"), "data")
@@ -72,7 +76,7 @@ def data(
         _write_json(report, json_file, started)
     if contact_sheet is not None:
         save_sheet(draw_sheet(report.contents, config), contact_sheet)
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console(soft_wrap=True)
     if not console.is_terminal:
         console.width = 400  # whole lines for files and pipes
     _show(console, report)
@@ -100,26 +104,42 @@ def _write_json(report: DataReport, path: Path, started: float) -> None:
 def _show(console: Console, report: DataReport) -> None:
     if report.sources:
         _show_sources(console, report)
+    _show_notes(console, report)
     for name, why in report.skipped:
-        console.print(f"skipped {name}: {why}", markup=False)
+        console.print(f"skipped {name}: {why}")
     for name, what in report.cut_short:
-        console.print(f"{name} is {what}", markup=False)
+        console.print(f"{name} is {what}")
     if report.others:
         kinds = ", ".join(f"{count} {ending}" for ending, count in sorted(report.others.items()))
-        console.print(f"skipped, not videos or frames: {kinds}", markup=False)
-    console.print(f"\nsplits: {report.rule}", markup=False)
+        console.print(f"skipped, not videos or frames: {kinds}")
+    console.print(f"\nsplits: {report.rule}")
     counts = {split: "endless" if count is None else f"{count:,}" for split, count in report.clips.items()}
     console.print("clips: " + ", ".join(f"{split} {count}" for split, count in counts.items()))
     if report.frame_shape:
         channels, height, width = report.frame_shape
         console.print(f"each frame {height}x{width}, {'grey' if channels == 1 else 'RGB'}")
     if report.problem:
-        console.print(report.problem, markup=False)
+        console.print(report.problem)
+
+
+def _show_notes(console: Console, report: DataReport) -> None:
+    """Say what the reader chose, each note once with the sources that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in report.sources:
+        for note in row.notes:
+            about.setdefault(note, []).append(row.name)
+    for note, names in list(about.items())[:MOST_NOTES]:
+        more = "" if len(names) == 1 else f" and {len(names) - 1} more"
+        console.print(f"note: {names[0]}{more}: {note}")
+    if len(about) > MOST_NOTES:
+        console.print(f"... and {len(about) - MOST_NOTES} more notes (--json has all)")
 
 
 def _show_sources(console: Console, report: DataReport) -> None:
     from rich import box
     from rich.table import Table
+
+    from nextframe.core.terminal import visible
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("source", "kind", "split"):
@@ -130,7 +150,8 @@ def _show_sources(console: Console, report: DataReport) -> None:
     for row in report.sources[:MOST_ROWS]:
         size = f"{row.height}x{row.width}" + (" grey" if row.channels == 1 else "")
         facts = (str(row.frames), f"{row.fps:.4g}", str(len(row.cuts)), str(row.clips))
-        name = row.name if len(row.name) <= room else f"…{row.name[1 - room :]}"
+        name = visible(row.name, keep="")
+        name = name if len(name) <= room else f"…{name[1 - room :]}"
         table.add_row(name, row.codec or row.kind, row.split, size, *facts)
     console.print(table)
     if len(report.sources) > MOST_ROWS:

@@ -32,13 +32,14 @@ def extract_features(
     nextframe extract-features my_videos/ --classes -o features
     nextframe train composite-lstm --data percepts --root features --set model.loss=squared
     """
-    from nextframe.core.files.whole_file import check_folder
+    from nextframe.core.files.whole_file import check_apart, check_folder
     from nextframe.data import DataConfig
     from nextframe.transfer.percepts import write_percepts
 
     begin(quiet, plugin)
     values = section(data_settings(source, root, None, None, size) | read_settings("extract-features", setting), "data")
     check_folder(output)
+    check_apart(output, source, inside=False)
     data = DataConfig.parse(_labelled(source, values, classes), "data")
     written = write_percepts(data, output, backbone, device=device, show=not quiet)
     for split, videos in written.videos.items():

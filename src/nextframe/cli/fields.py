@@ -106,15 +106,15 @@ def table(fields: Iterable[Field], value: str | None = None) -> Table:
     made = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for field in fields:
         row = [field.name, field.type, field.default, *([field.value] if value else []), field.meaning]
-        made.add_row(*(cell.replace("[", r"\[") for cell in row))
+        made.add_row(*row)
     return made
 
 
 def show(made: Table) -> None:
     """Print a table: folded into a terminal's width, in whole lines to a file or a pipe."""
-    from rich.console import Console
+    from nextframe.core.terminal import plain_console
 
-    console = Console(highlight=False)
+    console = plain_console()
     if not console.is_terminal:
         console.width = 240
     console.print(made)

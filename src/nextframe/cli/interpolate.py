@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, Plugin, Quiet, begin
+from nextframe.cli.options import Device, Plugin, Quiet, Set, begin
+from nextframe.cli.sections import read_settings, section
 
 
 def interpolate(
@@ -17,6 +18,7 @@ def interpolate(
     ),
     factor: Annotated[int, typer.Option(min=2, help="How many times the frame rate: 2, 4, 8, ...")] = 2,
     model: Annotated[str, typer.Option("--model", "-m", help="A baseline's name or a run folder.")] = "flow-middle",
+    setting: Set = None,
     plugin: Plugin = None,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -26,7 +28,10 @@ def interpolate(
     Examples:
     nextframe interpolate cat.gif -o smooth.gif --factor 4
     """
+    from nextframe.cli.configs import InterpolateConfig
     from nextframe.prediction import interpolate as interpolate_video
 
     begin(quiet, plugin)
-    typer.echo(str(interpolate_video(source, output, model, factor, device=device)))
+    config = InterpolateConfig.parse(section(read_settings("interpolate", setting), "interpolate"), "interpolate")
+    written = interpolate_video(source, output, model, factor, device=device, reading=config.reading)
+    typer.echo(str(written))

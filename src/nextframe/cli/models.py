@@ -26,10 +26,10 @@ def models(
     nextframe models
     nextframe models convlstm
     """
-    from rich.console import Console
+    from nextframe.core.terminal import plain_console
 
     begin(plugin=plugin)
-    console = Console(soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     if markdown is not None:
         from nextframe.core.files.whole_file import write_whole
 
@@ -102,7 +102,7 @@ def _show(console: Console, name: str) -> None:
     from nextframe.models import MODELS
 
     model = MODELS.get(name)
-    console.print(f"{name}: {model.idea}", markup=False)
+    console.print(f"{name}: {model.idea}")
     if model.paper:
-        console.print(f"paper: {model.paper}", markup=False)
+        console.print(f"paper: {model.paper}")
     show(table(describe(model.Config, prefix="model.") + describe(model.Options, prefix="options.")))

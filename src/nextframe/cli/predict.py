@@ -79,7 +79,7 @@ def predict(
     nextframe predict frames/ --model runs/mine --at 300 --set predict.tile=96 -o out/
     """
     from nextframe.cli.configs import PredictConfig
-    from nextframe.core.files.whole_file import write_whole
+    from nextframe.core.files.whole_file import check_apart, write_whole
     from nextframe.evaluation.run_facts import run_facts
     from nextframe.media.limits import Limits
     from nextframe.prediction import check_output, write_prediction
@@ -91,6 +91,7 @@ def predict(
     more = read_settings("predict", setting)
     config = PredictConfig.parse(section(more, "predict"), "predict")
     check_output(output)  # before any work
+    check_apart(output, source)
     prediction = predict_frames(
         source,
         model,
@@ -108,6 +109,7 @@ def predict(
         seed=seed,
         device=device,
         options=section(more, "options"),
+        reading=config.reading,
         adapt=adapt,
     )
     write_prediction(prediction, output, with_context=with_context)

@@ -47,12 +47,13 @@ def prepare(
     nextframe train compact --data clips/ --context 4 --horizon 1 --steps 10000
     """
     from nextframe.cli.configs import PrepareRun
-    from nextframe.core.files.whole_file import check_folder
+    from nextframe.core.files.whole_file import check_apart, check_folder
     from nextframe.data.prepared.config import PrepareConfig
     from nextframe.media.writer import check_ending
 
     begin(quiet)
     check_folder(output)
+    check_apart(output, path, inside=False)
     check_files(sheet, json_file)
     if sheet is not None:
         check_ending(sheet)
@@ -103,16 +104,17 @@ def _show_clips(path: Path, output: Path, config: PrepareConfig) -> None:
 
 
 def _show(output: Path, manifest: Mapping[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from nextframe.core.terminal import plain_console, visible
 
     table = Table("split", "clips", "kept by chance", "by motion", "gave up", "first crop moves", box=None)
     for split, found in manifest["statistics"].items():
         shares = [f"{share:.1%}" for share in found["share"].values()]
         table.add_row(split, f"{found['clips']:,}", *shares, f"{found['first_crop_moves']:.1%}")
-    Console(soft_wrap=True).print(table)
+    plain_console(soft_wrap=True).print(table)
     for name, why in manifest["skipped"]:
-        typer.echo(f"skipped {name}: {why}", err=True)
+        typer.echo(visible(f"skipped {name}: {why}"), err=True)
     made = manifest["settings"]
     use = f"--data {output} --context {made['context']} --horizon {made['horizon']}"
     typer.echo(f"{output}  (motion.png shows the motion; nextframe train MODEL {use})")

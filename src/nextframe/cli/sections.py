@@ -25,6 +25,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "evaluate": {"evaluate": "nextframe.cli.configs:EvaluateConfig", "data": _DATA, "options": ""},
     "predict": {"predict": "nextframe.cli.configs:PredictConfig", "options": ""},
+    "interpolate": {"interpolate": "nextframe.cli.configs:InterpolateConfig"},
     "latent": {"data": _DATA},
     "transfer": {"transfer": "nextframe.transfer.experiment:TransferConfig", "data": _DATA},
     "benchmark": {"real": "nextframe.benchmark.real.task:RealConfig"},

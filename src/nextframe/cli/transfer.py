@@ -120,9 +120,9 @@ def _data(models: list[str], wanted: dict[str, Any]) -> DataConfig:
 
 
 def _show(found: TransferResult) -> None:
-    from rich.console import Console
+    from nextframe.core.terminal import plain_console
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console(soft_wrap=True)
     if not console.is_terminal:
         console.width = 200  # whole lines for files and pipes
     rows = found.rows

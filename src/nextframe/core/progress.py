@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from nextframe.core.terminal import plain_console, visible
+
 LOG = logging.getLogger(__name__)
 FIRST_LINE, NEXT_LINES = 3.0, 30.0  # seconds between plain lines if no log handles them
 
@@ -26,7 +28,7 @@ def unheard() -> bool:
 def tell(logger: logging.Logger, text: str) -> None:
     """Log `text` at level INFO; if no log handles it, write it to stderr."""
     if unheard():
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(visible(text) + "\n")
         sys.stderr.flush()
     else:
         logger.info("%s", text)
@@ -49,26 +51,20 @@ class ProgressBar:
 
     def __enter__(self) -> Self:
         if self.fancy:
-            from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (
-                "[bold]{task.description}",
-                BarColumn(),
-                "{task.percentage:>3.0f}%",
-                "{task.fields[note]}",
-            )
             self.bar = Progress(
-                columns[0],
-                columns[1],
-                *columns[2:],
+                TextColumn("{task.description}", style="bold", markup=False),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TextColumn("{task.fields[note]}", markup=False),
                 TextColumn("left"),
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
+                console=plain_console(stderr=True),
                 transient=self.transient,
             )
             self.bar.start()
-            self.task = self.bar.add_task(self.title, total=1.0, note="")
+            self.task = self.bar.add_task(visible(self.title), total=1.0, note="")
         return self
 
     def update(self, progress: float) -> None:

@@ -134,6 +134,10 @@ class ClipSet(ABC):
         """Return an id for each frame of the spans of clips, (N, task.length): equal ids mean equal frames."""
         return indices[:, None] * self.task.length + np.arange(self.task.length)
 
+    def facts(self) -> dict[str, Any]:
+        """Return what tells these clips from others wherever their files are: plain values, for a run to keep."""
+        return {"clips": {split: self.count(split) for split in SPLITS}, "frame_shape": list(self.frame_shape)}
+
     def order(self, split: Split, seed: int, epoch: int) -> Indices:
         """Return the order in which a finite split is visited in `epoch`: a permutation of its clips."""
         count = self.count(split)

@@ -45,6 +45,18 @@ def open_data(config: DataConfig) -> ClipSet:
     raise UnknownNameError("data set or path", config.name, DATASETS)
 
 
+def check_there(config: DataConfig, whose: str) -> None:
+    """Raise UserError if a path that `config` names is not there; the line says whose data is missing.
+
+    Registered data sets check their own `root`.
+    """
+    for part in config.parts() if config.mix else [config]:
+        if part.name not in DATASETS and part.name != IN_MEMORY and not is_path(part.name):
+            where = "give its place" if Path(part.name).is_absolute() else f"{Path.cwd()} has none: give its place now"
+            how = "--data PATH (in Python data=...)"
+            raise UserError(f"the data of {whose}, '{part.name}', is missing ({where} with {how})")
+
+
 def _clips_of(config: DataConfig) -> ClipSet:
     """Return the clips of a registered data set."""
     opened = DATASETS.get(config.name)(config)

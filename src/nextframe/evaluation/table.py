@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nextframe.core.terminal import plain_console, visible
 from nextframe.evaluation.result import Evaluation, Row
 from nextframe.evaluation.verdict import findings, headline, number, spread
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 ARROW = {"lower": "↓", "higher": "↑"}
 STEP_WIDTH, NAME_WIDTH = 9, 14  # letters of a column
@@ -21,24 +23,22 @@ STEP_WIDTH, NAME_WIDTH = 9, 14  # letters of a column
 
 def show_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
     """Write the finding, both tables and the notes to `console` (standard output by default)."""
-    from rich.console import Console
+    from rich.text import Text
 
-    console = console or Console()
+    console = console or plain_console()
     fitting = max(2, (console.width - NAME_WIDTH) // STEP_WIDTH)
-    console.print(f"\n[bold]{evaluation.model}[/bold]: {headline(evaluation)}\n", highlight=False)
+    console.print(Text.assemble("\n", (visible(evaluation.model), "bold"), f": {visible(headline(evaluation))}\n"))
     for metrics in _fitting(evaluation.metrics, console.width):
         console.print(summary_table(evaluation, metrics))
     console.print(step_table(evaluation, evaluation.metrics[0], fitting))
     for line in findings(evaluation):
-        console.print(f"- {line}", highlight=False, markup=False)
+        console.print(f"- {line}")
 
 
 def as_text(evaluation: Evaluation) -> str:
     """Return what `show_evaluation` writes, as plain text of 100 columns."""
-    from rich.console import Console
-
     written = io.StringIO()
-    show_evaluation(evaluation, Console(file=written, width=100, force_jupyter=False))
+    show_evaluation(evaluation, plain_console(file=written, width=100, force_jupyter=False))
     return written.getvalue().strip("\n")
 
 
@@ -47,6 +47,8 @@ def summary_table(evaluation: Evaluation, metrics: Sequence[str]) -> Table:
 
     Next to the first metric is half the width of its 95 % interval.
     """
+    from rich.text import Text
+
     first = evaluation.rows[0]
     table = _table(f"{first.data}, {first.split} split: {evaluation.clips} clips from {first.n} sources")
     for number_of, metric in enumerate(metrics):
@@ -56,7 +58,7 @@ def summary_table(evaluation: Evaluation, metrics: Sequence[str]) -> Table:
             table.add_column("95 %", justify="left", no_wrap=True, style="dim")
     for model in evaluation.models:
         cells = [_cell(evaluation, evaluation.row(model, metric)) for metric in metrics]
-        cells.insert(1, spread(evaluation.row(model, metrics[0])))
+        cells.insert(1, Text(spread(evaluation.row(model, metrics[0]))))
         table.add_row(model, *cells, style="bold" if model == evaluation.model else "")
     return table
 
@@ -107,9 +109,11 @@ def _table(title: str) -> Table:
     return table
 
 
-def _cell(evaluation: Evaluation, row: Row) -> str:
+def _cell(evaluation: Evaluation, row: Row) -> Text:
     return _marked(number(row.mean), row.mean == evaluation.ranked(row.metric)[0].mean)
 
 
-def _marked(text: str, best: bool) -> str:
-    return f"[green]{text}*[/green]" if best else f"{text} "
+def _marked(text: str, best: bool) -> Text:
+    from rich.text import Text
+
+    return Text(f"{text}*", "green") if best else Text(f"{text} ")

@@ -32,24 +32,39 @@ class Seen(NamedTuple):
 
     def changes(self) -> Tensor:
         """Return the mean change from each frame to the next, (B, T - 1), as thumbnails show it."""
-        return self.thumbnails.diff(dim=1).abs().mean(2)
+        return changes_of(self.thumbnails)
 
     def shot(self, count: int) -> Seen:
         """Return `count` frames of one shot: the first after a cut, or of all, stands for those that are missing."""
-        seen = Seen(*(as_many(part, count) for part in self))
-        return seen.chosen(since_cut(seen.changes()))
+        return self.chosen(self._since_cut(self._newest(count)))
 
     def moves(self, count: int) -> Seen:
         """Return `shot(count)`; of a video that holds its frames in a `rhythm`, of frames that differ."""
-        changes, frames = self.changes(), self.frames.shape[1]
-        last = as_many(torch.arange(frames, device=changes.device).expand(self.frames.shape[0], -1), count)
+        changes = self.changes()
         found = rhythm(changes, below=CUT)[0].unsqueeze(1)
-        return self.chosen(torch.where(found, last_distinct(changes, count), last)).shot(count)
+        return self.chosen(self._since_cut(torch.where(found, last_distinct(changes, count), self._newest(count))))
+
+    def _newest(self, count: int) -> Tensor:
+        numbers = torch.arange(self.frames.shape[1], device=self.frames.device)
+        return as_many(numbers.expand(self.frames.shape[0], -1), count)
+
+    def _since_cut(self, kept: Tensor) -> Tensor:
+        """Return `kept` (B, K) with the first frame after a cut in place of those before it."""
+        return kept.gather(1, since_cut(changes_of(picked(self.thumbnails, kept))))
 
     def chosen(self, kept: Tensor) -> Seen:
         """Return frames `kept` (B, K) of each clip."""
-        clip = torch.arange(kept.shape[0], device=kept.device).unsqueeze(1)
-        return Seen(*(part[clip, kept] for part in self))
+        return Seen(*(picked(part, kept) for part in self))
+
+
+def picked(values: Tensor, kept: Tensor) -> Tensor:
+    """Return entries `kept` (B, K) of (B, T, ...), of each clip its own."""
+    return values[torch.arange(kept.shape[0], device=kept.device).unsqueeze(1), kept]
+
+
+def changes_of(small: Tensor) -> Tensor:
+    """Return the mean change from each thumbnail (B, T, N) to the next, (B, T - 1)."""
+    return small.diff(dim=1).abs().mean(2)
 
 
 def thumbnails(frames: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""Animated GIF, WebP, PNG and AVIF, and multi-page TIFF, read with Pillow, which applies disposal and blending."""
+"""Animated GIF, WebP, PNG and AVIF, read with Pillow, which applies disposal and blending."""
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Generator
 from pathlib import Path
@@ -12,21 +13,25 @@ from PIL import Image as Pillow
 from nextframe.core.errors import BadInputError
 from nextframe.media.images import PILLOW_ERRORS, is_grey, one_line, open_image, pixels
 from nextframe.media.limits import Limits
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source
-from nextframe.media.timing import Timing, read_timing
+from nextframe.media.timing import DURATIONS, Timing, read_timing
 
 
 class Animation(Source):
     """An animated image. Each stored frame is one frame, however long it is shown; fps is frames / duration."""
 
-    def __init__(self, path: Path, kind: str, stride: int, color: Color | None, limits: Limits) -> None:
-        super().__init__(path, stride, color, limits)
+    def __init__(
+        self, path: Path, kind: str, stride: int, color: Color | None, limits: Limits, reading: Reading = DEFAULT
+    ) -> None:
+        super().__init__(path, stride, color, limits, reading)
         self.kind = kind
         self._first = 0  # where the animation begins: after the still image that a PNG may hold for old viewers
         timing = read_timing(path, kind)
         self._look(timing)
-        if timing and timing.variable:
-            self.notes.append("frames have different durations; each counts once")
+        self.uneven = timing is not None and timing.variable
+        if self.uneven:
+            self.notes.append(DURATIONS)
         if timing and not timing.complete and kind == "gif":
             self.notes.append("the file has no end marker, so it may be truncated")
 
@@ -37,15 +42,38 @@ class Animation(Source):
             if opened.info.get("default_image") and self.native_count > 1:
                 self._first = 1
                 self.native_count -= 1
-            grey = timing.grey if timing and self.kind == "gif" else is_grey(opened)
-            self.native_channels = 1 if grey else 3
+            self.native_channels = 1 if self._all_grey(opened, timing) else 3
             self.check_count(self.native_count - 1)
-            self._stored_size = opened.size
+            self._stored_size = self._canvas() or opened.size
             self.height, self.width = self._image(opened, 0).shape[:2]
             if timing:
                 self.native_fps = timing.fps
             elif opened.info.get("duration"):
                 self.native_fps = 1000 / float(opened.info["duration"])
+
+    def _all_grey(self, opened: Pillow.Image, timing: Timing | None) -> bool:
+        """Return whether no frame has colour: all have one mode, but those of a GIF have palettes of their own."""
+        return timing.grey if timing and self.kind == "gif" else is_grey(opened)
+
+    def _canvas(self) -> tuple[int, int] | None:
+        """Return the size (width, height) of a GIF's screen; None for other kinds, and for a GIF that states none."""
+        if self.kind != "gif":
+            return None
+        with self.path.open("rb") as file:
+            width, height = struct.unpack("<HH", file.read(10)[6:])
+        return (width, height) if width and height else None
+
+    def _on_canvas(self, opened: Pillow.Image) -> Pillow.Image:
+        """Return a decoded frame in the size of the first; Pillow enlarges a GIF for frames that go beyond it."""
+        if opened.size == self._stored_size:
+            return opened
+        width, height = self._stored_size
+        if self.kind != "gif" or opened.width < width or opened.height < height:
+            sizes = "{}x{}, the first frame's is {}x{}".format(*opened.size, *self._stored_size)
+            raise ValueError(f"its size is {sizes}")
+        beyond = "frames go beyond the screen of the GIF: they are cut there, as viewers do"
+        self.notes += [beyond] if beyond not in self.notes else []
+        return opened.crop((0, 0, width, height))
 
     def _count(self, opened: Pillow.Image, timing: Timing | None) -> int:
         """Return how many frames there must be; a GIF's blocks say so even if Pillow stops early."""
@@ -78,17 +106,21 @@ class Animation(Source):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # reported once, in the notes
-                opened.seek(self._first + number)
-            if opened.size != self._stored_size:
-                sizes = "{}x{}, the first frame's is {}x{}".format(*opened.size, *self._stored_size)
-                raise ValueError(f"its size is {sizes}")
+                opened = self._go_to(opened, number)
             opened.load()  # before the orientation is read: a TIFF is rotated here
+            opened = self._on_canvas(opened)
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
-            return pixels(ImageOps.exif_transpose(opened) if turned else opened, self.native_channels == 1)
+            upright = ImageOps.exif_transpose(opened) if turned else opened
+            return pixels(upright, self.native_channels == 1, self.levels)
         except EOFError:
             raise self.damage(number, "the file ends before it") from None
         except PILLOW_ERRORS as error:
             raise self.damage(number, one_line(error)) from None
+
+    def _go_to(self, opened: Pillow.Image, number: int) -> Pillow.Image:
+        """Return the image of frame `number`, not yet decoded."""
+        opened.seek(self._first + number)
+        return opened
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start`, composed as a viewer shows it, as uint8 (H, W, C)."""

@@ -8,55 +8,74 @@ import warnings
 import zlib
 from collections.abc import Generator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
 from nextframe.core.errors import BadInputError
 from nextframe.media.limits import Limits
+from nextframe.media.names import IMAGE_ENDINGS, gaps, has_decimals, is_pattern, matching, natural_key, series_of
+from nextframe.media.reading import DEFAULT, OPTION, Levels, Reading, setting
 from nextframe.media.source import Color, Image, Source, over_black
-
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
+from nextframe.media.tiff.big_endian import decode_page, is_big_endian
 
 # What Pillow raises on damaged files: it passes on the errors of its parsers.
 PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError, RuntimeError,
     OverflowError, AssertionError, struct.error, zlib.error, Pillow.DecompressionBombError, Warning,
 )  # fmt: skip
-GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
+GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+PNG_COLOR, PNG_PALETTE = 2, 3  # of a PNG's colour type: the bit for colour, and the type with a palette
+DEEP_COLORS = re.compile(r"(RGB|CMYK)[AX]*;16")  # in the raw mode that Pillow unpacks into 8 bits
 
 
-def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Return a sort key that puts 2 before 10 and ignores case."""
-    parts = re.findall(r"\d+|\D+", name.lower())
-    return [(0, int(p), "") if p.isdecimal() and p.isascii() else (1, 0, p) for p in parts], name
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Return the images directly in `folder`, in natural order; hidden files are skipped."""
+def image_files(path: Path, order: Literal["numbers", "decimals"] | None = None) -> list[Path]:
+    """Return the images directly in a folder, or those of a pattern, in natural order; hidden files are skipped."""
+    folder = path.parent if is_pattern(path) else path
     found = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_ENDINGS and not f.name.startswith(".")]
-    return sorted((f for f in found if f.is_file()), key=lambda f: natural_key(f.name))
+    names = [f.name for f in found if f.is_file()]
+    names = matching(path.name, names) if is_pattern(path) else names
+    decimals = has_decimals(names) if order is None else order == "decimals"
+    return [folder / name for name in sorted(names, key=lambda name: natural_key(name, decimals))]
 
 
 def open_image(path: Path) -> Pillow.Image:
     """Return the image, not yet decoded; raises what Pillow raises."""
+    if path.suffix.lower() in (".tif", ".tiff") and is_big_endian(path):
+        return decode_page(path)
     opened = Pillow.open(path)
     if opened.format == "TIFF":
         opened.filename = ""  # given a name, Pillow maps the file, and then misreads one that is rotated
     return opened
 
 
-def pixels(image: Pillow.Image, grey: bool) -> Image:
-    """Return the current frame of a Pillow image as uint8 (H, W, 1 or 3): 16 bits scaled to 8, alpha over black."""
-    if image.mode.startswith("I;16"):
-        deep = np.asarray(image).astype(np.uint16) >> 8
-        return _channels(deep.astype(np.uint8)[..., None], grey)
-    if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of Pillow's mode {image.mode} have no fixed range; save it with 8 bits a channel")
+def pixels(image: Pillow.Image, grey: bool, levels: Levels) -> Image:
+    """Return the current frame of a Pillow image as uint8 (H, W, 1 or 3): 16 bits scaled to 8, alpha over black.
+
+    `levels` says which values are black and white, or, at their default, is told of the values.
+    """
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return _channels(_deep(image, levels)[..., None], grey)
+    if levels.ends is not None and DEEP_COLORS.search(str(getattr(image, "tile", ""))):
+        raise ValueError("a range is for grey images and arrays; save 16-bit colours as .npy")
     if image.has_transparency_data:
         return over_black(np.asarray(image.convert("LA" if grey else "RGBA")))
-    return _channels(np.asarray(image.convert("L" if grey else "RGB")), grey)
+    values = np.asarray(image.convert("L" if grey else "RGB"))
+    levels.see(values, 255)
+    return _channels(values if levels.ends is None else levels.scaled(values), grey)
+
+
+def _deep(image: Pillow.Image, levels: Levels) -> NDArray[np.uint8]:
+    """Return grey pixels of more than 8 bits as uint8 (H, W)."""
+    if image.mode in ("I", "F") and levels.ends is None:
+        what = f"pixels of Pillow's mode {image.mode} have no fixed range"
+        raise ValueError(f"{what}: save it with 8 bits a channel, or {setting('range', '[LOW,HIGH]')}")
+    values = np.asarray(image)
+    levels.see(values, 65535)
+    return (values.astype(np.uint16) >> 8).astype(np.uint8) if levels.ends is None else levels.scaled(values)
 
 
 def _channels(image: Image, grey: bool) -> Image:
@@ -74,8 +93,23 @@ def is_grey(image: Pillow.Image) -> bool:
     return image.mode in GREY_MODES
 
 
-def read_image(file: Path, limits: Limits, grey: bool = False) -> tuple[Image, bool]:
+def has_color(path: Path) -> bool:
+    """Return whether the image at `path` has colour, from its header; False if it cannot be opened."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    if head.startswith(b"\x89PNG") and len(head) == 26 and head[25] != PNG_PALETTE:
+        return bool(head[25] & PNG_COLOR)  # a folder may have very many
+    try:
+        with open_image(path) as opened:
+            return not is_grey(opened)
+    except PILLOW_ERRORS:
+        return False
+
+
+def read_image(file: Path, limits: Limits, grey: bool = False, levels: Levels | None = None) -> tuple[Image, bool]:
     """Return an image file as uint8 (H, W, 3), upright, and whether it has no colour; `grey`: as (H, W, 1).
+
+    `levels` says which values are black and white, or is told of the values.
 
     Raises:
         BadInputError: it is not an image, is damaged, or has more pixels than `limits` allow.
@@ -87,7 +121,7 @@ def read_image(file: Path, limits: Limits, grey: bool = False) -> tuple[Image, b
             with open_image(file) as opened:
                 limits.check_size(file, opened.height, opened.width)
                 colourless = is_grey(opened)
-                return pixels(ImageOps.exif_transpose(opened), grey), colourless
+                return pixels(ImageOps.exif_transpose(opened), grey, levels or Levels(None)), colourless
     except UnidentifiedImageError:
         raise BadInputError(file, "not a readable image") from None
     except BadInputError:
@@ -101,28 +135,53 @@ class ImageFolder(Source):
 
     kind = "frames"
 
-    def __init__(self, path: Path, stride: int, color: Color | None, limits: Limits) -> None:
-        super().__init__(path, stride, color, limits)
-        self.files = image_files(path) if path.is_dir() else [path]
+    def __init__(
+        self, path: Path, stride: int, color: Color | None, limits: Limits, reading: Reading = DEFAULT
+    ) -> None:
+        super().__init__(path, stride, color, limits, reading)
+        several = path.is_dir() or is_pattern(path)
+        self.files = image_files(path, reading.order) if several else [path]
         if not self.files:
             raise BadInputError(path, "the folder has no images", f"frames end in {', '.join(IMAGE_ENDINGS)}")
-        self.kind = "frames" if path.is_dir() else "image"
+        self.kind = "frames" if several else "image"
+        self._look_at_names()
         self.check_count(len(self.files) - 1)
         self.native_count = len(self.files)
         self.native_channels = 3
         first, grey = self._read(0)
-        self.native_channels = 1 if grey and color != "rgb" else 3
+        self.native_channels = 1 if grey and color != "rgb" and self._all_grey() else 3
         self.height, self.width = first.shape[:2]
-        if path.is_dir():
+        if several:
             self.notes.append("images have no frame rate: 10 frames/s is assumed")
 
+    def _look_at_names(self) -> None:
+        """Say what is told by the names; refuse a folder of several series, which are a source each."""
+        names = [file.name for file in self.files]
+        series = series_of(names) if self.path.is_dir() and self.reading.series == "apart" else {}
+        if series:
+            what = f"it holds {len(series)} series of images ({', '.join(list(series)[:4])})"
+            raise BadInputError(
+                self.path, what, f"give one, as {self.path / next(iter(series))}, or {setting('series', 'together')}"
+            )
+        if is_pattern(self.path):
+            self.notes.append(f"one of several series of images in its folder (other: {OPTION}.series=together)")
+        if has_decimals(names) and self.reading.order != "numbers":
+            self.notes.append(f"its names have decimals and are in their order (other: {OPTION}.order=numbers)")
+        self.notes += filter(None, [gaps(names)])
+
+    def _all_grey(self) -> bool:
+        """Return whether no image after the first has colour; what cannot be opened is an error when it is reached."""
+        if self.color == "grey":  # what has colour loses it in any case
+            return True
+        return not any(has_color(file) for file in self.files[1:])
+
     def _read(self, number: int) -> tuple[Image, bool]:
-        return read_image(self.files[number], self.limits, self.native_channels == 1)
+        return read_image(self.files[number], self.limits, self.native_channels == 1, self.levels)
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
-        """Yield every image from number `start` as uint8 (H, W, C); refuses another size or colour than the first's."""
+        """Yield every image from number `start` as uint8 (H, W, C); refuses another size than the first's."""
         for number in range(start, len(self.files)):
-            image, grey = self._read(number)
+            image, _ = self._read(number)
             if image.shape[:2] != (self.height, self.width):
                 size = f"{image.shape[1]}x{image.shape[0]}"
                 raise BadInputError(
@@ -131,9 +190,6 @@ class ImageFolder(Source):
                     f"{self.files[number].name} is {size}",
                     "all frames of a folder must have one size",
                 )
-            if self.native_channels == 1 and not grey and self.color is None:
-                what = f"grey and colour are mixed: {self.files[number].name} has colour"
-                raise BadInputError(self.path, what, "ask for one: color grey or rgb")
             yield image
 
 

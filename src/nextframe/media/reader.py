@@ -10,17 +10,21 @@ from torch import Tensor
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.media.limits import Limits
+from nextframe.media.names import is_pattern
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Source
 
 HEAD = 256
 STILLS = (b"\xff\xd8\xff", b"BM", b"P5", b"P6")
-TIFFS = (b"II*\0", b"MM\0*")
+TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # and BigTIFF
+MATLAB = "save its frames with numpy.save (scipy.io.loadmat or h5py reads them) and set data.options.layout"
 REFUSED = (
     (b"version https://git-lfs", "this is a Git LFS pointer, not the file itself", "fetch it with git lfs pull"),
     (b"\x1f\x8b", "this is a gzip archive", "unpack it; idx files of digits go to --set data.options.digits=FILE"),
     (b"\0\0\x08\x03", "this is an idx file of single images, not a video", "give it to --set data.options.digits=FILE"),
     (b"\0\0\x08\x01", "this is an idx file of labels, not a video", ""),
     (b"\x89HDF\r\n", "this is an HDF5 file, not a video", "save its frames as .npy"),
+    (b"MATLAB ", "this is a MATLAB file, not a video", MATLAB),
     (b"#EXTM3U", "this is a playlist, not a video", "give the video itself"),
 )
 
@@ -31,6 +35,8 @@ def sniff(path: Path) -> str:
     Raises:
         BadInputError: empty files, pointers to files and other kinds of files known not to be videos.
     """
+    if path.exists() and not path.is_file():
+        raise BadInputError(path, "this is not a regular file", "give a file: a pipe or device may never end")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -81,39 +87,42 @@ def open_source(
     limits: Limits | None = None,
     sequence: int = 0,
     layout: str | None = None,
+    reading: Reading = DEFAULT,
 ) -> Source:
     """Open a video, animation, folder of images or array as a stream of frames.
 
     Args:
-        path: the file or folder; files are recognised by content.
+        path: the file or folder, or the images of a folder that "frames/a_*.png" stands for, * being their number;
+            files are recognised by content.
         stride: take every stride-th frame.
         color: "grey" or "rgb"; None keeps what the source has.
         limits: what is decoded at most; None: the defaults.
         sequence: which sequence of an array file that holds many.
         layout: the axes of an array file, such as "TNHW"; None: guessed by `arrays.guess_layout`.
+        reading: what else the files leave open.
 
     Raises:
         BadInputError: there is nothing, or nothing that can be read; the line says why.
     """
     path, limits = Path(path), limits or Limits()
-    if path.is_dir():
+    if layout is not None:
+        reading = reading.model_copy(update={"layout": layout})
+    if path.is_dir() or is_pattern(path):
         from nextframe.media.images import ImageFolder
 
-        return ImageFolder(path, stride, color, limits)
+        return ImageFolder(path, stride, color, limits, reading)
     if not path.exists():
         raise BadInputError(path, "there is no such file or folder")
     if not path.is_file():
-        raise BadInputError(path, "this is neither a file nor a folder")
-    return _open_file(path, sniff(path), (stride, color, limits), sequence, layout)
+        raise BadInputError(path, "this is neither a file nor a folder", "save it as a file first")
+    return _open_file(path, sniff(path), (stride, color, limits, reading), sequence)
 
 
-def _open_file(
-    path: Path, kind: str, common: tuple[int, Color | None, Limits], sequence: int, layout: str | None
-) -> Source:
+def _open_file(path: Path, kind: str, common: tuple[int, Color | None, Limits, Reading], sequence: int) -> Source:
     if kind == "array":
         from nextframe.media.arrays import ArraySource
 
-        return ArraySource(path, *common, sequence, layout)
+        return ArraySource(path, *common, sequence)
     if kind == "video":
         from nextframe.media.video.decode import Video
 
@@ -122,6 +131,10 @@ def _open_file(
         from nextframe.media.images import ImageFolder
 
         return ImageFolder(path, *common)
+    if kind == "tiff":
+        from nextframe.media.tiff.stack import Stack
+
+        return Stack(path, *common)
     from nextframe.media.animation import Animation
 
     return Animation(path, kind, *common)

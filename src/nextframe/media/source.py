@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.media.limits import Limits
+from nextframe.media.reading import DEFAULT, Levels, Reading
 
 Color = Literal["grey", "rgb"]
 Image = NDArray[np.uint8]  # (H, W, C), C is 1 or 3
@@ -32,11 +33,13 @@ class Source(ABC):
 
     kind: str = "source"
 
-    def __init__(self, path: Path, stride: int, color: Color | None, limits: Limits) -> None:
+    def __init__(
+        self, path: Path, stride: int, color: Color | None, limits: Limits, reading: Reading = DEFAULT
+    ) -> None:
         if stride < 1:
             raise UserError(f"stride must be at least 1, not {stride}")
         self.path, self.name, self.stride, self.limits = path, path.name, stride, limits
-        self.color = color
+        self.color, self.reading, self.levels = color, reading, Levels(reading.range)
         self.height = self.width = 0
         self.native_channels = 3
         self.native_fps = 10.0
@@ -44,6 +47,7 @@ class Source(ABC):
         self.sequences = 1  # an array file may hold many; this source is one of them
         self.notes: list[str] = []
         self.missing = ""  # what the file promises and does not hold, once its end was reached; one of the notes
+        self.uneven = False  # whether frames have different durations; of a video it is known once it is decoded
 
     @abstractmethod
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
@@ -52,6 +56,10 @@ class Source(ABC):
         Raises:
             BadInputError: a damaged frame, a frame of another size, or more than the limits allow.
         """
+
+    def remarks(self) -> list[str]:
+        """Return the notes and what reading has told besides, so of a source that was decoded to its end."""
+        return [*self.notes, *self.levels.notes()]
 
     @property
     def channels(self) -> int:

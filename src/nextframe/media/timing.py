@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 SHORTEST = 0.02  # seconds; browsers show a frame with a shorter delay for 0.1 s, and so does this
 SHOWN = 0.1
@@ -29,6 +32,23 @@ class Timing:
     def variable(self) -> bool:
         """Whether the frames have different durations."""
         return len(set(self.delays[:-1])) > 1  # the last one is often held longer before the loop
+
+
+DURATIONS = "frames have different durations; each counts once"  # what is said of such a source
+UNEVEN = 0.1  # part of the usual duration by which others differ, beyond rounding to the container's clock
+
+
+def is_uneven(stamps: Sequence[int | None]) -> bool:
+    """Return whether frames with ascending time stamps, in ticks of the container's clock, have different durations.
+
+    Stamps that are missing or do not ascend say nothing.
+    """
+    known = [stamp for stamp in stamps if stamp is not None]
+    if len(stamps) < 3 or len(known) < len(stamps):
+        return False
+    steps = np.array([after - before for before, after in itertools.pairwise(known)])
+    usual = float(np.median(steps))
+    return bool((steps > 0).all() and np.abs(steps - usual).max() > max(UNEVEN * usual, 1.5))
 
 
 def read_timing(path: Path, kind: str) -> Timing | None:

@@ -16,6 +16,7 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.media.limits import Limits
 from nextframe.media.memory import Held, as_frames
 from nextframe.media.reader import open_source
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Source
 from nextframe.models.contract import Predictor
 
@@ -24,11 +25,18 @@ DEFAULT_CONTEXT = 10  # context frames of a model that takes any number of them
 
 
 def opened(
-    video: str | os.PathLike[str] | Tensor | NDArray[Any], stride: int, limits: Limits | None, layout: str | None
+    video: str | os.PathLike[str] | Tensor | NDArray[Any],
+    stride: int,
+    limits: Limits | None,
+    layout: str | None,
+    reading: Reading = DEFAULT,
 ) -> Source | Held:
-    """Return a path, or frames in memory, as something to read frames from."""
+    """Return a path, or frames in memory, as something to read frames from; `reading` is of paths."""
     if isinstance(video, str | os.PathLike):
-        return open_source(video, stride=stride, limits=limits, layout=layout)
+        source = open_source(video, stride=stride, limits=limits, layout=layout, reading=reading)
+        if source.sequences > 1:
+            LOG.warning("%s: the file has %d sequences, the first is read", source.name, source.sequences)
+        return source
     return Held(as_frames(video, layout), stride=stride)
 
 

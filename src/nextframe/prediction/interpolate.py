@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -14,8 +14,11 @@ from nextframe.checkpoint import DEFAULT_MIDDLE, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
-from nextframe.core.files.whole_file import check_file
+from nextframe.core.files.whole_file import check_apart, check_file
 from nextframe.media.reader import open_source
+from nextframe.media.reading import DEFAULT, Reading
+from nextframe.media.source import Source
+from nextframe.media.video.cuts import CutFinder, thumbnail
 from nextframe.media.writer import check_ending, write_video
 from nextframe.models.contract import Predictor
 from nextframe.models.request import check_frames_asked
@@ -34,11 +37,13 @@ def interpolate(
     factor: int = 2,
     *,
     device: str = "auto",
+    reading: Reading = DEFAULT,
 ) -> Path:
     """Write `video` with `factor` times its frame rate: predicted frames between every two neighbours.
 
-    The frames of the video are unchanged. Each prediction is from two neighbours, and only the finished
-    frames are held, as uint8, until the file is written.
+    The frames of the video are unchanged. At a scene cut the frame before it is held, not mixed with the next one; the
+    sound is copied if the output is an mp4. Frames of different durations become equally long, with a warning. Each
+    prediction is from two neighbours, and only the finished frames are held, as uint8, until the file is written.
 
     Args:
         video: a video, an animation, a folder of images or an array file of at least two frames.
@@ -46,6 +51,7 @@ def interpolate(
         model: a model that predicts the frame between two: a baseline's name, a run or model folder, or a model.
         factor: 2, 4, 8...: beyond 2 it predicts between its own frames too.
         device: "auto", "cpu", "cuda" or "mps".
+        reading: what a file leaves open, such as which of its values is white.
 
     Raises:
         BadInputError: a video that cannot be read or has one frame, or an output that cannot be written.
@@ -55,20 +61,32 @@ def interpolate(
         raise UserError(f"factor must be 2, 4, 8 or another power of two, not {factor}")
     check_ending(Path(output))
     check_file(Path(output))
+    check_apart(Path(output), video)
     net, where = resolve_model(model), resolve_device(device)
     check_trained(net, MIDDLE, model_name(net))
-    source = open_source(video)
+    source = open_source(video, reading=reading)
     bridge_channels(source, net)
     _check_size(net, (source.height, source.width))
     frames: list[Tensor] = []
-    for frame in between(source.frames(), net.to(where), factor, where):
+    cuts = _cuts_of(source)
+    for frame in between(source.frames(), net.to(where), factor, where, cuts):
         frames.append(frame)
         source.limits.check_bytes(source.path, len(frames) * frame.numel())
     if source.missing:
         LOG.warning("%s is %s", source.name, source.missing)
     if len(frames) < 2:
         raise BadInputError(video, "has only 1 frame, so there is no gap to fill", "give a longer video")
-    return write_video(output, torch.stack(frames), source.fps * factor)
+    if source.uneven:
+        LOG.warning("%s: its frames have different durations, those of the output have one", source.name)
+    return write_video(output, torch.stack(frames), source.fps * factor, sound_of=source.path)
+
+
+def _cuts_of(source: Source) -> frozenset[int]:
+    """Return the numbers of the frames that begin a new shot; decodes the whole source."""
+    finder = CutFinder()
+    for image in source.decode():
+        finder.add(thumbnail(image))
+    return frozenset(finder.cuts().tolist())
 
 
 def _check_size(net: Predictor, size: tuple[int, int]) -> None:
@@ -77,11 +95,22 @@ def _check_size(net: Predictor, size: tuple[int, int]) -> None:
         raise NotSupportedError(f"{model_name(net)} takes frames of {trained} only, the video's are {size}")
 
 
-def between(frames: Iterable[Tensor], net: Predictor, factor: int, device: str = "cpu") -> Iterator[Tensor]:
-    """Yield uint8 frames (C, H, W) with factor - 1 predicted ones between every two; only these are held."""
+def between(
+    frames: Iterable[Tensor],
+    net: Predictor,
+    factor: int,
+    device: str = "cpu",
+    cuts: Collection[int] = (),
+) -> Iterator[Tensor]:
+    """Yield uint8 frames (C, H, W) with factor - 1 predicted ones between every two; only these are held.
+
+    Before a frame whose number is in `cuts` the last frame is repeated.
+    """
     before: Tensor | None = None
-    for after in frames:
-        if before is not None:
+    for number, after in enumerate(frames):
+        if before is not None and number in cuts:
+            yield from (before for _ in range(factor - 1))
+        elif before is not None:
             yield from _inside(before, after, net, factor, device)
         yield after
         before = after

@@ -20,6 +20,7 @@ from nextframe.core.errors import NextframeError, UserError
 from nextframe.core.seeds.seeding import torch_generator
 from nextframe.media.fit import fit_frame
 from nextframe.media.limits import Limits
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.models.contract import ModelOptions, Predictor, Request, check_task, predicting, task_note
 from nextframe.models.protocols import Confident
 from nextframe.prediction.adapt import READS, Adaptation
@@ -66,6 +67,7 @@ def predict(
     options: Mapping[str, Any] | None = None,
     layout: str | None = None,
     fps: float | None = None,
+    reading: Reading = DEFAULT,
     adapt: float | None = None,
 ) -> Prediction:
     """Predict the frames that come after the end of a video, or after any frame of it.
@@ -78,12 +80,11 @@ def predict(
         model: a baseline's name, a run or its folder, a model folder, user/name on the Hub, or a model; None: `motion`,
             a trained model that comes with the package.
         frames: how many to predict; need not be the trained horizon.
-        samples: how many futures; a model without randomness gives the same one each time.
+        samples: how many futures, drawn by `seed`; a model without randomness gives the same one each time.
         compare: hold back the last `frames` frames, predict them, and return them as truth.
         context: number of context frames; None: as many as the model was trained with, at most those there are.
         at: the number of the first predicted frame, counted from 0; None: after the last (compare: the last ones).
         stride: take every stride-th frame.
-        seed: of a model with randomness.
         size: (height, width) to scale and crop the frames to; None: the video's own size.
         tile: predict in tiles of this many pixels per side, which bounds the memory; None: whole frames.
         overlap: pixels that neighbouring tiles share.
@@ -93,8 +94,8 @@ def predict(
         options: the model's own at prediction, such as {"temperature": 0.5}.
         layout: the axes of frames in memory, such as "TCHW"; None: told by the shape, see `as_frames`.
         fps: frames per second; None: the video's own, 10 for frames in memory.
-        adapt: first train a copy of the model on up to 32 frames before the prediction, for this many seconds; used if
-            it predicts those better that it did not train on.
+        reading: what a file leaves open, such as which of its values is white.
+        adapt: seconds to first train a copy of the model on up to 32 frames; used if it predicts other ones better.
 
     Returns:
         The prediction: `frames` are (frames, C, H, W) in [0, 1], of a batch (B, frames, C, H, W).
@@ -109,7 +110,7 @@ def predict(
     check_trained(net, FORECAST, name := model_name(net))
     how = Drawing(samples, seed, device, net.read_options(options, name), name)
     kept_back = frames if compare or one_step else 0
-    source = bridge_channels(opened(video, stride, limits, layout), net)
+    source = bridge_channels(opened(video, stride, limits, layout, reading), net)
     most, limits = most_context(net, context), limits or Limits()
     held = check_frames(source, size, kept_back + (most if adapt is None else READS), samples * frames, limits)
     shown = _fitted(read_frames(source, net, context, kept_back, at, more=most if adapt is None else READS), size)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,9 @@ from nextframe.core.clip import as_uint8
 from nextframe.core.files.whole_file import check_file, check_folder, whole_file
 from nextframe.media.writer import check_ending, write_video
 from nextframe.prediction.panels import comparison_animation, comparison_strip
+
+LOG = logging.getLogger(__name__)
+OWN_NAME = re.compile(r"(INPUT\d+|(OUTPUT|comparison)\d+(-\d+)?)\.png")
 
 if TYPE_CHECKING:
     from nextframe.prediction.result import Prediction
@@ -61,16 +67,29 @@ def check_output(path: Path) -> None:
 
 
 def _write_images(prediction: Prediction, folder: Path) -> None:
-    """Write each frame as an image of its own size; futures after the first are OUTPUT0-2.png, ..."""
+    """Write each frame as an image of its own size; futures after the first are OUTPUT0-2.png, ...
+
+    Images that an earlier, longer prediction left in the folder under such names are removed.
+    """
+    written = {write_video(path, frame.unsqueeze(0)) for path, frame in _images(prediction, folder)}
+    stale = [path for path in folder.iterdir() if OWN_NAME.fullmatch(path.name) and path not in written]
+    for path in stale:
+        path.unlink()
+    if stale:
+        LOG.info("%s: %d images of an earlier prediction are removed", folder, len(stale))
+
+
+def _images(prediction: Prediction, folder: Path) -> Iterator[tuple[Path, Tensor]]:
+    """Yield each image (C, H, W) of a folder, with its path."""
     for number, frame in enumerate(prediction.context):
-        write_video(folder / f"INPUT{number}.png", frame.unsqueeze(0))
+        yield folder / f"INPUT{number}.png", frame
     for sample, future in enumerate(prediction.samples, start=1):
         end = f"-{sample}.png" if sample > 1 else ".png"
         for number, frame in enumerate(future):
-            write_video(folder / f"OUTPUT{number}{end}", frame.unsqueeze(0))
+            yield folder / f"OUTPUT{number}{end}", frame
             if prediction.truth is not None:
-                pair = torch.stack([prediction.truth[number], frame])  # side by side in one image
-                write_video(folder / f"comparison{number}{end}", pair)
+                pair = torch.cat([prediction.truth[number], frame], dim=-1)  # side by side in one image
+                yield folder / f"comparison{number}{end}", pair
 
 
 def _compared(prediction: Prediction, path: Path, with_context: bool) -> Tensor:

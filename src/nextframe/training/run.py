@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,17 @@ from nextframe.core.files.room import room_for
 from nextframe.core.progress import ProgressBar
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
+from nextframe.data.open import check_there
 from nextframe.layers.batch_norm import synchronise
 from nextframe.models.contract import Predictor, TrainedTask, check_task
 from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.folder.logs import MetricsFile
-from nextframe.training.folder.run_folder import check_folder, claim
+from nextframe.training.folder.run_folder import check_data, check_folder, claim
 from nextframe.training.folder.samples import save_samples
 from nextframe.training.loader import explained_deaths
 from nextframe.training.optim.schedule import Patience
 from nextframe.training.parallel.devices import check_devices, make_fabric
+from nextframe.training.parallel.guard import check_guard
 from nextframe.training.parallel.launch import launch, processes_of, started_outside
 from nextframe.training.parallel.processes import INTERRUPTED, held_interrupts, interruption
 from nextframe.training.parallel.sharding import gathered
@@ -65,6 +67,8 @@ def train(
     """
     devices, machines = processes_of(devices)
     check_devices(recipe.training, devices, machines)
+    if recipe.training.workers or (devices > 1 and not started_outside()):
+        check_guard()
     job = Job(recipe, folder, resume, devices, show, model, clips, machines)
     if devices == 1 or started_outside():
         return _train_here(job)
@@ -98,9 +102,9 @@ def _train_here(job: Job) -> Run:
         logging.getLogger("nextframe").setLevel(logging.ERROR)  # the first process reports it for all
     else:
         check_folder(job.recipe, job.folder, job.resume)
-    run = _build(job, fabric)
-    run.start(job.resume)
-    return run
+        if job.resume and job.clips is None:
+            check_there(job.recipe.data, str(job.folder))
+    return _build(job, fabric).start(job.resume)
 
 
 def _trained(job: Job) -> Run:
@@ -146,24 +150,24 @@ class Run:
         self._warned: str | None = None
         self._logged = (0, 0.0)  # step and training seconds of the last log line, for the speed
 
-    def start(self, resume: bool) -> None:
+    def start(self, resume: bool) -> Run:
         """Train until the budget is spent or early stopping says so; Ctrl-C leaves a checkpoint to resume from."""
         with ExitStack() as held:
             if self.processes.first:  # all settings are valid by now: a mistake leaves no folder behind
                 held.enter_context(room_for(self.folder))
                 held.enter_context(locked(self.folder))
                 check_folder(self.recipe, self.folder, resume)  # a run may have ended while this one was made ready
-            self.processes.wait()
             if resume:
                 self.restore()
             if self.processes.first:
-                claim(self.recipe, self.folder)
-                self.metrics = MetricsFile(self.folder, self.trainer.step)
-                held.callback(self.metrics.close)
+                check_data(self.folder, self.recipe, self.clips)
+                claim(self.recipe, self.folder, self.clips)
+                self.metrics = held.enter_context(closing(MetricsFile(self.folder, self.trainer.step)))
             self.processes.wait()
             self._train()
         if INTERRUPTED.is_set() and self.processes.world == 1:  # as the run ended: nothing is left to do
             raise interruption()
+        return self
 
     def _train(self) -> None:
         bar = ProgressBar(self.recipe.model.name, show=self.show and self.processes.first)
@@ -183,10 +187,7 @@ class Run:
             self._load(state)
 
     def _interrupted(self) -> None:
-        """Write a checkpoint, if the trainer is between two steps, and all processes at the same one.
-
-        Else the last one stays: a step that is half done would be taken twice.
-        """
+        """Write a checkpoint, if the trainer is between two steps, and all processes at the same one."""
         if self.trainer.between_steps and (self.processes.interrupted or self.processes.world == 1):
             self._checkpoint()
         LOG.warning("stopped at step %d; continue with --resume -o %s (%s)", self.trainer.step, self.folder, IN_PYTHON)

@@ -36,7 +36,7 @@ def write_plot(rows: Sequence[TransferRow], classes: int, path: Path) -> None:
         for number, (model, method) in enumerate(lines):
             own = [row for row in rows if (row.model, row.method) == (model, method)]
             name = LABELS.get(method, method)
-            label = name if method == "single-frame" or len(models) < 2 else f"{model}: {name}"
+            label = name if method == "single-frame" or len(models) < 2 else _as_it_is(f"{model}: {name}")
             _line(axes, own, number, STYLES.get(method, "-"), label)
         axes.axhline(100 / classes, color="0.6", linewidth=1, linestyle=":", label="chance")
         _dress(axes, rows)
@@ -66,11 +66,18 @@ def _dress(axes: object, rows: Sequence[TransferRow]) -> None:
     axes.minorticks_off()  # type: ignore[attr-defined]
     axes.set_xlabel("labelled videos per class")  # type: ignore[attr-defined]
     axes.set_ylabel(f"accuracy on {n} {rows[0].split} videos, %")  # type: ignore[attr-defined]
-    title = f"{rows[0].data}: mean of {draws} draws" + (", bars are 95 % intervals" if counts[-1] > 1 else "")
+    title = f"{_as_it_is(rows[0].data)}: mean of {draws} draws" + (
+        ", bars are 95 % intervals" if counts[-1] > 1 else ""
+    )
     axes.set_title(title, fontsize=10, loc="left")  # type: ignore[attr-defined]
     axes.set_ylim(bottom=0)  # type: ignore[attr-defined]
     axes.grid(color="0.92")  # type: ignore[attr-defined]
     axes.legend(frameon=False, fontsize=9)  # type: ignore[attr-defined]
+
+
+def _as_it_is(name: str) -> str:
+    """Return a name in which matplotlib finds no formula."""
+    return name.replace("$", r"\$")
 
 
 def _amount(row: TransferRow) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.lock import LOCK, locked
-from nextframe.media.images import IMAGE_ENDINGS, natural_key
+from nextframe.media.names import IMAGE_ENDINGS, natural_key
 
 PREFIX = "nextframe-app-"
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")

@@ -79,6 +79,21 @@ def check_folder(folder: Path) -> None:
     _check_above(folder, folder)
 
 
+def check_apart(output: Path, source: str | os.PathLike[str], *, inside: bool = True) -> None:
+    """Refuse, before any work, an output that would replace the input or, with `inside`, lie among its frames.
+
+    Raises:
+        BadInputError: `output` is the file or folder `source`, by whatever path, or is directly in that folder.
+    """
+    place, origin = (Path(os.path.realpath(path)) for path in (output, source))
+    if place == origin:
+        raise BadInputError(output, "is the input itself, which would be lost", "give another output")
+    if inside and os.path.isdir(origin) and place.parent == origin:
+        raise BadInputError(
+            output, "is in the input folder, where it would be one of its frames", "give another output"
+        )
+
+
 def _check_above(path: Path, folder: Path) -> None:
     above = next(place for place in (folder, *folder.parents, Path()) if os.path.lexists(place))
     if not os.path.isdir(above):

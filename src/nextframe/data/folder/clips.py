@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import statistics
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,6 +114,15 @@ class SourceClips(ClipSet):
     def source(self, split: Split, index: int) -> str:
         """Return the name of the source that clip `index` is cut from: its path inside the data set."""
         return self.contents.members[int(self.tables[split].members[index])].name
+
+    def facts(self) -> dict[str, Any]:
+        """Return the numbers of clips, sources and frames, and a checksum of what the sources are."""
+        members, splits = self.contents.members, self.contents.splits
+        alone = len(members) == 1  # its name decides nothing
+        each = [("" if alone else m.name, m.index.frames, m.index.height, m.index.width) for m in members]
+        digest = hashlib.sha256(repr(list(zip(each, splits, strict=True))).encode()).hexdigest()
+        frames = sum(member.index.frames for member in members)
+        return {**super().facts(), "sources": len(members), "frames": frames, "digest": digest}
 
     def frame_ids(self, split: Split, indices: Indices) -> Indices:
         """Return frame ids, (N, task.length); clips that share a frame of a source share its id."""

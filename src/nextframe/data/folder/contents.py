@@ -9,20 +9,21 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError
 from nextframe.data.clipset import SPLITS, DataConfig, Split
 from nextframe.data.folder.listing import Found, Listing, list_all, paths_of
 from nextframe.data.folder.plan import Stretch, without_cuts
 from nextframe.data.folder.splits import split_by_name, split_by_time
 from nextframe.data.folder.store import Member
-from nextframe.media.video.index import SourceIndex, index_source
+from nextframe.media.reading import Reading
+from nextframe.media.video.index import index_source
+from nextframe.media.video.kept import SourceIndex
 
 LOG = logging.getLogger(__name__)
 SAY_EVERY = 10.0  # seconds between log lines while sources are indexed
 
 
-class FolderConfig(Config):
+class FolderConfig(Reading):
     """Options of a data set that is a path.
 
     A clip starts every `clip_step` frames in train; val and test clips start every `eval_step` (None: one after
@@ -85,7 +86,14 @@ def look(config: DataConfig, options: FolderConfig, *, fresh: bool = False) -> C
     """
     paths = paths_of(config.name)
     root = Path(config.name)
-    return look_at(root, list_all(paths), config, options, fresh=fresh, alone=len(paths) == 1 and not root.is_dir())
+    return look_at(
+        root,
+        list_all(paths, options.reading),
+        config,
+        options,
+        fresh=fresh,
+        alone=len(paths) == 1 and not root.is_dir(),
+    )
 
 
 def look_at(
@@ -103,7 +111,7 @@ def look_at(
             LOG.info("indexing sources: %d of %d", done, len(listing.found))
             said = time.monotonic()
         try:
-            _add(contents, found, index_source(found.path, config.color, fresh=fresh))
+            _add(contents, found, index_source(found.path, config.color, options.reading, fresh=fresh), options.reading)
         except BadInputError as error:
             if alone:
                 raise
@@ -120,10 +128,10 @@ def reason(error: BadInputError, path: Path) -> str:
     return error.what if inside == path.absolute() or inside == path else f"{inside.name}: {error.what}"
 
 
-def _add(contents: Contents, found: Found, index: SourceIndex) -> None:
+def _add(contents: Contents, found: Found, index: SourceIndex, reading: Reading) -> None:
     for sequence in range(index.sequences):
         name = found.name if index.sequences == 1 else f"{found.name}[{sequence}]"
-        contents.members.append(Member(found.path, name, index, sequence))
+        contents.members.append(Member(found.path, name, index, sequence, reading))
         contents.splits.append(found.split)
 
 

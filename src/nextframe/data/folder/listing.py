@@ -10,8 +10,10 @@ from pathlib import Path
 
 from nextframe.core.errors import BadInputError
 from nextframe.data.clipset import Split
-from nextframe.media.images import IMAGE_ENDINGS, natural_key
+from nextframe.media.names import IMAGE_ENDINGS, natural_key, series_of
 from nextframe.media.reader import sniff
+from nextframe.media.reading import DEFAULT, Reading
+from nextframe.media.tiff.stack import is_stack
 
 VIDEO_ENDINGS = [
     ".mp4",
@@ -57,6 +59,13 @@ VIDEO_ENDINGS = [
     ".m1v",
 ]
 OTHER_ENDINGS = (".gif", ".apng", ".npy", ".npz")
+CONVERTED = {".mat": "a MATLAB file", ".h5": "an HDF5 file", ".hdf5": "an HDF5 file", ".tfrecord": "a TFRecord file"}
+# what Synology, QNAP, macOS and Windows put into folders: thumbnails and deleted files
+SYSTEM_FOLDERS = {
+    "@eadir", "@recycle", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "system volume information",
+    "lost+found",
+}  # fmt: skip
+SYSTEM = "a folder of the system, with thumbnails or deleted files"
 ANIMATED = ("gif", "apng", "webp", "avif")
 SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",
@@ -96,15 +105,15 @@ def paths_of(name: str) -> list[Path]:
     return [Path(part.strip()) for part in name.split(",") if part.strip()]
 
 
-def list_all(paths: Sequence[Path]) -> Listing:
+def list_all(paths: Sequence[Path], reading: Reading = DEFAULT) -> Listing:
     """Return the sources of all `paths`; of several, each name begins with that of its path, as if below one parent.
 
     Raises:
         BadInputError: a missing path, two of one name, or one with a train folder beside one without.
     """
     if len(paths) == 1:
-        return list_sources(paths[0])
-    whole, parts = Listing(), [list_sources(path) for path in paths]
+        return list_sources(paths[0], reading)
+    whole, parts = Listing(), [list_sources(path, reading) for path in paths]
     for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
         if not path.exists():
             raise BadInputError(path, "no such file or folder")
@@ -122,12 +131,12 @@ def list_all(paths: Sequence[Path]) -> Listing:
     return whole
 
 
-def list_sources(path: Path) -> Listing:
+def list_sources(path: Path, reading: Reading = DEFAULT) -> Listing:
     """Return the sources at `path`: a file itself, or all below a folder, in natural order of their names.
 
-    A folder with still images is one source, its frames; videos, animations and array files are each one. Directly
-    below `path`, folders called train, val and test (or training, valid, validation, testing) decide the split, and
-    what is next to them is skipped.
+    A folder with still images is one source, its frames, or as many as there are series in it, such as a_0 and b_0;
+    videos, animations, TIFFs of many pages and array files are each one. Directly below `path`, folders called train,
+    val and test (or training, valid, validation, testing) decide the split, and what is next to them is skipped.
     """
     listing = Listing()
     if not path.is_dir():
@@ -138,7 +147,7 @@ def list_sources(path: Path) -> Listing:
     }
     listing.has_splits = "train" in splits.values()
     for folder, split in splits.items() if listing.has_splits else [(path, None)]:
-        _walk(folder, path, split, listing)
+        _walk(folder, path, split, listing, reading)
     if listing.has_splits:
         beside = [f for f in path.iterdir() if f not in splits and not f.name.startswith(".")]
         listing.skipped += [(f.name, "it is next to the train, val and test folders") for f in beside if f.is_dir()]
@@ -153,42 +162,66 @@ def name_of(path: Path, root: Path) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _walk(top: Path, root: Path, split: Split | None, listing: Listing) -> None:
+def _walk(top: Path, root: Path, split: Split | None, listing: Listing, reading: Reading) -> None:
+    def unreadable(error: OSError) -> None:
+        listing.skipped.append((name_of(Path(error.filename), root), f"cannot be read ({error.strerror})"))
+
     seen = set()
-    for name, folders, files in os.walk(top, followlinks=True):
+    for name, folders, files in os.walk(top, onerror=unreadable, followlinks=True):
         real = os.path.realpath(name)
-        folders[:] = [] if real in seen else [f for f in folders if not f.startswith(".")]
+        listing.skipped += [(name_of(Path(name, f), root), SYSTEM) for f in folders if f.lower() in SYSTEM_FOLDERS]
+        folders[:] = [] if real in seen else [f for f in folders if not _is_hidden(f)]
         if real not in seen:
-            _look_into(Path(name), [f for f in files if not f.startswith(".")], root, split, listing)
+            _look_into(Path(name), [f for f in files if not f.startswith(".")], root, split, listing, reading)
         seen.add(real)
 
 
-def _look_into(folder: Path, files: list[str], root: Path, split: Split | None, listing: Listing) -> None:
+def _is_hidden(folder: str) -> bool:
+    return folder.startswith(".") or folder.lower() in SYSTEM_FOLDERS
+
+
+def _look_into(
+    folder: Path, files: list[str], root: Path, split: Split | None, listing: Listing, reading: Reading
+) -> None:
     def add(path: Path) -> None:
         listing.found.append(Found(path, name_of(path, root), split))
 
     stills, animations = [], 0
     for file in sorted(files):
         path, ending = folder / file, Path(file).suffix.lower()
-        kind = _kind(path, ending)
+        if not path.is_file():
+            listing.skipped.append((name_of(path, root), _what_is(path)))
+            continue
+        kind = _kind(path, ending, reading)
         if kind == "still":
             stills.append(path)
+        elif kind == "other" and ending in CONVERTED:
+            listing.skipped.append((name_of(path, root), f"{CONVERTED[ending]}: save its frames as .npy"))
         elif kind == "other":
             listing.others[ending or file] += 1
         else:
             animations += ending in IMAGE_ENDINGS
             add(path)
     if stills and not animations:
-        add(folder)
+        series = series_of([still.name for still in stills]) if reading.series == "apart" else {}
+        for place in [folder / pattern for pattern in series] or [folder]:
+            add(place)
     listing.skipped += [
         (p.relative_to(root).as_posix(), "a still image next to animations") for p in stills if animations
     ]
 
 
-def _kind(path: Path, ending: str) -> str:
+def _what_is(path: Path) -> str:
+    """Return why a name that is not a folder is not a file: a pipe must not be opened, it may never end."""
+    return "a link to nothing" if path.is_symlink() and not path.exists() else "not a regular file (a pipe or device)"
+
+
+def _kind(path: Path, ending: str, reading: Reading) -> str:
     """Return "source", "still" (a frame of its folder) or "other"; the content decides if endings do not."""
     if ending in VIDEO_ENDINGS or ending in OTHER_ENDINGS:
         return "source"
+    if ending in (".tif", ".tiff"):
+        return "source" if reading.pages == "all" and is_stack(path) else "still"
     try:
         kind = sniff(path) if ending in (".png", ".webp", ".avif") or ending not in IMAGE_ENDINGS else "image"
     except BadInputError:

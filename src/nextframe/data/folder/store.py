@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from nextframe.media.reader import open_source
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, recolor
 from nextframe.media.video.cursor import Cursor, StreamCursor, VideoCursor
 from nextframe.media.video.decode import Video
-from nextframe.media.video.index import SourceIndex
+from nextframe.media.video.kept import SourceIndex
 
 MOST_OPEN = 64  # files
 DECODER_BYTES = 2**29  # bytes of all open decoders, by the estimate of `_weight`
@@ -30,6 +31,7 @@ class Member:
     name: str
     index: SourceIndex
     sequence: int = 0
+    reading: Reading = DEFAULT
 
 
 class FrameStore:
@@ -113,7 +115,12 @@ class FrameStore:
 
     def _open(self, number: int) -> Cursor:
         member = self.members[number]
-        source = self._videos.get(number) or open_source(member.path, color=self.color, sequence=member.sequence)
+        color = self.color
+        if color is None and not member.path.is_file():  # the index knows it: else the header of every image is read
+            color = "grey" if member.index.channels == 1 else "rgb"
+        source = self._videos.get(number) or open_source(
+            member.path, color=color, sequence=member.sequence, reading=member.reading
+        )
         if not isinstance(source, Video):
             return StreamCursor(source, jumps=source.kind in ("frames", "image", "array"))
         self._videos[number] = source  # it has no open file, only what was learned by opening it

@@ -115,7 +115,7 @@ def _of_opened(config: DataConfig, check: bool) -> DataReport:
     if check:
         for path in {member.path for member in clips.contents.members}:
             with suppress(BadInputError):  # cached in the index: the next report lists it as skipped
-                index_source(path, clips.config.color, fresh=True)
+                index_source(path, clips.config.color, clips.options.reading, fresh=True)
         reopened = open_data(config)
         clips = reopened if isinstance(reopened, SourceClips) else clips
     report = _of_clips(clips)
@@ -146,7 +146,7 @@ def _rows(contents: Contents, clips: SourceClips | None) -> list[SourceRow]:
             width=member.index.width,
             channels=member.index.channels,
             frames=member.index.frames,
-            fps=round(member.index.fps, 3),
+            fps=round(member.index.fps, 3) if member.index.fps >= 1 else float(f"{member.index.fps:.6g}"),
             cuts=member.index.cuts.tolist(),
             split=split or "by time",
             clips=int(count),

@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from nextframe.core.config import Config
 from nextframe.data.clipset import Split
 from nextframe.data.prepared.crops import MotionRule
+from nextframe.media.reading import Reading
 
 
-class PrepareConfig(Config):
+class PrepareConfig(Reading):
     """Which clips are prepared: everything that determines their bytes, besides the sources."""
 
     size: tuple[int, int] = Field((32, 32), description="height and width of the crops")

@@ -15,6 +15,7 @@ from nextframe.core.files.whole_file import sha256_of
 from nextframe.data.clipset import Split
 from nextframe.data.prepared.shards import Layout
 from nextframe.media.images import image_files
+from nextframe.media.reading import Reading
 
 MANIFEST = "prepared.json"
 FORMAT, VERSION = "nextframe prepared clips", 1
@@ -78,7 +79,8 @@ def begin(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     """Return the first difference in words; "" if there is none."""
-    for name, value in new["settings"].items():
+    read = {name: None for name in Reading.model_fields if name in old["settings"]}  # default again
+    for name, value in (read | new["settings"]).items():
         if old["settings"].get(name) != value:
             return f"{name} was {old['settings'].get(name)}, not {value}"
     was, now = ({s["name"]: s for s in plan["sources"]} for plan in (old, new))
@@ -104,7 +106,7 @@ def shard_files(folder: Path, manifest: Mapping[str, Any], split: Split) -> list
 
 def checksum(path: Path) -> str:
     """Return the SHA-256 of a file, or of the names and contents of a folder's images, as hexadecimal."""
-    if not path.is_dir():
+    if path.is_file():
         return sha256_of(path)
     total = hashlib.sha256()
     for part in _folder_parts(path):

@@ -32,7 +32,8 @@ from nextframe.data.prepared.places import span_places
 from nextframe.data.prepared.shards import Layout, Note, padded, write_shard
 from nextframe.data.prepared.spans import Memory, SourceFrames
 from nextframe.data.prepared.statistics import measure, write_histogram
-from nextframe.media.video.index import SourceIndex
+from nextframe.media.reading import Reading
+from nextframe.media.video.kept import SourceIndex
 
 LOG = logging.getLogger(__name__)
 GIB = 2**30
@@ -81,7 +82,7 @@ def prepare(
     output = Path(output)
     contents = look(
         DataConfig(name=str(path), color=config.color),
-        FolderConfig(val_share=config.val_share, test_share=config.test_share),
+        FolderConfig(**dict(config.reading), val_share=config.val_share, test_share=config.test_share),
     )
     contents.warn_of_cut(str(path))
     work = Preparation(output, config, contents, round(memory * GIB))
@@ -134,7 +135,7 @@ class Preparation:
         return {
             "format": FORMAT,
             "version": VERSION,
-            "settings": self.config.model_dump(mode="json"),
+            "settings": _settings(self.config),
             "record": asdict(self._layout),
             "fps": statistics.median(m.index.fps for m in self.contents.members) / self.config.stride,
             "splits": {s: self.config.count(s) for s, p in self.places.items() if len(p.members)},
@@ -233,3 +234,11 @@ def _refusal(index: SourceIndex, config: PrepareConfig) -> str:
         size = f"{config.size[0]}x{config.size[1]}"
         return f"it is {index.height}x{index.width}, smaller than the crops of {size}"
     return ""
+
+
+def _settings(config: PrepareConfig) -> dict[str, Any]:
+    """Return all settings, but of how files are read only those that differ from the defaults."""
+    default = PrepareConfig.model_construct()
+    values = config.model_dump(mode="json")
+    same = [name for name in Reading.model_fields if getattr(config, name) == getattr(default, name)]
+    return {name: value for name, value in values.items() if name not in same}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ from nextframe.data.clipset import DataConfig, Split
 from nextframe.data.folder.contents import look_at
 from nextframe.data.folder.listing import SPLIT_FOLDERS, Found, Listing, list_sources, name_of
 from nextframe.data.folder.splits import split_by_name
-from nextframe.data.sets.lists import Labelled
+from nextframe.data.sets.lists import Labelled, decoded
 from nextframe.data.sets.local import LocalConfig, RegisteredClips
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.video.index import index_source
 
 LAYOUT = "ROOT/CLASS/VIDEO or ROOT/train/CLASS/VIDEO, or a text file with PATH CLASS [train|val|test] on each line"
@@ -32,7 +34,7 @@ def open_labelled(config: DataConfig) -> RegisteredClips:
     if not options.root:
         raise UserError(f"data set 'labelled' needs --root PATH: {LAYOUT}")
     root = Path(options.root).expanduser()
-    labelled = list_file(root) if root.is_file() else list_classes(root)
+    labelled = list_file(root) if root.is_file() else list_classes(root, options.reading)
     if len(labelled.classes) < 2:
         raise BadInputError(root, f"{len(labelled.classes)} class found, at least two are needed", f"expected {LAYOUT}")
     if not labelled.listing.has_splits:
@@ -40,11 +42,11 @@ def open_labelled(config: DataConfig) -> RegisteredClips:
     return RegisteredClips(config, options, look_at(root, labelled.listing, config, options), labelled)
 
 
-def list_classes(root: Path) -> Labelled:
+def list_classes(root: Path, reading: Reading = DEFAULT) -> Labelled:
     """Return the sources below `root`, the class of each the folder below `root`, or below train, val and test."""
     if not root.is_dir():
         raise BadInputError(root, "there is no such file or folder", f"expected {LAYOUT}")
-    listing = list_sources(root)
+    listing = list_sources(root, reading)
     names: dict[str, str] = {}
     for found in listing.found:
         parts = Path(found.name).parts
@@ -59,13 +61,14 @@ def list_classes(root: Path) -> Labelled:
 def list_file(path: Path) -> Labelled:
     """Return the sources of a text file: PATH CLASS [SPLIT] a line, paths relative to the file's folder.
 
-    Empty lines and those that begin with # are skipped. Fields are split at tabs or, if there are none, at spaces.
+    Empty lines and those that begin with # are skipped. Fields are split at tabs or, if there are none, at commas or
+    spaces; a path may have spaces or commas in it, and fields may stand in quotes.
     """
     listing, names = Listing(), dict[str, str]()
     for number, line in enumerate(_text(path).splitlines(), 1):
-        fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.split())]
-        if not fields or fields[0].startswith("#"):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
+        fields = _fields(path.parent, line.strip())
         found, action = _row(path, number, fields)
         if found.name in names:
             raise BadInputError(path, f"line {number}: {found.name} is listed twice")
@@ -81,9 +84,31 @@ def list_file(path: Path) -> Labelled:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return decoded(path.read_bytes())
     except (OSError, UnicodeDecodeError):
         raise BadInputError(path, "is not a readable text file", f"expected {LAYOUT}") from None
+
+
+def _fields(folder: Path, line: str) -> list[str]:
+    """Return the fields of a line; a path with spaces or commas ends where one exists."""
+    if "\t" in line:
+        return [field.strip() for field in line.split("\t") if field.strip()]
+    quoted = re.fullmatch(r"""(["'])(.+?)\1[\s,]+(.+)""", line)
+    if quoted:
+        return [quoted[2], *re.split(r"[\s,]+", quoted[3])]
+    words, commas = line.split(), [field.strip() for field in line.split(",")]
+    parted = [re.fullmatch(r"(.+?)" + r"[\s,]+([^\s,]+)" * count, line) for count in (1, 2)]
+    found = [list(fields.groups()) for fields in parted if fields]
+    for fields in [commas, *found, words] if len(commas) in (2, 3) else [*found, words]:
+        if name := _there(folder, fields[0]):
+            return [name, *fields[1:]]
+    has_split = words[-1].lower() in SPLIT_FOLDERS
+    return found[-1 if has_split else 0] if found else words
+
+
+def _there(folder: Path, name: str) -> str:
+    """Return `name` if it is a path below `folder`, with / for the backslashes of Windows if needed; "" if not."""
+    return next((spelt for spelt in (name, name.replace("\\", "/")) if (folder / spelt).exists()), "")
 
 
 def _row(path: Path, number: int, fields: list[str]) -> tuple[Found, str]:
@@ -109,7 +134,7 @@ def _divide(labelled: Labelled, options: LocalConfig, config: DataConfig) -> Non
     splits: dict[str, Split] = {}
     for number, name in enumerate(labelled.classes):
         own = [found for found in listing.found if labelled.labels[found.name] == number]
-        lengths = {found.name: _length(found, config) for found in own}
+        lengths = {found.name: _length(found, config, options) for found in own}
         lengths = {source: frames for source, frames in lengths.items() if frames}
         if len(lengths) < FEW:
             few.append(name)
@@ -123,9 +148,9 @@ def _divide(labelled: Labelled, options: LocalConfig, config: DataConfig) -> Non
     listing.has_splits = not few
 
 
-def _length(found: Found, config: DataConfig) -> int:
+def _length(found: Found, config: DataConfig, options: LocalConfig) -> int:
     """Return the number of frames of a source; 0 if it cannot be read (it is skipped later, with the reason)."""
     try:
-        return index_source(found.path, config.color).frames
+        return index_source(found.path, config.color, options.reading).frames
     except BadInputError:
         return 0

@@ -6,6 +6,7 @@ persons that video prediction uses (Villegas et al. 2017: 1 to 16 for training, 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from nextframe.core.errors import BadInputError
 from nextframe.data.clipset import Split
 from nextframe.data.folder.listing import Found, Listing, name_of
 from nextframe.data.folder.splits import split_by_name
-from nextframe.media.images import natural_key
+from nextframe.media.names import natural_key
 
 KTH_CLASSES = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 KTH_TRAIN, KTH_PERSONS = 16, 25
@@ -40,6 +41,17 @@ class Row:
     split: Split
     label: int
     group: str
+
+
+def decoded(data: bytes, errors: str = "strict") -> str:
+    """Return the text of a list, UTF-8 or what its byte order mark says, without that mark.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors)
+    return data.decode("utf-8-sig", errors)
 
 
 def list_ucf101(root: Path, number: int, val_share: float) -> Labelled:
@@ -138,7 +150,7 @@ def _labelled(folder: Path, rows: Sequence[Row], classes: tuple[str, ...], val_s
 
 def _lines(file: Path) -> Iterator[str]:
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        text = decoded(file.read_bytes(), errors="replace")
     except OSError as error:
         raise BadInputError(file, f"cannot be read ({error.strerror})", "unpack the official lists there") from None
     return (line.strip() for line in text.splitlines() if line.strip())

@@ -22,6 +22,7 @@ from nextframe.data.folder.clips import SourceClips
 from nextframe.data.folder.contents import Contents, FolderConfig, look_at
 from nextframe.data.folder.listing import Listing, list_sources
 from nextframe.data.sets.lists import KTH_TRAIN, Labelled, list_hmdb51, list_kth, list_ucf101
+from nextframe.media.reading import Reading
 
 CATZ_FILES = {*(f"cat_{number}.jpg" for number in range(5)), "cat_result.jpg"}
 
@@ -141,7 +142,7 @@ class RegisteredClips(SourceClips):
 def open_catz(config: DataConfig) -> RegisteredClips:
     """Return W&B's cats: 5 frames and the one that follows; options are those of `OneShotConfig`."""
     options, root = opened("catz", config, OneShotConfig)
-    listing = _list_below([root, root / "catz"], "catz")
+    listing = _list_below([root, root / "catz"], "catz", options.reading)
     why = "it must hold cat_0.jpg to cat_4.jpg, cat_result.jpg and nothing else"
     listing.skipped += [(found.name, why) for found in listing.found if _names(found.path) != CATZ_FILES]
     listing.found = [found for found in listing.found if _names(found.path) == CATZ_FILES]
@@ -151,14 +152,14 @@ def open_catz(config: DataConfig) -> RegisteredClips:
 def open_mspacman(config: DataConfig) -> RegisteredClips:
     """Return Ms. Pac-Man's episodes as frame folders; options are those of `LocalConfig`."""
     options, root = opened("mspacman", config, LocalConfig)
-    listing = _list_below([root / "data" / "images", root / "Ms_Pacman", root], "mspacman")
+    listing = _list_below([root / "data" / "images", root / "Ms_Pacman", root], "mspacman", options.reading)
     return _clips(config, options, root, Labelled(listing))
 
 
 def open_bair(config: DataConfig) -> RegisteredClips:
     """Return BAIR robot pushing from frame folders or array files; options are those of `OneShotConfig`."""
     options, root = opened("bair", config, OneShotConfig)
-    listing = _list_below([root, root / "processed_data"], "bair")
+    listing = _list_below([root, root / "processed_data"], "bair", options.reading)
     return _clips(config, options, root, Labelled(listing))
 
 
@@ -202,11 +203,11 @@ def _clips(config: DataConfig, options: LocalConfig, root: Path, labelled: Label
     return RegisteredClips(config, options, contents, labelled)
 
 
-def _list_below(places: Sequence[Path], name: str) -> Listing:
+def _list_below(places: Sequence[Path], name: str, reading: Reading) -> Listing:
     """Return what the first of the folders with a train folder holds."""
     for place in places:
         if place.is_dir():
-            listing = list_sources(place)
+            listing = list_sources(place, reading)
             if listing.has_splits and listing.found:
                 return listing
     what = "it has no train folder with frames"

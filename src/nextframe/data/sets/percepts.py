@@ -18,6 +18,7 @@ from nextframe.core.conditions import Conditions
 from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
+from nextframe.data.sets.lists import decoded
 
 LAYOUT = "ROOT/SPLIT.h5 with a data set (frames, D), ROOT/SPLIT_frames.txt and, with classes, SPLIT_labels.txt"
 CLASSES = "classes.txt"  # their names, one per line, if `nextframe extract-features` wrote the files
@@ -191,6 +192,6 @@ def _text(path: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        return path.read_text(encoding="utf-8")
+        return decoded(path.read_bytes())
     except (OSError, UnicodeDecodeError):
         raise BadInputError(path, "is not a readable text file", "write it as UTF-8") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -12,12 +11,17 @@ from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from nextframe.core.errors import BadInputError
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
+from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source, over_black
+from nextframe.media.timing import DURATIONS, is_uneven
+from nextframe.media.video.lead import CorruptError, Lead
 from nextframe.media.video.promise import CUT_SHORT, promised
+from nextframe.media.video.streams import chosen_stream, display_matrix, video_streams, which_stream
 
 # Only media containers: playlists and similar formats, which make FFmpeg open other files or URLs, are not allowed.
 CONTAINERS = (
@@ -27,6 +31,10 @@ CONTAINERS = (
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 PYAV_ERRORS = (av.FFmpegError, OSError, ValueError, EOFError, OverflowError, MemoryError, RuntimeError, TypeError)
 DEFAULT_FPS = 25.0
+CLOCK = 1000  # Matroska's clock, not a rate
+FASTEST = 10_000  # frames per second
+INTERLACED = "interlaced: the even and the odd lines of a frame are two moments; they are kept as stored"
+DEEP = ("gray16le", "gray16be")
 DELAY = 64  # packets that a decoder may take before its first frame (reordering, one per thread)
 # Errors are reported once, by our own exceptions. PyAV's log callback needs the GIL, which a closing decoder
 # holds while it waits for its threads: with that callback in place, damaged files deadlock.
@@ -35,7 +43,7 @@ av.logging.set_libav_level(av.logging.PANIC)
 
 
 class Video(Source):
-    """The first video stream of a file that is not a cover image.
+    """The default video stream of a file, or the one that `reading` names; never a cover image.
 
     10 bits and more are scaled to 8; colours follow the matrix and range that the stream states (BT.601 limited
     if it states none, as players do); rotation and mirroring are applied; frames with a variable rate count once
@@ -44,13 +52,32 @@ class Video(Source):
 
     kind = "video"
 
-    def __init__(self, path: Path, stride: int, color: Color | None, limits: Limits) -> None:
-        super().__init__(path, stride, color, limits)
+    def __init__(
+        self, path: Path, stride: int, color: Color | None, limits: Limits, reading: Reading = DEFAULT
+    ) -> None:
+        super().__init__(path, stride, color, limits, reading)
         self._turns: tuple[bool, bool, bool] = (False, False, False)  # transpose, then flip rows, flip columns
+        self._interlaced = False  # whether a frame that was decoded is
+        self._cut = False  # whether it begins in the middle of a GOP, with frames that nobody can decode
+        try:
+            self._look()
+        except BadInputError as error:
+            if not isinstance(error.__context__, av.error.InvalidDataError | CorruptError):
+                raise
+            self._look_again(error)
+
+    def remarks(self) -> list[str]:
+        """Return the notes, with those that only the frames tell."""
+        told = [INTERLACED] if self._interlaced else []
+        return super().remarks() + told + ([DURATIONS] if self.uneven else [])
+
+    def _look(self) -> None:
+        """Read the facts from the container and the first frame."""
         with self.open() as container:
             stream = self.stream(container)
             self._promise = promised(self.path, container, stream)
-            with closing(self.decoded(container, stream)) as frames:
+            lead = Lead()
+            with closing(self.decoded(container, stream, lead)) as frames:
                 first = next(frames, None)
             if first is None:
                 raise self._refusal(0, "the decoder returns none", stream)
@@ -59,21 +86,36 @@ class Video(Source):
                 self._read_facts(container, stream, first)
             except PYAV_ERRORS as error:
                 raise self.damage(0, _reason(error)) from None
+            if self._cut or lead.is_cut(first):
+                self.notes.append("begins at its first key frame: what is stored before cannot be decoded")
+
+    def _look_again(self, damage: BadInputError) -> None:
+        """Look as at a file that was cut; `damage` is raised if that does not help."""
+        self._cut = True
+        try:
+            self._look()
+        except BadInputError:
+            raise damage from damage.__context__
 
     def _read_facts(self, container: Any, stream: Any, first: Any) -> None:
         self.codec = stream.codec_context.name
-        grey = first.format.name.startswith(("gray", "ya8", "ya16", "mono"))
-        self.native_channels = 1 if grey else 3
+        self.notes += which_stream(video_streams(container), stream, self.reading.stream)
+        self.native_channels = 1 if _is_grey(first) else 3
         self.height, self.width = self.to_image(first).shape[:2]
         self.native_fps = self._rate(stream)
+        if self.levels.ends is not None and first.format.name not in DEEP:
+            raise BadInputError(self.path, "a range is for images, arrays and grey videos of 16 bits", "omit it")
         ratio = stream.sample_aspect_ratio
         if ratio and ratio != 1:
             self.notes.append(f"pixels are not square (sample aspect ratio {ratio}); they are kept as stored")
         self.duration = container.duration / 1e6 if container.duration else None
 
     def _rate(self, stream: Any) -> float:
-        for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-            if rate and 0.01 <= rate < 1000:  # 1000 is Matroska's clock, not a rate
+        measured = stream.average_rate
+        if measured and 0 < measured <= FASTEST and measured != CLOCK:
+            return float(measured)
+        for rate in (stream.guessed_rate, stream.base_rate):
+            if rate and 0.01 <= rate < CLOCK:
                 return float(rate)
         self.notes.append(f"the file states no frame rate: {DEFAULT_FPS:g} frames/s is assumed")
         return DEFAULT_FPS
@@ -91,36 +133,42 @@ class Video(Source):
 
     def stream(self, container: Any) -> Any:
         """Return the stream whose frames are read, set to report damage instead of hiding it."""
-        covers = av.stream.Disposition.attached_pic
-        videos = [s for s in container.streams.video if not s.disposition & covers]
+        videos = video_streams(container)
         if not videos:
             sound = " (it has sound only)" if container.streams.audio else ""
             raise BadInputError(self.path, f"it has no video stream{sound}")
-        stream = videos[0]
+        stream = chosen_stream(self.path, videos, self.reading.stream)
         context = stream.codec_context
         if context is None:
             raise BadInputError(self.path, "FFmpeg has no decoder for its codec")
         self.limits.check_size(self.path, context.height or 1, context.width or 1)
         context.options = {"err_detect": "explode", "max_pixels": str(self.limits.pixels)}
         big = context.height * context.width > 2**22
-        stream.thread_type, context.thread_count = "AUTO", 1 if big else 2
+        # of a cut file one thread, or the errors of its first packets come with those after them, and never end
+        stream.thread_type, context.thread_count = "AUTO", 1 if big or self._cut else 2
         return stream
 
-    def decoded(self, container: Any, stream: Any) -> Generator[Any, None, None]:
-        """Yield decoded PyAV frames from the container's position; damage and stalls are BadInputErrors."""
+    def decoded(self, container: Any, stream: Any, lead: Lead | None = None) -> Generator[Any, None, None]:
+        """Yield decoded PyAV frames from the container's position; damage and stalls are BadInputErrors.
+
+        `lead` is told of the packets before the first frame.
+        """
         number, packets, clock = 0, 0, time.monotonic()
+        lead = lead or Lead()
         try:
             for packet in container.demux(stream):
-                for frame in packet.decode():
+                for frame in packet.decode() if number else lead.decode(packet, self._cut):
                     if frame.is_corrupt:
-                        raise ValueError("the decoder marks it as corrupt")
+                        raise CorruptError("the decoder marks it as corrupt")
                     self.limits.check_size(self.path, frame.height, frame.width)
+                    self._interlaced = self._interlaced or bool(frame.interlaced_frame)
                     yield frame
                     number, packets, clock = number + 1, 0, time.monotonic()
                 packets += 1
-                slow = time.monotonic() - clock > self.limits.seconds
-                if packets > self.limits.packets or (slow and packets > DELAY):
+                if packets > self.limits.packets:
                     raise ValueError(f"no frame within {packets} packets")
+                if packets > DELAY and time.monotonic() - clock > self.limits.seconds:
+                    raise TimeoutError(f"no frame within {self.limits.seconds:g} seconds")
         except BadInputError:
             raise
         except PYAV_ERRORS as error:
@@ -128,13 +176,15 @@ class Video(Source):
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start` as uint8 (H, W, C), upright; earlier ones are decoded and dropped."""
-        number, frame = -1, None
+        number, frame, stamps = -1, None, list[int | None]()
         with self.open() as container, closing(self.decoded(container, self.stream(container))) as frames:
             for number, frame in enumerate(frames):
                 self.check_count(number)
+                stamps.append(frame.pts)
                 if number >= start:
                     yield self.image(frame, number)
         self.native_count = number + 1
+        self.uneven = is_uneven(stamps)
         self.check_end(self.native_count, frame)
 
     def check_end(self, count: int | None, last: Any) -> None:
@@ -142,22 +192,9 @@ class Video(Source):
         if last is None or last.pts is None:
             return
         end = (last.pts + (last.duration or 0)) * last.time_base
-        self.missing = self._promise.shortfall(count, float(end), self.native_fps, self._last_of_all)
+        self.missing = self._promise.shortfall(count, float(end), self.native_fps, self.open)
         if self.missing and self.missing not in self.notes:
             self.notes.append(self.missing)
-
-    def _last_of_all(self) -> float:
-        """Return the seconds at which the last packet of any stream ends."""
-        with self.open() as container:
-            ends = (
-                (packet.pts + (packet.duration or 0)) * packet.time_base
-                for packet in container.demux()
-                if packet.pts is not None
-            )
-            try:
-                return float(max(ends, default=0))
-            except PYAV_ERRORS:  # a packet that is cut: what is missing is known already
-                return 0.0
 
     def image(self, frame: Any, number: int) -> Image:
         """Return frame `number` as uint8 (H, W, C), upright; BadInputError if its size is not the first frame's."""
@@ -170,12 +207,20 @@ class Video(Source):
     def to_image(self, frame: Any) -> Image:
         """Return a PyAV frame as uint8 (H, W, C), upright, alpha over black."""
         grey = self.native_channels == 1
+        if frame.format.name in DEEP:
+            return self._upright(self._of_deep(frame)[..., None])
         if any(part.is_alpha for part in frame.format.components):
             image = over_black(frame.to_ndarray(format="rgba"))
             image = image[..., :1] if grey else image
         else:
             image = frame.to_ndarray(format="gray" if grey else "rgb24")
         return self._upright(image.reshape(frame.height, frame.width, -1))
+
+    def _of_deep(self, frame: Any) -> NDArray[np.uint8]:
+        """Return a grey frame of 16 bits as uint8 (H, W)."""
+        values = frame.to_ndarray()
+        self.levels.see(values, 65535)
+        return np.asarray(frame.to_ndarray(format="gray") if self.levels.ends is None else self.levels.scaled(values))
 
     def _upright(self, image: Image) -> Image:
         transpose, rows, columns = self._turns
@@ -186,7 +231,7 @@ class Video(Source):
 
     def _orientation(self, frame: Any) -> tuple[bool, bool, bool]:
         """Return how frames are rotated, from the display matrix: x' = a x + c y, y' = b x + d y (16.16)."""
-        a, b, c, d = _display_matrix(frame)
+        a, b, c, d = display_matrix(frame)
         unit = 2**16
         if b == c == 0 and abs(a) == abs(d) == unit:
             return False, bool(d < 0), bool(a < 0)
@@ -213,11 +258,13 @@ class Video(Source):
                 yield self.image(kept.popleft(), number - len(kept))
 
     def check_same(self, frame: Any, number: int) -> None:
-        """Refuse frame `number` if its size is not the first frame's."""
+        """Refuse frame `number` if its size or its colours are not the first frame's."""
         upright = (frame.width, frame.height) if self._turns[0] else (frame.height, frame.width)
         if upright != (self.height, self.width):
             size = f"{upright[1]}x{upright[0]}"
             raise self.damage(number, f"the size changes from {self.width}x{self.height} to {size}")
+        if self.native_channels == 1 and not _is_grey(frame):
+            raise self.damage(number, "the frames before it are grey and it has colour")
 
     def _refusal(self, number: int, what: str, stream: Any) -> BadInputError:
         if self._is_encrypted(stream):
@@ -234,18 +281,8 @@ class Video(Source):
         return b"encv" in head and b"schm" in head
 
 
-def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
-    """Return a, b, c, d of a PyAV frame's display matrix in 16.16; the identity if it has none."""
-    try:
-        found = [bytes(d) for d in frame.side_data if d.type.name == "DISPLAYMATRIX"]
-    except ValueError:  # side data of a kind unknown to PyAV (EXIF): only the angle is available
-        turn = math.radians(frame.rotation)
-        cosine, sine = round(2**16 * math.cos(turn)), round(2**16 * math.sin(turn))
-        return cosine, -sine, sine, cosine
-    if not found:
-        return 2**16, 0, 0, 2**16
-    a, b, _, c, d = np.frombuffer(found[0], np.int32)[:5].tolist()
-    return a, b, c, d
+def _is_grey(frame: Any) -> bool:
+    return bool(frame.format.name.startswith(("gray", "ya8", "ya16", "mono")))
 
 
 def _reason(error: BaseException) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import av
+
 CUT_SHORT = "cut short"  # how the note begins
 # Containers that state their duration; of others FFmpeg guesses it, from the bit rate or the last time stamp found.
 STATES_SECONDS = {"matroska", "mov", "avi", "flv", "asf", "mxf"}
@@ -32,20 +34,19 @@ class Promise:
         """How much of the file is there."""
         return f"{self.size:,} of {self.bytes:,} bytes"
 
-    def shortfall(self, frames: int | None, end: float, rate: float, last_of_all: Callable[[], float]) -> str:
+    def shortfall(self, frames: int | None, end: float, rate: float, reopen: Callable[[], Any]) -> str:
         """Return a note with what is there and what should be; "" if nothing is missing.
 
         Args:
             frames: how many were decoded; None: only the last of them were.
             end: seconds at which the last one ends.
             rate: frames per second.
-            last_of_all: called if the frames end early; seconds at which the last packet of any stream ends, as sound
-                may go on after the last frame.
+            reopen: opens the file again, to see how long its other streams are: sound may go on after the last frame.
         """
         slack = max(SLACK_FRAMES / rate, SLACK_SHARE * (self.seconds or 0.0))
         early = self.seconds is not None and end < self.seconds - slack
         if early and not self.bytes_missing:
-            early = last_of_all() < (self.seconds or 0.0) - slack
+            early = _last_of_all(reopen) < (self.seconds or 0.0) - slack
         stated = self.frames or (round(self.seconds * rate) if self.seconds else None)
         about = "" if self.frames else "about "
         if frames is None or stated is None:
@@ -56,6 +57,19 @@ class Promise:
             cut = frames < stated and (early or self.bytes_missing)
         size = f", {self.size_in_words}" if self.bytes_missing else ""
         return f"{CUT_SHORT}: {where}{size}" if cut else ""
+
+
+def _last_of_all(reopen: Callable[[], Any]) -> float:
+    """Return the seconds at which the last packet of any stream ends, as far as packets can be read."""
+    last = 0.0
+    with reopen() as container:
+        try:
+            for packet in container.demux():
+                if packet.pts is not None:
+                    last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        except (av.FFmpegError, OSError, ValueError):  # a packet that is cut: there is nothing after it
+            return last
+    return last
 
 
 def promised(path: Path, container: Any, stream: Any) -> Promise:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.lock import LOCK
 from nextframe.core.files.room import FULL, full
+from nextframe.core.files.whole_file import write_whole
+from nextframe.data import ClipSet
+from nextframe.data.open import is_path
+from nextframe.data.sets import DATASETS
 from nextframe.training.recipe import Recipe, read_recipe
 
+LOG = logging.getLogger(__name__)
+DATA = "data.json"  # what tells the data of the run from other data
 MAY_CHANGE = {
     *("steps", "minutes", "log_every", "val_every", "checkpoint_every"),
     *("workers", "device", "strategy", "compile"),
@@ -16,9 +26,13 @@ MAY_CHANGE = {
 
 
 def check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
-    """Refuse a folder that holds something else than the run that `recipe` continues."""
+    """Refuse a folder that holds something else than the run that `recipe` continues.
+
+    The place of the data may be another one: `check_data` looks whether the same data is there.
+    """
     if resume and (folder / "recipe.yaml").exists():
-        changed = differences(read_recipe(folder), recipe)
+        stored = read_recipe(folder)
+        changed = differences(_with_place_of(stored, recipe), recipe)
         if changed:
             raise UserError(f"{folder} was trained with another {changed[0]}: omit it, or use another folder")
     elif folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
@@ -27,14 +41,55 @@ def check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
         )
 
 
-def claim(recipe: Recipe, folder: Path) -> None:
-    """Make the run folder, with the recipe in it."""
+def _with_place_of(stored: Recipe, recipe: Recipe) -> Recipe:
+    """Return `stored` with its data at the place of `recipe`'s, if both are paths or copies of one data set."""
+    new, options = recipe.data, dict(stored.data.options)
+    if "root" in new.options:
+        options["root"] = new.options["root"]
+    place: dict[str, Any] = {"options": options}
+    if is_path(new.name) and stored.data.name not in DATASETS and not new.mix:
+        place["name"] = new.name
+    return stored.model_copy(update={"data": stored.data.model_copy(update=place)})
+
+
+def check_data(folder: Path, recipe: Recipe, clips: ClipSet) -> None:
+    """Refuse to continue a run with other data than it began with, if its place has changed.
+
+    Raises:
+        UserError: the line has the numbers of both.
+    """
+    if not (folder / "recipe.yaml").exists():
+        return
+    stored = read_recipe(folder).data
+    if (stored.name, stored.options) == (recipe.data.name, recipe.data.options):
+        return
+    whose = f"the data that {folder} was trained on"
+    if not (folder / DATA).exists():  # a run of an earlier version
+        if is_path(stored.name):
+            raise UserError(f"'{stored.name}', {whose}, is still there: omit --data, or use another folder")
+        LOG.warning("%s: whether %s is %s cannot be checked", folder, recipe.data.name, whose)
+        return
+    before, now = json.loads((folder / DATA).read_text(encoding="utf-8")), clips.facts()
+    if before != now:
+        raise UserError(f"{recipe.data.name} is not {whose}: it has {_words(now)}, that had {_words(before)}")
+
+
+def _words(facts: Mapping[str, Any]) -> str:
+    size = "x".join(map(str, facts["frame_shape"]))
+    counts = ", ".join(f"{split} {count}" for split, count in facts["clips"].items())
+    sources = f"{facts['sources']} sources of {facts['frames']} frames, " if "sources" in facts else ""
+    return f"{sources}clips {counts} of {size}" + (f" ({facts['digest'][:8]})" if "digest" in facts else "")
+
+
+def claim(recipe: Recipe, folder: Path, clips: ClipSet) -> None:
+    """Make the run folder, with the recipe and the facts of its data in it."""
     stored = folder / "recipe.yaml"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = stored.with_suffix(".tmp")
         fresh.write_text(recipe.to_yaml(), encoding="utf-8")
         fresh.replace(stored)
+        write_whole(folder / DATA, json.dumps(clips.facts(), indent=1) + "\n")
     except OSError as error:
         if error.errno in FULL:
             raise full(stored) from None
