@@ -427,7 +427,7 @@ def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
     assert again.returncode == 130
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last" / "state.pt")["counters"]["step"]
     advice = f"continue with --resume -o {tmp_path / 'run'} (in Python folder=..., resume=True)"
-    assert err.splitlines() == [f"stopped at step {checkpoint}; {advice}"]
+    assert err.splitlines() == [f"stopped at step {checkpoint}; {advice}", "nextframe: interrupted"]
     assert checkpoint == read_metrics(tmp_path / "run")[-1]["step"]  # between two steps, and none is lost
 
     # finished by two processes, exactly as if it had never been stopped

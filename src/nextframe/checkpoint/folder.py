@@ -22,6 +22,7 @@ from nextframe import __version__
 from nextframe.checkpoint.formats import MODEL_FORMATS
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.core.files.atomic import replaced_folder, settled
+from nextframe.core.files.room import room_for
 from nextframe.core.files.whole_file import sha256_of
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor, TrainedTask
@@ -84,8 +85,10 @@ def save_model(
         "task": None if task is None else task.model_dump(mode="json"),
         "training": dict(training or {}),
     }
-    with replaced_folder(folder) as new:
-        save_file(_plain_tensors(model, half), new / WEIGHTS)
+    tensors = _plain_tensors(model, half)
+    with room_for(folder / WEIGHTS, sum(tensor.nbytes for tensor in tensors.values())), replaced_folder(folder) as new:
+        save_file(tensors, new / WEIGHTS)
+        os.chmod(new / WEIGHTS, 0o666 & ~_umask())  # safetensors makes it for its owner alone
         facts["weights_sha256"] = sha256_of(new / WEIGHTS)
         (new / CONFIG).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return folder
@@ -112,6 +115,7 @@ def load_model(folder: str | os.PathLike[str], *, module: Module | None = None) 
         _check_tensors(weights, model)
         _check_sum(weights, facts)
         model.load_state_dict(load_file(weights))
+        _check_finite(weights, model)
     except (SafetensorError, OSError) as error:
         raise BadInputError(weights, f"is damaged or truncated ({error})", "copy or train it again") from None
     return model.eval()
@@ -213,6 +217,22 @@ def _plain_tensors(model: Predictor, half: bool) -> dict[str, Tensor]:
     """Copy the state to contiguous CPU tensors: safetensors takes neither views nor shared memory."""
     state = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in model.state_dict().items()}
     return {name: value.half() if half and value.is_floating_point() else value for name, value in state.items()}
+
+
+def _check_finite(weights: Path, model: Predictor) -> None:
+    """Refuse weights that are not finite: what they predict is black, and nothing says why."""
+    bad = next((name for name, value in model.named_parameters() if not bool(torch.isfinite(value).all())), None)
+    if bad is not None:
+        raise BadInputError(
+            weights, f"tensor '{bad}' has values that are not finite", "train it again, or copy it again"
+        )
+
+
+def _umask() -> int:
+    """Return which permissions new files do not get; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _check_tensors(weights: Path, model: Predictor) -> None:

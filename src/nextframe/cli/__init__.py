@@ -115,13 +115,16 @@ def _run(words: list[str], debug: bool) -> int:
             raise
         if isinstance(error, NextframeError):
             return _complain(str(error), error.exit_code)
+        if isinstance(error, OSError) and error.strerror:  # the system's refusal: no room, no permission, a bad name
+            return _complain(": ".join(filter(None, [str(error.filename or ""), error.strerror.lower()])), 2)
         if hasattr(error, "format_message"):  # usage errors: click's class, or typer's own copy of it
             return _complain(error.format_message(), getattr(error, "exit_code", 2))
         return _complain(f"{type(error).__name__}: {error} (this is a bug: --debug shows where)", 1)
 
 
 def _complain(message: str, code: int) -> int:
+    from nextframe.core.errors import cut
     from nextframe.core.terminal import visible
 
-    typer.echo(f"nextframe: {visible(' '.join(message.split()))}", err=True)
+    typer.echo(f"nextframe: {visible(' '.join(map(cut, message.split())))}", err=True)
     return code

@@ -43,3 +43,4 @@ class PredictConfig(Reading):
     one_step: bool = Field(False, description="predict each frame from the true ones before it; implies --compare")
     tile: int | None = Field(None, ge=16, description="predict in tiles of this many pixels per side: less memory")
     overlap: int = Field(32, ge=0, description="pixels that neighbouring tiles share")
+    memory: float = Field(2.0, gt=0, description="GiB that reading and predicting may take")

@@ -80,6 +80,17 @@ def data(
     if not console.is_terminal:
         console.width = 400  # whole lines for files and pipes
     _show(console, report)
+    if check:
+        _fail_if_cut(report)
+
+
+def _fail_if_cut(report: DataReport) -> None:
+    """Raise a UserError if a source promises more than it holds."""
+    from nextframe.core.errors import UserError
+
+    if report.cut_short:
+        name, what = report.cut_short[0]
+        raise UserError(f"{len(report.cut_short)} of {len(report.sources)} sources end early, as {name}: {what}")
 
 
 def _write_json(report: DataReport, path: Path, started: float) -> None:
@@ -96,6 +107,8 @@ def _show(console: Console, report: DataReport) -> None:
     _show_notes(console, report)
     for name, why in report.skipped:
         console.print(f"skipped {name}: {why}")
+    for name, what in report.cut_short:
+        console.print(f"{name} is {what}")
     if report.others:
         kinds = ", ".join(f"{count} {ending}" for ending, count in sorted(report.others.items()))
         console.print(f"skipped, not videos or frames: {kinds}")

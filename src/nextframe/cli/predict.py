@@ -81,6 +81,7 @@ def predict(
     from nextframe.cli.configs import PredictConfig
     from nextframe.core.files.whole_file import check_apart, write_whole
     from nextframe.evaluation.run_facts import run_facts
+    from nextframe.media.limits import Limits
     from nextframe.prediction import check_output, write_prediction
     from nextframe.prediction import predict as predict_frames
 
@@ -104,6 +105,7 @@ def predict(
         size=parse_size(size),
         tile=config.tile,
         overlap=config.overlap,
+        limits=Limits(bytes=round(config.memory * 2**30)),
         seed=seed,
         device=device,
         options=section(more, "options"),

@@ -6,6 +6,7 @@ import re
 import shlex
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nextframe.cli.old import renew, renew_verb
@@ -72,6 +73,15 @@ class Verb(TyperCommand):
 
 class Verbs(TyperGroup):
     """All verbs, listed in groups."""
+
+    def invoke(self, ctx: Context) -> Any:
+        """Run the verb; one that is interrupted says so."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            code = getattr(error, "exit_code", 130)
+            typer.echo(f"nextframe: {'interrupted' if code == 130 else 'terminated'}", err=True)
+            raise typer.Exit(code) from None
 
     def resolve_command(self, ctx: Context, args: list[str]) -> Any:
         """Return the verb that the first word names, and the words after it."""

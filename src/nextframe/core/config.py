@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nextframe.core.errors import UserError, did_you_mean
+from nextframe.core.errors import UserError, cut, did_you_mean, shown
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
@@ -28,7 +28,7 @@ class _OneLineErrors(ModelMetaclass):
 class Config(BaseModel, metaclass=_OneLineErrors):
     """A frozen pydantic model; an unknown field or a bad value is a UserError of one line that names the field."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str = "") -> Self:
@@ -45,13 +45,13 @@ class Config(BaseModel, metaclass=_OneLineErrors):
 
 def _one_line(error: ValidationError, config: type[Config], where: str) -> str:
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = cut(".".join(str(part) for part in first["loc"]))
     prefix = f"{where}: " if where else ""
     if first["type"] == "extra_forbidden":
         inner = _config_at(config, first["loc"][:-1])
-        return f"{prefix}unknown field '{field}'{did_you_mean(str(first['loc'][-1]), inner.model_fields)}"
+        return f"{prefix}unknown field '{field}'{did_you_mean(cut(str(first['loc'][-1])), inner.model_fields)}"
     section = f"field '{field}' of {config.__name__}" if field else config.__name__
-    return f"{prefix}{section}: {first['msg'].removeprefix('Value error, ')} (got {first.get('input')!r})"
+    return f"{prefix}{section}: {first['msg'].removeprefix('Value error, ')} (got {shown(first.get('input'))})"
 
 
 def _config_at(config: type[Config], path: tuple[int | str, ...]) -> type[Config]:

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.files.mapped import check_whole
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
+from nextframe.media.memory import ROUNDING
 from nextframe.media.reading import OPTION, Reading, setting
 from nextframe.media.source import Color, Image, Source, over_black
 
@@ -52,7 +54,8 @@ def guess_layout(shape: tuple[int, ...]) -> str | None:
 class ArraySource(Source):
     """One sequence of a .npy (memory-mapped) or .npz file.
 
-    Integers must be in 0..255 and floats in [0, 1] (checked frame by frame); booleans are black and white.
+    Integers must be in 0..255 and floats in [0, 1], but for rounding (checked frame by frame); booleans are black and
+    white.
     """
 
     kind = "array"
@@ -68,6 +71,7 @@ class ArraySource(Source):
     ) -> None:
         super().__init__(path, stride, color, limits, reading)
         array, listed = _load(path, limits, reading.layout)
+        self._stored = array
         self.layout = _checked_layout(path, array, listed or reading.layout)
         self._array = _sequences(array, self.layout)  # (N, T, H, W, C)
         self.sequences, count, self.height, self.width, depth = self._array.shape
@@ -95,6 +99,7 @@ class ArraySource(Source):
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start` as uint8 (H, W, C); refuses values out of range."""
         for number in range(start, int(self._array.shape[1])):
+            check_whole(self._stored, self.path)
             image = self._as_uint8(np.asarray(self._array[self.sequence, number]), number)
             yield over_black(image) if image.shape[2] == 4 else image
 
@@ -108,11 +113,12 @@ class ArraySource(Source):
         if frame.dtype == np.uint8:
             return frame
         low, high = float(frame.min()), float(frame.max())
-        if not (low >= 0 and high <= top):  # also true for NaN
-            what = f"frame {number} has values from {low:g} to {high:g}; {frame.dtype} must be in 0..{top:g}"
+        slack = ROUNDING if top == 1.0 else 0
+        if not (low >= -slack and high <= top + slack):  # also true for NaN
+            what = f"frame {number} has values from {low:.9g} to {high:.9g}; {frame.dtype} must be in 0..{top:g}"
             fix = f"say which are black and white: {setting('range', f'[0,{high:g}]')}, or save it as uint8"
             raise BadInputError(self.path, what, fix)
-        return np.rint(frame.astype(np.float64) * (255 / top)).astype(np.uint8)
+        return np.rint(frame.astype(np.float64).clip(0, top) * (255 / top)).astype(np.uint8)
 
 
 def _checked_layout(path: Path, array: NDArray[Any], layout: str | None) -> str:
@@ -153,8 +159,7 @@ def _load(path: Path, limits: Limits, layout: str | None) -> tuple[NDArray[Any],
 def _load_npz(path: Path, limits: Limits, layout: str | None) -> tuple[NDArray[Any], str | None]:
     """Return the one array in the archive that has the shape of frames, or the sequences of one of PredRNN's."""
     with zipfile.ZipFile(path) as archive:
-        for item in archive.infolist():
-            limits.check_bytes(path, item.file_size)
+        limits.check_bytes(path, sum(item.file_size for item in archive.infolist()))
         inside = [item.filename for item in archive.infolist() if item.filename.endswith(".npy")]
     with np.load(path, allow_pickle=False) as arrays:
         found = {name.removesuffix(".npy"): arrays[name] for name in inside}

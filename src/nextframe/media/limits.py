@@ -19,7 +19,7 @@ class Limits:
 
     pixels: int = 2**25 + 2**22
     frames: int = 5_000_000
-    bytes: int = 2**32
+    bytes: int = 2**31
     seconds: float = 4.0
     packets: int = 1000
 

@@ -55,11 +55,22 @@ class Held:
         self._frames, self.stride, self.fps = frames, stride, fps / stride
         self.path, self.name = Path(name), name
         self.color: Color | None = None
+        self.missing = ""  # nothing is promised beyond what is there
 
     @property
     def channels(self) -> int:
         """Channels of the frames that are returned: 1 (grey) or 3 (RGB)."""
         return {"grey": 1, "rgb": 3, None: int(self._frames.shape[-3])}[self.color]
+
+    @property
+    def height(self) -> int:
+        """Rows of a frame."""
+        return int(self._frames.shape[-2])
+
+    @property
+    def width(self) -> int:
+        """Columns of a frame."""
+        return int(self._frames.shape[-1])
 
     def last(self, n: int) -> Tensor:
         """Return the last `n` frames (fewer if there are fewer), counted back from the very last at the stride."""

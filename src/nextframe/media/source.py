@@ -46,6 +46,7 @@ class Source(ABC):
         self.native_count: int | None = None  # before the stride; None: not known until counted
         self.sequences = 1  # an array file may hold many; this source is one of them
         self.notes: list[str] = []
+        self.missing = ""  # what the file promises and does not hold, once its end was reached; one of the notes
         self.uneven = False  # whether frames have different durations; of a video it is known once it is decoded
 
     @abstractmethod

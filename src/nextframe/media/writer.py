@@ -156,7 +156,7 @@ def _write_mp4(path: Path, pixels: Frames, fps: float) -> None:
 
     height, width = pixels.shape[1:3]
     if height % 2 or width % 2:
-        LOG.info("%s: H.264 needs even sizes: the last row or column of %dx%d is repeated", path.name, width, height)
+        LOG.info("H.264 needs even sizes: the last row or column of %dx%d is repeated", width, height)
         pixels = np.pad(pixels, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     if pixels.shape[3] == 1:
         pixels = np.repeat(pixels, 3, axis=3)

@@ -40,16 +40,17 @@ def opened(
     return Held(as_frames(video, layout), stride=stride)
 
 
-def bridge_channels(source: Source | Held, net: Predictor) -> None:
-    """Make the source give the channels that the model takes, and say so."""
+def bridge_channels(source: Source | Held, net: Predictor) -> Source | Held:
+    """Make the source give the channels that the model takes, say so, and return it."""
     channels = net.capabilities.channels
     if channels is None or channels == source.channels:
-        return
+        return source
     color: Color | None = {1: "grey", 3: "rgb"}.get(channels)  # type: ignore[assignment]
     if color is None:
         raise UserError(f"{model_name(net)} takes {channels} channels: a video has 1 or 3")
     LOG.warning("%s takes %s frames: %s is predicted in %s", model_name(net), color, source.name, color)
     source.color = color
+    return source
 
 
 def usual_context(net: Predictor, asked: int | None) -> int:
@@ -92,6 +93,8 @@ def read_frames(
         raise _too_few(source.path, f"{model_name(net)} needs {need} context frame(s)", given, kept_back, at)
     if given < want:
         LOG.warning("%s: %s gets %d frames instead of %d", source.name, model_name(net), given, want)
+    if source.missing:
+        LOG.warning("%s is %s", source.name, source.missing)
     return shown
 
 

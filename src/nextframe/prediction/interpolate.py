@@ -72,6 +72,8 @@ def interpolate(
     for frame in between(source.frames(), net.to(where), factor, where, cuts):
         frames.append(frame)
         source.limits.check_bytes(source.path, len(frames) * frame.numel())
+    if source.missing:
+        LOG.warning("%s is %s", source.name, source.missing)
     if len(frames) < 2:
         raise BadInputError(video, "has only 1 frame, so there is no gap to fill", "give a longer video")
     if source.uneven:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from nextframe.checkpoint import DEFAULT_MODEL, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
-from nextframe.core.errors import UserError
+from nextframe.core.errors import NextframeError, UserError
 from nextframe.core.seeds.seeding import torch_generator
 from nextframe.media.fit import fit_frame
 from nextframe.media.limits import Limits
@@ -26,6 +26,7 @@ from nextframe.models.protocols import Confident
 from nextframe.prediction.adapt import READS, Adaptation
 from nextframe.prediction.adapt import adapt as adapt_model
 from nextframe.prediction.context import bridge_channels, most_context, opened, read_frames, usual_context
+from nextframe.prediction.memory import check_frames, check_model
 from nextframe.prediction.result import Prediction
 from nextframe.prediction.tiles import Tiled
 
@@ -89,7 +90,7 @@ def predict(
         overlap: pixels that neighbouring tiles share.
         device: "auto", "cpu", "cuda" or "mps".
         one_step: predict each frame from the true ones before it, not from earlier predictions; implies compare.
-        limits: what is decoded at most; None: the defaults.
+        limits: what is decoded at most, and the memory that the prediction may take; None: the defaults.
         options: the model's own at prediction, such as {"temperature": 0.5}.
         layout: the axes of frames in memory, such as "TCHW"; None: told by the shape, see `as_frames`.
         fps: frames per second; None: the video's own, 10 for frames in memory.
@@ -106,17 +107,17 @@ def predict(
     if frames < 1 or samples < 1 or (context is not None and context < 1):
         raise UserError(f"frames, samples and context must be at least 1, not {frames}, {samples}, {context}")
     net = resolve_model(DEFAULT_MODEL if model is None else model)
-    name = model_name(net)
-    check_trained(net, FORECAST, name)
+    check_trained(net, FORECAST, name := model_name(net))
     how = Drawing(samples, seed, device, net.read_options(options, name), name)
     kept_back = frames if compare or one_step else 0
-    source = opened(video, stride, limits, layout, reading)
-    bridge_channels(source, net)
-    most = most_context(net, context)
+    source = bridge_channels(opened(video, stride, limits, layout, reading), net)
+    most, limits = most_context(net, context), limits or Limits()
+    held = check_frames(source, size, kept_back + (most if adapt is None else READS), samples * frames, limits)
     shown = _fitted(read_frames(source, net, context, kept_back, at, more=most if adapt is None else READS), size)
     net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, context, how)
     shown = as_float(shown[..., -most - kept_back :, :, :, :])
     given, truth = _split(shown, kept_back)
+    check_model(net, source, given, tile, held if resolve_device(device) == "cpu" else None, limits)
     run = net if tile is None else Tiled(net, tile, overlap)
     futures, sure = _one_steps(run, shown, frames, how) if one_step else _futures(run, given, frames, how)
     return Prediction(given, futures, truth, source.fps if fps is None else fps, source.name, how.name, sure, done)
@@ -185,6 +186,8 @@ def _futures(net: Predictor, given: Tensor, frames: int, how: Drawing) -> Predic
         future = future.expand(samples, *future.shape)
     else:
         future = net.predict(batch, frames, samples=samples, generator=generator, options=options)
+    if not bool(torch.isfinite(future).all()):
+        raise NextframeError(f"{_name(net)} predicts values that are not finite: train it again, or take another copy")
     future = _stretch(future.float().cpu().reshape(samples, len(batch), frames, *future.shape[-3:]), own)
     if sure is not None:
         sure = sure[0] if one_video else sure

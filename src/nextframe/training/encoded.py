@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, EncodedClip
+from nextframe.core.files.mapped import check_whole
+from nextframe.core.files.room import room_for
 from nextframe.data.clipset import ClipSet, Indices, Split
 from nextframe.models.contract import Encode, Predictor
 
@@ -56,6 +58,7 @@ class EncodedClips(ClipSet):
         """Return clips `indices` of train, in that order."""
         if split != "train":
             raise ValueError("latents of train only are kept on disk")
+        check_whole(self._rows, self.path)
         rows = self._rows[self.clips.frame_ids("train", indices)]  # (B, T, 2, D)
         latents = torch.from_numpy(np.ascontiguousarray(rows)).to(torch.get_default_dtype()).unsqueeze(3)
         return EncodedClip(latents[:, list(self.task.given)], latents[:, list(self.task.asked)])
@@ -120,6 +123,7 @@ def _write(path: Path, clips: ClipSet, count: int, encoded: Callable[[Indices, N
         if rows is None:
             shape = (total, *latents.shape[1:])
             rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            _take_room(path)
         rows[ids[fresh]] = latents.numpy()
         if time.monotonic() - said > SAY_EVERY:
             said = time.monotonic()
@@ -130,6 +134,13 @@ def _write(path: Path, clips: ClipSet, count: int, encoded: Callable[[Indices, N
     rows.flush()
     reached.unlink(missing_ok=True)
     LOG.info("latents: %d frames encoded in %.0f s", done - before, time.monotonic() - started)
+
+
+def _take_room(path: Path) -> None:
+    """Take the disk's room for all of the file now: where it is missing later, a mapped file ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file, room_for(path, path.stat().st_size):
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _looked_up(clips: ClipSet, count: int) -> Iterator[tuple[Indices, Indices]]:

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import re
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from multiprocessing.resource_tracker import ensure_running
+from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
 from nextframe.core.clip import Clip
-from nextframe.core.errors import UserError
+from nextframe.core.errors import NextframeError, UserError
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Indices, Split, batch_indices
 from nextframe.data.order import Balance, order_of
+from nextframe.training.parallel.processes import STOPPING
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An error of a worker process, in words."""
+
+    line: str
+    exit_code: int
+
+    def error(self) -> NextframeError:
+        """Return it as an error of this process."""
+        return UserError(self.line) if self.exit_code == UserError.exit_code else NextframeError(self.line)
+
+
+class _Guarded(Dataset["Clip | Mistake"]):
+    """Steps, read in a worker process."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def __getitem__(self, step: int) -> Clip | Mistake:
+        return self.steps.or_mistake(step)
 
 
 class Steps(Dataset[Clip]):
@@ -35,6 +64,13 @@ class Steps(Dataset[Clip]):
     def __getitem__(self, step: int) -> Clip:
         return self.clips.read(self.split, self._indices(step)[self.rank :: self.world])
 
+    def or_mistake(self, step: int) -> Clip | Mistake:
+        """Return the item, or why it cannot be read: an error's own kind is lost between processes."""
+        try:
+            return self[step]
+        except NextframeError as error:
+            return Mistake(str(error), error.exit_code)
+
     def _indices(self, step: int) -> Indices:
         if self.order is not None:
             return self.order.indices(step, self.size)
@@ -46,8 +82,8 @@ def training_batches(steps: Steps, first: int, last: int, workers: int = 0, *, p
 
     `pinned` ones lie where a GPU can fetch them while the processor goes on.
     """
-    loader: DataLoader[Clip] = DataLoader(
-        steps,
+    loader: DataLoader[Any] = DataLoader(
+        _Guarded(steps) if workers else steps,
         batch_size=None,
         sampler=range(first, last),
         num_workers=workers,
@@ -56,4 +92,43 @@ def training_batches(steps: Steps, first: int, last: int, workers: int = 0, *, p
         multiprocessing_context="spawn" if workers else None,
         prefetch_factor=4 if workers else None,
     )
-    return iter(loader)
+    with _no_signals() if workers else nullcontext():
+        batches = iter(loader)
+    return map(_clip, batches)
+
+
+def _clip(item: Clip | Mistake) -> Clip:
+    if isinstance(item, Mistake):
+        raise item.error()
+    return item
+
+
+@contextmanager
+def explained_deaths(advice: str) -> Iterator[None]:
+    """Raise a NextframeError, which ends with `advice`, if a process that reads clips dies in the block."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        how = re.search(r"killed by signal: \w+|exit code \d+", f"{error} {error.__cause__}")
+        why = f"{how[0]}, as when memory runs out" if how else "as when memory runs out"
+        less = "use fewer of them (--set training.workers=N) or smaller batches"
+        raise NextframeError(f"a process that reads clips died ({why}): {less}; {advice}") from None
+
+
+@contextmanager
+def _no_signals() -> Iterator[None]:
+    """Keep Ctrl-C and SIGTERM from processes that are started in the block: what reads clips ends with the run.
+
+    They reach all processes of a terminal or a job, and without clips the step under way could not be ended.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    ensure_running()  # else the first process that is started opens what is closed here
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from nextframe.core.config import Config
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.core.registry import Registry
-from nextframe.core.settings import set_dotted
+from nextframe.core.settings import MOST_CHARACTERS, read_yaml, set_dotted
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import batch_indices
 from nextframe.data.order import Balance
@@ -122,10 +122,11 @@ def read_recipe(path: Path) -> Recipe:
     if path.is_dir():
         path = path / "recipe.yaml"
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            values = read_yaml(file.read(MOST_CHARACTERS + 1))
     except FileNotFoundError:
         raise BadInputError(path, "there is no such recipe") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (UserError, UnicodeDecodeError, OSError) as error:
         raise BadInputError(path, f"is not a readable recipe: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
         raise BadInputError(path, "is not a recipe", "it needs the sections model, data and training")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 import math
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nextframe.checkpoint import create_model, save_model
+from nextframe.core.files.lock import locked
+from nextframe.core.files.room import room_for
 from nextframe.core.progress import ProgressBar
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
@@ -20,10 +23,12 @@ from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.folder.logs import MetricsFile
 from nextframe.training.folder.run_folder import check_data, check_folder, claim
 from nextframe.training.folder.samples import save_samples
+from nextframe.training.loader import explained_deaths
 from nextframe.training.optim.schedule import Patience
 from nextframe.training.parallel.devices import check_devices, make_fabric
 from nextframe.training.parallel.guard import check_guard
 from nextframe.training.parallel.launch import launch, processes_of, started_outside
+from nextframe.training.parallel.processes import INTERRUPTED, held_interrupts, interruption
 from nextframe.training.parallel.sharding import gathered
 from nextframe.training.parts import take_parts, take_weights
 from nextframe.training.recipe import Recipe, check_known, model_fields
@@ -99,9 +104,7 @@ def _train_here(job: Job) -> Run:
         check_folder(job.recipe, job.folder, job.resume)
         if job.resume and job.clips is None:
             check_there(job.recipe.data, str(job.folder))
-    run = _build(job, fabric)
-    run.start(job.resume)
-    return run
+    return _build(job, fabric).start(job.resume)
 
 
 def _trained(job: Job) -> Run:
@@ -147,25 +150,35 @@ class Run:
         self._warned: str | None = None
         self._logged = (0, 0.0)  # step and training seconds of the last log line, for the speed
 
-    def start(self, resume: bool) -> None:
+    def start(self, resume: bool) -> Run:
         """Train until the budget is spent or early stopping says so; Ctrl-C leaves a checkpoint to resume from."""
-        if resume:
-            self.restore()
-        if self.processes.first:  # all settings are valid by now: a mistake leaves no folder behind
-            check_data(self.folder, self.recipe, self.clips)
-            claim(self.recipe, self.folder, self.clips)
-            self.metrics = MetricsFile(self.folder, self.trainer.step)
-        self.processes.wait()
-        with ProgressBar(self.recipe.model.name, show=self.show and self.processes.first) as self.bar:
+        with ExitStack() as held:
+            if self.processes.first:  # all settings are valid by now: a mistake leaves no folder behind
+                held.enter_context(room_for(self.folder))
+                held.enter_context(locked(self.folder))
+                check_folder(self.recipe, self.folder, resume)  # a run may have ended while this one was made ready
+            if resume:
+                self.restore()
+            if self.processes.first:
+                check_data(self.folder, self.recipe, self.clips)
+                claim(self.recipe, self.folder, self.clips)
+                self.metrics = held.enter_context(closing(MetricsFile(self.folder, self.trainer.step)))
+            self.processes.wait()
+            self._train()
+        if INTERRUPTED.is_set() and self.processes.world == 1:  # as the run ended: nothing is left to do
+            raise interruption()
+        return self
+
+    def _train(self) -> None:
+        bar = ProgressBar(self.recipe.model.name, show=self.show and self.processes.first)
+        advice = f"continue with --resume -o {self.folder} ({IN_PYTHON})"
+        with held_interrupts(self.processes.world > 1), explained_deaths(advice), bar as self.bar:
             try:
                 self.trainer.run(self._after_step, str(self.folder))
                 self._finish()
             except KeyboardInterrupt:
                 self._interrupted()
                 raise
-            finally:
-                if self.metrics:
-                    self.metrics.close()
 
     def restore(self) -> None:
         """Take over the last checkpoint, if there is one."""

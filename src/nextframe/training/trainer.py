@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from nextframe.training.optim.optimizer import Average, gradient_norm, set_rate
 from nextframe.training.optim.schedule import SCHEDULES, Patience
 from nextframe.training.optim.skips import Skips, step_unless
 from nextframe.training.parallel import sharding
-from nextframe.training.parallel.processes import Processes, held_interrupts
+from nextframe.training.parallel.processes import INTERRUPTED, Processes, interruption
 from nextframe.training.recipe import TrainingConfig
 from nextframe.training.turns import Turn, at_rest, build_turns, check_all_used
 
@@ -52,7 +53,7 @@ class Trainer:
         self.step = self.stage_step = self.stage_index = 0
         self.seconds = self.stage_seconds = 0.0
         self.turns: list[Turn] = []
-        self.between_steps = True  # False while a step is half done
+        self.between_steps = True  # False while a step, or what comes after it, is half done
         self._pending: list[dict[str, Any]] | None = None
 
     @property
@@ -78,6 +79,7 @@ class Trainer:
         for index in range(self.stage_index, len(self.stages)):
             if index != self.stage_index:
                 self.stage_index, self.stage_step, self.stage_seconds = index, 0, 0.0
+                self.turns = []  # the optimisers of the stage before are not those of this one
             if self._run_stage(after_step, folder):
                 return
 
@@ -86,17 +88,19 @@ class Trainer:
         self._start_turns()
         span = self.spans[self.stage_index]
         clock = time.monotonic()
-        with held_interrupts(self.processes.world > 1):
-            while span.progress(self.stage_step, self.stage_seconds) < 1:
-                self._train_step(feeds, span)
-                # validation and checkpoints after a step are charged with the next one
-                now = time.monotonic()
-                spent = self.processes.clock(now - clock)
-                self.seconds, self.stage_seconds, clock = self.seconds + spent, self.stage_seconds + spent, now
-                if after_step():
-                    return True
-                if self.processes.interrupted:
-                    raise KeyboardInterrupt
+        while span.progress(self.stage_step, self.stage_seconds) < 1:
+            self.between_steps = False
+            self._train_step(feeds, span)
+            # validation and checkpoints after a step are charged with the next one
+            now = time.monotonic()
+            spent = self.processes.clock(now - clock)
+            self.seconds, self.stage_seconds, clock = self.seconds + spent, self.stage_seconds + spent, now
+            stop = after_step()
+            self.between_steps = True
+            if stop:
+                return True
+            if self.processes.interrupted:  # the one place where signals are acted on
+                raise interruption()
         return False
 
     def _stage_clips(self, folder: str) -> ClipSet:
@@ -104,6 +108,7 @@ class Trainer:
         encode = self.stage.encode
         if encode is None:
             return self.clips
+        encode = replace(encode, frames=_unless_interrupted(encode.frames))
         cache, device = Path(folder) / "latents", self.fabric.device
         with sharding.whole(self.loss):
             if self.processes.first:
@@ -151,7 +156,6 @@ class Trainer:
         seed_everything(self.config.seed, "step", self.step, *(("rank", rank) if rank else ()))
 
     def _train_step(self, feeds: list[Iterator[Clip]], span: Span) -> None:
-        self.between_steps = False
         self._seed()
         progress = span.progress(self.stage_step, self.stage_seconds)
         factor = SCHEDULES.get(self.config.schedule)(progress, self.config.warmup) * self.scale
@@ -167,7 +171,6 @@ class Trainer:
             self.average.update(self.model)
         self.step += 1
         self.stage_step += 1
-        self.between_steps = True
 
     def _update(self, turn: Turn, clip: Clip) -> Tensor:
         """Take one step of an objective; return its loss, 0 where its gradient is not finite and nothing is done."""
@@ -241,6 +244,17 @@ class Trainer:
         self.plateau.load_state_dict(state["plateau"])
         for name in COUNTERS:
             setattr(self, name, state["counters"][name])
+
+
+def _unless_interrupted(frames: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return `frames`, which first acts on a signal that is held: encoding may take long, and changes nothing."""
+
+    def encoding(batch: Tensor) -> Tensor:
+        if INTERRUPTED.is_set():
+            raise interruption()
+        return frames(batch)
+
+    return encoding
 
 
 def _check_weights(stored: Mapping[str, Any], model: Predictor) -> None:

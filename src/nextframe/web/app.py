@@ -16,6 +16,7 @@ from typing import Any
 from nextframe.checkpoint import resolve_model
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.web import page
+from nextframe.web.checks import Form, Names
 from nextframe.web.gate import Gate
 from nextframe.web.job import Job, run_job
 from nextframe.web.limits import MIB, WebLimits
@@ -181,8 +182,8 @@ def _inputs(backend: Backend) -> list[Any]:
     return [files, example, model, frames, split, how, samples, side]
 
 
-def build_app(backend: Backend) -> Gate:
-    """Return the whole server as an ASGI application, behind its gate."""
+def build_app(backend: Backend, names: Names | None = None) -> Gate:
+    """Return the whole server as an ASGI application, behind its gate; `names` are those it may be asked by."""
     import gradio as gr
     from fastapi import FastAPI
 
@@ -194,9 +195,10 @@ def build_app(backend: Backend) -> Gate:
         await backend.workers.stop()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    blocks = build_page(backend)
     app = gr.mount_gradio_app(
         app,
-        build_page(backend),
+        blocks,
         path="/",
         max_file_size=backend.limits.upload_mb * MIB,
         show_error=False,
@@ -208,7 +210,9 @@ def build_app(backend: Backend) -> Gate:
         ),
         css_paths=Path(__file__).with_name("style.css"),
     )
-    return Gate(app, backend.store, backend.limits)
+    predict = max(blocks.fns, key=lambda number: len(blocks.fns[number].inputs))  # the others run in the page
+    form = Form(predict, backend.models, backend.examples, (EVERY, SLIDING), backend.limits)
+    return Gate(app, backend.store, backend.limits, names, form)
 
 
 def stay_local(store: Store) -> None:

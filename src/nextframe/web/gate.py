@@ -9,11 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from nextframe.web.checks import Form, Names
 from nextframe.web.limits import MIB, WebLimits
 from nextframe.web.store import Store
 
@@ -41,40 +46,63 @@ ASK_BYTES = 64 << 10  # bytes of a request that is not an upload
 FORM_BYTES = 64 << 10  # bytes that a form adds to its files
 ASK_SECONDS = 10.0
 UPLOAD_SECONDS = 120.0
-UPLOADS_AT_ONCE = 8
+UPLOADS_AT_ONCE, UPLOADS_OF_ONE = 32, 8  # of all visitors, and of one address
+LEAST_RATE = 16 << 10  # bytes per second of an upload, after
+GRACE = 4.0  # seconds in which it may be slower
+TURN_SECONDS = 10.0  # to wait until another upload ends
 # The browser itself must not contact any other server, whatever a script in the page tries.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; "
-    "worker-src 'self' blob:; frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'"
+    "worker-src 'self' blob:; frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'self'"
 )
+ON_A_SPACE = " https://huggingface.co" if "SPACE_HOST" in os.environ else ""  # which shows the page inside its own
 HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
+    (b"content-security-policy", (POLICY + ON_A_SPACE).encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
 )
 
 
 class TooMuchError(Exception):
-    """A body that is larger, or takes longer, than allowed."""
+    """A body that is larger than allowed."""
+
+
+class NoTurnError(Exception):
+    """No place for an upload became free."""
 
 
 class Gate:
-    """An ASGI application around another one."""
+    """An ASGI application around another one.
 
-    def __init__(self, app: App, store: Store, limits: WebLimits) -> None:
+    `names` are those by which it may be asked, `form` is what its page may send; None: anything.
+    """
+
+    def __init__(
+        self, app: App, store: Store, limits: WebLimits, names: Names | None = None, form: Form | None = None
+    ) -> None:
         self.app, self.store, self.limits = app, store, limits
-        self._uploading = 0
+        self.names, self.form = names or Names.of(), form
+        self._uploading: Counter[str] = Counter()
+        self._changed = asyncio.Condition()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, pass it on, or refuse it."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._route(scope, receive, _with_headers(send))
+            answer = Answer(send)
+            try:
+                await self._route(scope, receive, answer)
+            except Exception as error:  # noqa: BLE001  # of the server behind, at a request that nobody foresaw
+                LOG.warning("a request was refused (%s)", type(error).__name__)
+                if not answer.begun:
+                    await refuse(answer, 400, "the request cannot be understood")
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _route(self, scope: Scope, receive: Receive, send: Answer) -> None:
         path, method = scope["path"], scope["method"]
         read = method in ("GET", "HEAD")
         found = RESULT.fullmatch(path)
@@ -82,6 +110,10 @@ class Gate:
             await refuse(send, 431, "the headers are too long")
         elif len(scope.get("raw_path") or path) + len(scope.get("query_string", b"")) > ADDRESS_BYTES:
             await refuse(send, 414, "the URL is too long")
+        elif not self.names.takes(scope["headers"]):
+            await refuse(send, 421, "the app has another name: --set limits.hosts=NAME tells it this one")
+        elif not self.names.trusts(scope["headers"], changes=not read):
+            await refuse(send, 403, "only the app's own page may ask this")
         elif read and found:
             await self._result(send, found[1], found[2], method == "GET")
         elif not _plain(scope):
@@ -113,8 +145,12 @@ class Gate:
         """Read the whole request, which is small, and check the paths in it."""
         try:
             body = await asyncio.wait_for(_read(receive, ASK_BYTES), ASK_SECONDS)
-            if not paths_are_uploads(json.loads(body or b"{}"), self.store.uploads):
+            asked = json.loads(body or b"{}")
+            if not paths_are_uploads(asked, self.store.uploads):
                 await refuse(send, 400, "only files uploaded on this page can be used")
+                return
+            if self.form and (fault := self.form.fault(asked, joins="/queue/join" in scope["path"])):
+                await refuse(send, 400, fault)
                 return
         except (TooMuchError, TimeoutError):
             await refuse(send, 413, "the request is too long")
@@ -123,35 +159,55 @@ class Gate:
         else:
             await self.app(scope, _replay(body, receive), send)
 
-    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _upload(self, scope: Scope, receive: Receive, send: Answer) -> None:
         most = self.limits.upload_mb * MIB + FORM_BYTES
         stated = dict(scope["headers"]).get(b"content-length", b"")
         if not stated.isdigit():
             await refuse(send, 411, "an upload must state its length")
         elif len(stated) > 15 or int(stated) > most:
             await refuse(send, 413, f"the upload is over the limit of {self.limits.upload_mb} MB")
-        elif self._uploading >= UPLOADS_AT_ONCE:
-            await refuse(send, 503, "too many uploads at once: try again in a moment")
         elif await asyncio.to_thread(self.store.used) + int(stated) > self.limits.temporary_mb * MIB:
             await refuse(send, 507, "the server is full: try again in a few minutes")
         else:
             await self._take(scope, receive, send, int(stated))
 
-    async def _take(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
-        self._uploading += 1
+    async def _take(self, scope: Scope, receive: Receive, send: Answer, most: int) -> None:
+        address = (scope.get("client") or ("",))[0]
         try:
-            await asyncio.wait_for(self.app(scope, _bounded(receive, most), send), UPLOAD_SECONDS)
-        except (TooMuchError, TimeoutError):
-            LOG.info("an upload was larger than stated, or too slow")
+            async with self._turn(address):
+                await asyncio.wait_for(self.app(scope, _bounded(receive, most), send), UPLOAD_SECONDS)
+        except NoTurnError:
+            await refuse(send, 503, "too many uploads at once: try again in a moment")
+        except TooMuchError:
+            LOG.info("an upload was larger than stated")
+        except TimeoutError:
+            LOG.info("an upload was too slow")
+            if not send.begun:
+                await refuse(send, 408, "the upload is too slow")
+
+    @asynccontextmanager
+    async def _turn(self, address: str) -> AsyncIterator[None]:
+        """Wait for one of the places for uploads, of which no address has them all; NoTurnError if it takes long."""
+
+        def free() -> bool:
+            return self._uploading[address] < UPLOADS_OF_ONE and self._uploading.total() < UPLOADS_AT_ONCE
+
+        async with self._changed:
+            try:
+                await asyncio.wait_for(self._changed.wait_for(free), TURN_SECONDS)
+            except TimeoutError:
+                raise NoTurnError from None
+            self._uploading[address] += 1
+        try:
+            yield
         finally:
-            self._uploading -= 1
+            self._uploading -= Counter([address])
+            async with self._changed:
+                self._changed.notify_all()
 
 
 def paths_are_uploads(value: Any, uploads: Path) -> bool:
-    """Whether every file that a request of the page names is in the folder `uploads`.
-
-    Gradio's files are objects with a field "path"; a URL there would be fetched, so URLs are refused.
-    """
+    """Whether every file (an object with a field "path") of a request is in the folder `uploads`; no URL is."""
     if isinstance(value, dict):
         named = "path" not in value or is_upload(value["path"], uploads)
         return named and all(paths_are_uploads(item, uploads) for key, item in value.items() if key != "path")
@@ -212,13 +268,15 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _bounded(receive: Receive, most: int) -> Receive:
-    """Return a `receive` that stops a body of more than `most` bytes."""
-    size = 0
+    """Return a `receive` that stops a body of more than `most` bytes, or one that comes too slowly."""
+    size, whole, begun = 0, False, time.monotonic()
 
     async def bounded() -> Message:
-        nonlocal size
-        message = await receive()
+        nonlocal size, whole
+        left = begun + GRACE + size / LEAST_RATE - time.monotonic()
+        message = await asyncio.wait_for(receive(), None if whole else max(left, 0.0))
         size += len(message.get("body", b""))
+        whole = not message.get("more_body")
         if size > most:
             raise TooMuchError
         return message
@@ -226,10 +284,15 @@ def _bounded(receive: Receive, most: int) -> Receive:
     return bounded
 
 
-def _with_headers(send: Send) -> Send:
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", []), *HEADERS]
-        await send(message)
+class Answer:
+    """A `send` that adds the headers of every answer, and knows whether it has begun."""
 
-    return sending
+    def __init__(self, send: Send) -> None:
+        self._send, self.begun = send, False
+
+    async def __call__(self, message: Message) -> None:
+        """Send a part of the answer."""
+        if message["type"] == "http.response.start":
+            self.begun = True
+            message["headers"] = [*message.get("headers", []), *HEADERS]
+        await self._send(message)

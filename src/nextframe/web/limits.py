@@ -25,6 +25,7 @@ class WebLimits(Config):
     queue: int = Field(16, ge=1, description="people who wait")
     workers: int = Field(1, ge=1, description="predictions at the same time, each in a process of its own")
     keep_minutes: float = Field(10.0, gt=0, description="age at which uploads and results are deleted")
+    hosts: str = Field("", description="names by which visitors reach the app, as its-name.org, separated by commas")
     temporary_mb: int = Field(1024, ge=1, description="MiB of uploads and results together")
 
     def reading(self) -> Limits:

@@ -19,6 +19,8 @@ from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UserError
 from nextframe.models.contract import check_task
 from nextframe.web.app import Backend, build_app, stay_local
+from nextframe.web.checks import Names
+from nextframe.web.connections import CONNECTIONS, protocol
 from nextframe.web.examples import write_examples
 from nextframe.web.gate import HEADER_BYTES, Gate
 from nextframe.web.limits import WebLimits
@@ -27,7 +29,6 @@ from nextframe.web.worker import Workers
 
 LOG = logging.getLogger(__name__)
 FORECAST = Task.forecast(1, 1)
-CONNECTIONS = 200
 IDLE_SECONDS = 15
 
 
@@ -70,7 +71,7 @@ def serve(
             backend.open_with_example()
             address = f"http://{host if host != '0.0.0.0' else 'localhost'}:{listener.getsockname()[1]}"
             LOG.warning("nextframe app: %s (Ctrl-C ends it)", address)
-            _run(build_app(backend), listener, address if show else None)
+            _run(build_app(backend, Names.of(host, limits.hosts)), listener, address if show else None)
     finally:
         store.close()
 
@@ -116,7 +117,7 @@ def _run(app: Gate, listener: socket.socket, show: str | None) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
-        http="h11",
+        http=protocol(),
         ws="none",
         h11_max_incomplete_event_size=HEADER_BYTES,
         limit_concurrency=CONNECTIONS,

@@ -11,11 +11,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from nextframe.core.errors import UserError
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.files.lock import LOCK, locked
 from nextframe.media.names import IMAGE_ENDINGS, natural_key
 
+PREFIX = "nextframe-app-"
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 RESULTS = ("prediction.gif", "prediction.mp4", "loop.gif", "difference.gif", "strip.png")
 GONE = "the upload was deleted: upload it again"
@@ -30,7 +33,10 @@ class Store:
     """
 
     def __init__(self, keep: float) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="nextframe-app-")).resolve()  # mode 0700
+        sweep_dead()
+        self.root = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()  # mode 0700
+        self._held = ExitStack()
+        self._held.enter_context(locked(self.root))
         self.uploads, self.results, self.spool = (self.root / name for name in ("uploads", "results", "spool"))
         self.kept = self.root / "kept"
         self.keep = keep
@@ -83,8 +89,8 @@ class Store:
         return next((path for path in paths if path.is_file() and not path.is_symlink()), None)
 
     def used(self) -> int:
-        """Return the bytes that are in the folder now."""
-        return sum(_size(path) for path in _walk(self.root))
+        """Return the bytes of visitors that are in the folder now."""
+        return sum(_size(path) for part in (self.uploads, self.results, self.spool) for path in _walk(part))
 
     def empty(self) -> bool:
         """Whether no visitor's files are left."""
@@ -110,7 +116,17 @@ class Store:
     def close(self) -> None:
         """Delete the folder and all that is in it."""
         self._stop.set()
+        self._held.close()
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def sweep_dead() -> None:
+    """Delete the folders of apps that were killed: nobody holds them."""
+    for root in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if root.is_symlink() or not (root / LOCK).is_file() or root.stat().st_uid != os.getuid():
+            continue
+        with suppress(BadInputError), locked(root):  # a living app holds its own
+            shutil.rmtree(root, ignore_errors=True)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nextframe.core.errors import BadInputError
+from nextframe.core.files.room import FULL, full
 
 
 @contextmanager
@@ -36,6 +37,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
+        if error.errno in FULL:
+            raise full(path) from None
         raise BadInputError(path, f"cannot be written ({error.strerror or error})", "give another path") from None
 
 

@@ -65,6 +65,7 @@ class SourceClips(ClipSet):
             first = "; ".join(f"{name} ({why})" for name, why in contents.skipped[:3])
             more = f" and {len(contents.skipped) - 3} more" if len(contents.skipped) > 3 else ""
             LOG.warning("%s: %d sources skipped: %s%s", self.name, len(contents.skipped), first, more)
+        contents.warn_of_cut(self.name)
 
     @property
     def span(self) -> int:

@@ -70,6 +70,13 @@ class Contents:
                 found[split] += [stretch] if across_cuts else without_cuts(stretch, member.index.cuts)
         return found
 
+    def warn_of_cut(self, name: str) -> None:
+        """Log which sources end before they should; `name` begins the line."""
+        cut = [f"{member.name} ({member.index.missing})" for member in self.members if member.index.missing]
+        if cut:
+            more = f" and {len(cut) - 3} more" if len(cut) > 3 else ""
+            LOG.warning("%s: %d sources end early: %s%s", name, len(cut), "; ".join(cut[:3]), more)
+
 
 def look(config: DataConfig, options: FolderConfig, *, fresh: bool = False) -> Contents:
     """Return what the path of `config` holds; `fresh` decodes every source even if its index is cached.

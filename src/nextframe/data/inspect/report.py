@@ -16,6 +16,7 @@ from nextframe.data.folder.contents import Contents, FolderConfig, look
 from nextframe.data.open import is_path, open_data
 from nextframe.data.sets import DATASETS
 from nextframe.media.video.index import index_source
+from nextframe.media.video.promise import CUT_SHORT
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class DataReport:
     checked: bool = False
     problem: str = ""
     contents: Contents | None = None  # of a path
+
+    @property
+    def cut_short(self) -> list[tuple[str, str]]:
+        """Sources that end before they should, and what is missing."""
+        return [(row.name, note) for row in self.sources for note in row.notes if note.startswith(CUT_SHORT)]
 
     @property
     def frames(self) -> int:

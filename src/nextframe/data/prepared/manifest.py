@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.files.lock import LOCK
 from nextframe.core.files.whole_file import sha256_of
 from nextframe.data.clipset import Split
 from nextframe.data.prepared.shards import Layout
@@ -67,7 +68,8 @@ def begin(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
                 f"{folder}: was prepared differently: {difference}; give another folder, or delete this one"
             )
         return found
-    if folder.exists() and (not folder.is_dir() or any(f for f in folder.iterdir() if not f.name.endswith(".tmp"))):
+    ours = (LOCK, ".tmp")
+    if folder.exists() and (not folder.is_dir() or any(f for f in folder.iterdir() if not f.name.endswith(ours))):
         raise UserError(f"{folder}: exists and does not hold prepared clips; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
     manifest = {**plan, "complete": False}

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from nextframe.core.errors import UserError
+from nextframe.core.files.lock import locked
+from nextframe.core.files.room import room_for
 from nextframe.core.progress import ProgressBar
 from nextframe.data.clipset import SPLITS, DataConfig, Split
 from nextframe.data.folder.contents import Contents, FolderConfig, look
@@ -82,17 +84,20 @@ def prepare(
         DataConfig(name=str(path), color=config.color),
         FolderConfig(**dict(config.reading), val_share=config.val_share, test_share=config.test_share),
     )
+    contents.warn_of_cut(str(path))
     work = Preparation(output, config, contents, round(memory * GIB))
-    manifest = begin(output, work.plan)
-    if manifest["complete"] and not work.missing(manifest):
-        LOG.info("%s: already complete", output)
+    begin(output, work.plan)  # refuses another's folder, before anything is written to it
+    with room_for(output), locked(output):
+        manifest = begin(output, work.plan)
+        if manifest["complete"] and not work.missing(manifest):
+            LOG.info("%s: already complete", output)
+            return manifest
+        work.run(manifest, workers or min(4, os.cpu_count() or 1), show)
+        manifest["statistics"] = measure(output, manifest)
+        write_histogram(output / "motion.png", manifest["statistics"], config.threshold)
+        manifest["complete"] = True
+        write_manifest(output, manifest)
         return manifest
-    work.run(manifest, workers or min(4, os.cpu_count() or 1), show)
-    manifest["statistics"] = measure(output, manifest)
-    write_histogram(output / "motion.png", manifest["statistics"], config.threshold)
-    manifest["complete"] = True
-    write_manifest(output, manifest)
-    return manifest
 
 
 class Preparation:

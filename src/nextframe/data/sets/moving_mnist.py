@@ -17,6 +17,7 @@ from pydantic import Field
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.files.mapped import check_whole
 from nextframe.data.clipset import DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.download import fetch
 from nextframe.data.sets.moving_digits import MovingDigits, MovingDigitsConfig
@@ -90,6 +91,7 @@ class MovingMnist(MovingDigits):
         if fixed is None:
             return super().read(split, indices)
         check_indices(self, split, indices)
+        check_whole(fixed, Path(str(getattr(fixed, "filename", self.name))))
         frames = fixed[: self._span : self.stride, indices]  # (T, B, H, W)
         clips = torch.from_numpy(np.ascontiguousarray(frames.swapaxes(0, 1))).unsqueeze(2)
         return self._clip(clips)

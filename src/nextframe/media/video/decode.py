@@ -20,6 +20,7 @@ from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source, over_black
 from nextframe.media.timing import DURATIONS, is_uneven
 from nextframe.media.video.lead import CorruptError, Lead
+from nextframe.media.video.promise import CUT_SHORT, promised
 from nextframe.media.video.streams import chosen_stream, display_matrix, video_streams, which_stream
 
 # Only media containers: playlists and similar formats, which make FFmpeg open other files or URLs, are not allowed.
@@ -75,6 +76,7 @@ class Video(Source):
         """Read the facts from the container and the first frame."""
         with self.open() as container:
             stream = self.stream(container)
+            self._promise = promised(self.path, container, stream)
             lead = Lead()
             with closing(self.decoded(container, stream, lead)) as frames:
                 first = next(frames, None)
@@ -176,7 +178,7 @@ class Video(Source):
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every frame from number `start` as uint8 (H, W, C), upright; earlier ones are decoded and dropped."""
-        number, stamps = -1, list[int | None]()
+        number, frame, stamps = -1, None, list[int | None]()
         with self.open() as container, closing(self.decoded(container, self.stream(container))) as frames:
             for number, frame in enumerate(frames):
                 self.check_count(number)
@@ -185,6 +187,16 @@ class Video(Source):
                     yield self.image(frame, number)
         self.native_count = number + 1
         self.uneven = is_uneven(stamps)
+        self.check_end(self.native_count, frame)
+
+    def check_end(self, count: int | None, last: Any) -> None:
+        """Note it if the data end before the video does: `last` is the last frame, of `count` (None: not counted)."""
+        if last is None or last.pts is None:
+            return
+        end = (last.pts + (last.duration or 0)) * last.time_base
+        self.missing = self._promise.shortfall(count, float(end), self.native_fps, self.open)
+        if self.missing and self.missing not in self.notes:
+            self.notes.append(self.missing)
 
     def image(self, frame: Any, number: int) -> Image:
         """Return frame `number` as uint8 (H, W, C), upright; BadInputError if its size is not the first frame's."""
@@ -243,6 +255,7 @@ class Video(Source):
                     self.check_count(number)
                     self.check_same(frame, number)
                     kept.append(frame)
+            self.check_end(None, kept[-1] if kept else None)
             while kept:
                 yield self.image(kept.popleft(), number - len(kept))
 
@@ -258,7 +271,8 @@ class Video(Source):
     def _refusal(self, number: int, what: str, stream: Any) -> BadInputError:
         if self._is_encrypted(stream):
             return BadInputError(self.path, "the video is encrypted", "decrypt it first")
-        return self.damage(number, what)
+        cut = self._promise.bytes_missing
+        return self.damage(number, f"{what}: {CUT_SHORT}, {self._promise.size_in_words}" if cut else what)
 
     def _is_encrypted(self, stream: Any) -> bool:
         """Return whether the file marks its video as encrypted (ISO 23001-7: sample entry `encv`)."""

@@ -25,7 +25,7 @@ from nextframe.media.video.cuts import SIDE, CutFinder, thumbnail
 from nextframe.media.video.decode import Video
 from nextframe.media.video.kept import Ints, SourceIndex, is_lasting, load, place_of, save
 
-VERSION = 4  # of the index files; those of another version are made again
+VERSION = 5  # of the index files; those of another version are made again
 KEY_DISTANCE = 24  # least frames between seek points: closer ones save little and cost a check each
 CHECKED = 8  # frames that are compared at each seek point
 NONE: Ints = np.zeros(0, np.int64)
@@ -106,8 +106,10 @@ def _facts(source: Source, frames: int) -> SourceIndex:
 def _scan_video(video: Video) -> SourceIndex:
     seen = _Seen(video)
     with video.open() as container:
+        frame = None
         for frame in video.decoded(container, video.stream(container)):
             seen.add(frame)
+    video.check_end(len(seen.pts), frame)
     video.uneven = is_uneven(seen.pts)
     index = replace(_facts(video, len(seen.pts)), cuts=seen.finder.cuts())
     stamps = [p for p in seen.pts if p is not None]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from nextframe.core.errors import BadInputError
 from nextframe.core.files.cache import cache_folder
+from nextframe.media.video.promise import CUT_SHORT
 
 LOG = logging.getLogger(__name__)
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
@@ -48,6 +49,11 @@ class SourceIndex:
     cuts: Ints
     pts: Ints
     keys: Ints
+
+    @property
+    def missing(self) -> str:
+        """What the file promises and does not hold; "" if all is there."""
+        return next((note for note in self.notes if note.startswith(CUT_SHORT)), "")
 
 
 ARRAYS = ("cuts", "pts", "keys")

@@ -14,6 +14,7 @@ from nextframe.checkpoint import replaced_folder
 from nextframe.core.errors import BadInputError
 from nextframe.core.files.atomic import previous_of
 from nextframe.core.files.formats import NewerFormatError
+from nextframe.core.files.room import room_for
 from nextframe.core.files.whole_file import sha256_of
 from nextframe.training.folder.formats import CHECKPOINT_FORMATS
 
@@ -23,8 +24,10 @@ STATE, FACTS = "state.pt", "checkpoint.json"  # the state; its format and checks
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors and plain values) as `folder`/last, whole or not at all; the one before it is kept."""
-    with replaced_folder(folder / "last", keep_previous=True) as new:
-        torch.save(state, new / STATE)
+    path = folder / "last" / STATE
+    with room_for(path, _bytes(state)), replaced_folder(folder / "last", keep_previous=True) as new:
+        with (new / STATE).open("wb") as file:  # a file of Python's: its errors say what the system said
+            torch.save(state, file)
         facts = {
             "format": CHECKPOINT_FORMATS.newest,
             "nextframe": __version__,
@@ -53,6 +56,14 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     if found:
         raise BadInputError(folder, "no checkpoint in it can be read", "start the run again in another folder")
     return None
+
+
+def _bytes(state: Any) -> int:
+    """Return the bytes of all tensors in nested values."""
+    if isinstance(state, torch.Tensor):
+        return state.nbytes
+    inside = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return sum(map(_bytes, inside))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.errors import NextframeError
+from nextframe.training.folder.events import Events
 from nextframe.training.parallel.processes import Processes
 
 
@@ -72,12 +73,10 @@ class MetricsFile:
     """metrics.jsonl and TensorBoard events of one run; on resume, lines after the checkpoint's step are cut."""
 
     def __init__(self, folder: Path, resumed_at: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         self.path = folder / "metrics.jsonl"
         _keep_until(self.path, resumed_at)
         self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115  # closed by close()
-        self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_at + 1)
+        self.events = Events(folder / "tensorboard", begin=resumed_at + 1)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Append one line for `step`; numbers go to TensorBoard too."""
@@ -85,11 +84,12 @@ class MetricsFile:
         self.file.flush()
         for name, value in values.items():
             if isinstance(value, float):
-                self.events.add_scalar(name, value, step)
+                self.events.scalar(name, value, step)
+        self.events.flush()
 
     def image(self, step: int, name: str, image: Tensor) -> None:
         """Add an image (C, H, W), uint8, to TensorBoard."""
-        self.events.add_image(name, image, step)
+        self.events.image(name, image, step)
 
     def close(self) -> None:
         """Flush and close both."""

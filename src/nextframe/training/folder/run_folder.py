@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.files.lock import LOCK
+from nextframe.core.files.room import FULL, full
 from nextframe.core.files.whole_file import write_whole
 from nextframe.data import ClipSet
 from nextframe.data.open import is_path
@@ -33,7 +35,7 @@ def check_folder(recipe: Recipe, folder: Path, resume: bool) -> None:
         changed = differences(_with_place_of(stored, recipe), recipe)
         if changed:
             raise UserError(f"{folder} was trained with another {changed[0]}: omit it, or use another folder")
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
         raise UserError(
             f"{folder} exists already: continue with --resume (in Python resume=True), or give another folder"
         )
@@ -89,6 +91,8 @@ def claim(recipe: Recipe, folder: Path, clips: ClipSet) -> None:
         fresh.replace(stored)
         write_whole(folder / DATA, json.dumps(clips.facts(), indent=1) + "\n")
     except OSError as error:
+        if error.errno in FULL:
+            raise full(stored) from None
         raise BadInputError(folder, f"cannot be written ({error.strerror})", "give another folder") from None
 
 

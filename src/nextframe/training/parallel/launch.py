@@ -21,6 +21,7 @@ import torch.distributed as dist
 
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.core.plugins import load_plugin, loaded_files
+from nextframe.training.parallel.processes import terminated_as_interrupted
 
 GRACE = 2.0  # seconds for processes to report why they fail, once one has ended
 LAST_STEP = 30.0  # seconds to end a step and write a checkpoint in after Ctrl-C
@@ -103,9 +104,10 @@ def launch(count: int, function: Callable[..., object], *arguments: Any, advice:
         _Worker(_Place(rank, count, store.port, loaded_files(), level), function, arguments) for rank in range(count)
     ]
     try:
-        for worker in workers:
-            worker.start()
-        _watch(workers, advice)
+        with terminated_as_interrupted():
+            for worker in workers:
+                worker.start()
+            _watch(workers, advice)
     except KeyboardInterrupt:
         _interrupt(workers)
         raise

@@ -84,26 +84,61 @@ def _control_group() -> dist.ProcessGroup:
 
 
 INTERRUPTED = threading.Event()
+STOPPING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and how SLURM, docker and service managers end a process
+
+
+class Terminated(KeyboardInterrupt):  # not an error, as its base is not one
+    """SIGTERM, acted on as Ctrl-C is."""
+
+    exit_code = 128 + signal.SIGTERM
+
+
+def interruption() -> KeyboardInterrupt:
+    """Return what to raise for the signal that was held."""
+    return Terminated() if _HELD[-1:] == [signal.SIGTERM] else KeyboardInterrupt()
+
+
+_HELD: list[int] = []  # the signals that were held, in order
 
 
 @contextmanager
 def held_interrupts(several: bool) -> Iterator[None]:
-    """Let a Ctrl-C inside the block wait for the end of a training step, where `Processes.clock` tells of it.
+    """Let Ctrl-C and SIGTERM inside the block wait for the end of a training step: `Processes.clock` tells of them.
 
-    A second one is not held, unless there are `several` processes: then the process that started them ends them.
+    A second Ctrl-C is not held, unless there are `several` processes: then the process that started them ends them.
     """
     INTERRUPTED.clear()
+    _HELD.clear()
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread only
         return
 
     def hold(number: int, frame: FrameType | None) -> None:
-        if INTERRUPTED.is_set() and not several:
+        if INTERRUPTED.is_set() and number == signal.SIGINT and not several:
             raise KeyboardInterrupt
+        _HELD.append(number)
         INTERRUPTED.set()
 
-    before = signal.signal(signal.SIGINT, hold)
+    before = [signal.signal(number, hold) for number in STOPPING]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(STOPPING, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Raise Terminated in the block for a SIGTERM, which would end the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
