@@ -76,16 +76,24 @@ class Inputs:
             getattr(self, kind)(Path(name))
 
     def clips(self, folder: Path) -> Path:
-        """A folder of videos; of GIFs if its name says so; FRAMES: of folders of frames, one for each episode."""
+        """A folder of videos; of GIFs if its name says so; FRAMES: of folders of frames; cells: of stacks of pages."""
         folder.mkdir(parents=True)
         if folder.name == "FRAMES":
             for number in range(VIDEOS):
                 self.frames(folder / ("test" if number > 3 else "train") / f"{number:04d}", number, 20)
+        elif folder.name == "cells":
+            for seed in range(VIDEOS):
+                self.stack(folder / f"{seed}.tif", seed)
         else:
             ending = ".gif" if "gif" in folder.name else ".mp4"
             for seed in range(VIDEOS):
                 shutil.copy(self.store / f"{seed}{ending}", folder / f"clip{seed}{ending}")
         return folder
+
+    def stack(self, path: Path, seed: int) -> None:
+        """A TIFF whose pages are frames of 12 bits in 16."""
+        first, *others = (Image.fromarray(frame.astype(np.uint16) * 16) for frame in moving_squares(seed)[:, 0].numpy())
+        first.save(path, save_all=True, append_images=others)
 
     def video(self, path: Path) -> None:
         """A video, or a folder of frames inside of a folder of such."""
