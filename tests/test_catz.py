@@ -65,7 +65,7 @@ def test_recipes_build_the_original_network_and_training(recipe):
     assert (loaded.data.context, loaded.data.horizon, loaded.data.size) == (5, 1, (96, 96))
     fixed = load_recipe(f"{recipe}-fixed")
     assert training.balance == "redrawn"
-    assert fixed.training == training.model_copy(update={"balance": "clips"})
+    assert fixed.training == training.model_copy(update={"balance": "clips", "precision": "auto"})
     assert fixed.model.name == model.original_of
     assert create_model(fixed.model.name, **fixed.model.fields).config.loss == "perceptual"
 
