@@ -342,7 +342,7 @@ def test_weights_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
 
 
 def test_a_message_names_no_temporary_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="nextframe"):
         write_video(tmp_path / "next.mp4", torch.zeros(3, 1, 33, 33, dtype=torch.uint8), 10)
     assert [record.getMessage() for record in caplog.records] == [
         "H.264 needs even sizes: the last row or column of 33x33 is repeated"

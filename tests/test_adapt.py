@@ -113,7 +113,7 @@ def test_what_does_not_help_is_not_used(caplog):
     assert same is model
     assert (done.used, done.steps, done.after) == (False, 0, done.before)
     assert done.tried == 12  # three measurements without a gain
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="nextframe"):
         found = nextframe.predict(film, model, 2, adapt=FOREVER)
     assert "adapting did not help" in caplog.text
     assert "not used" in caplog.text
@@ -122,7 +122,7 @@ def test_what_does_not_help_is_not_used(caplog):
 
 def test_too_few_frames_are_said_and_nothing_is_done(caplog):
     film = torch.rand(5, 1, 12, 16, generator=torch.Generator().manual_seed(0))
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="nextframe"):
         found = nextframe.predict(film, built(), 2, adapt=9)
     assert "not adapted: 5 frames are given, it takes 6" in caplog.text
     assert torch.equal(found.frames, nextframe.predict(film, built(), 2).frames)

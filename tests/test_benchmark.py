@@ -344,7 +344,7 @@ def test_processes_share_the_rows(names: dict[str, str], share: Share) -> None:
 
 def test_a_process_says_which_rows_are_its_own(caplog: pytest.LogCaptureFixture) -> None:
     """In a batch script without srun one process would do a quarter of the rows and nobody the others."""
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="nextframe"):
         take_share({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "CUDA_VISIBLE_DEVICES": ""})
         take_share({"RANK": "0", "WORLD_SIZE": "1"})
     assert [record.getMessage() for record in caplog.records] == [

@@ -110,7 +110,7 @@ def test_training_on_percepts_ends_with_a_report_without_images(films, tmp_path)
     ("words", "line"),
     [
         (["--backbone", "vgg19"], "unknown backbone or run folder 'vgg19'; did you mean 'vgg16'"),
-        (["-o", "FILMS"], "exists and is not empty; give a new folder"),
+        (["-o", "FILMS"], "is the input itself, which would be lost; give another output"),
     ],
 )
 def test_what_does_not_fit_is_one_line(films, tmp_path, words, line):

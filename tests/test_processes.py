@@ -255,7 +255,7 @@ def test_dropout_differs_between_processes_and_is_a_function_of_seed_and_step(pa
 def test_one_process_writes(pair: Path) -> None:
     run = pair / "steps"
     assert sorted(path.name for path in run.iterdir()) == [
-        *("checkpoints", "metrics.jsonl", "model", "recipe.yaml", "samples", "tensorboard")
+        *(".lock", "checkpoints", "data.json", "metrics.jsonl", "model", "recipe.yaml", "samples", "tensorboard")
     ]
     assert [line["step"] for line in read_metrics(run)] == [2, 3, 4, 6]
     assert len(list((run / "tensorboard").iterdir())) == 1

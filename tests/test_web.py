@@ -312,7 +312,7 @@ def test_the_page_opens_on_a_real_clip_that_the_first_model_has_predicted(store,
 def test_a_model_that_cannot_predict_the_example_opens_on_nothing(store, tmp_path, caplog):
     clip = write_video(tmp_path / "one.gif", torch.zeros(1, 3, 8, 8))
     backend = Backend({"linear": "linear"}, {"one": clip}, WebLimits(), store, Workers(0, []))
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="nextframe"):
         backend.open_with_example()
     assert backend.opening is None
     assert "the page opens without an example" in caplog.text

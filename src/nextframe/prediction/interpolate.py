@@ -29,6 +29,8 @@ MIDDLE = Task.interpolate()
 
 LOG = logging.getLogger(__name__)
 
+FEWEST = 4  # frames in which a cut can be told from large motion
+
 
 def interpolate(
     video: str | os.PathLike[str],
@@ -82,11 +84,15 @@ def interpolate(
 
 
 def _cuts_of(source: Source) -> frozenset[int]:
-    """Return the numbers of the frames that begin a new shot; decodes the whole source."""
-    finder = CutFinder()
+    """Return the numbers of the frames that begin a new shot; decodes the whole source.
+
+    Of two or three frames none: there is no usual change to compare with, so two images are always mixed.
+    """
+    finder, frames = CutFinder(), 0
     for image in source.decode():
         finder.add(thumbnail(image))
-    return frozenset(finder.cuts().tolist())
+        frames += 1
+    return frozenset(finder.cuts().tolist()) if frames >= FEWEST else frozenset()
 
 
 def _check_size(net: Predictor, size: tuple[int, int]) -> None:

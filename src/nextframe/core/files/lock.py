@@ -34,7 +34,10 @@ def locked(folder: Path) -> Iterator[None]:
             raise BadInputError(folder, f"another process{_who(descriptor)} is writing to it", "wait, or give another")
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
+        try:
+            yield
+        finally:
+            os.truncate(descriptor, 0)  # equal runs leave equal folders
     finally:
         os.close(descriptor)  # and with it the lock
 
