@@ -21,6 +21,7 @@ def run(script, cwd, *flags):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_so_in_one_line_and_works_once_mended(bugs, tmp_path):
     script = tmp_path / "no_guard.py"
     text = (bugs / "no_guard.py").read_text(encoding="utf-8")

@@ -165,6 +165,7 @@ def test_rows_of_format_1_name_the_model_of_today(path: Path) -> None:
         assert config.parse(trained["fields"]) == config.parse(recipe.fields)
 
 
+@pytest.mark.slow
 def test_originals_take_part_in_a_task_by_their_recipes_only() -> None:
     clips = open_data(DataConfig(context=5, horizon=1, size=(96, 96), color="rgb"))
     assert set(default_names(GIF_NEXT, clips)) & ORIGINALS.keys() <= set(RECIPES)

@@ -397,6 +397,7 @@ def wait_for_lines(process: subprocess.Popen[str], metrics: Path, count: int) ->
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
