@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 import nextframe as nf
+from nextframe.media.fit import scaled_size
 from nextframe.media.reader import open_source
 from nextframe.prediction.panels import (
     CONTEXT,
@@ -40,8 +41,7 @@ MARGIN = 70  # pixels left of a row, for its name
 def size_of(video: Path) -> tuple[int, int]:
     """Return the (height, width) of the video with the longest side at most `SIDE`."""
     source = open_source(video)
-    factor = min(1.0, SIDE / max(source.height, source.width))
-    return round(source.height * factor), round(source.width * factor)
+    return scaled_size((source.height, source.width), min(1.0, SIDE / max(source.height, source.width)))
 
 
 def row(name: str, last: Tensor, future: Tensor, color: Rgb) -> Tensor:

@@ -52,3 +52,13 @@ def fit_frame(frame: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:
     """Return one uint8 frame (C, H, W) at `size`, as `fit_image` does."""
     image = fit_image(frame.permute(1, 2, 0).numpy(), size, fit)
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Return (height, width) times `factor`, rounded, at least 1."""
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def scaled_frame(frame: Tensor, factor: float) -> Tensor:
+    """Return one uint8 frame (C, H, W) at `factor` times its size; areas are averaged where it shrinks."""
+    return fit_frame(frame, scaled_size((frame.shape[1], frame.shape[2]), factor), "crop")

@@ -9,6 +9,7 @@ from nextframe.metrics.metric import Metric
 
 FRAME = (-3, -2, -1)  # C, H, W
 TINY = 1e-10  # keeps the logarithm finite for a pixel that is predicted as certainly black
+CAP = 60.0  # dB, where frames of real videos are averaged: one predicted to the last digit must not decide a mean
 MAX_PSNR = 100.0  # of frames that are equal, or nearly: an infinite value would spoil every mean
 
 

@@ -21,6 +21,7 @@ from nextframe.core.errors import NotSupportedError, UserError
 from nextframe.core.seeds.noise import clip_noise
 from nextframe.core.seeds.seeding import numpy_generator, torch_generator
 from nextframe.metrics import METRICS
+from nextframe.metrics.pixel import CAP
 from nextframe.models.contract import Predictor, Stage
 
 READS = 32  # frames at most that it is given
@@ -31,7 +32,6 @@ EVERY = 4  # steps from one measurement to the next
 PATIENCE = 3  # measurements without a gain that end it
 MOST_STEPS = 200
 WINDOWS = 2  # roll-outs at most in one measurement
-CAP = 60.0  # dB: what is almost exact counts no more
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.data.folder.contents import reason
 from nextframe.data.folder.listing import Found, list_all, paths_of
-from nextframe.media.fit import fit_frame
+from nextframe.media.fit import scaled_frame
 from nextframe.media.reader import open_source
 
 NAME = "real-next"  # seeds the draw of the clips
@@ -118,7 +118,7 @@ def _read(found: Found, starts: list[int], length: int) -> list[tuple[Tensor, Te
     for number, frame in enumerate(frames):
         if number in wanted:
             sides = frame.shape[-2:]
-            kept[number] = _scaled(frame, min(1.0, SIDE / max(sides))), _scaled(frame, SIDE / min(sides))
+            kept[number] = scaled_frame(frame, min(1.0, SIDE / max(sides))), scaled_frame(frame, SIDE / min(sides))
     spans = [[kept[start + offset] for offset in range(length)] for start in starts]
     return [(torch.stack([small for small, _ in span]), torch.stack([large for _, large in span])) for span in spans]
 
@@ -144,8 +144,3 @@ def changes(frames: Tensor, given: int) -> tuple[float, float]:
     jump = (values[1:] - values[:-1]).abs().mean((1, 2, 3)).max()
     change = (values[given:] - values[given - 1]).abs().mean()
     return float(jump), float(change)
-
-
-def _scaled(frame: Tensor, factor: float) -> Tensor:
-    height, width = (max(1, round(side * factor)) for side in frame.shape[-2:])
-    return fit_frame(frame, (height, width), "crop")

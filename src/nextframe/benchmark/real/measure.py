@@ -17,9 +17,8 @@ from nextframe.core.color import redmean_squared
 from nextframe.core.errors import NotSupportedError
 from nextframe.core.seeds.seeding import torch_generator
 from nextframe.metrics import METRICS, Metric
-from nextframe.metrics.pixel import decibels
+from nextframe.metrics.pixel import CAP, decibels
 
-CAP = 60.0  # dB: one frame that is predicted to the last digit must not decide a mean
 MOVED = 0.03  # of [0, 1]: the mean difference over channels of a pixel that moved
 MOVING = ("psnr-moved", "l1-moved", "perceptual-distance-moved")
 LARGE = "msssim"  # measured in the second pass, if a clip has one

@@ -6,6 +6,7 @@ from nextframe.benchmark.real import clips, measure, summary
 from nextframe.benchmark.real.layouts import CITYSCAPES, DAVIS, KITTI, VIMEO, Layout
 from nextframe.benchmark.real.task import VideoTask
 from nextframe.core.clip import Task
+from nextframe.metrics.pixel import CAP
 
 FIELD = ("msssim", "lpips", "psnr", "ssim")
 
@@ -18,7 +19,7 @@ REAL_NEXT = VideoTask(
     metrics=measure.OWN,
     open=clips.choose,
     means="sources",
-    facts=clips.FACTS | {"psnr_at_most": measure.CAP, "moved": measure.MOVED, "worse_by": summary.WORSE},
+    facts=clips.FACTS | {"psnr_at_most": CAP, "moved": measure.MOVED, "worse_by": summary.WORSE},
     settings=("exclude", "apart", "given", "adapt"),
     compared=True,
 )
@@ -33,7 +34,7 @@ def _of_field(name: str, about: str, layout: Layout, task: Task, count: int, ove
         metrics=FIELD,
         open=layout.open,
         means="clips",
-        facts={"size": list(layout.size), "psnr_at_most": measure.CAP},
+        facts={"size": list(layout.size), "psnr_at_most": CAP},
         overlap=overlap,
         clips=count,
     )

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import Task, as_float
-from nextframe.media.fit import fit_frame
-from nextframe.metrics.pixel import mae, psnr
+from nextframe.media.fit import scaled_frame
+from nextframe.metrics.pixel import CAP, mae, psnr
 from nextframe.models.contract import Predictor
 
-CAP = 60.0  # dB: one frame that is predicted to the last digit must not decide a mean
 SIDE = 256  # pixels: the longest side of a clip, as real-next measures it
 CLIPS = 6  # of a video, evenly spaced
 TWOS = ((0, 0, 1, 1, 2, 2, 3, 3), (0, 1, 1, 2, 2, 3, 3, 4))  # frames shown twice, from either one
@@ -53,16 +52,15 @@ class Score:
 def cut(source: str, video: Tensor, task: Task, count: int = CLIPS) -> Clips:
     """Return `count` evenly spaced clips of a video (T, 3, H, W) uint8, scaled to `SIDE` on its longest side."""
     factor = min(1.0, SIDE / max(video.shape[-2:]))
-    size = tuple(max(1, round(side * factor)) for side in video.shape[-2:])
     starts = np.linspace(0, len(video) - task.length, min(count, len(video) - task.length + 1)).astype(int)
-    frames = torch.stack([_scaled(video[start : start + task.length], size) for start in starts])
+    frames = torch.stack([_scaled(video[start : start + task.length], factor) for start in starts])
     twos = [list(shown[: task.length]) for shown in TWOS]
     held = torch.stack([frames[-1][twos[0]], frames[0][twos[1]]])
     return Clips(source, frames, held)
 
 
-def _scaled(frames: Tensor, size: tuple[int, ...]) -> Tensor:
-    return torch.stack([fit_frame(frame, (size[0], size[1]), "crop") for frame in frames])
+def _scaled(frames: Tensor, factor: float) -> Tensor:
+    return torch.stack([scaled_frame(frame, factor) for frame in frames])
 
 
 def measure(model: Predictor, clips: Sequence[Clips], task: Task, device: str) -> Score:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -118,7 +119,7 @@ def read_video(path: Path) -> Tensor:
     capture.release()
     if not frames:
         raise BadInputError(path, "OpenCV cannot read a frame of it", "copy it again")
-    return torch.from_numpy(np.ascontiguousarray(np.stack(frames)[..., ::-1].transpose(0, 3, 1, 2)))
+    return _rgb(frames)
 
 
 def read_stills(path: Path) -> Tensor:
@@ -132,4 +133,9 @@ def read_stills(path: Path) -> Tensor:
     read = [image for image in images if image is not None]
     if not read or len(read) < len(images):
         raise BadInputError(path, "has no images, or one that OpenCV cannot read", "copy it again")
-    return torch.from_numpy(np.ascontiguousarray(np.stack(read)[..., ::-1].transpose(0, 3, 1, 2)))
+    return _rgb(read)
+
+
+def _rgb(images: Sequence[Any]) -> Tensor:
+    """Return images (H, W, 3) with OpenCV's order of colours as (N, 3, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(np.stack(images)[..., ::-1].transpose(0, 3, 1, 2)))

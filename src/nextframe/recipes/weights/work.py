@@ -24,9 +24,9 @@ from nextframe.recipes.weights.loop import Loop
 from nextframe.recipes.weights.material import Material, find, read_list
 from nextframe.recipes.weights.measure import DEFINITION, Score, measure
 from nextframe.recipes.weights.plans import Pace, Plan
-from nextframe.recipes.weights.stop import stoppable
 from nextframe.training.budget import Span
 from nextframe.training.folder.checkpoints import load_state, save_state
+from nextframe.training.parallel.processes import INTERRUPTED, held_interrupts
 from nextframe.training.recipe import TrainingConfig
 
 LOG = logging.getLogger(__name__)
@@ -48,9 +48,9 @@ def train_weights(plan: Plan, asked: Asked) -> dict[str, Any]:
     device = resolve_device(asked.device)
     material = find(asked.data, read_list(asked.listed or plan.listed))
     call = Call(plan, asked, device, material, _stored(asked, material))
-    with stoppable() as stop:
-        call.train(stop.is_set)
-    return call.finish(started, stopped=stop.is_set())
+    with held_interrupts(several=False):
+        call.train(INTERRUPTED.is_set)
+    return call.finish(started, stopped=INTERRUPTED.is_set())
 
 
 def _stored(asked: Asked, material: Material) -> dict[str, Any] | None:
