@@ -166,6 +166,9 @@ def test_a_convolution_in_strips_is_the_whole_one(height, width, monkeypatch):
     whole = conv(torch.cat(parts, 1)).detach()
     with torch.no_grad():
         assert torch.allclose(halved(conv, parts), whole, atol=1e-6)
+        exact = halved(conv.double(), [part.double() for part in parts])
+    assert exact.dtype == torch.float64
+    assert torch.allclose(exact, whole.double(), atol=1e-6)
 
 
 # --- confidence, and the mean with the mirrored clip

@@ -26,7 +26,7 @@ def halved(conv: nn.Module, parts: Sequence[Tensor]) -> Tensor:
         found: Tensor = conv(joined(parts))
         return found
     size = (parts[0].shape[0], conv.out_channels, (height + 1) // 2, (width + 1) // 2)
-    out = torch.empty(size, device=parts[0].device, memory_format=torch.channels_last)
+    out = torch.empty(size, dtype=parts[0].dtype, device=parts[0].device, memory_format=torch.channels_last)
     for top in range(0, height, ROWS):
         above = 1 if top else 0  # an output row reads the row above its own two
         strip = joined([part[..., top - above : top + ROWS, :] for part in parts])
