@@ -104,8 +104,8 @@ def test_trust_follows_the_share_of_the_predicted_change_that_happened():
 def test_of_a_frame_that_was_not_predicted_nothing_is_known(shipped):
     video = panned(3)
     state = Rehearsed.before(shipped.look(video[:, :2])).read(shipped.look(video[:, 2:]), 6)
-    frame = torch.rand(1, 3, 64, 96)
-    assert state.trusted(frame, video[:, 2]) is frame
+    frames = torch.rand(1, 2, 3, 64, 96)
+    assert state.trusted(frames) is frames
 
 
 def test_noise_that_moves_nothing_is_not_followed(shipped):

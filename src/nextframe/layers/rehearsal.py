@@ -52,13 +52,17 @@ class Rehearsed(NamedTuple):
             notes = notes * in_one_shot.view(-1, 1, 1, 1, 1)
         return Rehearsed(seen.last(back), self.expected[:, :0], notes)
 
-    def trusted(self, frame: Tensor, last: Tensor) -> Tensor:
-        """Return `last` (B, C, H, W) with the trusted part of its change to `frame`; all of it in a `rhythm`."""
+    def trusted(self, frames: Tensor) -> Tensor:
+        """Return the last frame with the trusted part of its change to each of `frames` (B, n, C, H, W).
+
+        In a `rhythm` that is all of it.
+        """
         if not self.notes.shape[1]:
-            return frame
+            return frames
         share = trust(self.notes)
         share = share.masked_fill(rhythm(self.seen.changes(), below=CUT)[0].view(-1, 1, 1, 1), 1)
-        return last + F.interpolate(share, size=last.shape[-2:], mode="bilinear") * (frame - last)
+        share, last = F.interpolate(share, size=frames.shape[-2:], mode="bilinear"), self.seen.frames[:, -1:]
+        return last + share.unsqueeze(1) * (frames - last)
 
 
 def compared(predicted: Tensor, last: Tensor, truth: Tensor) -> Tensor:

@@ -129,7 +129,7 @@ class Motion(StreamingPredictor):
             frame, agreed = self.next_frame(seen, offsets)
             frames.append(frame.clamp(0, 1))
             sure.append(agreed)
-        return torch.stack([state.trusted(frame, last) for frame in frames], dim=1), torch.stack(sure, dim=1)
+        return state.trusted(torch.stack(frames, dim=1)), torch.stack(sure, dim=1)
 
     def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
         """Return how far after the target frame each frame that is read is, (B, K), in steps of the last two."""
@@ -152,9 +152,9 @@ class Motion(StreamingPredictor):
     def step(self, state: Rehearsed, frame: Tensor) -> tuple[Tensor, Rehearsed]:
         """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
         state = state.read(self.look(frame.unsqueeze(1)), BACK)
-        following = self.next_frame(state.seen)[0].clamp(0, 1)
-        expected = following.unsqueeze(1)[:, : state.seen.frames.shape[1] - 1]  # none after one frame
-        return state.trusted(following, frame), state._replace(expected=expected)
+        following = self.next_frame(state.seen)[0].clamp(0, 1).unsqueeze(1)
+        expected = following[:, : state.seen.frames.shape[1] - 1]  # none after one frame
+        return state.trusted(following).squeeze(1), state._replace(expected=expected)
 
     def look(self, frames: Tensor) -> Seen:
         """Return frames (B, T, C, H, W) with their features."""
@@ -163,7 +163,6 @@ class Motion(StreamingPredictor):
 
     def next_frame(self, seen: Seen, offsets: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from, and how sure, (B,)."""
-        again = rhythm(seen.changes(), below=CUT)[1]
         frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
         guess = self.guesses(colours, features, offsets, last=True)[-1]
@@ -175,6 +174,7 @@ class Motion(StreamingPredictor):
             frame = torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
         if offsets is not None:
             return frame, sure
+        again = rhythm(seen.changes(), below=CUT)[1]
         return torch.where(again.view(-1, 1, 1, 1), seen.frames[:, -1], frame), sure.masked_fill(again, 1)
 
     def guesses(
