@@ -29,16 +29,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Real media beside the repository; tests that need them skip where they are absent."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("needs the real media in ../shared/data")
-    return folder
+    return beside("data", "the real media")
 
 
 @pytest.fixture(scope="session")
 def bugs() -> Path:
     """Files that were made to show faults of readers."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "bugs"
+    return beside("bugs", "the files")
+
+
+def beside(name: str, what: str) -> Path:
+    """Return the folder ../shared/`name`; skip where it is absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / name
     if not folder.is_dir():
-        pytest.skip("needs the files in ../shared/bugs")
+        pytest.skip(f"needs {what} in ../shared/{name}")
     return folder

@@ -33,6 +33,7 @@ from nextframe.training.folder.run_folder import LOCK
 from nextframe.training.loader import Steps
 from nextframe.training.parallel.processes import Terminated
 from nextframe.training.run import Run
+from own_models import registered
 from tiny import Tiny, TinyConfig
 
 TIMES = ("clips_per_s", "seconds")
@@ -49,11 +50,8 @@ class TwoStages(Tiny):
 
 @pytest.fixture(autouse=True)
 def own_models() -> Iterator[None]:
-    before = set(MODELS)
-    MODELS.add("tiny", Tiny)
-    MODELS.add("two-stages", TwoStages)
-    yield
-    MODELS.keep(before)
+    with registered({"tiny": Tiny, "two-stages": TwoStages}):
+        yield
 
 
 def recipe(model: str = "tiny", data: DataConfig = DATA, **training: Any) -> Recipe:

@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig
-from nextframe.models import MODELS
 from nextframe.models.contract import Objective, OptimizerDefaults, Predictor, Stage
 from nextframe.models.wrap import WRAPPED, wrap
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
 from nextframe.training.parallel.launch import launch, processes_of
 from nextframe.training.parallel.sharding import full
 from nextframe.training.run import Job, Run, _train_here
+from own_models import registered
 from tiny import Tiny, TinyConfig
 
 HERE = Path(__file__).parent
@@ -129,21 +129,10 @@ ALIKE = [name for name in RUNS if name not in ("minutes", "dropout", "buffers")]
 
 
 @contextmanager
-def own_models() -> Iterator[None]:
-    before = set(MODELS)
-    for name, model in OWN.items():
-        MODELS.add(name, model)
-    try:
-        yield
-    finally:
-        MODELS.keep(before)
-
-
-@contextmanager
 def float64_and_own_models() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     try:
-        with own_models():
+        with registered(OWN):
             yield
     finally:
         torch.set_default_dtype(torch.float32)
@@ -442,7 +431,7 @@ def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
     # and by one process
     monkeypatch.setitem(OWN, "mine", Tiny)
     whole = override(slow, {"training.steps": checkpoint + 5})
-    with own_models():
+    with registered(OWN):
         train(whole, tmp_path / "run", resume=True, show=False)
         train(whole, tmp_path / "whole", show=False)
     cut = [line["train/loss"] for line in read_metrics(tmp_path / "run")]

@@ -24,7 +24,6 @@ from nextframe.data.clipset import Indices, Split
 from nextframe.data.flow import FlowClips
 from nextframe.data.mixed import MixedClips
 from nextframe.evaluation import evaluate
-from nextframe.models import MODELS
 from nextframe.models.contract import Objective, OptimizerDefaults, Stage, StageLoss
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
 from nextframe.training.optim.optimizer import build_optimizer
@@ -33,6 +32,7 @@ from nextframe.training.parallel.devices import make_fabric
 from nextframe.training.run import Run
 from nextframe.training.trainer import Trainer
 from nextframe.training.turns import build_turns
+from own_models import registered
 from tiny import Tiny, TinyConfig
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -50,11 +50,8 @@ class Rivals(Tiny):
 
 @pytest.fixture(autouse=True)
 def own_models() -> Iterator[None]:
-    before = set(MODELS)
-    MODELS.add("tiny", Tiny)
-    MODELS.add("rivals", Rivals)
-    yield
-    MODELS.keep(before)
+    with registered({"tiny": Tiny, "rivals": Rivals}):
+        yield
 
 
 def recipe(model: str = "tiny", **training: Any) -> Recipe:
