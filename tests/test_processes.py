@@ -386,14 +386,27 @@ def wait_for_lines(process: subprocess.Popen[str], metrics: Path, count: int) ->
         time.sleep(0.01)
 
 
-@pytest.mark.slow
+def checkpoint_of(run: Path) -> int:
+    step: int = torch.load(run / "checkpoints" / "last" / "state.pt")["counters"]["step"]
+    return step
+
+
+def losses(run: Path) -> list[float]:
+    return [line["train/loss"] for line in read_metrics(run)]
+
+
+def alone(recipe: Recipe, folder: Path, resume: bool = False) -> list[float]:
+    """Return the losses of the training steps that this process makes, or goes on to make, without others."""
+    with registered({"mine": Tiny}):
+        train(recipe, folder, resume=resume, show=False)
+    return losses(folder)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
-def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slow = endless(tmp_path)
+def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(tmp_path: Path) -> None:
+    slow, run = endless(tmp_path), tmp_path / "run"
     process = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    wait_for_lines(process, tmp_path / "run" / "metrics.jsonl", 9)
+    wait_for_lines(process, run / "metrics.jsonl", 9)
     workers = children(process.pid)
     assert len(workers) == 2
     killed = time.monotonic()
@@ -403,25 +416,37 @@ def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
     assert process.returncode == 1
     assert err.splitlines() == [
         "nextframe: process 2 of 2 died (signal 9, as when memory runs out); "
-        f"continue with --resume -o {tmp_path / 'run'} (in Python folder=..., resume=True)"
+        f"continue with --resume -o {run} (in Python folder=..., resume=True)"
     ]
     assert out == ""
     wait_until_none_runs(workers, 5)
-    before = len(read_metrics(tmp_path / "run"))
 
-    # stopped once more, by Ctrl-C on a terminal, which reaches all processes
-    again = subprocess.Popen(command(tmp_path, "--resume"), stderr=subprocess.PIPE, text=True, start_new_session=True)
-    wait_for_lines(again, tmp_path / "run" / "metrics.jsonl", before + 9)
-    os.killpg(again.pid, signal.SIGINT)
-    _, err = again.communicate(timeout=30)
-    assert again.returncode == 130
-    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last" / "state.pt")["counters"]["step"]
-    advice = f"continue with --resume -o {tmp_path / 'run'} (in Python folder=..., resume=True)"
+    # finished by two processes, as if it had never been stopped and as by one process
+    steps = checkpoint_of(run) + 5
+    words = ["--resume", "--set", f"training.steps={steps}"]
+    subprocess.run(command(tmp_path, *words), check=True, timeout=60)
+    whole = alone(override(slow, {"training.steps": steps}), tmp_path / "whole")
+    assert len(whole) == steps
+    # float32: each of some 30 steps adds a rounding of 6e-8
+    assert losses(run) == pytest.approx(whole, rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+def test_a_run_that_ctrl_c_stopped_goes_on_with_two_processes_or_one(tmp_path: Path) -> None:
+    slow, run = endless(tmp_path), tmp_path / "run"
+    process = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for_lines(process, run / "metrics.jsonl", 9)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to all processes
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    checkpoint = checkpoint_of(run)
+    advice = f"continue with --resume -o {run} (in Python folder=..., resume=True)"
     assert err.splitlines() == [f"stopped at step {checkpoint}; {advice}", "nextframe: interrupted"]
-    assert checkpoint == read_metrics(tmp_path / "run")[-1]["step"]  # between two steps, and none is lost
+    assert checkpoint == read_metrics(run)[-1]["step"]  # between two steps, and none is lost
 
     # finished by two processes, exactly as if it had never been stopped
-    shutil.copytree(tmp_path / "run", tmp_path / "pair")
+    shutil.copytree(run, tmp_path / "pair")
     last = ["--set", f"training.steps={checkpoint + 5}"]
     for folder, words in (("pair", ["--resume"]), ("unbroken", [])):
         subprocess.run(command(tmp_path, *last, *words, "-o", str(tmp_path / folder)), check=True, timeout=60)
@@ -429,15 +454,10 @@ def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(
     assert_equal(*(load_file(tmp_path / folder / "model" / "model.safetensors") for folder in ("pair", "unbroken")))
 
     # and by one process
-    monkeypatch.setitem(OWN, "mine", Tiny)
     whole = override(slow, {"training.steps": checkpoint + 5})
-    with registered(OWN):
-        train(whole, tmp_path / "run", resume=True, show=False)
-        train(whole, tmp_path / "whole", show=False)
-    cut = [line["train/loss"] for line in read_metrics(tmp_path / "run")]
+    cut = alone(whole, run, resume=True)
     assert len(cut) == checkpoint + 5
-    # float32: each of some 30 steps adds a rounding of 6e-8
-    assert cut == pytest.approx([line["train/loss"] for line in read_metrics(tmp_path / "whole")], rel=1e-5)
+    assert cut == pytest.approx(alone(whole, tmp_path / "whole"), rel=1e-5)  # float32, as above
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
