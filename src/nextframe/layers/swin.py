@@ -1,4 +1,7 @@
-"""Attention inside windows of a map, and the block of Swin Transformer made of it. Liu et al. 2021, arXiv 2103.14030."""
+"""Attention inside windows of a map, and the block of Swin Transformer that is made of it.
+
+Liu et al. 2021, arXiv 2103.14030.
+"""
 
 from __future__ import annotations
 
@@ -42,15 +45,13 @@ class WindowAttention(nn.Module):
 
     def _cut(self, x: Tensor) -> Tensor:
         """Return the windows (B, windows, window^2, C) of x (B, H, W, C), row by row."""
-        tall = x.unflatten(2, (-1, self.window)).unflatten(
-            1, (-1, self.window)
-        )  # (B, rows, window, columns, window, C)
+        tall = x.unflatten(2, (-1, self.window)).unflatten(1, (-1, self.window))  # (B, h, window, w, window, C)
         return tall.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
     def _join(self, windows: Tensor, height: int, width: int) -> Tensor:
         """Undo `_cut`."""
         shape = (height // self.window, width // self.window), (self.window, self.window)
-        tall = windows.unflatten(2, shape[1]).unflatten(1, shape[0])  # (B, rows, columns, window, window, C)
+        tall = windows.unflatten(2, shape[1]).unflatten(1, shape[0])  # (B, h, w, window, window, C)
         return tall.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
     def _strangers(self, height: int, width: int, shift: int, device: torch.device) -> Tensor:
