@@ -43,6 +43,8 @@ SMALL = {
     "mau": {"hidden": 6, "layers": 2, "kernel": 3, "patch": 2, "recall": 3},
     "mim": {"hidden": 6, "layers": 2, "kernel": 3, "patch": 8},
     "e3d-lstm": {"hidden": 6, "layers": 2, "kernel": 3, "patch": 8},
+    "simvp": {"encoder_width": 4, "width": 8, "blocks": 2, "ratio": 2.0},
+    "tau": {"encoder_width": 4, "width": 8, "blocks": 2, "ratio": 2.0},
     "convlstm-keras": {"hidden": [6, 6], "kernels": [3, 3]},
     "catz-conv3d": {"noise": 0.1},
     **{name: {"width": 4, "d_table": "light"} for name in MODELS if name.startswith("mathieu-")},
