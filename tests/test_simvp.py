@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nextframe.checkpoint import create_model
 from nextframe.checkpoint.foreign.table import translation
-from nextframe.core.clip import Clip
+from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
 from nextframe.layers.batch_norm import BatchNorm2d
 from nextframe.layers.translators.stack import Name
@@ -50,6 +50,8 @@ def test_mlp_mixer_takes_its_own_size_alone() -> None:
     assert model.predict(torch.rand(1, 2, 1, 19, 34), 2).shape == (1, 2, 1, 19, 34)
     with pytest.raises(UserError, match="takes frames of 19x34, not 20x34"):
         model.predict(torch.rand(1, 2, 1, 20, 34), 2)
+    with pytest.raises(UserError, match="takes frames of 19x34, not 19x30"):
+        model.check_data(Task.forecast(2, 2), (1, 19, 30))
 
 
 def test_a_longer_request_reads_whole_passes_and_a_shorter_one_is_their_beginning() -> None:

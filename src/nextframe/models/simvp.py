@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -9,11 +10,11 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from nextframe.core.clip import Clip
-from nextframe.core.errors import UserError
+from nextframe.core.clip import Clip, Task
 from nextframe.layers.grid import pad_to_multiple
 from nextframe.layers.translators.blocks import near_zero
 from nextframe.layers.translators.stack import Name, TranslatorPlan, build_translator, check_widths
+from nextframe.models.bases.autoencoder import check_size
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import roll_out
 
@@ -155,12 +156,16 @@ class SimVP(Predictor):
     def next_frames(self, context: Tensor) -> Tensor:
         """Return as many frames as `context` (B, T, C, H, W) has, the ones after it, not clamped."""
         height, width = context.shape[3:]
-        self._check_size(height, width)
+        self._check_size(context.shape)
         frames = pad_to_multiple(context, self.config.multiple)
         coarse, fine = self.encoder(frames.flatten(0, 1))
         maps = coarse.unflatten(0, (-1, self.config.context)).flatten(1, 2)  # (B, T * D, h, w)
         future: Tensor = self.decoder(self.translator(maps).reshape(coarse.shape), fine)
         return future.reshape(frames.shape)[..., :height, :width]
+
+    def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
+        """Refuse frames of another size than mlp-mixer was made for."""
+        self._check_size(frame_shape)
 
     def stages(self) -> list[Stage]:
         """One objective, by Adam."""
@@ -176,14 +181,9 @@ class SimVP(Predictor):
         error = F.mse_loss(future, target)
         return error, {"mse": error.detach()}
 
-    def _check_size(self, height: int, width: int) -> None:
-        config = self.config
-        if not self.capabilities.any_size and (height, width) != (config.frame_height, config.frame_width):
-            made_for = f"{config.frame_height}x{config.frame_width}"
-            raise UserError(
-                f"simvp with the translator mlp-mixer has weights for each place: this one takes frames of {made_for}, "
-                f"not {height}x{width}; other translators take any size"
-            )
+    def _check_size(self, shape: Sequence[int]) -> None:
+        if not self.capabilities.any_size:
+            check_size(shape, self.config)
 
 
 def _layer(convolution: nn.Conv2d, width: int, resize: nn.Module | None = None) -> nn.Sequential:

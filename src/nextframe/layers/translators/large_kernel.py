@@ -58,8 +58,8 @@ class LargeKernelAttention(nn.Module):
 class TemporalAttention(nn.Module):
     """TAU: what is seen within frames gates the maps, and so does a weight for each channel, which is a moment.
 
-    The weights come of the means of all channels. After Tan et al. 2023, arXiv 2206.12126; as in their code some 16
-    channels are between (their paper has a part of the width).
+    The weights come of the means of all channels, by way of some 16 numbers whatever the width, as in their code.
+    Tan et al. 2023, arXiv 2206.12126.
     """
 
     def __init__(self, width: int) -> None:
