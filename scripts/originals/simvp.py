@@ -1,6 +1,6 @@
-"""Run OpenSTL's SimVP and TAU beside ours: python scripts/originals/simvp.py --original FOLDER --timm FOLDER
+"""Run OpenSTL's SimVP and TAU beside ours: python scripts/originals/simvp.py --original FOLDER
 
-The folder of timm has the package of version 0.6.11, which OpenSTL's environment names.
+timm has to be found, by PYTHONPATH for one, in version 0.6.11, which OpenSTL's environment names.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import importlib
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -71,8 +72,9 @@ def stand_in(name: str, root: Path, **attributes: Any) -> ModuleType:
     return package
 
 
-def originals(openstl: Path, timm: Path) -> tuple[Any, Any]:
+def originals(openstl: Path) -> tuple[Any, Any]:
     """Return OpenSTL's methods SimVP and TAU."""
+    timm = Path((find_spec("timm").submodule_search_locations or [""])[0]).parent
     stand_in("timm", timm, __version__="0.6.11")
     stand_in("timm.models", timm)
     data = stand_in("timm.data", timm)
@@ -170,11 +172,10 @@ def main() -> None:
     """Compare every case, or those whose names are given; or count."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--original", type=Path, required=True, help="folder of OpenSTL's checkout")
-    parser.add_argument("--timm", type=Path, required=True, help="folder with the package timm 0.6.11")
     parser.add_argument("names", nargs="*", help="cases, as simvp-gsta; none: all")
     parser.add_argument("--count", action="store_true", help="only count parameters and multiply-accumulates")
     arguments = parser.parse_args()
-    kinds = originals(arguments.original, arguments.timm)
+    kinds = originals(arguments.original)
     for name in arguments.names or CASES:
         if arguments.count:
             count(name, kinds)

@@ -82,13 +82,9 @@ class Encoder(nn.Module):
     def __init__(self, config: SimVPConfig) -> None:
         super().__init__()
         width, kernel = config.encoder_width, config.encoder_kernel
-        self.first = _layer(nn.Conv2d(config.channels, width, kernel, padding=kernel // 2), width)
-        self.rest = nn.Sequential(
-            *(
-                _layer(nn.Conv2d(width, width, kernel, stride=1 + index % 2, padding=kernel // 2), width)
-                for index in range(1, config.encoder_layers)
-            )
-        )
+        layers = range(1, config.encoder_layers)
+        self.first = _layer(config.channels, width, kernel)
+        self.rest = nn.Sequential(*(_layer(width, width, kernel, stride=1 + index % 2) for index in layers))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return maps of frames (N, C, H, W) on the coarse grid, (N, D, h, w), and on the fine one, (N, D, H, W)."""
@@ -101,14 +97,9 @@ class Decoder(nn.Module):
 
     def __init__(self, config: SimVPConfig) -> None:
         super().__init__()
-        width, kernel, count = config.encoder_width, config.decoder_kernel, config.encoder_layers
+        width, kernel = config.encoder_width, config.decoder_kernel
         *first, self.last = (
-            _layer(
-                nn.Conv2d(width, width * (1 if index % 2 else 4), kernel, padding=kernel // 2),
-                width,
-                None if index % 2 else nn.PixelShuffle(2),
-            )
-            for index in range(count)
+            _layer(width, width, kernel, double=index % 2 == 0) for index in range(config.encoder_layers)
         )
         self.first = nn.Sequential(*first)
         self.paint = nn.Conv2d(width, config.channels, 1)
@@ -124,13 +115,13 @@ class SimVP(Predictor):
 
     OpenSTL's form is followed. Its drop-path rates fall, or rise, from 0.01 in the first block to the configured one
     in the last, so that one of 0 still skips some branches. Longer requests feed whole passes back as they are, in
-    training too; of shorter ones the first frames are taken. Frames are padded to the stride of the
-    encoder, and for swin to whole windows.
+    training too; of shorter ones the first frames are taken. Frames are padded to the stride of the encoder, and for
+    swin to whole windows.
     """
 
     Config = SimVPConfig
     config: SimVPConfig
-    idea: ClassVar[str] = "Encode frames, translate them all at once to the future, decode: convolutions alone."
+    idea: ClassVar[str] = "Encode frames, translate all of them at once to the future, decode; nothing recurrent."
     paper: ClassVar[str] = "Gao et al. 2022, SimVP, arXiv 2206.05099; Tan et al. 2022, SimVP v2, arXiv 2211.12509"
 
     def __init__(self, config: SimVPConfig) -> None:
@@ -186,6 +177,8 @@ class SimVP(Predictor):
             check_size(shape, self.config)
 
 
-def _layer(convolution: nn.Conv2d, width: int, resize: nn.Module | None = None) -> nn.Sequential:
-    """Return a convolution, and a resize if there is one, with a norm of two groups and SiLU after it."""
-    return nn.Sequential(near_zero(convolution), resize or nn.Identity(), nn.GroupNorm(2, width), nn.SiLU())
+def _layer(before: int, after: int, kernel: int, stride: int = 1, double: bool = False) -> nn.Sequential:
+    """Return a convolution that may halve (`stride` 2) or double the size, a norm of two groups, and SiLU."""
+    convolution = near_zero(nn.Conv2d(before, 4 * after if double else after, kernel, stride, kernel // 2))
+    resize = nn.PixelShuffle(2) if double else nn.Identity()
+    return nn.Sequential(convolution, resize, nn.GroupNorm(2, after), nn.SiLU())
