@@ -66,8 +66,8 @@ def test_a_longer_request_reads_whole_passes_and_a_shorter_one_is_their_beginnin
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        ({"translator": "vit", "encoder_width": 6}, "vit needs multiples of 8 for width and for context"),
-        ({"translator": "incepu", "width": 24}, "incepu needs multiples of 16"),
+        ({"translator": "vit", "encoder_width": 6}, "vit needs a multiple of 8 for width, and one of 8 for context"),
+        ({"translator": "incepu", "width": 24}, "incepu needs a multiple of 16 for width"),
         ({"decoder_kernel": 4}, "must be odd"),
         ({"drop_path": (0.0, 1.0)}, "two chances from 0 to below 1"),
         ({"encoder_layers": 3}, "multiple of 2"),

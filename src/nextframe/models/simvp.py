@@ -33,8 +33,12 @@ class SimVPConfig(ModelConfig):
     decoder_kernel: int = Field(3, ge=1, description="side of the decoder's kernels, odd")
     width: int = Field(512, ge=1, description="channels inside the translator")
     blocks: int = Field(8, ge=2, description="blocks of the translator; incepu: down, and as many up")
-    ratio: float = Field(8.0, gt=0, description="hidden channels of a block's feed-forward layer for each channel")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the blocks that have it")
+    ratio: float = Field(
+        8.0, ge=1, description="hidden channels of a feed-forward layer for each channel; incepu, convmixer: unused"
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout; unused by incepu, convmixer, convnext and hornet, as in OpenSTL"
+    )
     drop_path: tuple[float, float] = Field(
         (0.01, 0.0), description="chance to skip a branch in training: in the first block, in the last"
     )

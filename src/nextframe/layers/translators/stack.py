@@ -43,7 +43,8 @@ BLOCKS: dict[str, Callable[[BlockPlan], nn.Module]] = {
     "van": large_kernel.van,
     "vit": attention.vit,
 }
-MULTIPLES = {"incepu": 16} | dict.fromkeys(("hornet", "moganet", "swin", "uniformer", "vit"), 8)  # for groups or heads
+GROUPED = dict.fromkeys(("hornet", "moganet", "swin", "uniformer", "vit"), (8, 8))
+MULTIPLES = {"incepu": (8, 16), "tau": (4, 4), **GROUPED}  # of maps and of width, which are split among groups or heads
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ class Step(nn.Module):
 
 def check_widths(plan: TranslatorPlan) -> None:
     """Raise ValueError if the translator cannot have the channels of `plan`."""
-    needed = MULTIPLES.get(plan.name, 1)
-    if plan.maps % needed or plan.width % needed:
+    maps, width = MULTIPLES.get(plan.name, (1, 1))
+    if plan.maps % maps or plan.width % width:
         raise ValueError(
-            f"{plan.name} needs multiples of {needed} for width and for context * encoder_width, "
+            f"{plan.name} needs a multiple of {width} for width, and one of {maps} for context * encoder_width, "
             f"not {plan.width} and {plan.maps}"
         )
 
@@ -88,7 +89,7 @@ def build_translator(plan: TranslatorPlan) -> nn.Module:
     """Return the translator that `plan` describes: maps (B, D, h, w) to maps of the same shape."""
     if plan.name == "incepu":
         return IncepU(plan.maps, plan.width, plan.blocks)
-    rates = torch.linspace(*plan.drop_path, plan.blocks, device="cpu").tolist()
+    rates = torch.linspace(*plan.drop_path, plan.blocks, dtype=torch.float64, device="cpu").tolist()
     widths = [plan.maps, *[plan.width] * (plan.blocks - 1), plan.maps]
     steps = []
     for index, (before, after) in enumerate(pairwise(widths)):
