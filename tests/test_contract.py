@@ -40,6 +40,8 @@ SMALL = {
     "motion": {"widths": [8, 8, 8, 8], "depths": [2, 2, 2, 2], "radius": 2},
     "multiscale-gan": {"width": 8},
     "composite-lstm": {"hidden": [24]},
+    "phydnet": {"width": 16, "kernel": 3, "hidden": [8, 32]},
+    "swinlstm": {"patch": 4, "width": 8, "window": 2, "heads": [2], "depths_down": [2], "depths_up": [2]},
     "convlstm-keras": {"hidden": [6, 6], "kernels": [3, 3]},
     "catz-conv3d": {"noise": 0.1},
     **{name: {"width": 4, "d_table": "light"} for name in MODELS if name.startswith("mathieu-")},
