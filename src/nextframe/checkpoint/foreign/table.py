@@ -7,6 +7,9 @@ from importlib import import_module
 from nextframe.checkpoint.foreign.translated import Translate
 
 TRANSLATIONS: dict[str, str] = {  # model: "module:function" below this package
+    "e3d-lstm": "e3d_lstm:translate",
+    "mau": "mau:translate",
+    "mim": "mim:translate",
     "phydnet": "phydnet:translate",
     "swinlstm": "swinlstm:translate",
 }

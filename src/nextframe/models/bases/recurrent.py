@@ -66,7 +66,7 @@ class RecurrentPredictor(StreamingPredictor):
 
     @property
     def multiple(self) -> int:
-        """Frames are padded to a height and width of a multiple of so many pixels: whole patches."""
+        """Frames are padded to a height and width that are multiples of this, in pixels: whole patches."""
         return self.config.patch
 
     @abstractmethod
