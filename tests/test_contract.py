@@ -43,6 +43,8 @@ SMALL = {
     "mau": {"hidden": 6, "layers": 2, "kernel": 3, "patch": 2, "recall": 3},
     "mim": {"hidden": 6, "layers": 2, "kernel": 3, "patch": 8},
     "e3d-lstm": {"hidden": 6, "layers": 2, "kernel": 3, "patch": 8},
+    "phydnet": {"width": 16, "kernel": 3, "hidden": [8, 32]},
+    "swinlstm": {"patch": 4, "width": 8, "window": 2, "heads": [2], "depths_down": [2], "depths_up": [2]},
     "simvp": {"encoder_width": 4, "width": 8, "blocks": 2, "ratio": 2.0},
     "tau": {"encoder_width": 4, "width": 8, "blocks": 2, "ratio": 2.0},
     "convlstm-keras": {"hidden": [6, 6], "kernels": [3, 3]},

@@ -5,6 +5,8 @@ Liu et al. 2021, arXiv 2103.14030.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -45,14 +47,17 @@ class WindowAttention(nn.Module):
 
     def _cut(self, x: Tensor) -> Tensor:
         """Return the windows (B, windows, window^2, C) of x (B, H, W, C), row by row."""
-        tall = x.unflatten(2, (-1, self.window)).unflatten(1, (-1, self.window))  # (B, h, window, w, window, C)
-        return tall.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        batch, height, width, channels = x.shape
+        side = self.window
+        tall = x.reshape(batch, height // side, side, width // side, side, channels)
+        return tall.transpose(2, 3).reshape(batch, -1, side * side, channels)
 
     def _join(self, windows: Tensor, height: int, width: int) -> Tensor:
         """Undo `_cut`."""
-        shape = (height // self.window, width // self.window), (self.window, self.window)
-        tall = windows.unflatten(2, shape[1]).unflatten(1, shape[0])  # (B, h, w, window, window, C)
-        return tall.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        batch, _, _, channels = windows.shape
+        side = self.window
+        tall = windows.reshape(batch, height // side, width // side, side, side, channels)
+        return tall.transpose(2, 3).reshape(batch, height, width, channels)
 
     def _strangers(self, height: int, width: int, shift: int, device: torch.device) -> Tensor:
         """Return which pairs of each window, (windows, window^2, window^2), only rolling has made neighbours."""
@@ -81,7 +86,7 @@ class SwinBlock(nn.Module):
     def add(self, x: Tensor, read: Tensor) -> Tensor:
         """Add to `x` what attention makes of `read`, then what the layers make of the sum."""
         x = x + self.drop_path(self.attention(read))
-        return x + self.drop_path(self.mlp(self.mlp_norm(x)))
+        return cast(Tensor, x + self.drop_path(self.mlp(self.mlp_norm(x))))
 
 
 def _offsets(window: int) -> Tensor:

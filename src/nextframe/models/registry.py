@@ -43,6 +43,8 @@ MODELS.add("composite-lstm", "nextframe.models.composite_lstm:CompositeLSTM")
 MODELS.add("mau", "nextframe.models.mau:MAU")
 MODELS.add("mim", "nextframe.models.mim:MIM")
 MODELS.add("e3d-lstm", "nextframe.models.e3d_lstm:E3DLSTM")
+MODELS.add("phydnet", "nextframe.models.phydnet:PhyDNet")
+MODELS.add("swinlstm", "nextframe.models.swinlstm:SwinLSTM")
 MODELS.add("simvp", "nextframe.models.simvp:SimVP")
 MODELS.add("tau", "nextframe.models.tau:TAU")
 
