@@ -107,6 +107,8 @@ def training_batches(steps: Steps, first: int, last: int, workers: int = 0, *, p
 
 def _end(workers: set[BaseProcess]) -> None:
     """End what the program leaves behind: without this it would wait for them for ever."""
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler calls a worker that is killed an error
     for worker in workers:
         worker.kill()
 
