@@ -6,7 +6,11 @@ from importlib import import_module
 
 from nextframe.checkpoint.foreign.translated import Translate
 
-TRANSLATIONS: dict[str, str] = {}  # model: "module:function" below this package
+TRANSLATIONS: dict[str, str] = {  # model: "module:function" below this package
+    "e3d-lstm": "e3d_lstm:translate",
+    "mau": "mau:translate",
+    "mim": "mim:translate",
+}
 
 
 def translation(name: str) -> Translate:
