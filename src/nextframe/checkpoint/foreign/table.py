@@ -6,7 +6,11 @@ from importlib import import_module
 
 from nextframe.checkpoint.foreign.translated import Translate
 
-TRANSLATIONS: dict[str, str] = {}  # model: "module:function" below this package
+TRANSLATIONS: dict[str, str] = {  # model: "module:function" below this package
+    "convlstm-openstl": "predrnn:translate_convlstm",
+    "predrnn": "predrnn:translate",
+    "predrnn++": "predrnn:translate_plus_plus",
+}
 
 
 def translation(name: str) -> Translate:
