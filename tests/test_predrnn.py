@@ -47,8 +47,7 @@ def test_the_decoupling_loss_is_of_every_cell_and_step_and_not_there_in_predicti
 
 @pytest.mark.parametrize("name", ["predrnn", "predrnn++", "convlstm-openstl"])
 def test_with_layer_norm_one_size_is_taken_and_others_are_refused(name: str) -> None:
-    small = {"hidden": (4, 3), "kernel": 3, "patch": 4} if name == "convlstm-openstl" else TINY
-    model = create_model(name, norm=True, frame_height=9, frame_width=16, **small)
+    model = create_model(name, norm=True, frame_height=9, frame_width=16, **TINY)
     assert not model.capabilities.any_size
     assert model.predict(torch.rand(1, 2, 1, 9, 16), 2).shape == (1, 2, 1, 9, 16)
     with pytest.raises(UserError, match="takes frames of 9x16, not 16x9"):

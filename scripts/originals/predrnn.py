@@ -31,7 +31,7 @@ def main() -> None:
     compare("predrnn+norm", folder, first, normed, MEMORY)
     compare("predrnn-v2", folder, second, {**small, "decouple_beta": 0.1}, ("adapter.weight",) * 2, "predrnn")
     compare("predrnn-plus-plus", folder, plus, small, HIGHWAY, "predrnn++")
-    compare("convlstm-openstl", folder, lstm, {**small, "num_hidden": "5,3,4"}, HIDDEN)
+    compare("convlstm-openstl", folder, lstm, small, HIDDEN)
     compare("convlstm-openstl+norm", folder, lstm, normed, HIDDEN)
 
 

@@ -4,25 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, NamedTuple, cast
 
-from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.layers.st_lstm import gate_maps
 from nextframe.models.bases.stacked import StackedConfig, StackedRecurrent
-from nextframe.models.contract import ModelConfig
-
-
-class ConvLSTMOpenSTLConfig(StackedConfig):
-    """Fields of `convlstm-openstl`; the defaults are ConvLSTM-S of the standard protocol of Moving MNIST."""
-
-    hidden: tuple[int, ...] = Field((128, 128, 128, 128), min_length=1, description="channels of each layer's maps")
-
-    @field_validator("hidden")
-    @classmethod
-    def _positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if min(value) < 1:
-            raise ValueError("hidden sizes must be positive")
-        return value
 
 
 class ConvLSTMCell(nn.Module):
@@ -47,30 +32,26 @@ class State(NamedTuple):
 
 
 class ConvLSTMOpenSTL(StackedRecurrent):
-    """A stack of convolutional LSTM cells, and a 1x1 convolution of the top one's output.
+    """A stack of convolutional LSTM cells, and a 1x1 convolution of the top one's output; by default ConvLSTM-S.
 
     The baseline of OpenSTL's tables. Its published size has two convolutions in each cell that are never called. The
     model `convlstm` is another: it reads pixels, has biases and batch norm, and a head over three frames.
     """
 
-    Config: ClassVar[type[ModelConfig]] = ConvLSTMOpenSTLConfig
     idea: ClassVar[str] = "Convolutional LSTM cells on frames folded into channels: the baseline of OpenSTL's tables."
     paper: ClassVar[str] = "Shi et al. 2015, arXiv 1506.04214; OpenSTL (Tan et al. 2023), arXiv 2306.11249"
-    config: ConvLSTMOpenSTLConfig
 
-    def __init__(self, config: ConvLSTMOpenSTLConfig) -> None:
+    def __init__(self, config: StackedConfig) -> None:
         super().__init__(config)
-        widths = (self.folded, *config.hidden)
-        self.cells = nn.ModuleList(
-            ConvLSTMCell(before, after, config.kernel, config.grid)
-            for before, after in zip(widths, config.hidden, strict=False)
-        )
-        self.head = nn.Conv2d(config.hidden[-1], self.folded, 1, bias=False)
+        hidden = config.hidden
+        widths = (self.folded, *[hidden] * (config.layers - 1))
+        self.cells = nn.ModuleList(ConvLSTMCell(width, hidden, config.kernel, config.grid) for width in widths)
+        self.head = nn.Conv2d(hidden, self.folded, 1, bias=False)
 
     def start(self, maps: Tensor) -> State:
         """Return the state before any frame: zeros."""
-        blanks = (maps.new_zeros(maps.shape[0], hidden, *maps.shape[2:]) for hidden in self.config.hidden)
-        return State(tuple((blank, blank) for blank in blanks))
+        blank = maps.new_zeros(maps.shape[0], self.config.hidden, *maps.shape[2:])
+        return State(((blank, blank),) * self.config.layers)
 
     def advance(self, state: State, maps: Tensor) -> tuple[Tensor, State]:
         """Read the folded frame `maps` (B, D, h, w); return the folded next one and the new state."""

@@ -22,8 +22,6 @@ class PredRNNConfig(StackedConfig):
     version: Literal[1, 2] = Field(
         1, description="of the paper; with 2, decouple is 0.1 and sampling.kind reverse unless they are given"
     )
-    hidden: int = Field(128, ge=1, description="channels of every map")
-    layers: int = Field(4, ge=1, description="how many cells are on top of one another")
     decouple: float = Field(0.0, ge=0, description="weight of the decoupling loss, which keeps both memories apart")
 
     @model_validator(mode="before")

@@ -18,7 +18,6 @@ SMALL = 0.001  # the highway's weights start uniform within it: it begins as hal
 class PredRNNPlusPlusConfig(StackedConfig):
     """Fields of `predrnn++`; the defaults are those of the standard protocol of Moving MNIST."""
 
-    hidden: int = Field(128, ge=1, description="channels of every map")
     layers: int = Field(4, ge=2, description="how many cells are on top of one another; the highway is above the first")
 
 

@@ -43,6 +43,9 @@ MODELS.add("composite-lstm", "nextframe.models.composite_lstm:CompositeLSTM")
 MODELS.add("convlstm-openstl", "nextframe.models.convlstm_openstl:ConvLSTMOpenSTL")
 MODELS.add("predrnn", "nextframe.models.predrnn:PredRNN")
 MODELS.add("predrnn++", "nextframe.models.predrnn_plus_plus:PredRNNPlusPlus")
+MODELS.add("mau", "nextframe.models.mau:MAU")
+MODELS.add("mim", "nextframe.models.mim:MIM")
+MODELS.add("e3d-lstm", "nextframe.models.e3d_lstm:E3DLSTM")
 
 ORIGINALS = {  # the forms of papers, notebooks and public codes, with their faults
     "convlstm-keras": "keras_convlstm:KerasConvLSTM",

@@ -35,7 +35,7 @@ def translate(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Trans
         UserError: weights of another model, or a setting is missing.
     """
     original = Original("OpenSTL's PredRNN", state, settings)
-    fields = _fields(original) | _one_width(original)
+    fields = _fields(original)
     weights = _cells(original, ST_LSTM, "mix")
     if "adapter.weight" in original.left:
         fields |= {"version": 2, "decouple": float(settings.get("decouple_beta", 0.1))}
@@ -49,7 +49,7 @@ def translate(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Trans
 def translate_plus_plus(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Translated:
     """Read OpenSTL's PredRNN++, whose cells have an output convolution that is never called; as `translate` does."""
     original = Original("OpenSTL's PredRNN++", state, settings)
-    fields = _fields(original) | _one_width(original)
+    fields = _fields(original)
     for index in range(fields["layers"]):
         _drop(original, f"cell_list.{index}.conv_o")
     weights = _cells(original, CAUSAL, "mix")
@@ -61,8 +61,8 @@ def translate_plus_plus(state: Mapping[str, Tensor], settings: Mapping[str, Any]
 def translate_convlstm(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Translated:
     """Read OpenSTL's ConvLSTM, whose cells have two convolutions that are never called; as `translate` does."""
     original = Original("OpenSTL's ConvLSTM", state, settings)
-    fields = _fields(original) | {"hidden": [_hidden(original, index) for index in range(_layers(original))]}
-    for index in range(_layers(original)):
+    fields = _fields(original)
+    for index in range(fields["layers"]):
         _drop(original, f"cell_list.{index}.conv_o")
         original.drop(f"cell_list.{index}.conv_last.weight")
     return Translated("convlstm-openstl", fields, _cells(original, LSTM), original.rest())
@@ -74,9 +74,14 @@ def _fields(original: Original) -> dict[str, Any]:
     sampling = {ours: settings[theirs] for ours, theirs in SAMPLING.items() if theirs in settings}
     if "reverse_scheduled_sampling" in settings:
         sampling["kind"] = "reverse" if settings["reverse_scheduled_sampling"] else "scheduled"
+    hidden, *others = (original.shape(f"cell_list.{n}.conv_h.0.weight", 4)[1] for n in range(_layers(original)))
+    if set(others) - {hidden}:
+        raise original.foreign(f"its layers have widths {[hidden, *others]}, and this model one width")
     fields = {
         "channels": original.shape("conv_last.weight", 4)[0] // patch**2,
         "patch": patch,
+        "hidden": hidden,
+        "layers": 1 + len(others),
         "kernel": original.shape("cell_list.0.conv_x.0.weight", 4)[3],
         "norm": "cell_list.0.conv_x.1.weight" in original.left,
         "sampling": sampling,
@@ -89,15 +94,6 @@ def _fields(original: Original) -> dict[str, Any]:
 
 def _layers(original: Original) -> int:
     return original.count("cell_list.{}.conv_x.0.weight")
-
-
-def _hidden(original: Original, index: int) -> int:
-    return original.shape(f"cell_list.{index}.conv_h.0.weight", 4)[1]
-
-
-def _one_width(original: Original) -> dict[str, Any]:
-    """Return the fields of models whose layers share a memory, and so a width."""
-    return {"hidden": _hidden(original, 0), "layers": _layers(original)}
 
 
 def _cells(original: Original, names: Mapping[str, str], mix: str = "") -> dict[str, Tensor]:

@@ -10,6 +10,9 @@ TRANSLATIONS: dict[str, str] = {  # model: "module:function" below this package
     "convlstm-openstl": "predrnn:translate_convlstm",
     "predrnn": "predrnn:translate",
     "predrnn++": "predrnn:translate_plus_plus",
+    "e3d-lstm": "e3d_lstm:translate",
+    "mau": "mau:translate",
+    "mim": "mim:translate",
 }
 
 

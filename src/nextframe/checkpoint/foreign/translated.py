@@ -65,7 +65,7 @@ class Original:
         return self.left.pop(name)
 
     def drop(self, *names: str) -> None:
-        """Leave out tensors that the original never uses."""
+        """Omit tensors that the original never uses."""
         for name in names:
             self.take(name)
         self.dropped += names

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from nextframe.core.clip import Task
 from nextframe.models.bases.autoencoder import check_size
-from nextframe.models.bases.recurrent import RecurrentConfig, RecurrentPredictor
+from nextframe.models.bases.one_size import OneSizeConfig
+from nextframe.models.bases.recurrent import RecurrentPredictor
 from nextframe.models.contract import Capabilities, ModelConfig
 
 
-class StackedConfig(RecurrentConfig):
-    """Fields that all of them have; the defaults are those of the standard protocol of Moving MNIST."""
+class StackedConfig(OneSizeConfig):
+    """Fields that all of them have; the size of frames matters to layer norm alone."""
 
-    kernel: int = Field(5, ge=1, description="side of the square kernels, in patches, odd")
     norm: bool = Field(False, description="layer norm after the convolutions of the gates; then frames have one size")
-    frame_height: int = Field(64, ge=1, description="height of a frame in pixels; with norm alone it matters")
-    frame_width: int = Field(64, ge=1, description="width of a frame in pixels; with norm alone it matters")
-
-    @field_validator("kernel")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError("must be odd, so that a kernel has a middle")
-        return value
 
     @property
     def grid(self) -> tuple[int, int] | None:
