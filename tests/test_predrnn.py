@@ -9,6 +9,7 @@ from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.models.predrnn import PredRNNConfig, overlap
+from nextframe.recipes import RECIPES
 
 TINY = {"hidden": 4, "layers": 2, "kernel": 3, "patch": 4}
 
@@ -59,3 +60,10 @@ def test_with_layer_norm_one_size_is_taken_and_others_are_refused(name: str) -> 
 def test_an_even_kernel_is_refused() -> None:
     with pytest.raises(UserError, match="must be odd"):
         create_model("predrnn", kernel=4)
+
+
+def test_the_recipe_is_the_standard_protocol() -> None:
+    recipe = RECIPES.get("convlstm-s")
+    assert (recipe.model.name, recipe.model.fields) == ("convlstm-openstl", {})
+    assert recipe.training.steps * recipe.training.batch == 200 * 10_000
+    assert (recipe.training.lr, recipe.training.warmup, recipe.data.options["digits"]) == (5e-4, 0.3, "mnist")

@@ -38,7 +38,7 @@ def translate(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Trans
     fields = _fields(original)
     weights = _cells(original, ST_LSTM, "mix")
     if "adapter.weight" in original.left:
-        fields |= {"version": 2, "decouple": float(settings.get("decouple_beta", 0.1))}
+        fields |= {"version": 2, "decouple": settings.get("decouple_beta", 0.1)}
         if fields["decouple"]:
             weights["adapter.weight"] = original.take("adapter.weight")
         else:
@@ -70,26 +70,34 @@ def translate_convlstm(state: Mapping[str, Tensor], settings: Mapping[str, Any])
 
 def _fields(original: Original) -> dict[str, Any]:
     """Return the fields that all of them have."""
-    settings, patch = original.settings, int(original.setting("patch_size"))
-    sampling = {ours: settings[theirs] for ours, theirs in SAMPLING.items() if theirs in settings}
-    if "reverse_scheduled_sampling" in settings:
-        sampling["kind"] = "reverse" if settings["reverse_scheduled_sampling"] else "scheduled"
-    hidden, *others = (original.shape(f"cell_list.{n}.conv_h.0.weight", 4)[1] for n in range(_layers(original)))
-    if set(others) - {hidden}:
-        raise original.foreign(f"its layers have widths {[hidden, *others]}, and this model one width")
+    first, kernel = original.shape("cell_list.0.conv_h.0.weight", 4)[1:3]
+    widths = [original.shape(f"cell_list.{index}.conv_h.0.weight", 4)[1] for index in range(_layers(original))]
+    if set(widths) != {first}:
+        raise original.foreign(f"its layers have widths {widths}, and ours one width")
+    patch, folded = original.setting("patch_size"), original.shape("conv_last.weight", 4)[0]
+    if not isinstance(patch, int) or patch < 1 or folded % patch**2:
+        raise original.foreign(f"{folded} channels are no frame in patches of {patch}")
     fields = {
-        "channels": original.shape("conv_last.weight", 4)[0] // patch**2,
+        "channels": folded // patch**2,
         "patch": patch,
-        "hidden": hidden,
-        "layers": 1 + len(others),
-        "kernel": original.shape("cell_list.0.conv_x.0.weight", 4)[3],
+        "hidden": first,
+        "layers": len(widths),
+        "kernel": kernel,
         "norm": "cell_list.0.conv_x.1.weight" in original.left,
-        "sampling": sampling,
+        "sampling": _sampling(original.settings),
     }
     if fields["norm"]:
         _, rows, columns = original.shape("cell_list.0.conv_x.1.weight", 3)
         fields |= {"frame_height": rows * patch, "frame_width": columns * patch}
     return fields
+
+
+def _sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of scheduled sampling that `settings` tell."""
+    sampling = {ours: settings[theirs] for ours, theirs in SAMPLING.items() if theirs in settings}
+    if "reverse_scheduled_sampling" in settings:
+        sampling["kind"] = "reverse" if settings["reverse_scheduled_sampling"] else "scheduled"
+    return sampling
 
 
 def _layers(original: Original) -> int:
