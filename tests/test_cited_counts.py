@@ -33,6 +33,23 @@ class Cited:
 
 
 ROWS = [
+    Cited("convlstm-openstl", "15.0", 15_083_520, 11_675_648, "56.8", 56_790_351_872),  # ConvLSTM-S
+    Cited(  # ConvLSTM-L
+        "convlstm-openstl", "33.8", 33_782_784, 26_115_072, "127.0", 127_023_710_208, fields={"hidden": 192}
+    ),
+    Cited("predrnn", "23.8", 23_838_720, 23_838_720, "116.0", 115_951_534_080),
+    # more: the adapter of the decoupling loss, which the original calls twice in each of 4 cells while predicting too
+    Cited(
+        "predrnn",
+        "23.9",
+        23_855_104,
+        23_855_104,
+        "116.6",
+        115_951_534_080,
+        more=19 * 4 * 2 * 128 * 128 * 256,
+        fields={"version": 2},
+    ),
+    Cited("predrnn++", "38.6", 38_584_320, 35_307_520, "171.7", 171_735_777_280),
     # more: 5 for each of 512 x 256 values that 4 units norm in 19 steps
     Cited("mau", "4.5", 4_483_588, 4_475_329, "17.8", 17_741_381_632, more=5 * 512 * 256 * 4 * 19),
     Cited("mim", "38.0", 38_043_648, 37_945_344, "179.2", 179_180_666_880),
@@ -57,7 +74,7 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.model)
 def test_ours_has_the_parameters_that_the_original_uses(row: Cited) -> None:
-    assert f"{row.parameters / 1e6:.1f}" == row.millions
+    assert abs(row.parameters / 1e6 - float(row.millions)) < 0.1  # rounded, or cut off: ConvLSTM-S has 15.08
     with torch.device("meta"):
         model = create_model(row.model, **row.fields)
     assert sum(parameter.numel() for parameter in model.parameters()) == row.used

@@ -73,6 +73,10 @@ class RecurrentPredictor(StreamingPredictor):
     def start(self, maps: Tensor) -> Any:
         """Return the state before any frame is read, for folded frames like `maps` (B, D, h, w)."""
 
+    def begin(self, maps: Tensor) -> Any:
+        """Return what `start` does for a sequence of the loss: with what `penalty` wants to find after it."""
+        return self.start(maps)
+
     @abstractmethod
     def advance(self, state: Any, maps: Tensor) -> tuple[Tensor, Any]:
         """Read the folded frame `maps` (B, D, h, w); return the folded next one and the new state."""
@@ -97,9 +101,10 @@ class RecurrentPredictor(StreamingPredictor):
         """Read folded frames (B, T, D, h, w) one by one.
 
         `true` (B, T - 1) says which of them, from the second on, are read as they are; the model's own prediction
-        stands in for the others. None: all.
+        stands in for the others. None: all, and no penalty is asked for.
         """
-        state, following = self.start(maps[:, 0]), list[Tensor]()
+        state = self.start(maps[:, 0]) if true is None else self.begin(maps[:, 0])
+        following = list[Tensor]()
         for index in range(maps.shape[1]):
             frame = maps[:, index]
             if true is not None and index:
