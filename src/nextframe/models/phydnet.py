@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import factorial
-from typing import ClassVar, Literal, NamedTuple, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -89,7 +90,8 @@ class PhyCell(nn.Module):
         return (moments - wanted).square().mean((1, 2)).sum()
 
 
-class PhyDNetState(NamedTuple):
+@dataclass(frozen=True)
+class PhyDNetState:
     """What both branches remember."""
 
     physics: Tensor  # (B, 2 width, h, w)
