@@ -250,6 +250,20 @@ def test_the_first_losses_are_the_golden_ones(name, request):
         assert values == pytest.approx(golden[name][objective], rel=1e-9), objective
 
 
+@pytest.mark.parametrize("name", TRAINED)
+def test_it_trains_and_predicts_with_products_in_bfloat16(name):
+    """Training does so by default where the processor can: on every recent GPU."""
+    model, clip = fresh(name).train(), digits(2, name=name)
+    for stage in model.stages():
+        for objective in stage.objectives:
+            with torch.autocast("cpu", torch.bfloat16):
+                loss, _ = objective.loss(clip)
+            loss.backward()
+            assert loss.isfinite()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.predict(clip.context, 2).isfinite().all()
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if issubclass(MODELS.get(name), Streaming)])
 def test_streaming_equals_the_whole_sequence(name):
     model, clip = warm(name), digits(2)

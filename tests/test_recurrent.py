@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import exp
+from typing import Any
 
 import pytest
 import torch
@@ -26,18 +28,33 @@ def test_unfolding_undoes_folding() -> None:
     assert torch.equal(unfold(maps, 4), frames)
 
 
+def chances_of(config: SamplingConfig) -> Callable[[int], tuple[float, ...]]:
+    return lambda step: tuple(float(chance) for chance in config.chances(torch.tensor(step)))
+
+
 def test_the_chance_of_a_true_frame_falls_in_a_line() -> None:
-    chances = SamplingConfig().chances
+    chances = chances_of(SamplingConfig())
     assert chances(0) == (1.0, pytest.approx(1 - 2e-5))
     assert chances(24_999) == (1.0, pytest.approx(0.5))
     assert chances(50_000) == (1.0, 0.0)
 
 
 def test_the_reverse_chances_meet_those_of_predicting() -> None:
-    chances = SamplingConfig(kind="reverse").chances
+    chances = chances_of(SamplingConfig(kind="reverse"))
     assert chances(24_999) == (0.5, 0.5)
     assert chances(30_000) == (pytest.approx(1 - 0.5 * exp(-1)), pytest.approx(0.4))
     assert chances(50_000) == (1.0, 0.0)
+
+
+def test_reverse_chances_end_where_they_would_begin_if_there_is_nothing_between() -> None:
+    chances = chances_of(SamplingConfig(kind="reverse", first=10, second=10))
+    assert (chances(9), chances(10)) == ((0.5, 0.5), (1.0, 0.0))
+
+
+@pytest.mark.parametrize("kind", ["scheduled", "reverse"])
+def test_the_count_of_steps_is_never_looked_at(kind: Any) -> None:
+    sampling = ScheduledSampling(SamplingConfig(kind=kind)).to("meta")  # a GPU would be waited for; here it is an error
+    assert sampling(torch.zeros(2, 5, 1, device="meta"), 3).shape == (2, 4)
 
 
 def test_predicting_reads_the_context_alone_and_counts_nothing() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import exp
 from typing import Literal
 
 import torch
@@ -10,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.config import Config
-from nextframe.core.seeds.noise import uniform
+from nextframe.core.seeds.noise import uniform, widest
 
 
 class SamplingConfig(Config):
@@ -27,16 +26,19 @@ class SamplingConfig(Config):
     decay: float = Field(5_000.0, gt=0, description="reverse: steps in which the chance in the context nears 1 by e")
     whole: bool = Field(False, description="one draw for all frames of a clip, instead of one for each frame")
 
-    def chances(self, step: int) -> tuple[float, float]:
-        """Return the chance that a true frame is read in training step `step`: within the context, and after it."""
+    def chances(self, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the chance that a true frame is read in training step `step`: within the context, and after it.
+
+        `step` is a whole number without axes, and so are the chances, on its device: a look at the number would make
+        the processor wait for a GPU in every step, and torch.compile make another graph for each.
+        """
+        at = step.to(widest(step.device))
         if self.kind == "scheduled":
-            return 1.0, max(0.0, 1.0 - (step + 1) * self.fall) if step < self.stop else 0.0
-        if step < self.first:
-            return 0.5, 0.5
-        if step >= self.second:
-            return 1.0, 0.0
-        gone = step - self.first
-        return 1.0 - 0.5 * exp(-gone / self.decay), 0.5 - 0.5 * gone / (self.second - self.first)
+            fallen = (1 - (at + 1) * self.fall).clamp(min=0)
+            return torch.ones_like(at), torch.where(at < self.stop, fallen, 0.0)
+        gone, over = (at - self.first).clamp(min=0), at >= max(self.first, self.second)
+        inside, after = 1 - 0.5 * (-gone / self.decay).exp(), 0.5 - 0.5 * gone / max(1, self.second - self.first)
+        return torch.where(over, 1.0, inside), torch.where(over, 0.0, after)
 
 
 class ScheduledSampling(nn.Module):
@@ -62,8 +64,7 @@ class ScheduledSampling(nn.Module):
         within = torch.arange(1, length, device=frames.device) < context
         if not self.training:
             return within.expand(len(frames), -1)
-        inside, after = self.config.chances(int(self.steps))
+        chance = torch.where(within, *self.config.chances(self.steps))
         self.steps += 1
-        chance = torch.where(within, inside, after)
         drawn = uniform((len(frames), 1 if self.config.whole else length - 1), frames.device)
-        return drawn < chance
+        return drawn < chance.to(drawn.dtype)

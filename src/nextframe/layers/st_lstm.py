@@ -19,6 +19,15 @@ def gate_maps(inputs: int, outputs: int, kernel: int, norm: tuple[int, int] | No
     return nn.Sequential(convolution, *([nn.LayerNorm((outputs, *norm))] if norm else []))
 
 
+def blend(kept: Tensor, new: Tensor, gate: Tensor) -> Tensor:
+    """Return `kept` where `gate` is 0 and `new` where it is 1; all of one shape, in the widest of their precisions.
+
+    `torch.lerp` stops with an error where autocast has made only some of them bfloat16.
+    """
+    dtype = torch.promote_types(torch.promote_types(kept.dtype, new.dtype), gate.dtype)
+    return torch.lerp(kept.to(dtype), new.to(dtype), gate.to(dtype))
+
+
 class Update(NamedTuple):
     """A cell's outcome; each map is (B, hidden, H, W)."""
 

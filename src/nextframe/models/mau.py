@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from nextframe.layers.st_lstm import blend
 from nextframe.models.bases.one_size import OneSizeConfig, OneSizeRecurrent
 from nextframe.models.contract import ModelConfig
 
@@ -65,8 +66,8 @@ class MotionAwareUnit(nn.Module):
         moved = self.motion(space, past)
         time_gate, time_of_time, space_of_time = self.from_time(moved).chunk(3, dim=1)
         space_gate, time_of_space, space_of_space = self.from_space(space).chunk(3, dim=1)
-        time = torch.lerp(time_of_space, time_of_time, time_gate.sigmoid())
-        after = torch.lerp(space_of_time, space_of_space, space_gate.sigmoid())
+        time = blend(time_of_space, time_of_time, time_gate.sigmoid())
+        after = blend(space_of_time, space_of_space, space_gate.sigmoid())
         return time, after + space if self.residual else after
 
     def motion(self, space: Tensor, past: Past) -> Tensor:
@@ -74,7 +75,7 @@ class MotionAwareUnit(nn.Module):
         scores = (past.spaces * self.alike(space)[:, None]).sum((2, 3, 4)) / sqrt(space[0].numel())
         trend = (past.times * scores.softmax(1)[..., None, None, None]).sum(1)
         last = past.times[:, -1]
-        return torch.lerp(trend, last, self.last(last).sigmoid())
+        return blend(trend, last, self.last(last).sigmoid())
 
 
 class MAU(OneSizeRecurrent):

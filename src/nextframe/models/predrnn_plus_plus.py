@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nextframe.layers.st_lstm import FORGET, gate_maps
+from nextframe.layers.st_lstm import FORGET, blend, gate_maps
 from nextframe.models.bases.stacked import StackedConfig, StackedRecurrent
 from nextframe.models.contract import ModelConfig
 
@@ -65,7 +65,7 @@ class GradientHighway(nn.Module):
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """Return the new z; all are (B, hidden, H, W)."""
         p, u = (self.from_input(x) + self.from_state(z)).chunk(2, dim=1)
-        return torch.lerp(z, p.tanh(), u.sigmoid())
+        return blend(z, p.tanh(), u.sigmoid())
 
 
 class State(NamedTuple):

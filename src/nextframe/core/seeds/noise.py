@@ -163,7 +163,7 @@ def categorical(weights: Tensor, generator: torch.Generator | None = None) -> Te
     """Return (N,) int64: for each row of `weights` (N, K) a column, drawn with its weight; scopes as `normal_like`."""
     if _scope(generator) is None:
         return torch.multinomial(weights, 1, generator=generator).squeeze(1)
-    edges = weights.detach().to(_wide(weights.device)).cumsum(1)
+    edges = weights.detach().to(widest(weights.device)).cumsum(1)
     reached = uniform((len(weights), 1), weights.device).to(edges.dtype) * edges[:, -1:]
     # an edge equal to the random number is passed, so that a column without weight is never drawn
     return torch.searchsorted(edges, reached, right=True).squeeze(1)
@@ -179,6 +179,11 @@ def splitmix(seed: Tensor | int, number: Tensor | int) -> Tensor:
     for shift, factor in MIX:  # in place: most of the time goes to memory
         bits = _shifted(bits, shift).bitwise_xor_(bits).mul_(factor)
     return _shifted(bits, 31).bitwise_xor_(bits)
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """Return float64, or float32 on Apple's GPUs, which have nothing wider."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _wrapped(number: int) -> int:
@@ -201,12 +206,7 @@ def _unit(words: Tensor) -> Tensor:
 
 def _normal(first: Tensor, second: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return two normals for two words."""
-    wide = _wide(first.device)
+    wide = widest(first.device)
     radius = first.to(wide).add_(0.5).mul_(2.0**-32).log_().mul_(-2).sqrt_()  # + 0.5: never the logarithm of 0
     angle = second.to(wide).mul_(2 * math.pi * 2.0**-32)
     return angle.cos().mul_(radius).to(dtype), angle.sin_().mul_(radius).to(dtype)
-
-
-def _wide(device: torch.device) -> torch.dtype:
-    """Return float64, or float32 on Apple's GPUs, which have nothing wider."""
-    return torch.float32 if device.type == "mps" else torch.float64
