@@ -131,4 +131,5 @@ def _repeated(maps: Tensor, like: Tensor) -> Tensor:
 
 def _entries(maps: Tensor) -> Tensor:
     """Return maps (B, D, T, h, w) as what attention compares: runs of D numbers (B, T h w, D)."""
-    return maps.reshape(len(maps), -1, maps.shape[1])
+    batch = maps.shape[0]  # not len(), which is a plain number: an exported model would take that one batch size only
+    return maps.reshape(batch, -1, maps.shape[1])

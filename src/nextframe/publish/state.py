@@ -10,11 +10,13 @@ from torch import Tensor
 
 
 def flatten(state: Any) -> list[Tensor]:
-    """Return the tensors of a state of dataclasses, tuples, lists and tensors, in order.
+    """Return the tensors of a state of dataclasses, tuples, lists, None and tensors, in order.
 
     Raises:
         TypeError: it holds something else.
     """
+    if state is None:
+        return []
     if isinstance(state, Tensor):
         return [state]
     if is_dataclass(state):
@@ -26,8 +28,9 @@ def flatten(state: Any) -> list[Tensor]:
 
 def rebuild(template: Any, tensors: Iterator[Tensor]) -> Any:
     """Return a state like `template` from the next `tensors`."""
-    if isinstance(template, Tensor):
-        return next(tensors)
+    if template is None or isinstance(template, Tensor):
+        return template if template is None else next(tensors)
     if is_dataclass(template) and not isinstance(template, type):
         return replace(template, **{f.name: rebuild(getattr(template, f.name), tensors) for f in fields(template)})
-    return type(template)(rebuild(part, tensors) for part in template)
+    parts = [rebuild(part, tensors) for part in template]
+    return type(template)(*parts) if hasattr(template, "_fields") else type(template)(parts)

@@ -123,7 +123,7 @@ class Direct(nn.Module):
 
 
 def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
-    """Return the step and example inputs; None if predicting is more than steps, or its state is not plain tensors."""
+    """Return the step and example inputs; None if predicting is more than steps, or its state changes its form."""
     if not isinstance(net, StreamingPredictor) or type(net).forecast is not StreamingPredictor.forecast:
         return None
     assert task.size is not None
@@ -133,6 +133,10 @@ def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
     try:
         tensors = [tensor.clone() for tensor in flatten(state)]  # the same tensor twice would be traced as one input
     except TypeError:
+        return None
+    with torch.no_grad():
+        after = flatten(net.step(state, frame)[1])
+    if [tensor.shape for tensor in after] != [tensor.shape for tensor in tensors]:
         return None
     return (Step(net, state), (frame, tensors)) if not any(tensor.any() for tensor in tensors) else None
 
