@@ -28,6 +28,7 @@ from nextframe.checkpoint import create_model, load_model, save_model, shipped_m
 from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
+from nextframe.models import CITED
 from nextframe.models.contract import TrainedTask
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_recipe, train
 
@@ -288,6 +289,8 @@ def test_who_takes_part(films: Path) -> None:
     assert {"catz-conv2d", "catz-conv2d-fixed"} <= set(names)
     assert "conv2d" not in names, "its recipes stand for it"
     assert "catz-baseline" in names, "no recipe of this task stands for it"
+    assert not set(names) & CITED.keys(), "hours of training that nobody has asked for"
+    assert make_entry(TINY, TINY.data_at(str(films)), "simvp", {"minutes": 2.0}, "cpu").recipe.model.name == "simvp"
     entry = make_entry(TINY, TINY.data_at(str(films)), "catz-conv2d", {"minutes": 2.0}, "cpu")
     training = entry.recipe.training
     assert (training.minutes, training.steps, training.batch, training.checkpoint_every) == (2.0, None, 32, 1)

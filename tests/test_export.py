@@ -14,7 +14,7 @@ from tiny import Tiny, TinyConfig
 
 for _name in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(_name, reason="needs the extra [export]")
-from nextframe.publish.to_onnx import export  # noqa: E402
+from nextframe.publish.to_onnx import Step, export  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +60,17 @@ def test_a_recurrent_model_is_exported_as_its_step(tmp_path):
     for t in range(4):
         frame, *state = session.run(None, dict(zip(names, [context[:, t].numpy(), *state], strict=True)))
     assert np.abs(frame - model.predict(context, 1)[:, 0].numpy()).max() < 1e-5
+
+
+def test_a_step_gives_back_what_the_model_reads_again():
+    """Its frames are not clamped: a prediction beyond 1 goes into the next one as it is."""
+    model = create_model("convlstm-openstl", hidden=4, layers=1, kernel=3, patch=1).eval()
+    torch.nn.init.constant_(model.head.weight, 50.0)
+    frame = torch.rand(1, 1, 4, 4)
+    state = model.prime(frame[:, None][:, :0])
+    following, _ = model.step(state, frame)
+    assert following.abs().max() > 1
+    assert torch.equal(Step(model, state)(frame, flatten(state))[0], following)
 
 
 def test_what_cannot_be_exported_is_one_line(tmp_path):

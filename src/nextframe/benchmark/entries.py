@@ -22,7 +22,7 @@ from nextframe.checkpoint import (
 )
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.data import ClipSet, DataConfig
-from nextframe.models import MODELS, ORIGINALS
+from nextframe.models import CITED, MODELS, ORIGINALS
 from nextframe.models.contract import Predictor, check_task
 from nextframe.models.request import check_frames_asked
 from nextframe.recipes import RECIPES, load_recipe
@@ -161,14 +161,14 @@ def check_names(names: Sequence[str | Predictor]) -> None:
 def default_names(task: BenchmarkTask, clips: ClipSet, training: bool = True) -> list[str]:
     """Return every registered model that fits the task: baselines, the task's recipes, and models without one.
 
-    The originals take part by their recipes only. Without `training`: baselines and the models that ship.
+    Cited models and originals take part by their recipes only. Without `training`: baselines and the models that ship.
     """
     if not training:
         names = [*baseline_names(clips.task), *shipped_models()]
         return [name for name in names if misfit(as_it_is(task, task.data, name), clips) is None]
     recipes = [name for name in RECIPES if name.startswith(task.recipes)] if task.recipes else []
     covered = {RECIPES.get(name).model.name for name in recipes}
-    models = [name for name in MODELS if name not in covered and name not in ORIGINALS]
+    models = [name for name in MODELS if name not in covered | CITED.keys() | ORIGINALS.keys()]
     sections = {name: RECIPES.get(name).model for name in recipes} | {n: ModelSection(name=n) for n in models}
     fitting = [name for name, section in sections.items() if misfit(section, clips) is None]
     return sorted(fitting, key=lambda name: needs_training(sections[name].name))  # baselines first

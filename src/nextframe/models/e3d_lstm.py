@@ -56,8 +56,9 @@ class EideticCell(nn.Module):
         i_x, g_x, r_x, o_x, i_n, g_n = self.from_input(x.flatten(1, 2)).chunk(6, dim=1)
         i_h, g_h, r_h, o_h = self.from_hidden(h.flatten(1, 2)).chunk(4, dim=1)
         asked = _repeated((r_x + r_h).sigmoid(), c)
-        recalled = F.scaled_dot_product_attention(_entries(asked), earlier, earlier, scale=1.0).reshape(c.shape)
-        c = self.norm(c + recalled) + ((i_x + i_h).sigmoid() * (g_x + g_h).tanh()).unsqueeze(2)
+        earlier = earlier.unsqueeze(1)  # one head, without which ONNX has no attention
+        recalled = F.scaled_dot_product_attention(_entries(asked).unsqueeze(1), earlier, earlier, scale=1.0)
+        c = self.norm(c + recalled.reshape(c.shape)) + ((i_x + i_h).sigmoid() * (g_x + g_h).tanh()).unsqueeze(2)
         n = _repeated(i_n.sigmoid() * g_n.tanh(), c)
         gate = (o_x + o_h + self.from_memory(c.flatten(1, 2)) + self.from_passing(n.flatten(1, 2))).tanh()
         return self.mix(torch.cat([c, n], dim=1)).tanh() * gate.sigmoid().unsqueeze(2), c

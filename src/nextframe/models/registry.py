@@ -1,6 +1,7 @@
 """Every model by name. A new model is one new file and one line here; those of others come by plugins.
 
-`ORIGINALS` are models too, of which a list of models tells apart what is there for comparison alone.
+`CITED` are large networks by default: a benchmark has them by name or by its recipes only. `ORIGINALS` are models too,
+of which a list of models tells apart what is there for comparison alone.
 """
 
 from __future__ import annotations
@@ -40,16 +41,21 @@ MODELS.add("deconv", "nextframe.models.deconv:Deconv")
 MODELS.add("vae-on-features", "nextframe.models.vae_on_features:VAEOnFeatures")
 MODELS.add("latent-lstm", "nextframe.models.latent_lstm:LatentLSTM")
 MODELS.add("composite-lstm", "nextframe.models.composite_lstm:CompositeLSTM")
-MODELS.add("convlstm-openstl", "nextframe.models.convlstm_openstl:ConvLSTMOpenSTL")
-MODELS.add("predrnn", "nextframe.models.predrnn:PredRNN")
-MODELS.add("predrnn++", "nextframe.models.predrnn_plus_plus:PredRNNPlusPlus")
-MODELS.add("mau", "nextframe.models.mau:MAU")
-MODELS.add("mim", "nextframe.models.mim:MIM")
-MODELS.add("e3d-lstm", "nextframe.models.e3d_lstm:E3DLSTM")
-MODELS.add("phydnet", "nextframe.models.phydnet:PhyDNet")
-MODELS.add("swinlstm", "nextframe.models.swinlstm:SwinLSTM")
-MODELS.add("simvp", "nextframe.models.simvp:SimVP")
-MODELS.add("tau", "nextframe.models.tau:TAU")
+
+CITED = {  # of papers, in their sizes: docs/cited-models.md
+    "convlstm-openstl": "convlstm_openstl:ConvLSTMOpenSTL",
+    "predrnn": "predrnn:PredRNN",
+    "predrnn++": "predrnn_plus_plus:PredRNNPlusPlus",
+    "mau": "mau:MAU",
+    "mim": "mim:MIM",
+    "e3d-lstm": "e3d_lstm:E3DLSTM",
+    "phydnet": "phydnet:PhyDNet",
+    "swinlstm": "swinlstm:SwinLSTM",
+    "simvp": "simvp:SimVP",
+    "tau": "tau:TAU",
+}
+for _name, _where in CITED.items():
+    MODELS.add(_name, f"nextframe.models.{_where}")
 
 ORIGINALS = {  # the forms of papers, notebooks and public codes, with their faults
     "convlstm-keras": "keras_convlstm:KerasConvLSTM",

@@ -103,9 +103,9 @@ class Step(nn.Module):
         self.net, self.template = net, state
 
     def forward(self, frame: Tensor, state: list[Tensor]) -> tuple[Tensor, ...]:
-        """Read `frame` (B, C, H, W); return the next one and the new state."""
+        """Read `frame` (B, C, H, W); return the next one, not clamped, as the model reads it again, and the new state."""
         future, after = self.net.step(rebuild(self.template, iter(state)), frame)
-        return future.clamp(0, 1), *flatten(after)
+        return future, *flatten(after)
 
 
 class Direct(nn.Module):
@@ -214,7 +214,7 @@ def _stream(session: Any, context: Any, steps: int) -> Any:
         answer, *state = session.run(None, {"frame": frame, **given})
         if t >= context.shape[1] - 1:
             future.append(answer)
-    return np.stack(future, axis=1)
+    return np.stack(future, axis=1).clip(0, 1)
 
 
 @contextmanager
