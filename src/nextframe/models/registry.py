@@ -40,6 +40,7 @@ MODELS.add("deconv", "nextframe.models.deconv:Deconv")
 MODELS.add("vae-on-features", "nextframe.models.vae_on_features:VAEOnFeatures")
 MODELS.add("latent-lstm", "nextframe.models.latent_lstm:LatentLSTM")
 MODELS.add("composite-lstm", "nextframe.models.composite_lstm:CompositeLSTM")
+MODELS.add("predformer", "nextframe.models.predformer:PredFormer")
 
 ORIGINALS = {  # the forms of papers, notebooks and public codes, with their faults
     "convlstm-keras": "keras_convlstm:KerasConvLSTM",
@@ -55,6 +56,7 @@ ORIGINALS = {  # the forms of papers, notebooks and public codes, with their fau
     "tencia-vcae": "video_predict:TenciaVCAE",
     "tencia-latent-lstm": "video_predict:TenciaLatentLSTM",
     "srivastava-composite": "srivastava:SrivastavaComposite",
+    "predformer-fac-st": "predformer:PredFormerFacST",
 }
 for _name, _where in ORIGINALS.items():
     MODELS.add(_name, f"nextframe.models.originals.{_where}")

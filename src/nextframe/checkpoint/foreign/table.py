@@ -6,7 +6,9 @@ from importlib import import_module
 
 from nextframe.checkpoint.foreign.translated import Translate
 
-TRANSLATIONS: dict[str, str] = {}  # model: "module:function" below this package
+TRANSLATIONS: dict[str, str] = {  # model: "module:function" below this package
+    "predformer": "predformer:translate",
+}
 
 
 def translation(name: str) -> Translate:
