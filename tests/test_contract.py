@@ -40,9 +40,8 @@ SMALL = {
     "motion": {"widths": [8, 8, 8, 8], "depths": [2, 2, 2, 2], "radius": 2},
     "multiscale-gan": {"width": 8},
     "composite-lstm": {"hidden": [24]},
-    **dict.fromkeys(
-        ("predformer", "predformer-fac-st"), {"width": 16, "heads": 2, "head_width": 8, "layers": 1, "expansion": 2}
-    ),
+    "predformer": {"width": 16, "heads": 2, "head_width": 8, "layers": 1, "expansion": 2},
+    "predformer-fac-st": {"width": 16, "heads": 2, "head_width": 8, "layers": 1, "expansion": 2},
     "convlstm-keras": {"hidden": [6, 6], "kernels": [3, 3]},
     "catz-conv3d": {"noise": 0.1},
     **{name: {"width": 4, "d_table": "light"} for name in MODELS if name.startswith("mathieu-")},

@@ -89,7 +89,7 @@ def compare(folder: Path, order: str) -> None:
     """Run both on the same weights and frames and write the record."""
     fields = FIELDS | {"interleaving": order, "depth": 1 if order.startswith(("fac", "full")) else 2}
     settings = settings_of(fields, (SHAPE[3], SHAPE[4]))
-    with mock.patch.object(torch, "FloatTensor", torch.DoubleTensor):  # its positions are no parameters
+    with mock.patch.object(torch, "FloatTensor", torch.DoubleTensor):  # its positions are not parameters
         original = original_module(folder, FILES[order]).PredFormer_Model(settings)
     model = "predformer-fac-st" if order == "fac-st" else "predformer"
     ours = create_model(model, **fields)

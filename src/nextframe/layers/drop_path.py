@@ -1,4 +1,4 @@
-"""Stochastic depth: a residual branch is left out of some sequences while training."""
+"""Stochastic depth: a residual branch is skipped for some sequences while training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PredFormer: gated transformers over space and over time, in one of nine orders, and nothing recurrent or convolved."""
+"""PredFormer: gated transformers over space and over time, in one of nine orders; nothing recurrent or convolved."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PredFormerConfig(ModelConfig):
     expansion: int = Field(4, ge=1, description="hidden channels of the gated layer, in widths")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the gated layer")
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="dropout of what attention gives")
-    drop_path: float = Field(0.0, ge=0, lt=1, description="chance that a branch is left out while training")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="chance that a branch is skipped while training")
 
     def plan(self) -> list[tuple[str, int]]:
         """Return the transformers in their order: what each attends over, s, t or all, and how many blocks it has."""
@@ -109,11 +109,12 @@ class PredFormer(Predictor):
     Tang et al. 2024. Their code is followed: each transformer ends with a norm of its own, and gates start like all
     other weights (their identity start is never called). Where a request is longer than the context, whole passes
     are fed back as they are, in training too. Positions are fixed sinusoids over (time, row, column) in one row, so
-    weights fit any size; but what was learned at one size need not hold at another. The residual connection
-    around a layer that their comments mention for Human3.6M is not here. Their Fac-S-T has a fault: `predformer-fac-st`.
+    weights fit any size; but what was learned at one size need not hold at another. The residual connection around a
+    layer that their comments mention for Human3.6M is not here. Their Fac-S-T has a fault, which `predformer-fac-st`
+    has too.
     """
 
-    Config = PredFormerConfig
+    Config: ClassVar[type[ModelConfig]] = PredFormerConfig
     config: PredFormerConfig
     idea: ClassVar[str] = "Gated transformers over space and time, interleaved; every future frame in one pass."
     paper: ClassVar[str] = "Tang et al. 2024, PredFormer, arXiv 2410.04733"
