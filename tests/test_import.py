@@ -100,7 +100,7 @@ def test_each_tensor_goes_where_it_belongs():
 def test_what_names_do_not_tell_is_asked_for():
     translate = translation("predformer")
     both = predformer(["space_transformer", "temporal_transformer"], depth=4)
-    with pytest.raises(UserError, match=r"may be fac-ts or fac-st: say --set model.interleaving=fac-ts, or the other"):
+    with pytest.raises(UserError, match=r"may be fac-ts or fac-st: --set model.interleaving=fac-ts, or the other"):
         translate(both, SAYS)
     found = translate(both, SAYS | {"interleaving": "fac-ts"})
     assert (found.model, found.fields["layers"]) == ("predformer", 4)
@@ -121,9 +121,9 @@ def test_what_names_do_not_tell_is_asked_for():
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (lambda state: state.clear(), r"the transformers \(none\) are not those of PredFormer's code"),
+        (lambda state: state.clear(), r"not the weights of PredFormer: its transformers are \(none\)"),
         (lambda state: state.pop("mlp_head.1.bias"), "it lacks what would be 'head.bias' of predformer"),
-        (lambda state: state.update(odd=torch.zeros(1)), "tensor 'odd' is none of PredFormer's"),
+        (lambda state: state.update(odd=torch.zeros(1)), "not the weights of PredFormer: it has a tensor 'odd'"),
         (
             lambda state: state.update({"mlp_head.1.bias": torch.zeros(3)}),
             r"'head.bias' would be \(3,\)",
@@ -259,7 +259,7 @@ def test_a_wrong_model_and_a_wrong_state_are_one_line(tmp_path, capsys):
     assert run("import", tmp_path / "other.pth", "--as", "predfromer", "-o", tmp_path / "made") == 2
     assert "unknown model of other programs 'predfromer'; did you mean 'predformer'" in capsys.readouterr().err
     assert run("import", tmp_path / "other.pth", "--as", "predformer", "-o", tmp_path / "made") == 2
-    assert "other.pth: is not read as predformer: the transformers (none) are not" in capsys.readouterr().err
+    assert "other.pth: is not read as predformer: these are not the weights of PredFormer" in capsys.readouterr().err
     assert run("import", tmp_path / "none.pth", "--as", "predformer", "-o", tmp_path / "made") == 2
     assert "none.pth: no such file" in capsys.readouterr().err
 
@@ -270,6 +270,21 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, capsys):
     torch.save(state, tmp_path / "nan.pth")
     assert run("import", tmp_path / "nan.pth", "--as", "predformer", "-o", tmp_path / "made", *ASKED) == 2
     assert "nan.pth: what would be 'head.bias' has values that are not finite" in capsys.readouterr().err
+
+
+def test_what_weights_alone_do_not_say_can_be_said_and_dead_tensors_are_named(tmp_path, capsys):
+    cell = {"conv_x.0": (16, 12, 5, 5), "conv_h.0": (16, 4, 5, 5), "conv_o.0": (4, 8, 5, 5), "conv_last": (4, 8, 1, 1)}
+    state = {f"cell_list.0.{name}.weight": torch.rand(shape) for name, shape in cell.items()}
+    torch.save(state | {"conv_last.weight": torch.rand(12, 4, 1, 1)}, tmp_path / "weights.pth")
+    words = ["import", tmp_path / "weights.pth", "--as", "convlstm-openstl", "-o", tmp_path / "made"]
+    assert run(*words) == 2
+    assert "does not say its 'patch_size', which" in (line := capsys.readouterr().err)
+    assert line.endswith("--set settings.patch_size=VALUE\n")
+    assert run(*words, "--set", "settings.patch_size=2") == 0
+    line = capsys.readouterr().out
+    assert line.endswith("; omitted, as never used: cell_list.0.conv_o.0.weight, cell_list.0.conv_last.weight)\n")
+    config = load_model(tmp_path / "made").config
+    assert (config.patch, config.channels, config.hidden) == (2, 3, 4)
 
 
 @pytest.mark.parametrize("name", TRANSLATIONS)

@@ -104,7 +104,7 @@ def record(
         "measured": {
             "date": date.today().isoformat(),
             "torch": torch.__version__,
-            "command": " ".join(["python", *sys.argv]),
+            "command": f"python scripts/originals/{Path(sys.argv[0]).name} --original FOLDER",
         },
     }
     path = ROOT / "tests" / "equivalence" / f"{name}.json"

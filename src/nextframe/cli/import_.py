@@ -30,12 +30,17 @@ def import_(
 ) -> None:
     """Make a model folder of a checkpoint that OpenSTL wrote. Nothing in the file is executed.
 
+    What a file of weights alone does not say is given by --set model.FIELD, or by --set settings.NAME, as OpenSTL
+    names it.
+
     Examples:
-    nextframe import best.ckpt --as predformer -o imported
+    nextframe import best.ckpt --as predrnn -o imported
+    nextframe import weights.pth --as predrnn -o imported --set settings.patch_size=4
     nextframe import checkpoint.pth --as predformer -o imported --set model.context=10 --set model.heads=8
     """
     from nextframe.checkpoint.foreign.importing import describe, import_checkpoint
 
     begin(quiet)
-    fields = section(read_settings("import", setting), "model")
-    typer.echo(describe(import_checkpoint(checkpoint, model, output, fields)))
+    given = read_settings("import", setting)
+    fields, settings = section(given, "model"), section(given, "settings")
+    typer.echo(describe(import_checkpoint(checkpoint, model, output, fields, settings)))

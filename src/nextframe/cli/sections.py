@@ -28,7 +28,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "interpolate": {"interpolate": "nextframe.cli.configs:InterpolateConfig"},
     "latent": {"data": _DATA},
     "transfer": {"transfer": "nextframe.transfer.experiment:TransferConfig", "data": _DATA},
-    "import": {"model": ""},
+    "import": {"model": "", "settings": ""},
     "benchmark": {"real": "nextframe.benchmark.real.task:RealConfig"},
     "app": {"limits": "nextframe.web.limits:WebLimits"},
 }

@@ -20,14 +20,20 @@ from nextframe.models.contract import ModelConfig, Predictor, TrainedTask
 
 @dataclass(frozen=True)
 class Imported:
-    """A model folder made of a checkpoint, and the tensors that were left out: the original never uses them."""
+    """A model folder made of a checkpoint, and the tensors omitted, which the original never uses."""
 
     folder: Path
     model: Predictor
     dropped: tuple[str, ...]
 
 
-def import_checkpoint(path: Path, name: str, folder: Path, fields: Mapping[str, Any] | None = None) -> Imported:
+def import_checkpoint(
+    path: Path,
+    name: str,
+    folder: Path,
+    fields: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Imported:
     """Write the model of a checkpoint as a model folder; nothing in the file is executed.
 
     Args:
@@ -35,6 +41,7 @@ def import_checkpoint(path: Path, name: str, folder: Path, fields: Mapping[str, 
         name: what the checkpoint is of, one of `TRANSLATIONS`.
         folder: where the model folder goes.
         fields: of the model's config, over what the checkpoint says.
+        settings: of the original, over those in the checkpoint, for one that has none.
 
     Raises:
         UserError: an unknown model or field, a file that cannot be read, or weights that are not that model's.
@@ -43,7 +50,8 @@ def import_checkpoint(path: Path, name: str, folder: Path, fields: Mapping[str, 
         raise UnknownNameError("model of other programs", name, TRANSLATIONS)
     fields = dict(fields or {})
     MODELS.get(name).Config.parse(fields, f"model '{name}'")  # a field that it does not have, before any reading
-    checkpoint = read_checkpoint(path)
+    found = read_checkpoint(path)
+    checkpoint = replace(found, settings={**found.settings, **(settings or {})})
     try:
         translated = translation(name)(checkpoint.state, {**checkpoint.settings, **fields})
         model = fitted(replace(translated, fields={**translated.fields, **fields}))
@@ -57,9 +65,9 @@ def import_checkpoint(path: Path, name: str, folder: Path, fields: Mapping[str, 
 
 
 def describe(imported: Imported) -> str:
-    """Return one line: what was made, how large it is, what was left out."""
+    """Return one line: what was made, how large it is, what was omitted."""
     size = sum(value.numel() for value in imported.model.parameters()) / 1e6
-    dropped = f"; left out, as never used: {', '.join(imported.dropped)}" if imported.dropped else ""
+    dropped = f"; omitted, as never used: {', '.join(imported.dropped)}" if imported.dropped else ""
     return f"{imported.folder}  ({model_name(imported.model)}, {size:.2f} M parameters{dropped})"
 
 

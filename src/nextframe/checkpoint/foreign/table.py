@@ -7,6 +7,12 @@ from importlib import import_module
 from nextframe.checkpoint.foreign.translated import Translate
 
 TRANSLATIONS: dict[str, str] = {  # model: "module:function" below this package
+    "convlstm-openstl": "predrnn:translate_convlstm",
+    "predrnn": "predrnn:translate",
+    "predrnn++": "predrnn:translate_plus_plus",
+    "e3d-lstm": "e3d_lstm:translate",
+    "mau": "mau:translate",
+    "mim": "mim:translate",
     "predformer": "predformer:translate",
 }
 

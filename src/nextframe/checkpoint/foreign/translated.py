@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nextframe.core.errors import UserError
+from nextframe.core.errors import UserError, cut
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
-
-LIGHTNING = "model."  # what a Lightning module that keeps the model as `model` puts before each name
 
 
 @dataclass(frozen=True)
@@ -33,27 +31,73 @@ class Translated:
 Translate = Callable[[Mapping[str, Tensor], Mapping[str, Any]], Translated]
 """From a state dict of the original and its settings as plain values, such as {"num_hidden": "128,128"}.
 
-What the user says of the config (`--set model.FIELD=VALUE`) stands among the settings, by the name of our field; it
-takes precedence over what was inferred in any case. What fits no such model is a UserError.
+What a user says of our config stands among the settings too, by the name of our field.
 """
 
 
-def bare(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return `state` without what a Lightning module puts before each name."""
-    if all(name.startswith(LIGHTNING) for name in state):
-        return {name.removeprefix(LIGHTNING): value for name, value in state.items()}
-    return dict(state)
+def without_prefix(state: Mapping[str, Tensor], prefix: str = "model.") -> dict[str, Tensor]:
+    """Return `state` without the prefix that a Lightning module gives to the names of its model's tensors."""
+    return {name.removeprefix(prefix): value for name, value in state.items()}
 
 
-def needed(state: Mapping[str, Tensor], name: str) -> Tensor:
-    """Return tensor `name` of `state`.
+class Original:
+    """The tensors of an original's state dict: each has to be taken or dropped, and `rest` says what is left over.
 
-    Raises:
-        UserError: there is none.
+    `take`, `drop` and `rest` raise UserError where the state is of another model than `kind`.
     """
-    if name not in state:
-        raise UserError(f"it has no tensor '{name}'")
-    return state[name]
+
+    def __init__(self, kind: str, state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> None:
+        self.kind, self.left, self.settings = kind, without_prefix(state), settings
+        self.dropped: list[str] = []
+
+    def shape(self, name: str, length: int) -> tuple[int, ...]:
+        """Return the shape of tensor `name`, which has `length` axes."""
+        if name not in self.left or self.left[name].ndim != length:
+            raise self.foreign(f"there is no tensor '{name}' of {length} axes")
+        return tuple(self.left[name].shape)
+
+    def count(self, pattern: str) -> int:
+        """Return how many tensors there are whose names are `pattern` with 0, 1, 2 ... in the place of {}."""
+        number = 0
+        while pattern.format(number) in self.left:
+            number += 1
+        return number
+
+    def take(self, name: str) -> Tensor:
+        """Return tensor `name`, which is then gone."""
+        if name not in self.left:
+            raise self.foreign(f"there is no tensor '{name}'")
+        return self.left.pop(name)
+
+    def drop(self, *names: str) -> None:
+        """Omit tensors that the original never uses."""
+        for name in names:
+            self.take(name)
+        self.dropped += names
+
+    def rest(self) -> tuple[str, ...]:
+        """Return the names of what was dropped, after everything else has been taken."""
+        if self.left:
+            raise self.foreign(f"it has a tensor '{cut(next(iter(self.left)))}'")
+        return tuple(self.dropped)
+
+    def setting(self, name: str) -> Any:
+        """Return the original's setting `name`, which no tensor tells."""
+        if name not in self.settings:
+            raise UserError(
+                f"the checkpoint does not say its '{name}', which {self.kind} cannot be read without: "
+                f"--set settings.{name}=VALUE"
+            )
+        return self.settings[name]
+
+    def foreign(self, why: str) -> UserError:
+        """Return the error that these are not the weights of this kind of model."""
+        return UserError(f"these are not the weights of {self.kind}: {why}")
+
+
+def new_count() -> dict[str, Tensor]:
+    """Return what our recurrent models store beside weights: how many steps they were trained for, none here."""
+    return {"sampling.steps": torch.zeros((), dtype=torch.long)}
 
 
 def fitted(translated: Translated) -> Predictor:
@@ -63,8 +107,9 @@ def fitted(translated: Translated) -> Predictor:
         UserError: a field that the model does not have, or weights that are not exactly its own; the line names one.
     """
     kind: type[Predictor] = MODELS.get(translated.model)
+    config = kind.Config.parse(translated.fields, f"model '{translated.model}'")
     with torch.device("meta"):  # shapes alone
-        expected = kind(kind.Config.parse(translated.fields, f"model '{translated.model}'")).state_dict()
+        expected = kind(config).state_dict()
     for name in (*expected, *translated.weights):
         if name not in translated.weights:
             raise UserError(f"it lacks what would be '{name}' of {translated.model}")
@@ -73,6 +118,6 @@ def fitted(translated: Translated) -> Predictor:
         ours, theirs = tuple(expected[name].shape), tuple(translated.weights[name].shape)
         if ours != theirs:
             raise UserError(f"'{name}' would be {theirs}, and this {translated.model} has {ours}")
-    model = kind(kind.Config.parse(translated.fields))
+    model = kind(config)
     model.load_state_dict(translated.weights)
     return model.eval()

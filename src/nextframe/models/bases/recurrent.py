@@ -43,7 +43,7 @@ class RecurrentPredictor(StreamingPredictor):
     """Folded frames in, the folded next frame out, one at a time; subclasses have `start` and `advance`.
 
     The loss is the mean squared error of every next frame, the context's included, on true frames and on the model's
-    own as `sampling` draws them. Frames are padded to whole patches.
+    own as `sampling` draws them. Frames are padded to a multiple of `multiple` pixels.
     """
 
     Config: ClassVar[type[ModelConfig]] = RecurrentConfig
@@ -64,21 +64,34 @@ class RecurrentPredictor(StreamingPredictor):
         """Channels of a folded frame."""
         return self.config.channels * self.config.patch**2
 
+    @property
+    def multiple(self) -> int:
+        """Frames are padded to a height and width that are multiples of this, in pixels: whole patches."""
+        return self.config.patch
+
     @abstractmethod
     def start(self, maps: Tensor) -> Any:
         """Return the state before any frame is read, for folded frames like `maps` (B, D, h, w)."""
 
+    def begin(self, maps: Tensor) -> Any:
+        """Return what `start` does for a sequence of the loss: with what `penalty` wants to find after it."""
+        return self.start(maps)
+
     @abstractmethod
     def advance(self, state: Any, maps: Tensor) -> tuple[Tensor, Any]:
         """Read the folded frame `maps` (B, D, h, w); return the folded next one and the new state."""
+
+    def errors(self, following: Tensor, true: Tensor) -> dict[str, Tensor]:
+        """Return the terms of the loss of frames `following` that should be `true`, (B, T, C, H, W) both."""
+        return {"mse": F.mse_loss(following, true)}
 
     def penalty(self, state: Any) -> Tensor | None:
         """Return what is added to the loss, from the state after a whole sequence; None: nothing."""
         return None
 
     def fold(self, frames: Tensor) -> Tensor:
-        """Return frames (..., C, H, W), padded to whole patches, as maps (..., D, h, w)."""
-        return fold(pad_to_multiple(frames, self.config.patch), self.config.patch)
+        """Return frames (..., C, H, W), padded, as maps (..., D, h, w)."""
+        return fold(pad_to_multiple(frames, self.multiple), self.config.patch)
 
     def unfold(self, maps: Tensor, like: Tensor) -> Tensor:
         """Return maps (..., D, h, w) as frames (..., C, H, W) of the height and width of `like`."""
@@ -88,9 +101,10 @@ class RecurrentPredictor(StreamingPredictor):
         """Read folded frames (B, T, D, h, w) one by one.
 
         `true` (B, T - 1) says which of them, from the second on, are read as they are; the model's own prediction
-        stands in for the others. None: all.
+        stands in for the others. None: all, and no penalty is asked for.
         """
-        state, following = self.start(maps[:, 0]), list[Tensor]()
+        state = self.start(maps[:, 0]) if true is None else self.begin(maps[:, 0])
+        following = list[Tensor]()
         for index in range(maps.shape[1]):
             frame = maps[:, index]
             if true is not None and index:
@@ -112,14 +126,14 @@ class RecurrentPredictor(StreamingPredictor):
         return self.unfold(maps, frame), state
 
     def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the mean squared error of every next frame, and the penalty on top of it if there is one."""
+        """Return the errors of every next frame, and the penalty on top of them if there is one."""
         frames = clip.frames[:, :-1]
         following, state = self.read(self.fold(frames), self.sampling(frames, clip.context.shape[1]))
-        error = F.mse_loss(self.unfold(following, frames), clip.frames[:, 1:])
+        terms = self.errors(self.unfold(following, frames), clip.frames[:, 1:])
         extra = self.penalty(state)
-        if extra is None:
-            return error, {"mse": error.detach()}
-        return error + extra, {"mse": error.detach(), "penalty": extra.detach()}
+        if extra is not None:
+            terms["penalty"] = extra
+        return torch.stack(list(terms.values())).sum(), {name: term.detach() for name, term in terms.items()}
 
     def stages(self) -> list[Stage]:
         """One objective, by Adam."""
