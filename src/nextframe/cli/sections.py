@@ -45,6 +45,7 @@ DATA_OPTIONS = {
     "mspacman": f"{_LOCAL}:OneShotConfig",
     "bair": f"{_LOCAL}:OneShotConfig",
     "kth": f"{_LOCAL}:KthConfig",
+    "kitti-caltech": "nextframe.data.sets.kitti_caltech:KittiCaltechConfig",
     "ucf101": f"{_LOCAL}:ListedConfig",
     "hmdb51": f"{_LOCAL}:ListedConfig",
     "labelled": f"{_LOCAL}:LocalConfig",

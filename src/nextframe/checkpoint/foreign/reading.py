@@ -47,7 +47,7 @@ class _DType:
         self.text = text if isinstance(text, str) and _NUMBER.fullmatch(text) else ""
 
     def __setstate__(self, state: object) -> None:
-        """Take the byte order; the rest of `state` is of types that are no numbers."""
+        """Take the byte order; the rest of `state` is of other types."""
         if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ("<", "|"):
             self.text = ""
 
