@@ -52,7 +52,7 @@ native: $(VENV)/.ready
 
 native-2: $(VENV)/.ready
 	@echo "== this processor's kernels, 2 threads"
-	TEST_THREADS=2 OMP_WAIT_POLICY=passive $(NATIVE) $(NUMERIC)
+	TEST_THREADS=2 OMP_WAIT_POLICY=passive $(NATIVE) $(NUMERIC) -n 2 --dist worksteal
 
 lint: $(VENV)/.ready  ## style, types, import direction, words
 	$(BIN)/ruff check .

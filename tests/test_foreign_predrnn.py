@@ -89,7 +89,7 @@ def test_what_the_settings_should_say_is_asked_for() -> None:
     state = state_of(layout(ST_LSTM))
     with pytest.raises(UserError, match="does not say its 'patch_size'"):
         translation("predrnn")(state, {})
-    with pytest.raises(UserError, match="12 channels are no frame in patches of 4"):
+    with pytest.raises(UserError, match="12 channels do not make a frame in patches of 4"):
         translation("predrnn")(state, {"patch_size": 4})
 
 

@@ -13,7 +13,7 @@ from nextframe.layers.st_lstm import SpatioTemporalLSTMCell
 from nextframe.models.bases.stacked import StackedConfig, StackedRecurrent
 from nextframe.models.contract import ModelConfig
 
-OF_VERSION_2 = {"decouple": 0.1, "sampling": {"kind": "reverse"}}
+OF_VERSION_2: dict[str, Any] = {"decouple": 0.1, "sampling": {"kind": "reverse"}}
 
 
 class PredRNNConfig(StackedConfig):

@@ -76,7 +76,7 @@ def _fields(original: Original) -> dict[str, Any]:
         raise original.foreign(f"its layers have widths {widths}, and ours one width")
     patch, folded = original.setting("patch_size"), original.shape("conv_last.weight", 4)[0]
     if not isinstance(patch, int) or patch < 1 or folded % patch**2:
-        raise original.foreign(f"{folded} channels are no frame in patches of {patch}")
+        raise original.foreign(f"{folded} channels do not make a frame in patches of {patch}")
     fields = {
         "channels": folded // patch**2,
         "patch": patch,
