@@ -9,9 +9,9 @@ and for PredFormer those of its own code.
 
 What differs here, on purpose: OpenSTL keeps the weights that are best on the test set, these recipes those that are
 best on a val split (of Moving MNIST clips of its own, of KTH persons 15 and 16, of KITTI a drive). Its one-cycle
-schedule also moves Adam's first beta between 0.95 and 0.85; here it stays at 0.9. KTH's frames are cropped to a square, not
-squashed. Moving MNIST's test split is generated from MNIST's test digits; `--data moving-mnist` measures on the file of
-the field.
+schedule also moves Adam's first beta between 0.95 and 0.85; here it stays at 0.9. KTH's frames are cropped to a
+square, not squashed. Moving MNIST's test split is generated from MNIST's test digits; `--data moving-mnist` measures on
+the file of the field.
 """
 
 from __future__ import annotations
@@ -71,14 +71,25 @@ PROTOCOLS: dict[str, Recipe] = {
     "mim-mmnist": mmnist("mim", 5e-4),
     "mau-mmnist": mmnist("mau", 1e-3),
     "e3d-lstm-mmnist": mmnist("e3d-lstm", 1e-4),
+    "phydnet-mmnist": mmnist("phydnet", 1e-3),
+    "swinlstm-mmnist": mmnist("swinlstm", 1e-4),
+    "simvp-mmnist": mmnist("simvp", 1e-3),
+    "simvp-v1-mmnist": mmnist("simvp", 1e-3, translator="incepu"),
+    "tau-mmnist": mmnist("tau", 1e-3),
     "predformer-mmnist": _decayed(mmnist("predformer", 1e-3)),
     "convlstm-kth": kth("convlstm-openstl", 1e-3, patch=2),
     "predrnn-kth": kth("predrnn", 1e-3, patch=2),
     "predrnn++-kth": kth("predrnn++", 1e-3, patch=2),
     "mim-kth": kth("mim", 1e-4, patch=4),
     "mau-kth": kth("mau", 5e-4),
+    "phydnet-kth": kth("phydnet", 1e-3),
+    "simvp-kth": kth("simvp", 1e-3, width=256, blocks=6, encoder_layers=2),
+    "tau-kth": kth("tau", 1e-3, width=256, blocks=6, encoder_layers=2),
     "convlstm-caltech": caltech("convlstm-openstl", 5e-3, patch=2),
     "predrnn-caltech": caltech("predrnn", 1e-2, patch=2),
     "predrnn++-caltech": caltech("predrnn++", 5e-3, patch=2),
     "mim-caltech": caltech("mim", 1e-2, patch=2),
+    "phydnet-caltech": caltech("phydnet", 5e-3),
+    "simvp-caltech": caltech("simvp", 5e-3, width=256, blocks=6, encoder_layers=2),
+    "tau-caltech": caltech("tau", 1e-2, width=256, blocks=6, encoder_layers=2),
 }
