@@ -280,6 +280,9 @@ def test_what_weights_alone_do_not_say_can_be_said_and_dead_tensors_are_named(tm
     assert run(*words) == 2
     assert "does not say its 'patch_size', which" in (line := capsys.readouterr().err)
     assert line.endswith("--set settings.patch_size=VALUE\n")
+    for odd in ("0", "four", "[2]", "null"):
+        assert run(*words, "--set", f"settings.patch_size={odd}") == 2
+        assert "weights.pth: is not read as convlstm-openstl: " in capsys.readouterr().err
     assert run(*words, "--set", "settings.patch_size=2") == 0
     line = capsys.readouterr().out
     assert line.endswith("; omitted, as never used: cell_list.0.conv_o.0.weight, cell_list.0.conv_last.weight)\n")

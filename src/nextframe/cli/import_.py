@@ -30,8 +30,7 @@ def import_(
 ) -> None:
     """Make a model folder of a checkpoint that OpenSTL wrote. Nothing in the file is executed.
 
-    What a file of weights alone does not say is given by --set model.FIELD, or by --set settings.NAME, as OpenSTL
-    names it.
+    What a file of weights alone does not say can be set: model.FIELD is the model's own, settings.NAME OpenSTL's.
 
     Examples:
     nextframe import best.ckpt --as predrnn -o imported

@@ -23,6 +23,7 @@ from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
 
 _MMNIST = DataConfig(name="moving-digits", context=10, horizon=10, options={"digits": "mnist", "test_clips": 10_000})
 _KTH = DataConfig(name="kth", context=10, horizon=20, size=(128, 128))
+_SMALL: dict[str, Any] = {"width": 256, "blocks": 6, "encoder_layers": 2}  # simvp's on larger frames
 _CALTECH = DataConfig(name="kitti-caltech", context=10, horizon=1, size=(128, 160))
 
 
@@ -83,13 +84,13 @@ PROTOCOLS: dict[str, Recipe] = {
     "mim-kth": kth("mim", 1e-4, patch=4),
     "mau-kth": kth("mau", 5e-4),
     "phydnet-kth": kth("phydnet", 1e-3),
-    "simvp-kth": kth("simvp", 1e-3, width=256, blocks=6, encoder_layers=2),
-    "tau-kth": kth("tau", 1e-3, width=256, blocks=6, encoder_layers=2),
+    "simvp-kth": kth("simvp", 1e-3, **_SMALL, drop_path=(0.01, 0.2)),
+    "tau-kth": kth("tau", 1e-3, **_SMALL, drop_path=(0.01, 0.1)),
     "convlstm-caltech": caltech("convlstm-openstl", 5e-3, patch=2),
     "predrnn-caltech": caltech("predrnn", 1e-2, patch=2),
     "predrnn++-caltech": caltech("predrnn++", 5e-3, patch=2),
     "mim-caltech": caltech("mim", 1e-2, patch=2),
     "phydnet-caltech": caltech("phydnet", 5e-3),
-    "simvp-caltech": caltech("simvp", 5e-3, width=256, blocks=6, encoder_layers=2),
-    "tau-caltech": caltech("tau", 1e-2, width=256, blocks=6, encoder_layers=2),
+    "simvp-caltech": caltech("simvp", 5e-3, **_SMALL, drop_path=(0.01, 0.2)),
+    "tau-caltech": caltech("tau", 1e-2, **_SMALL, drop_path=(0.01, 0.1)),
 }

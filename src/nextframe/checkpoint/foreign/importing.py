@@ -55,7 +55,7 @@ def import_checkpoint(
     try:
         translated = translation(name)(checkpoint.state, {**checkpoint.settings, **fields})
         model = fitted(replace(translated, fields={**translated.fields, **fields}))
-    except UserError as error:
+    except (UserError, ValueError, TypeError, ArithmeticError, LookupError) as error:  # settings may be anything
         raise BadInputError(path, f"is not read as {name}: {error}") from None
     bad = next((key for key, value in model.named_parameters() if not bool(torch.isfinite(value).all())), None)
     if bad is not None:
