@@ -53,7 +53,9 @@ def test_errors_are_summed_over_frames() -> None:
     loss, logs = model.loss(Clip(frames[:, :4], frames[:, 4:]))
     each = [model.predict(frames[:, : index + 1], 1)[:, 0] - frames[:, index + 1] for index in range(4)]
     assert float(logs["summed_mse"]) == pytest.approx(sum(float(one.square().mean()) for one in each), rel=1e-5)
-    assert float(loss.detach()) == pytest.approx(float(logs["summed_mse"] + model.physics.moment_error()), rel=1e-6)
+    assert float(loss.detach()) == pytest.approx(
+        float(logs["summed_mse"] + model.physics.moment_error().detach()), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize(

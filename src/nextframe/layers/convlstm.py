@@ -6,7 +6,6 @@ Maps are (H, W, channels) in memory there, frames outermost.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -51,16 +50,15 @@ class ConvLSTMLayer(nn.Module):
         Returns:
             The hidden maps (B, T, hidden, H, W) and the state after the last frame.
         """
-        device = x.device.type
-        narrowed = not x.is_meta and torch.is_autocast_enabled(device)  # which meta tensors, that only count, have not
-        dtype = torch.get_autocast_dtype(device) if narrowed else x.dtype
+        device = "cpu" if x.is_meta else x.device.type  # autocast knows no meta tensors, which only count
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         weights = [weight.to(dtype) for weight in (self.input_weight, self.recurrent_weight, self.bias)]
         x = x.to(dtype).permute(1, 0, 3, 4, 2)  # (T, B, H, W, C)
         if state is None:
             h, c = None, x.new_zeros(*x.shape[1:-1], self.hidden)
         else:
             h, c = (kept.to(dtype).permute(0, 2, 3, 1) for kept in state)
-        with torch.autocast(device, enabled=False) if narrowed else nullcontext():
+        with torch.autocast(device, enabled=False):
             recur = self._cached if cache_pays(x, self.kernel, self.hidden) else self._direct
             maps, h, c = recur(x, h, c, *weights)
         return maps.permute(1, 0, 4, 2, 3), (h.permute(0, 3, 1, 2), c.permute(0, 3, 1, 2))
