@@ -33,9 +33,9 @@ def import_(
     What a file of weights alone does not say can be set: model.FIELD is the model's own, settings.NAME OpenSTL's.
 
     Examples:
-    nextframe import best.ckpt --as predrnn -o imported
-    nextframe import weights.pth --as predrnn -o imported --set settings.patch_size=4
-    nextframe import checkpoint.pth --as predformer -o imported --set model.context=10 --set model.heads=8
+    nextframe import best.ckpt --as predrnn -o runs/imported
+    nextframe import weights.pth --as predrnn -o runs/imported --set settings.patch_size=4
+    nextframe import checkpoint.pth --as predformer -o runs/imported --set model.context=10 --set model.heads=8
     """
     from nextframe.checkpoint.foreign.importing import describe, import_checkpoint
 
