@@ -32,6 +32,7 @@ class Source(ABC):
     """
 
     kind: str = "source"
+    videos = 1  # that are read at once
 
     def __init__(
         self, path: Path, stride: int, color: Color | None, limits: Limits, reading: Reading = DEFAULT

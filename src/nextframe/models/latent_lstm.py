@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import ClassVar, Literal
 
 import torch
@@ -16,6 +17,7 @@ from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
 from nextframe.layers.lstm import LasagneLSTM, LSTMState
 from nextframe.models.bases.autoencoder import Autoencoder, Part, at_least_float32, build_autoencoder, check_size
 from nextframe.models.contract import (
+    Block,
     Capabilities,
     Encode,
     ModelConfig,
@@ -28,6 +30,7 @@ from nextframe.models.contract import (
 )
 
 AUTOENCODER = "autoencoder"  # the submodule's name, for training.stage_from
+DECODED = 16  # frames of a prediction that are decoded together
 
 
 class LatentLSTMConfig(ModelConfig):
@@ -206,12 +209,14 @@ class LatentLSTM(StreamingPredictor):
         hidden, state = self.advance(point, state)
         return self.decode(self.following(hidden, point, state)).squeeze(1), state
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Read the context, then feed latents back; no predicted frame is encoded again."""
         state = self.prime(request.context[:, :-1])
         start = self._encoded(request.context[:, -1:])
-        temperature = self._temperature(request.options)
-        return self.decode(self.imagine(state, start, request.horizon, request.generator, temperature))
+        points = self.imagined(state, start, request.generator, self._temperature(request.options))
+        for made in range(0, request.horizon, DECODED):
+            some = islice(points, min(DECODED, request.horizon - made))
+            yield Block(self.decode(torch.cat(list(some), dim=1)))
 
     def imagine(
         self,
@@ -222,12 +227,25 @@ class LatentLSTM(StreamingPredictor):
         temperature: float | None = None,
     ) -> Tensor:
         """Return the `horizon` points (B, horizon, 2, D) that follow `point` (B, 1, 2, D), each fed back."""
-        found = []
-        for _ in range(horizon):
+        return torch.cat(list(islice(self.imagined(state, point, generator, temperature), horizon)), dim=1)
+
+    def imagined(
+        self,
+        state: LatentState,
+        point: Tensor,
+        generator: torch.Generator | None = None,
+        temperature: float | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield points as `imagine` returns them, (B, 1, 2, D) each, without end."""
+        while True:
             hidden, state = self.advance(point, state)
             point = self.following(hidden, point, state, generator, temperature)
-            found.append(point)
-        return torch.cat(found, dim=1)
+            yield point
+            state = self.carried(state)
+
+    def carried(self, state: LatentState) -> LatentState:
+        """Return what the next point is predicted with, besides the point that is fed back."""
+        return state
 
     @property
     def reconstructor(self) -> Autoencoder:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
+from nextframe.models.request import Block, gathered
 
-def roll_out(advance: Callable[[Tensor], Tensor], context: Tensor, horizon: int) -> Tensor:
-    """Predict `horizon` frames by feeding predictions back.
+
+def roll_on(advance: Callable[[Tensor], Tensor], context: Tensor, horizon: int) -> Iterator[Block]:
+    """Yield at least `horizon` frames, one call's at a time, by feeding predictions back; the last T are held.
 
     Args:
         advance: takes (B, T, C, H, W) and returns the k >= 1 frames after them, (B, k, C, H, W).
         context: (B, T, C, H, W); every call sees the last T frames, context or predicted, clamped to [0, 1].
         horizon: how many frames.
-
-    Returns:
-        (B, horizon, C, H, W).
     """
-    length = context.shape[1]
-    frames = context
-    while frames.shape[1] < length + horizon:
-        frames = torch.cat([frames, advance(frames[:, -length:]).clamp(0, 1)], dim=1)
-    return frames[:, length : length + horizon]
+    length, made = context.shape[1], 0
+    while made < horizon:
+        following = advance(context).clamp(0, 1)
+        made += following.shape[1]
+        yield Block(following)
+        if made < horizon:
+            context = torch.cat([context, following], dim=1)[:, -length:]
+
+
+def roll_out(advance: Callable[[Tensor], Tensor], context: Tensor, horizon: int) -> Tensor:
+    """Return what `roll_on` yields, as one (B, horizon, C, H, W)."""
+    return gathered(roll_on(advance, context, horizon), horizon).frames
