@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -31,6 +32,7 @@ HEIGHT, WIDTH, ASKED = 24, 30, 7
 FRAME = HEIGHT * WIDTH * 3  # bytes
 
 
+@lru_cache
 def pan(frames: int) -> Tensor:
     """A texture that moves, (T, 3, H, W)."""
     return torch.cat([texture(HEIGHT, WIDTH, 1.5 * t, 0.5 * t, channels=3) for t in range(frames)])
@@ -138,13 +140,13 @@ def test_what_is_written_as_it_is_made_is_what_is_written_at_the_end(
     model = models()[name]
     whole = predict(film, model, ASKED, compare=asked.compare, one_step=asked.one_step)
     write_prediction(whole, tmp_path / "whole" / output, with_context=True)
-    coming = stream(film, model, ASKED, asked, whole=False)
+    coming = stream(film, model, ASKED, asked, Path(output))
     write_stream(coming, tmp_path / "coming" / output, with_context=True)
     assert whole.as_json() == coming.as_json()
     if output.endswith("mp4"):  # x264 does not write the same bytes twice of small frames
         one, other = (read_video(tmp_path / folder / output)[0].float() for folder in ("whole", "coming"))
         assert one.shape == other.shape
-        assert (one - other).abs().mean() < 1
+        assert (one - other).abs().mean() < 4
         return
     assert contents(tmp_path / "coming") == contents(tmp_path / "whole")
 
@@ -157,7 +159,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 def test_frames_that_come_are_those_that_the_model_predicts(film: Path, name: str) -> None:
     net = models()[name]
     net = create_model(net) if isinstance(net, str) else net
-    coming = stream(film, net, ASKED, Asked(context=3), whole=False)
+    coming = stream(film, net, ASKED, Asked(context=3), Path("a.npy"))
     truth = net.predict(coming.context.unsqueeze(0), ASKED)[0]
     assert torch.equal(torch.stack([step.futures[0] for step in coming]), truth)
     assert torch.equal(predict(film, net, ASKED, context=3).frames, truth)
@@ -166,7 +168,7 @@ def test_frames_that_come_are_those_that_the_model_predicts(film: Path, name: st
 def test_tiles_come_frame_by_frame_too(tmp_path: Path) -> None:
     path = write_video(tmp_path / "film.npy", torch.cat([texture(80, 96, 2.0 * t, channels=3) for t in range(4)]))
     asked, whole = Asked(tile=48, overlap=16), predict(path, "flow", 3, tile=48, overlap=16)
-    endless = stream(path, "flow", 1_000_000_000, asked, whole=False)
+    endless = stream(path, "flow", 1_000_000_000, asked, Path("a.gif"))
     assert torch.equal(torch.stack([step.futures[0] for step in islice(endless, 3)]), whole.frames)
 
 
@@ -176,10 +178,10 @@ def test_a_failure_on_the_way_leaves_what_was_there(film: Path, name: str, tmp_p
     write_prediction(predict(film, "copy-last", 9), output)
     before = contents(output.parent)
     with pytest.raises(NextframeError, match="predicts values that are not finite"):
-        write_stream(stream(film, Breaks(Breaks.Config()), ASKED, Asked(), whole=False), output)
+        write_stream(stream(film, Breaks(Breaks.Config()), ASKED, Asked(), output), output)
     assert contents(output.parent) == before
     with pytest.raises(NextframeError):
-        write_stream(stream(film, Breaks(Breaks.Config()), ASKED, Asked(), whole=False), tmp_path / "new" / name)
+        write_stream(stream(film, Breaks(Breaks.Config()), ASKED, Asked(), output), tmp_path / "new" / name)
     assert not list((tmp_path / "new").rglob("*"))
 
 
@@ -187,23 +189,24 @@ def test_a_failure_on_the_way_leaves_what_was_there(film: Path, name: str, tmp_p
 
 
 def test_a_horizon_that_would_not_fit_is_predicted_as_far_as_it_is_asked_for(film: Path) -> None:
-    endless = stream(film, "copy-last", 1_000_000_000, Asked(), whole=False)
+    endless = stream(film, "copy-last", 1_000_000_000, Asked(), Path("a.mp4"))
     assert len(list(islice(endless, 3))) == 3
     assert len(endless.as_json()["rows"]) == 3
-    for model, whole in (("copy-last", True), (Tiny(TinyConfig(channels=3)), False)):  # the second makes all at once
+    at_once = Tiny(TinyConfig(channels=3))
+    for model, output in (("copy-last", None), ("copy-last", Path("a.png")), (at_once, Path("a.mp4"))):
         with pytest.raises(BadInputError, match="1,000,000,000 frames of 30x24 takes about"):
-            stream(film, model, 1_000_000_000, Asked(), whole=whole)
+            stream(film, model, 1_000_000_000, Asked(), output)
 
 
 def test_the_command_line_holds_what_the_format_needs(film: Path, tmp_path: Path) -> None:
     from nextframe.cli import main
 
-    words = ["predict", str(film), "-m", "copy-last", "-n", "200", "--set", f"predict.memory={100 * FRAME / 2**30}"]
+    words = ["predict", str(film), "-m", "copy-last", "-n", "60", "--set", f"predict.memory={100 * FRAME / 2**30}"]
     for name, code in (("a.npy", 0), ("a.gif", 0), ("a", 0), ("a.png", 2)):
         with pytest.raises(SystemExit) as done:
             main([*words, "-o", str(tmp_path / name)])
         assert done.value.code == code, name
-    assert np.load(tmp_path / "a.npy").shape == (200, HEIGHT, WIDTH, 3)
+    assert np.load(tmp_path / "a.npy").shape == (60, HEIGHT, WIDTH, 3)
     assert not (tmp_path / "a.png").exists()
 
 
@@ -211,25 +214,25 @@ def test_frames_between_others_are_made_as_they_are_asked_for() -> None:
     read = []
 
     def frames() -> Iterator[Tensor]:
-        for number, frame in enumerate((pan(30) * 255).byte()):
+        for number, frame in enumerate((pan(16) * 255).byte()):
             read.append(number)
             yield frame
 
     made = between(frames(), create_model("mean-neighbours"), 4)
-    for count in range(1, 60):
+    for count in range(1, 62):
         next(made)
         assert len(read) == 1 + -(-(count - 1) // 4)
 
 
 def test_an_interpolation_needs_no_memory_for_the_film(tmp_path: Path) -> None:
-    film = write_video(tmp_path / "film.npy", pan(60))
-    few = Limits(bytes=100 * FRAME)
+    film = write_video(tmp_path / "film.npy", pan(30))
+    few = Limits(bytes=60 * FRAME)
     interpolate(film, tmp_path / "slow.npy", "mean-neighbours", 4, limits=few)
     slow, given = np.load(tmp_path / "slow.npy"), np.load(film)
     np.testing.assert_array_equal(slow[::4], given)
     mean = (given[:-1].astype(float) + given[1:]) / 2
     assert np.abs(slow[2::4] - mean).max() < 0.501
-    with pytest.raises(BadInputError, match=r"one image of 237 frames of 30x24 takes about .* write an \.mp4, \.gif"):
+    with pytest.raises(BadInputError, match=r"one image of 117 frames of 30x24 takes about .* write an \.mp4, \.gif"):
         interpolate(film, tmp_path / "slow.png", "mean-neighbours", 4, limits=few)
 
 

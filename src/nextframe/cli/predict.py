@@ -82,7 +82,7 @@ def predict(
     from nextframe.core.files.whole_file import check_apart, write_whole
     from nextframe.evaluation.run_facts import run_facts
     from nextframe.media.limits import Limits
-    from nextframe.prediction import Asked, check_output, needs_all, stream, write_stream
+    from nextframe.prediction import Asked, check_output, stream, write_stream
 
     begin(quiet, plugin)
     started = time.monotonic()
@@ -108,7 +108,7 @@ def predict(
         reading=config.reading,
         adapt=adapt,
     )
-    prediction = stream(source, model, frames, asked, whole=needs_all(output, samples))
+    prediction = stream(source, model, frames, asked, output)
     write_stream(prediction, output, with_context=with_context)
     if json_file is not None:
         write_whole(

@@ -30,8 +30,9 @@ MP4_SLOWEST = 1 / (7 * 24 * 3600)  # its times are 32 bits, here milliseconds be
 SLOW = 0.01
 FASTEST = 10_000.0
 BT709, LIMITED = 1, 1  # in the code points of H.273
-SPOOL = 2**24  # bytes of a colour GIF's frames in memory; more wait in a file for the palette, beside the output
+SPOOL = 2**22  # bytes of a colour GIF's frames in memory; more wait in a file for the palette, beside the output
 WHOLE = (".png",)  # endings of the formats that need all frames before they write one
+H264 = 60, 4.5, 45  # bytes of a pixel that x264 holds: always, and for each frame that it looks ahead, at most so many
 
 
 def write_video(
@@ -108,6 +109,15 @@ def check_ending(path: Path) -> Encoder:
     return encode
 
 
+def encoder_bytes(path: Path, frames: int) -> float:
+    """Return how many bytes the encoder of a file like `path` holds for each pixel of a frame, of so many frames.
+
+    Measured of x264; other encoders hold a frame or two.
+    """
+    always, each, most = H264 if path.suffix.lower() == ".mp4" else (0, 0, 0)
+    return always + each * min(frames, most)
+
+
 def _write_gif(path: Path, shape: Shape, images: Iterator[Image], fps: float) -> None:
     import av
 
@@ -155,18 +165,16 @@ def _with_palette(images: Iterator[Image], shape: Shape, ticks: float, folder: P
     with tempfile.SpooledTemporaryFile(SPOOL, dir=str(folder)) as spool:
         maker = _Filter("palettegen", "reserve_transparent=0", (shape, "rgb24"))
         for frame in _numbered(_kept(images, spool), "rgb24", ticks):
-            maker.push(frame)
-        palette = next(maker.ended())
+            maker.through(frame)
+        palette = maker.through(None)[0]
         spool.seek(0)
         # Ordered dithering: a still pixel does not flicker; a third of the time of error diffusion, and less error.
         colours = ((palette.height, palette.width), palette.format.name)
         user = _Filter("paletteuse", "dither=bayer:bayer_scale=4", (shape, "rgb24"), colours)
-        user.push(palette, 1)
-        user.push(None, 1)
-        for frame in _numbered(_again(spool, shape), "rgb24", ticks):
-            user.push(frame)
-            yield from user.pulled()
-        yield from user.ended()
+        user.through(palette, 1)
+        user.through(None, 1)
+        for frame in chain(_numbered(_again(spool, shape), "rgb24", ticks), [None]):
+            yield from user.through(frame)
 
 
 class _Filter:
@@ -185,24 +193,17 @@ class _Filter:
         middle.link_to(self._output)
         self._graph.configure()
 
-    def push(self, frame: Any, place: int = 0) -> None:
-        """Give a frame to input number `place`; None ends it."""
-        self._inputs[place].push(frame)
-
-    def pulled(self) -> Iterator[Any]:
-        """Yield what is ready."""
+    def through(self, frame: Any, place: int = 0) -> list[Any]:
+        """Give a frame, None after the last, to input number `place`; return what comes out, before frames pile up."""
         import av
 
+        self._inputs[place].push(frame)
+        ready: list[Any] = []
         while True:
             try:
-                yield self._output.pull()
+                ready.append(self._output.pull())
             except (av.error.EOFError, av.error.BlockingIOError):
-                return
-
-    def ended(self) -> Iterator[Any]:
-        """End the first input and yield what remains."""
-        self.push(None)
-        yield from self.pulled()
+                return ready
 
 
 def _kept(images: Iterator[Image], spool: IO[bytes]) -> Iterator[Image]:

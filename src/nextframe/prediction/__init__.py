@@ -5,7 +5,7 @@ from nextframe.prediction.predict import Asked, predict, stream
 from nextframe.prediction.result import Prediction
 from nextframe.prediction.show import Shown, show
 from nextframe.prediction.stream import Stream
-from nextframe.prediction.write import check_output, needs_all, write_prediction, write_stream
+from nextframe.prediction.write import check_output, write_prediction, write_stream
 
 __all__ = [
     "Asked",
@@ -14,7 +14,6 @@ __all__ = [
     "Stream",
     "check_output",
     "interpolate",
-    "needs_all",
     "predict",
     "show",
     "stream",

@@ -24,9 +24,8 @@ from nextframe.media.writer import check_ending, write_video
 from nextframe.models.contract import Predictor
 from nextframe.models.request import check_frames_asked
 from nextframe.prediction.context import bridge_channels
-from nextframe.prediction.memory import check_middles, check_model, check_strip
+from nextframe.prediction.memory import check_middles, check_model, check_strip, needs_all
 from nextframe.prediction.predict import check_trained
-from nextframe.prediction.write import needs_all
 
 MIDDLE = Task.interpolate()
 
@@ -75,7 +74,7 @@ def interpolate(
     bridge_channels(source, net)
     _check_size(net, (source.height, source.width))
     given = torch.zeros(1).expand(2, source.channels, source.height, source.width)
-    held = check_middles(source, factor, source.limits)
+    held = check_middles(source, factor, Path(output), source.limits)
     check_model(net, source, given, None, held if where == "cpu" else None, source.limits, MIDDLE)
     cuts = _cuts_of(source)
     if source.counted() < 2:

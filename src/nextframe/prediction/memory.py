@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,11 +18,13 @@ from nextframe.core.errors import BadInputError
 from nextframe.media.limits import Limits
 from nextframe.media.memory import Held
 from nextframe.media.source import Source
+from nextframe.media.writer import H264, WHOLE, encoder_bytes
 from nextframe.models.contract import ModelOptions, Predictor
 from nextframe.models.protocols import unrolls
 
 SMALL = (64, 128)  # sides of the frames from which the memory of larger ones is told
 STORED, FLOAT = 1, 4  # bytes of a value
+WRITING = 4  # copies of a frame, as floats, from the model to the writer
 IN_ONE = 4  # bytes of a value of an image made of all frames: they, the image, and that twice while it is packed
 FEWER = (
     "predict fewer frames or smaller ones (--size), or one future on the command line into an .mp4, .gif or .npy, "
@@ -41,21 +44,29 @@ class Made:
     samples: int
     whole: bool  # the caller holds all
     block: int | None  # frames that the model makes at once; None: all
+    encoder: float = 0.0  # bytes of a pixel that the encoder of a file holds
 
     @classmethod
-    def by(cls, net: Predictor, frames: int, options: ModelOptions, samples: int, *, whole: bool) -> Made:
-        """Return those of `net`; of a model that draws, several futures are all held."""
+    def by(cls, net: Predictor, frames: int, options: ModelOptions, samples: int, output: Path | None) -> Made:
+        """Return those of `net`, for a file or, if `output` is None, held; of a model that draws, futures are held."""
         one_by_one = unrolls(net) and (samples == 1 or not net.draws(options))
         block = min(frames, getattr(net.config, "horizon", 1)) if one_by_one else None
-        return cls(frames, samples, whole, block)
+        if output is None:
+            return cls(frames, samples, True, block)
+        return cls(frames, samples, needs_all(output, samples), block, encoder_bytes(output, frames))
 
     @property
     def held(self) -> float:
         """Frames of float32 that are held at once."""
         every = self.frames * self.samples
-        # Of a future that is not made step by step: the parts that the model made, and the whole that it made of them.
-        making = 2 * every if self.block is None else 2 * self.block
+        # What a model made at once, and before that its parts; then one frame while it is checked and rounded.
+        making = 2 * (every if self.block is None else self.block) + WRITING * self.samples
         return making + (every if self.whole else 0)
+
+
+def needs_all(output: Path, samples: int) -> bool:
+    """Return whether a file like `output` cannot be written before all frames are there."""
+    return samples > 1 or output.suffix.lower() in WHOLE
 
 
 def check_frames(
@@ -70,20 +81,20 @@ def check_frames(
     """
     height, width = size or (source.height, source.width)
     held = read * (STORED + FLOAT) + truth * (STORED + FLOAT * made.whole) + made.held * FLOAT
-    needed = round(source.videos * source.channels * height * width * held)
+    needed = round(height * width * (source.videos * source.channels * held + made.encoder))
     count = made.frames * made.samples
     _check(source, f"{count:,} frames of {width}x{height}", needed, limits, FEWER)
     return needed
 
 
-def check_middles(source: Source, factor: int, limits: Limits) -> int:
-    """Return the bytes of the frames that are held between two of a source: those read and predicted, and one pair.
+def check_middles(source: Source, factor: int, output: Path, limits: Limits) -> int:
+    """Return the bytes of the frames that are held between two of a source, those read and predicted, and its output's.
 
     Raises:
         BadInputError: they are more than the limit.
     """
-    held = STORED * (2 + factor.bit_length() - 1) + FLOAT * 3
-    needed = source.channels * source.height * source.width * held
+    held = source.channels * (STORED * (1 + factor.bit_length()) + FLOAT * (2 + WRITING))
+    needed = round(source.height * source.width * (held + encoder_bytes(output, H264[2])))
     _check(source, f"the frames between two of {source.width}x{source.height}", needed, limits, MIDDLES, "interpolate")
     return needed
 

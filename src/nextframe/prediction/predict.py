@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -141,8 +142,7 @@ def stream(
     model: str | os.PathLike[str] | Predictor | None,
     frames: int,
     asked: Asked,
-    *,
-    whole: bool = True,
+    output: Path | None = None,
 ) -> Stream:
     """Return what `predict` does, as a stream: a frame is predicted when it is asked for.
 
@@ -151,7 +151,7 @@ def stream(
         model: as in `predict`.
         frames: how many to predict.
         asked: the rest of it.
-        whole: whether the caller holds all frames, so that the memory for them is counted.
+        output: the file that it is for, whose ending says what is held on the way; None: all frames are.
 
     Raises:
         UserError: as `predict`; some of it when the first frame is asked for.
@@ -166,7 +166,7 @@ def stream(
     source = bridge_channels(opened(video, asked.stride, asked.limits, asked.layout, asked.reading), net)
     most, limits = most_context(net, asked.context), asked.limits or Limits()
     reads = most if asked.adapt is None else READS
-    made = Made.by(net, 1 if asked.one_step else frames, how.options, how.samples, whole=whole)
+    made = Made.by(net, 1 if asked.one_step else frames, how.options, how.samples, output)
     held = check_frames(source, asked.size, reads, kept_back, made, limits)
     shown = _fitted(read_frames(source, net, asked.context, kept_back, asked.at, more=reads), asked.size)
     ahead = 1 if asked.one_step else frames

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nextframe.core.clip import as_float, as_uint8
 from nextframe.core.files.whole_file import check_file, check_folder, whole_file, whole_files
-from nextframe.media.writer import WHOLE, check_ending, write_video
+from nextframe.media.writer import check_ending, write_video
 from nextframe.prediction.panels import animated, comparison_strip
 from nextframe.prediction.stream import Stream
 
@@ -51,7 +51,7 @@ def write_prediction(prediction: Prediction, path: str | os.PathLike[str], *, wi
 def write_stream(stream: Stream, path: str | os.PathLike[str], *, with_context: bool = False) -> Path:
     """Write a prediction of one video as it is made, as `write_prediction` does; what fails leaves nothing.
 
-    Frames are held only if the format `needs_all`.
+    Frames are held only where a format needs all.
     """
     path = Path(path)
     context = stream.context if with_context else stream.context[:0]
@@ -64,11 +64,6 @@ def write_stream(stream: Stream, path: str | os.PathLike[str], *, with_context: 
     else:
         write_video(path, chain(context, (step.futures[0] for step in stream)), stream.fps)
     return path
-
-
-def needs_all(path: Path, samples: int) -> bool:
-    """Return whether a file like `path` cannot be written before all frames are there."""
-    return samples > 1 or path.suffix.lower() in WHOLE
 
 
 def check_output(path: Path) -> None:
