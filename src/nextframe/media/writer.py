@@ -32,7 +32,8 @@ FASTEST = 10_000.0
 BT709, LIMITED = 1, 1  # in the code points of H.273
 SPOOL = 2**22  # bytes of a colour GIF's frames in memory; more wait in a file for the palette, beside the output
 WHOLE = (".png",)  # endings of the formats that need all frames before they write one
-H264 = 60, 4.5, 45  # bytes of a pixel that x264 holds: always, and for each frame that it looks ahead, at most so many
+H264 = 75, 5.5, 45  # bytes of a pixel that x264 holds: always, and for each frame that it looks ahead, at most so many
+PALETTE = 100, 0, 0  # the same of the filters of a GIF
 
 
 def write_video(
@@ -112,9 +113,9 @@ def check_ending(path: Path) -> Encoder:
 def encoder_bytes(path: Path, frames: int) -> float:
     """Return how many bytes the encoder of a file like `path` holds for each pixel of a frame, of so many frames.
 
-    Measured of x264; other encoders hold a frame or two.
+    Measured by scripts/memory_table.py; the others hold no more than what they are given.
     """
-    always, each, most = H264 if path.suffix.lower() == ".mp4" else (0, 0, 0)
+    always, each, most = {".mp4": H264, ".gif": PALETTE}.get(path.suffix.lower(), (0, 0, 0))
     return always + each * min(frames, most)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import weakref
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ from nextframe.media.writer import H264, WHOLE, encoder_bytes
 from nextframe.models.contract import ModelOptions, Predictor
 from nextframe.models.protocols import unrolls
 
+LOG = logging.getLogger(__name__)
 SMALL = (64, 128)  # sides of the frames from which the memory of larger ones is told
 STORED, FLOAT = 1, 4  # bytes of a value
+WORKING = 1.6  # what a process holds for each byte of a model's tensors: libraries' own buffers, what is freed and kept
 WRITING = 4  # copies of a frame, as floats, from the model to the writer
 IN_ONE = 4  # bytes of a value of an image made of all frames: they, the image, and that twice while it is packed
 FEWER = (
@@ -133,13 +136,14 @@ def check_model(
     less, more = (_peak(net, given[..., :side, :side], task) for side in SMALL)
     slope = max(more - less, 0) / (SMALL[1] ** 2 - SMALL[0] ** 2)
     what = f"running {type(net).__name__} on {given.shape[-1]}x{given.shape[-2]}"
-    needed = held + int(more + slope * (height * width - SMALL[1] ** 2))
+    needed = held + int(WORKING * (more + slope * (height * width - SMALL[1] ** 2)))
     _check(source, what, needed, limits, *((SMALLER,) if task == FORECAST else (MIDDLES, "interpolate")))
 
 
 def _check(
     source: Source | Held, what: str, needed: int, limits: Limits, advice: str, section: str = "predict"
 ) -> None:
+    LOG.debug("%s: %d bytes are counted for %s", source.name, needed, what)
     if needed > limits.bytes:
         have, gib = limits.bytes / 2**30, needed / 2**30
         fix = f"{advice} (--set {section}.memory={math.ceil(gib * 1.1)}, in Python limits=)"

@@ -83,12 +83,19 @@ def comparison_animation(
     Frames are (T, C, H, W), uint8 or float in [0, 1]. Frames under 192 pixels are enlarged without smoothing, those
     over 480 are made smaller. Several predictions go by name, a panel each; without truth there is none for it.
     """
+    return torch.stack(list(comparison_frames(context, truth, prediction)))
+
+
+def comparison_frames(
+    context: Tensor | None, truth: Tensor | None, prediction: Tensor | Mapping[str, Tensor]
+) -> Iterator[Tensor]:
+    """Yield the frames of `comparison_animation` one by one, (3, H', W') uint8."""
     futures = {"truth": truth} if truth is not None else {}
     futures |= _named(prediction)
     steps = zip(*(to_rgb(future) for future in futures.values()), strict=True)  # flows share a scale over time
     count = len(next(iter(futures.values())))
     given = None if context is None else to_rgb(context)
-    return torch.stack(list(animated(given, steps, list(futures), count, compared=truth is not None)))
+    return animated(given, steps, list(futures), count, compared=truth is not None)
 
 
 def animated(
