@@ -39,7 +39,7 @@ class Counted(logging.Handler):
         self.most = max(self.most, int(record.args[1]) // 2**20)
 
 
-def case(film: str, model: str, frames: str, output: str) -> None:
+def case(video: str, model: str, frames: str, output: str) -> None:
     """Predict once and print the figures."""
     from nextframe.media.limits import Limits
     from nextframe.prediction import Asked, stream, write_stream
@@ -47,8 +47,8 @@ def case(film: str, model: str, frames: str, output: str) -> None:
     counted, log = Counted(), logging.getLogger("nextframe.prediction.memory")
     log.addHandler(counted)
     log.setLevel(logging.DEBUG)
-    path = Path(film).with_name(output)
-    write_stream(stream(film, model, int(frames), Asked(limits=Limits(bytes=2**35)), path), path)
+    path = Path(video).with_name(output)
+    write_stream(stream(video, model, int(frames), Asked(limits=Limits(bytes=2**35)), path), path)
     sys.stdout.write(f"{counted.most} {held('VmHWM') - counted.before} {counted.before}\n")
 
 
@@ -61,10 +61,10 @@ def main(size: str = "540x960") -> None:
     image = image.repeat(8, 0).repeat(8, 1)[:height, :width]
     sys.stdout.write(f"| {width}x{height} | counted, MiB | held, MiB | before, MiB |\n|---|---|---|---|\n")
     with tempfile.TemporaryDirectory() as folder:
-        film = Path(folder) / "film.npy"
-        np.save(film, np.stack([np.roll(image, 2 * t, 1) for t in range(10)]))
+        video = Path(folder) / "video.npy"
+        np.save(video, np.stack([np.roll(image, 2 * t, 1) for t in range(10)]))
         for model, frames, output in CASES:
-            run = [sys.executable, __file__, "case", str(film), model, str(frames), output]
+            run = [sys.executable, __file__, "case", str(video), model, str(frames), output]
             found = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
             sys.stdout.write(f"| {model}, {frames} frames, {output[3:]} | {' | '.join(found)} |\n")
 

@@ -59,7 +59,7 @@ class Held:
 
     @property
     def videos(self) -> int:
-        """Videos of the batch; 1 if it is no batch."""
+        """Videos of the batch; 1 if it is not a batch."""
         return int(self._frames.shape[0]) if self._frames.ndim == 5 else 1
 
     @property

@@ -111,7 +111,7 @@ def check_ending(path: Path) -> Encoder:
 
 
 def encoder_bytes(path: Path, frames: int) -> float:
-    """Return how many bytes the encoder of a file like `path` holds for each pixel of a frame, of so many frames.
+    """Return how many bytes the encoder of a file like `path` holds for each pixel of a frame, if there are `frames`.
 
     Measured by scripts/memory_table.py; the others hold no more than what they are given.
     """
