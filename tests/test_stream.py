@@ -201,7 +201,7 @@ def test_a_horizon_that_would_not_fit_is_predicted_as_far_as_it_is_asked_for(fil
 def test_the_command_line_holds_what_the_format_needs(film: Path, tmp_path: Path) -> None:
     from nextframe.cli import main
 
-    words = ["predict", str(film), "-m", "copy-last", "-n", "60", "--set", f"predict.memory={100 * FRAME / 2**30}"]
+    words = ["predict", str(film), "-m", "copy-last", "-n", "60", "--set", f"predict.memory={150 * FRAME / 2**30}"]
     for name, code in (("a.npy", 0), ("a.gif", 0), ("a", 0), ("a.png", 2)):
         with pytest.raises(SystemExit) as done:
             main([*words, "-o", str(tmp_path / name)])

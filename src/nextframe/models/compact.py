@@ -12,17 +12,8 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.layers.grid import pad_to_multiple, places
-from nextframe.models.contract import (
-    Block,
-    Capabilities,
-    ModelConfig,
-    Objective,
-    OptimizerDefaults,
-    Predictor,
-    Request,
-    Stage,
-)
-from nextframe.models.rollout import roll_on
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
+from nextframe.models.rollout import Block, roll_on
 
 
 class CompactConfig(ModelConfig):

@@ -30,6 +30,8 @@ from nextframe.models.contract import (
 )
 
 AUTOENCODER = "autoencoder"  # the submodule's name, for training.stage_from
+Random = torch.Generator | None
+Heat = float | None
 DECODED = 16  # frames of a prediction that are decoded together
 
 
@@ -96,15 +98,8 @@ class LatentLSTM(StreamingPredictor):
         given = {name: getattr(config, name) for name in ("channels", "frame_height", "frame_width")}
         self.autoencoder = build_autoencoder(config.autoencoder, given)
         self.content = self.autoencoder.content
-        settings = HeadSettings(
-            self.autoencoder.latent - self.content,
-            config.hidden[-1],
-            config.components,
-            config.per_dimension,
-            config.sigma_floor,
-            config.drift,
-            config.anchored,
-        )
+        shape = (self.autoencoder.latent - self.content, config.hidden[-1], config.components, config.per_dimension)
+        settings = HeadSettings(*shape, config.sigma_floor, config.drift, config.anchored)
         self.head = HEADS[config.head](settings)
         widths = (self.head.reads + self.content, *config.hidden)
         self.layers = nn.ModuleList(self.layer(before, after) for before, after in pairwise(widths))
@@ -185,7 +180,7 @@ class LatentLSTM(StreamingPredictor):
         hidden: Tensor,
         point: Tensor,
         state: LatentState,
-        generator: torch.Generator | None = None,
+        generator: Random = None,
         temperature: float | None = None,
     ) -> Tensor:
         """Return the point (B, 1, 2, D) after `point`, which `advance` read to give `hidden` and `state`.
@@ -211,30 +206,24 @@ class LatentLSTM(StreamingPredictor):
 
     def unroll(self, request: Request) -> Iterator[Block]:
         """Read the context, then feed latents back; no predicted frame is encoded again."""
-        state = self.prime(request.context[:, :-1])
-        start = self._encoded(request.context[:, -1:])
+        state, start = self.prime(request.context[:, :-1]), self._encoded(request.context[:, -1:])
         points = self.imagined(state, start, request.generator, self._temperature(request.options))
         for made in range(0, request.horizon, DECODED):
-            some = islice(points, min(DECODED, request.horizon - made))
-            yield Block(self.decode(torch.cat(list(some), dim=1)))
+            yield Block(self.decode(torch.cat(list(islice(points, min(DECODED, request.horizon - made))), dim=1)))
 
     def imagine(
         self,
         state: LatentState,
         point: Tensor,
         horizon: int,
-        generator: torch.Generator | None = None,
+        generator: Random = None,
         temperature: float | None = None,
     ) -> Tensor:
         """Return the `horizon` points (B, horizon, 2, D) that follow `point` (B, 1, 2, D), each fed back."""
         return torch.cat(list(islice(self.imagined(state, point, generator, temperature), horizon)), dim=1)
 
     def imagined(
-        self,
-        state: LatentState,
-        point: Tensor,
-        generator: torch.Generator | None = None,
-        temperature: float | None = None,
+        self, state: LatentState, point: Tensor, generator: Random = None, temperature: Heat = None
     ) -> Iterator[Tensor]:
         """Yield points as `imagine` returns them, (B, 1, 2, D) each, without end."""
         while True:

@@ -18,17 +18,8 @@ from nextframe.layers.augment import augment
 from nextframe.layers.grid import pad_to_multiple
 from nextframe.losses.perceptual import perceptual
 from nextframe.models import MODELS
-from nextframe.models.contract import (
-    Block,
-    Capabilities,
-    ModelConfig,
-    Objective,
-    OptimizerDefaults,
-    Predictor,
-    Request,
-    Stage,
-)
-from nextframe.models.rollout import roll_on
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
+from nextframe.models.rollout import Block, roll_on
 
 HEAD_START = 2.0  # logit of the first member before training
 SCALES = 3  # of the blend network: frames are folded until each position is 4 x 4 pixels

@@ -52,9 +52,7 @@ class MotionConfig(ModelConfig):
     """The size of the network; the defaults are those of the weights that come with the package."""
 
     reads: int = Field(3, ge=2, description="how many of the last context frames the network sees")
-    radius: int = Field(
-        4, ge=1, description="radius of the window in which coarse motion is looked for, in steps of 8 pixels"
-    )
+    radius: int = Field(4, ge=1, description="radius of the window of the coarse motion, in steps of 8 pixels")
     widths: tuple[int, int, int, int] = Field(
         (128, 112, 96, 64), description="channels of the coarse motion and of each refinement"
     )
@@ -113,16 +111,13 @@ class Motion(StreamingPredictor):
     def unroll(self, request: Request) -> Iterator[Block]:
         """Yield the frames that follow; or, with the condition `offsets`, the one that they are counted from."""
         assert isinstance(request.options, MotionOptions)
-        if not request.options.mirror:
-            yield from self._future(request)
-            return
-        mirrored = self._future(replace(request, context=request.context.flip(-1)))
-        for one, other in zip(self._future(request), mirrored, strict=True):
-            assert one.sure is not None
-            assert other.sure is not None
-            yield Block((one.frames + other.frames.flip(-1)) / 2, (one.sure + other.sure) / 2)
+        future = self._future(request)
+        if request.options.mirror:
+            other = self._future(replace(request, context=request.context.flip(-1)))
+            future = (((a + c.flip(-1)) / 2, (b + d) / 2) for (a, b), (c, d) in zip(future, other, strict=True))
+        return (Block(frame, sure) for frame, sure in future)
 
-    def _future(self, request: Request) -> Iterator[Block]:
+    def _future(self, request: Request) -> Iterator[tuple[Tensor, Tensor]]:
         options, offsets = request.options, self._offsets(request.conditions, request.context)
         assert isinstance(options, MotionOptions)
         if offsets is not None and request.horizon != 1:
@@ -133,9 +128,8 @@ class Motion(StreamingPredictor):
         for made in range(1, request.horizon + 1):
             frame, sure = self.next_frame(seen, offsets)
             frame = frame.clamp(0, 1).unsqueeze(1)
-            yield Block(trusted(frame), sure.unsqueeze(1))
-            if made < request.horizon:
-                seen = seen.then(self.look(frame)).last(BACK)
+            yield trusted(frame), sure.unsqueeze(1)
+            seen = seen.then(self.look(frame)).last(BACK) if made < request.horizon else seen
 
     def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
         """Return how far after the target frame each frame that is read is, (B, K), in steps of the last two."""

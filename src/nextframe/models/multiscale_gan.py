@@ -17,17 +17,8 @@ from nextframe.layers.scales import grow, scale_sizes, shrink
 from nextframe.layers.stacks import SCALES, painter, start_normal
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.multiscale import Images, gradient_term, pixel_term
-from nextframe.models.contract import (
-    Block,
-    Capabilities,
-    ModelConfig,
-    Objective,
-    OptimizerDefaults,
-    Predictor,
-    Request,
-    Stage,
-)
-from nextframe.models.rollout import roll_on
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
+from nextframe.models.rollout import Block, roll_on
 
 WON = 0.97  # a discriminator that is right this often has won
 BETAS = (0.5, 0.999)  # of Adam, while there is an adversary

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from nextframe.models.request import Block, gathered
 
+__all__ = ["Block", "roll_on", "roll_out"]
+
 
 def roll_on(advance: Callable[[Tensor], Tensor], context: Tensor, horizon: int) -> Iterator[Block]:
     """Yield at least `horizon` frames, one call's at a time, by feeding predictions back; the last T are held.

@@ -15,17 +15,8 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.models.contract import (
-    Block,
-    Capabilities,
-    ModelConfig,
-    Objective,
-    OptimizerDefaults,
-    Predictor,
-    Request,
-    Stage,
-)
-from nextframe.models.rollout import roll_on
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
+from nextframe.models.rollout import Block, roll_on
 
 WRAPPED = "wrapped-module"  # the name in a model folder of a module that is not registered
 # what modules and losses raise on wrong shapes

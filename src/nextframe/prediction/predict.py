@@ -115,26 +115,9 @@ def predict(
         BadInputError: a video that cannot be read or has too few frames; the line says how many are needed.
         UserError: a model that is unknown, untrained, or does not take such frames or options.
     """
-    asked = Asked(
-        samples=samples,
-        compare=compare,
-        context=context,
-        at=at,
-        stride=stride,
-        seed=seed,
-        size=size,
-        tile=tile,
-        overlap=overlap,
-        device=device,
-        one_step=one_step,
-        limits=limits,
-        options=options,
-        layout=layout,
-        fps=fps,
-        reading=reading,
-        adapt=adapt,
-    )
-    return Prediction.of(stream(video, model, frames, asked))
+    how = (samples, compare, context, at, stride, seed, size, tile, overlap)
+    more = (device, one_step, limits, options, layout, fps, reading, adapt)
+    return Prediction.of(stream(video, model, frames, Asked(*how, *more)))  # in the order of the arguments
 
 
 def stream(

@@ -12,17 +12,8 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.core.seeds.noise import normal_like
 from nextframe.losses.perceptual import perceptual
-from nextframe.models.contract import (
-    Block,
-    Capabilities,
-    ModelConfig,
-    Objective,
-    OptimizerDefaults,
-    Predictor,
-    Request,
-    Stage,
-)
-from nextframe.models.rollout import roll_on
+from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
+from nextframe.models.rollout import Block, roll_on
 
 Loss = Literal["mse", "perceptual"]
 
