@@ -49,6 +49,8 @@ SMALL = {
     "e3d-lstm": {"hidden": 6, "layers": 2, "kernel": 3, "patch": 8},
     "phydnet": {"width": 16, "kernel": 3, "hidden": [8, 32]},
     "swinlstm": {"patch": 4, "width": 8, "window": 2, "heads": [2], "depths_down": [2], "depths_up": [2]},
+    "simvp": {"encoder_width": 4, "width": 8, "blocks": 2, "ratio": 2.0},
+    "tau": {"encoder_width": 4, "width": 8, "blocks": 2, "ratio": 2.0},
     "convlstm-keras": {"hidden": [6, 6], "kernels": [3, 3]},
     "catz-conv3d": {"noise": 0.1},
     **{name: {"width": 4, "d_table": "light"} for name in MODELS if name.startswith("mathieu-")},

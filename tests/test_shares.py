@@ -39,6 +39,7 @@ TOGETHER = {  # what these compute of a batch is no mean over its clips: the pro
     "vae": ("vae", VAE),
     "convlstm": ("convlstm", {"channels": 1, "hidden": (4, 4), "kernels": (3, 3)}),
     "convlstm-autoencoder": ("convlstm-autoencoder", {"context": 4, "channels": 1, "dropout": 0.0}),
+    "tau": ("tau", {"context": 4, "encoder_width": 4, "width": 8, "blocks": 2, "drop_path": (0.5, 0.5)}),
 }
 
 

@@ -48,6 +48,8 @@ MODELS.add("mim", "nextframe.models.mim:MIM")
 MODELS.add("e3d-lstm", "nextframe.models.e3d_lstm:E3DLSTM")
 MODELS.add("phydnet", "nextframe.models.phydnet:PhyDNet")
 MODELS.add("swinlstm", "nextframe.models.swinlstm:SwinLSTM")
+MODELS.add("simvp", "nextframe.models.simvp:SimVP")
+MODELS.add("tau", "nextframe.models.tau:TAU")
 
 ORIGINALS = {  # the forms of papers, notebooks and public codes, with their faults
     "convlstm-keras": "keras_convlstm:KerasConvLSTM",

@@ -53,7 +53,8 @@ class Made:
     def by(cls, net: Predictor, frames: int, options: ModelOptions, samples: int, output: Path | None) -> Made:
         """Return those of `net`, for a file or, if `output` is None, held; of a model that draws, futures are held."""
         one_by_one = unrolls(net) and (samples == 1 or not net.draws(options))
-        block = min(frames, getattr(net.config, "horizon", 1)) if one_by_one else None
+        at_once = max(getattr(net.config, field, 1) for field in ("horizon", "context"))  # at most, of all models
+        block = min(frames, at_once) if one_by_one else None
         if output is None:
             return cls(frames, samples, True, block)
         return cls(frames, samples, needs_all(output, samples), block, encoder_bytes(output, frames))

@@ -15,6 +15,8 @@ TRANSLATIONS: dict[str, str] = {  # model: "module:function" below this package
     "mim": "mim:translate",
     "phydnet": "phydnet:translate",
     "swinlstm": "swinlstm:translate",
+    "simvp": "simvp:translate",
+    "tau": "simvp:translate_tau",
 }
 
 
