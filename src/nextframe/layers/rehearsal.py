@@ -7,6 +7,7 @@ it stands is the better prediction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -53,16 +54,17 @@ class Rehearsed(NamedTuple):
         return Rehearsed(seen.last(back), self.expected[:, :0], notes)
 
     def trusted(self, frames: Tensor) -> Tensor:
-        """Return the last frame with the trusted part of its change to each of `frames` (B, n, C, H, W).
+        """Return the last frame with the trusted part of its change to each of `frames` (B, n, C, H, W)."""
+        return self.trusting()(frames)
 
-        In a `rhythm` that is all of it.
-        """
+    def trusting(self) -> Callable[[Tensor], Tensor]:
+        """Return `trusted` as a function that works the trust out once, here; in a `rhythm` it is all."""
         if not self.notes.shape[1]:
-            return frames
-        share = trust(self.notes)
+            return lambda frames: frames
+        share, last = trust(self.notes), self.seen.frames[:, -1:]
         share = share.masked_fill(rhythm(self.seen.changes(), below=CUT)[0].view(-1, 1, 1, 1), 1)
-        share, last = F.interpolate(share, size=frames.shape[-2:], mode="bilinear"), self.seen.frames[:, -1:]
-        return last + share.unsqueeze(1) * (frames - last)
+        share = F.interpolate(share, size=last.shape[-2:], mode="bilinear").unsqueeze(1)
+        return lambda frames: last + share * (frames - last)
 
 
 def compared(predicted: Tensor, last: Tensor, truth: Tensor) -> Tensor:

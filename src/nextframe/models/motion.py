@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
@@ -28,6 +28,7 @@ from nextframe.layers.winograd import FastConv2d
 from nextframe.losses.flow_error import flow_error
 from nextframe.losses.pyramid import pyramid_loss
 from nextframe.models.contract import (
+    Block,
     Capabilities,
     ModelConfig,
     ModelOptions,
@@ -36,6 +37,7 @@ from nextframe.models.contract import (
     Request,
     Stage,
     StreamingPredictor,
+    gathered,
 )
 
 SCALES = (4, 2, 1)  # of the refinements: at a quarter of the size, half and whole
@@ -50,9 +52,7 @@ class MotionConfig(ModelConfig):
     """The size of the network; the defaults are those of the weights that come with the package."""
 
     reads: int = Field(3, ge=2, description="how many of the last context frames the network sees")
-    radius: int = Field(
-        4, ge=1, description="radius of the window in which coarse motion is looked for, in steps of 8 pixels"
-    )
+    radius: int = Field(4, ge=1, description="radius of the window of the coarse motion, in steps of 8 pixels")
     widths: tuple[int, int, int, int] = Field(
         (128, 112, 96, 64), description="channels of the coarse motion and of each refinement"
     )
@@ -102,34 +102,34 @@ class Motion(StreamingPredictor):
         """Two context frames or more; any size, grey, RGB or RGBA, any horizon; or the frame between two."""
         return Capabilities(min_context=2, reads=BACK + REHEARSALS, interpolates=True, uses=(OFFSETS,))
 
-    def forecast(self, request: Request) -> Tensor:
-        """Return the frames that follow; or, with the condition `offsets`, the one that they are counted from."""
-        return self.forecast_with_confidence(request)[0]
-
     def forecast_with_confidence(self, request: Request) -> tuple[Tensor, Tensor]:
         """Return the frames and, (B, horizon), how far what each is chosen from agrees: `agreement`, 0 to 1."""
-        assert isinstance(request.options, MotionOptions)
-        future, sure = self._future(request)
-        if not request.options.mirror:
-            return future, sure
-        mirrored, other = self._future(replace(request, context=request.context.flip(-1)))
-        return (future + mirrored.flip(-1)) / 2, (sure + other) / 2
+        future = gathered(self.unroll(request), request.horizon)
+        assert future.sure is not None
+        return future.frames, future.sure
 
-    def _future(self, request: Request) -> tuple[Tensor, Tensor]:
+    def unroll(self, request: Request) -> Iterator[Block]:
+        """Yield the frames that follow; or, with the condition `offsets`, the one that they are counted from."""
+        assert isinstance(request.options, MotionOptions)
+        future = self._future(request)
+        if request.options.mirror:
+            other = self._future(replace(request, context=request.context.flip(-1)))
+            future = (((a + c.flip(-1)) / 2, (b + d) / 2) for (a, b), (c, d) in zip(future, other, strict=True))
+        return (Block(frame, sure) for frame, sure in future)
+
+    def _future(self, request: Request) -> Iterator[tuple[Tensor, Tensor]]:
         options, offsets = request.options, self._offsets(request.conditions, request.context)
         assert isinstance(options, MotionOptions)
         if offsets is not None and request.horizon != 1:
             raise UserError(f"motion predicts one frame between others, not {request.horizon}")
         last, rehearsals = request.context[:, -1], REHEARSALS if options.rehearse and offsets is None else 0
         state = self._primed(request.context[:, :-1], rehearsals).read(self.look(last.unsqueeze(1)), BACK)
-        seen, frames, sure = state.seen, list[Tensor](), list[Tensor]()
-        while len(frames) < request.horizon:
-            if frames:
-                seen = seen.then(self.look(frames[-1].unsqueeze(1))).last(BACK)
-            frame, agreed = self.next_frame(seen, offsets)
-            frames.append(frame.clamp(0, 1))
-            sure.append(agreed)
-        return state.trusted(torch.stack(frames, dim=1)), torch.stack(sure, dim=1)
+        seen, trusted = state.seen, state.trusting()
+        for made in range(1, request.horizon + 1):
+            frame, sure = self.next_frame(seen, offsets)
+            frame = frame.clamp(0, 1).unsqueeze(1)
+            yield trusted(frame), sure.unsqueeze(1)
+            seen = seen.then(self.look(frame)).last(BACK) if made < request.horizon else seen
 
     def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
         """Return how far after the target frame each frame that is read is, (B, K), in steps of the last two."""
