@@ -77,8 +77,9 @@ class Motion(StreamingPredictor):
     3. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
 
     Grey frames go through as three equal channels, and alpha moves with the colours. Frames before a cut are not used.
-    Of a video that holds its frames in a rhythm (A A B B) it sees those that differ, and holds its own as well. What it
-    predicts of a place counts as far as its predictions of the last two context frames were right there.
+    Of a video that holds its frames in a rhythm (A A B B) it sees those that differ, and holds its own as well; a frame
+    that is shown twice among others that move (A B C C) counts once. What it predicts of a place counts as far as its
+    predictions of the last two context frames were right there.
 
     Told the `offsets` of the context frames from the frame that is asked for, it predicts that one, such as the one
     between two: flows are those of a forecast, scaled as even motion would be, and how the offsets differ from a
