@@ -1,14 +1,17 @@
 """The predictor of real video where it runs: on a film that a phone turned, in little memory, in an ONNX file."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import nextframe
+from nextframe.layers.strips import halved
 from texture import texture
 
 
@@ -42,3 +45,51 @@ def test_of_a_turned_film_the_upright_frames_go_on(tmp_path, turn):
     assert (found.frames - expected.frames).abs().mean() < 0.01
     moved = np.abs(np.asarray(found.frames[..., 24:, :] - video[5:, :, 24:] / 255)).mean()
     assert moved < 0.25 * (video[5:, :, 24:] / 255 - video[4:5, :, 24:] / 255).abs().mean()
+
+
+# --- memory
+
+LARGE = """
+import torch, nextframe
+torch.set_num_threads(1)
+model = nextframe.load("motion")
+peak = lambda: int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0]) * 1024
+before = peak()
+model.predict(torch.rand(1, 4, 3, 1080, 1920), 1)
+print(peak() - before)
+"""  # not ru_maxrss, which a process has from the one that starts it
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read as Linux has it")
+def test_a_frame_of_1080p_takes_less_than_a_gigabyte():
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1e9
+
+
+@pytest.mark.parametrize(("height", "width"), [(200, 40), (131, 33), (128, 30), (66, 47), (65, 20), (64, 9)])
+def test_a_convolution_in_strips_is_the_whole_one(height, width, monkeypatch):
+    monkeypatch.setattr("nextframe.layers.strips.LARGE", 0)
+    conv = nn.Conv2d(5, 4, 3, 2, 1)
+    parts = [torch.rand(2, channels, height, width) for channels in (3, 2)]
+    whole = conv(torch.cat(parts, 1)).detach()
+
+    def halves(dtype: torch.dtype) -> Tensor:
+        rows = lambda top, end: [part[:, :, top:end].to(dtype) for part in parts]  # noqa: E731
+        return halved(conv.to(dtype), rows, (height, width))
+
+    with torch.no_grad():
+        assert torch.allclose(halves(torch.float32), whole, atol=1e-6)
+        exact = halves(torch.float64)
+    assert exact.dtype == torch.float64
+    assert torch.allclose(exact, whole.double(), atol=1e-6)
+
+
+def test_large_frames_in_strips_are_predicted_as_whole_ones(monkeypatch):
+    model, video = (
+        nextframe.load("motion"),
+        torch.stack([texture(150, 130, dx=-2.5 * t, channels=3) for t in range(4)], 1),
+    )
+    whole = model.predict(video, 2)
+    monkeypatch.setattr("nextframe.layers.strips.LARGE", 0)
+    assert torch.allclose(model.predict(video, 2), whole, atol=1e-5)

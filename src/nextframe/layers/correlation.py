@@ -18,11 +18,11 @@ def correlation(maps: Tensor, others: Tensor, radius: int) -> Tensor:
     Returns:
         (B, (2 * radius + 1)^2, H, W): displacements row by row, from up and left to down and right.
     """
-    height, reach = maps.shape[-2], range(2 * radius + 1)
+    height, reach = maps.shape[-2], 2 * radius + 1
     rows = maps.permute(0, 2, 3, 1)  # (B, H, W, D)
     around = F.pad(others, (radius, radius, radius, radius)).permute(0, 2, 1, 3)  # (B, H + 2 radius, D, W + 2 radius)
     found = []
-    for y in reach:  # a row by a row, all of it: faster than only what is in the window, which is the band of it
-        products = rows @ around[:, y : y + height]  # (B, H, W, W + 2 radius)
-        found += [products.diagonal(x, -2, -1) for x in reach]
-    return torch.stack(found, dim=1) / maps.shape[1]
+    for y in range(reach):  # a row by a row, all of it: faster than only what is in the window, the band beside the
+        products = rows @ around[:, y : y + height]  # diagonal of (B, H, W, W + 2 radius)
+        found.append(products.flatten(2).unfold(2, reach, products.shape[3] + 1))  # (B, H, W, reach)
+    return (torch.cat(found, dim=3) / maps.shape[1]).permute(0, 3, 1, 2)

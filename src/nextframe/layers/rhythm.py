@@ -55,9 +55,9 @@ def doubled(changes: Tensor, below: float) -> Tensor:
 
 
 def left_out(changes: Tensor, below: float) -> Tensor:
-    """Return which frames say nothing of motion, (B, T) bool, as the next one is the same: held in a rhythm, or doubled.
+    """Return which frames say nothing of motion, (B, T) bool: those after which the same comes again.
 
-    The last one stays.
+    In a `rhythm`, or `doubled`; never the last.
     """
     in_rhythm = held_changes(changes) & rhythm(changes, below)[0].unsqueeze(1)
     return F.pad(in_rhythm | doubled(changes, below), (0, 1))

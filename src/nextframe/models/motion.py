@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
@@ -190,7 +191,7 @@ class Motion(StreamingPredictor):
         for block, scale in zip(self.refine, SCALES, strict=True):
             small = shrunk(padded, scale)
             guess = found[-1] if scale == 1 else changed(first_guess(flow, small, offsets), changes)
-            changes.append(block(small, sampled(found[-1][:, : 2 * count], padded, scale), guess, offsets))
+            changes.append(block(small, guess, partial(sampled, found[-1][:, : 2 * count], padded, scale), offsets))
             found = [*([] if last else found), changed(found[-1], changes[-1:])]
         return [Guess.of(maps[..., :height, :width], count) for maps in found]
 
@@ -268,20 +269,27 @@ class Refine(nn.Module):
         start_small(self.up)
         self.index = nn.Parameter(torch.zeros(frames, width // 2))
 
-    def forward(self, frames: Tensor, found: Tensor, guess: Tensor, offsets: Tensor) -> Tensor:
+    def forward(
+        self, frames: Tensor, guess: Tensor, find: Callable[[tuple[int, int]], Tensor], offsets: Tensor
+    ) -> Tensor:
         """Return what to add to a guess, (B, 3K + 5, h, w), at half of the size that it works at.
 
         Args:
             frames: (B, K, 3, H / scale, W / scale), around 0.
-            found: what the guess finds in each, the same shape.
             guess: (B, 3K + 5, H / scale, W / scale).
+            find: returns what the guess finds in each of the frames, the same shape, of rows from one up to another.
             offsets: (B, K) or (1, K), of the frames from the one that is asked for.
         """
-        pixels = 4 * self.scale  # the unit of flows inside
-        flow, others = torch.split(guess, [2 * self.frames, self.frames + 5], dim=1)
-        seen = [frames.flatten(1, 2), found.flatten(1, 2), scaled(flow, offsets, -1, 1 / pixels), others]
-        hidden = run_pairs(self.body, enter(halved(self.down[0], seen), self.down, self.index, offsets))
-        flow, others = torch.split(precise(self.up(hidden)), [2 * self.frames, self.frames + 5], dim=1)
+        pixels, sizes = 4 * self.scale, [2 * self.frames, self.frames + 5]  # the unit of flows inside
+
+        def seen(top: int, end: int) -> list[Tensor]:
+            flow, others = torch.split(guess[:, :, top:end], sizes, dim=1)
+            flow = scaled(flow, offsets, -1, 1 / pixels)
+            return [frames[..., top:end, :].flatten(1, 2), find((top, end)).flatten(1, 2), flow, others]
+
+        entered = halved(self.down[0], seen, (guess.shape[-2], guess.shape[-1]))
+        hidden = run_pairs(self.body, enter(entered, self.down, self.index, offsets))
+        flow, others = torch.split(precise(self.up(hidden)), sizes, dim=1)
         return torch.cat([scaled(flow, offsets, unit=pixels), others], 1)
 
 
