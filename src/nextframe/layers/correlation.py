@@ -24,5 +24,6 @@ def correlation(maps: Tensor, others: Tensor, radius: int) -> Tensor:
     found = []
     for y in range(reach):  # a row by a row, all of it: faster than only what is in the window, the band beside the
         products = rows @ around[:, y : y + height]  # diagonal of (B, H, W, W + 2 radius)
-        found.append(products.flatten(2).unfold(2, reach, products.shape[3] + 1))  # (B, H, W, reach)
+        band = products.flatten(2).unfold(2, reach, products.shape[3] + 1)  # (B, H, W, reach)
+        found.append(band.contiguous())  # a view would keep all of the products
     return (torch.cat(found, dim=3) / maps.shape[1]).permute(0, 3, 1, 2)

@@ -52,7 +52,7 @@ class Rehearsed(NamedTuple):
         if seen.frames.shape[1] > 1:  # what is predicted across a cut, or of one frame after it, says nothing
             in_one_shot = since_cut(changes[:, -2:])[:, 0] == 0
             notes = notes * in_one_shot.view(-1, 1, 1, 1, 1)
-        return Rehearsed(seen, self.expected[:, :0], notes)
+        return Rehearsed(seen, seen.frames[:, :0], notes)
 
     def trusted(self, frames: Tensor) -> Tensor:
         """Return the last frame with the trusted part of its change to each of `frames` (B, n, C, H, W).

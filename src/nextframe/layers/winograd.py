@@ -38,12 +38,11 @@ class FastConv2d(nn.Conv2d):
             return super().forward(x)
         padding = cast(tuple[int, int], self.padding)
         learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        out = (
-            winograd_conv(x, self.weight, padding)
-            if learns
-            else _convolve(x, self._transformed(), self.kernel_size[0], padding)
-        )
-        return out if self.bias is None else out + self.bias[:, None, None]
+        if learns:
+            out = winograd_conv(x, self.weight, padding)
+            return out if self.bias is None else out + self.bias[:, None, None]
+        out = _convolve(x, self._transformed(), self.kernel_size[0], padding)
+        return out if self.bias is None else out.add_(self.bias[:, None, None])  # it is new: nobody else's
 
     def _transformed(self) -> Tensor:
         """Return the transformed weights, made again only after the weights have changed."""

@@ -148,15 +148,20 @@ class Motion(StreamingPredictor):
         looked_at = max(context.shape[1] - rehearsals, min(context.shape[1], 1))
         state = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:]))
         for frame in context[:, looked_at:].unbind(1):
-            _, state = self.step(state, frame)
+            state = state.read(self.look(frame.unsqueeze(1)), BACK)
+            state = state._replace(expected=self._following(state))
         return state
 
     def step(self, state: Rehearsed, frame: Tensor) -> tuple[Tensor, Rehearsed]:
         """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
         state = state.read(self.look(frame.unsqueeze(1)), BACK)
-        following = self.next_frame(state.seen)[0].clamp(0, 1).unsqueeze(1)
+        following = self._following(state)
         expected = following[:, : state.seen.frames.shape[1] - 1]  # none after one frame
         return state.trusted(following).squeeze(1), state._replace(expected=expected)
+
+    def _following(self, state: Rehearsed) -> Tensor:
+        """Return the frame after those seen, (B, 1, C, H, W), whatever trust it deserves."""
+        return self.next_frame(state.seen)[0].clamp(0, 1).unsqueeze(1)
 
     def look(self, frames: Tensor) -> Seen:
         """Return frames (B, T, C, H, W) with their features."""
@@ -287,8 +292,8 @@ class Refine(nn.Module):
             flow = scaled(flow, offsets, -1, 1 / pixels)
             return [frames[..., top:end, :].flatten(1, 2), find((top, end)).flatten(1, 2), flow, others]
 
-        entered = halved(self.down[0], seen, (guess.shape[-2], guess.shape[-1]))
-        hidden = run_pairs(self.body, enter(entered, self.down, self.index, offsets))
+        size = (guess.shape[-2], guess.shape[-1])
+        hidden = run_pairs(self.body, enter(halved(self.down[0], seen, size), self.down, self.index, offsets))
         flow, others = torch.split(precise(self.up(hidden)), sizes, dim=1)
         return torch.cat([scaled(flow, offsets, unit=pixels), others], 1)
 
