@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import av
@@ -11,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import nextframe
+from nextframe.layers.correlation import correlation
 from nextframe.layers.strips import halved
+from nextframe.layers.winograd import FastConv2d
 from texture import texture
 
 
@@ -93,3 +96,38 @@ def test_large_frames_in_strips_are_predicted_as_whole_ones(monkeypatch):
     whole = model.predict(video, 2)
     monkeypatch.setattr("nextframe.layers.strips.LARGE", 0)
     assert torch.allclose(model.predict(video, 2), whole, atol=1e-5)
+
+
+# --- ONNX
+
+
+class Likeness(nn.Module):
+    """What the exporter would trace as hundreds of operators: a correlation and a fast convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = FastConv2d(81, 81, 3, 1, 1)
+
+    def forward(self, maps: Tensor, others: Tensor) -> Tensor:
+        return self.conv(correlation(maps, others, 4))
+
+
+def test_an_export_is_a_few_operators_that_compute_the_same():
+    net, maps = Likeness(), torch.rand(2, 1, 16, 36, 40)
+    with torch.no_grad():
+        program = torch.export.export(net, tuple(maps))
+        assert sum(node.op == "call_function" for node in program.graph.nodes) < 30  # 280 as it is computed elsewhere
+        assert torch.allclose(program.module()(*maps), net(*maps), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_an_onnx_file_predicts_what_the_model_does(tmp_path):
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name, reason="needs the extra [export]")
+    from nextframe.publish.to_onnx import export
+
+    model = deepcopy(nextframe.load("motion"))
+    model.trained = model.trained.model_copy(update={"horizon": 1})  # a third of the time: each frame is traced anew
+    done = export(model, tmp_path / "motion.onnx", size=(48, 64))
+    assert done.inputs == {"context": ["batch", 3, 3, 48, 64]}
+    assert done.difference < 1e-4
