@@ -127,6 +127,7 @@ def test_an_onnx_file_predicts_what_the_model_does(tmp_path):
     from nextframe.publish.to_onnx import export
 
     model = deepcopy(nextframe.load("motion"))
+    assert model.trained is not None
     model.trained = model.trained.model_copy(update={"horizon": 1})  # a third of the time: each frame is traced anew
     done = export(model, tmp_path / "motion.onnx", size=(48, 64))
     assert done.inputs == {"context": ["batch", 3, 3, 48, 64]}
