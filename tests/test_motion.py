@@ -16,13 +16,14 @@ from nextframe.core.errors import UserError
 from nextframe.flow.warp import backward_warp
 from nextframe.layers.correlation import correlation
 from nextframe.layers.guess import agreement, mixed
+from nextframe.layers.guess_loss import FLOW_WEIGHTS
 from nextframe.layers.offsets import scaled
 from nextframe.layers.sampling import enlarged, sampled, shrunk
 from nextframe.layers.window import Seen, as_many, thumbnails
 from nextframe.losses.flow_error import flow_error
 from nextframe.losses.pyramid import laplacian, pyramid_loss
 from nextframe.models.contract import Request
-from nextframe.models.motion import FLOW_WEIGHTS, Guess, Motion, MotionConfig, blend
+from nextframe.models.motion import Guess, Motion, MotionConfig, blend
 from nextframe.models.protocols import Confident
 from texture import texture
 

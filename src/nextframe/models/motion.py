@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -18,6 +18,7 @@ from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
 from nextframe.layers.grid import pad_to_multiple
 from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
+from nextframe.layers.guess_loss import flow_loss, frame_loss
 from nextframe.layers.offsets import as_forecast, enter, scaled
 from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
 from nextframe.layers.residual import joined, residual_pairs, run_pairs, start_small
@@ -26,8 +27,6 @@ from nextframe.layers.sampling import precise, sampled, shrunk
 from nextframe.layers.strips import halved
 from nextframe.layers.window import CUT, Seen, as_given, as_many, split_alpha, thumbnails
 from nextframe.layers.winograd import FastConv2d
-from nextframe.losses.flow_error import flow_error
-from nextframe.losses.pyramid import pyramid_loss
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
@@ -42,8 +41,6 @@ from nextframe.models.contract import (
 SCALES = (4, 2, 1)  # of the refinements: at a quarter of the size, half and whole
 BACK = 6  # frames in which a rhythm of held frames is looked for
 COARSEST = 16  # height and width are padded to a multiple: 1/4 of the size, strided by 4
-STAGE_WEIGHTS = (0.05, 0.15, 0.3, 1.0)  # of the losses after the coarse motion and each refinement
-FLOW_WEIGHTS = (0.015, 0.015, 0.021, 0.03)  # of the flow's error there, if the true flow is known
 STEP_WEIGHTS = (1.0, 0.8, 0.6)  # of the losses of the first, second and all later frames
 
 
@@ -301,14 +298,3 @@ class Refine(nn.Module):
 def centred(frames: Tensor) -> Tensor:
     """Return frames in [0, 1] around 0, padded as the network needs them."""
     return pad_to_multiple(frames - 0.5, COARSEST)
-
-
-def frame_loss(frames: Sequence[Tensor], truth: Tensor) -> Tensor:
-    """Return the weighed pyramid losses of the frames (B, 3, H, W) of every scale."""
-    return torch.stack([w * pyramid_loss(frame, truth) for w, frame in zip(STAGE_WEIGHTS, frames, strict=True)]).sum()
-
-
-def flow_loss(guesses: Sequence[Guess], truth: Tensor, known: Tensor) -> Tensor:
-    """Return the weighed errors of the flows of every scale; of clips whose flow is not `known` (B,), none."""
-    errors = [w * flow_error(guess.flow, truth) * known for w, guess in zip(FLOW_WEIGHTS, guesses, strict=True)]
-    return torch.stack(errors).mean(1).sum()
