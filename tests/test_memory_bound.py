@@ -128,3 +128,15 @@ def test_floats_that_rounding_took_over_one_are_read(tmp_path):
     np.save(path, np.full((3, 8, 8), np.float32(1.002)))
     with pytest.raises(BadInputError, match=r"values from 1\.00199997 to 1\.00199997; float32 must be in 0\.\.1"):
         next(open_source(path).frames())
+
+
+LOOKED = """
+import sys, torch, nextframe
+nextframe.predict(torch.rand(3, 1, 260, 260), "copy-last", frames=1)
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_a_look_at_the_memory_does_not_load_a_compiler():
+    done = subprocess.run([sys.executable, "-c", LOOKED], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -80,7 +80,6 @@ def predict(
     """
     from nextframe.cli.configs import PredictConfig
     from nextframe.core.files.whole_file import check_apart, write_whole
-    from nextframe.evaluation.run_facts import run_facts
     from nextframe.media.limits import Limits
     from nextframe.prediction import Asked, check_output, stream, write_stream
 
@@ -111,6 +110,8 @@ def predict(
     prediction = stream(source, model, frames, asked, output)
     write_stream(prediction, output, with_context=with_context)
     if json_file is not None:
+        from nextframe.evaluation.run_facts import run_facts  # evaluation is not needed but for this
+
         write_whole(
             json_file, json.dumps({**prediction.as_json(), "run": run_facts(None, seed, started)}, indent=1) + "\n"
         )

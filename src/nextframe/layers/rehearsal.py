@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nextframe.layers.rhythm import rhythm
+from nextframe.layers.rhythm import doubled, rhythm
 from nextframe.layers.window import CUT, Seen, since_cut
 
 REHEARSALS = 2  # of the last frames
@@ -44,14 +44,16 @@ class Rehearsed(NamedTuple):
 
     def read(self, following: Seen, back: int) -> Rehearsed:
         """Return this with the frame after it, which is compared to what was expected; `back` frames are kept."""
-        seen, notes = self.seen.then(following), self.notes
+        seen, notes = self.seen.then(following).last(back), self.notes
+        changes = seen.changes()
         if self.expected.shape[1]:
             note = compared(self.expected[:, 0], seen.frames[:, -2], seen.frames[:, -1])
+            note = note.masked_fill(doubled(changes, below=CUT)[:, -1].view(-1, 1, 1, 1), 0)  # it is the last again
             notes = torch.cat([notes, note.unsqueeze(1)], dim=1)[:, -REHEARSALS:]
         if seen.frames.shape[1] > 1:  # what is predicted across a cut, or of one frame after it, says nothing
-            in_one_shot = since_cut(seen.last(3).changes())[:, 0] == 0
+            in_one_shot = since_cut(changes[:, -2:])[:, 0] == 0
             notes = notes * in_one_shot.view(-1, 1, 1, 1, 1)
-        return Rehearsed(seen.last(back), self.expected[:, :0], notes)
+        return Rehearsed(seen, seen.frames[:, :0], notes)
 
     def trusted(self, frames: Tensor) -> Tensor:
         """Return the last frame with the trusted part of its change to each of `frames` (B, n, C, H, W)."""

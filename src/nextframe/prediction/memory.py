@@ -173,6 +173,11 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now = 0
         self.most = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return False: to skip its compiler, torch would first import it, which takes longer than most predictions."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         known = {storage.data_ptr() for storage in _storages((args, kwargs))}

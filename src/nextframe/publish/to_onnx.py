@@ -88,7 +88,7 @@ def _task(net: Predictor, size: tuple[int, int] | None) -> TrainedTask:
         update={
             "context": max(frames, can.min_context),
             "size": size or task.size or USUAL.size,
-            "channels": can.channels or task.channels or 1,
+            "channels": can.channels or task.channels or 3,  # of weights for any number: RGB
         }
     )
 
