@@ -20,7 +20,7 @@ def gate_maps(inputs: int, outputs: int, kernel: int, norm: tuple[int, int] | No
 
 
 def blend(kept: Tensor, new: Tensor, gate: Tensor) -> Tensor:
-    """Return `kept` where `gate` is 0 and `new` where it is 1; all of the same shape, in the widest of their precisions.
+    """Return `kept` where `gate` is 0 and `new` where it is 1; all of the same shape, in the widest precision.
 
     `torch.lerp` stops with an error where autocast has made only some of them bfloat16.
     """

@@ -53,6 +53,7 @@ CITED = {  # of papers, in their sizes: docs/cited-models.md
     "swinlstm": "swinlstm:SwinLSTM",
     "simvp": "simvp:SimVP",
     "tau": "tau:TAU",
+    "predformer": "predformer:PredFormer",
 }
 for _name, _where in CITED.items():
     MODELS.add(_name, f"nextframe.models.{_where}")
@@ -71,6 +72,7 @@ ORIGINALS = {  # the forms of papers, notebooks and public codes, with their fau
     "tencia-vcae": "video_predict:TenciaVCAE",
     "tencia-latent-lstm": "video_predict:TenciaLatentLSTM",
     "srivastava-composite": "srivastava:SrivastavaComposite",
+    "predformer-fac-st": "predformer:PredFormerFacST",
 }
 for _name, _where in ORIGINALS.items():
     MODELS.add(_name, f"nextframe.models.originals.{_where}")

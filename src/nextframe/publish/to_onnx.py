@@ -88,7 +88,7 @@ def _task(net: Predictor, size: tuple[int, int] | None) -> TrainedTask:
         update={
             "context": max(frames, can.min_context),
             "size": size or task.size or USUAL.size,
-            "channels": can.channels or task.channels or 1,
+            "channels": can.channels or task.channels or 3,  # of weights for any number: RGB
         }
     )
 
@@ -103,7 +103,7 @@ class Step(nn.Module):
         self.net, self.template = net, state
 
     def forward(self, frame: Tensor, state: list[Tensor]) -> tuple[Tensor, ...]:
-        """Read `frame` (B, C, H, W); return the next one, not clamped, as the model reads it again, and the new state."""
+        """Read `frame` (B, C, H, W); return the next one, unclamped as the model reads it, and the new state."""
         future, after = self.net.step(rebuild(self.template, iter(state)), frame)
         return future, *flatten(after)
 
@@ -124,7 +124,7 @@ class Direct(nn.Module):
 
 def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
     """Return the step and example inputs; None if predicting is more than steps, or its state changes its form."""
-    if not isinstance(net, StreamingPredictor) or type(net).forecast is not StreamingPredictor.forecast:
+    if not isinstance(net, StreamingPredictor) or _own_way(type(net)):
         return None
     assert task.size is not None
     with torch.no_grad():
@@ -139,6 +139,11 @@ def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
     if [tensor.shape for tensor in after] != [tensor.shape for tensor in tensors]:
         return None
     return (Step(net, state), (frame, tensors)) if not any(tensor.any() for tensor in tensors) else None
+
+
+def _own_way(kind: type[StreamingPredictor]) -> bool:
+    plain = StreamingPredictor
+    return kind.unroll is not plain.unroll or kind.forecast is not plain.forecast
 
 
 def _direct(net: Predictor, task: TrainedTask) -> tuple[Direct, Inputs]:
