@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +28,8 @@ class CutFinder:
 
     def __init__(self) -> None:
         self._last: list[Image] = []
-        self._one: list[float] = []  # frame t against t - 1
-        self._two: list[float] = []  # frame t against t - 2
+        self._one = array("d")  # frame t against t - 1
+        self._two = array("d")  # frame t against t - 2
 
     def add(self, thumb: Image) -> None:
         """Take the next frame's thumbnail, (32, 32, C) uint8."""
