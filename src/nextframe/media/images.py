@@ -21,11 +21,11 @@ from nextframe.media.limits import Limits
 from nextframe.media.names import (
     IMAGE_ENDINGS,
     gaps,
-    has_decimals,
     is_image_name,
     is_pattern,
     matching,
     natural_key,
+    order_told,
     series_of,
 )
 from nextframe.media.reading import DEFAULT, OPTION, Levels, Reading, setting
@@ -56,7 +56,7 @@ def image_names(path: Path, order: Literal["numbers", "decimals"] | None = None)
     with os.scandir(folder) as entries:  # says what is a file without another call for each
         names = [e.name for e in entries if is_image_name(e.name) and not e.name.startswith(".") and e.is_file()]
     names = matching(path.name, names) if is_pattern(path) else names
-    decimals = has_decimals(names) if order is None else order == "decimals"
+    decimals = (order or order_told(names)) == "decimals"
     return folder, sorted(names, key=lambda name: natural_key(name, decimals))
 
 
@@ -73,8 +73,10 @@ def open_image(path: Path) -> Pillow.Image:
 
 
 def check_depth(image: Pillow.Image, levels: Levels) -> None:
-    """Refuse with a ValueError what Pillow would read wrongly; `image` is not yet decoded."""
-    if levels.ends is not None and DEEP_COLORS.search(str(getattr(image, "tile", ""))):
+    """Refuse with a ValueError what Pillow would read wrongly, and tell `levels` of 16-bit colours; not yet decoded."""
+    deep = DEEP_COLORS.search(str(getattr(image, "tile", ""))) is not None
+    levels.deep_colors = levels.deep_colors or deep
+    if levels.ends is not None and deep:
         raise ValueError("a range is for grey images and arrays; save 16-bit colours as .npy")
     tags = getattr(image, "tag_v2", {})
     if tags.get(PLANES) == SEPARATE and max(tags.get(directory.BITS, (1,))) > 8:
@@ -201,8 +203,9 @@ class ImageFolder(Source):
             )
         if is_pattern(self.path):
             self.notes.append(f"one of several series of images in its folder (other: {OPTION}.series=together)")
-        if has_decimals(names) and self.reading.order != "numbers":
-            self.notes.append(f"its names have decimals and are in their order (other: {OPTION}.order=numbers)")
+        if self.reading.order is None and (order := order_told(names)):
+            what, other = ("decimals", "numbers") if order == "decimals" else ("numbers with points", "decimals")
+            self.notes.append(f"its names have {what} and are in their order (other: {OPTION}.order={other})")
         self.notes += filter(None, [gaps(names)])
 
     def _all_grey(self) -> bool:

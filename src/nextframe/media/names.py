@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 DECIMAL = re.compile(r"(?<![\d.])\d+\.(\d+)(?!\.?\d)")  # not the parts of a date or a version
@@ -29,17 +30,18 @@ def _number(digits: str) -> int | Fraction:
     return Fraction(digits) if "." in digits else int(digits)  # a folder may have very many names
 
 
-def has_decimals(names: Sequence[str]) -> bool:
-    """Return whether numbers with a point in `names` are decimals, as in t=0.5 and t=1.05, not parts such as 1.9, 1.10.
+def order_told(names: Sequence[str]) -> Literal["numbers", "decimals"] | None:
+    """Return whether numbers with a point in `names` are decimals, as in t=0.5 and t=1.05, or two, as in 1.9, 1.10.
 
-    Where all have as many digits after the point both orders agree. Where they do not, decimals end with no zero
-    and parts begin with none.
+    None where both orders agree, as all have as many digits after the point. Where they do not, decimals end with no
+    zero and two numbers begin with none.
     """
     fractions = [match[1] for name in names for match in DECIMAL.finditer(_stem(name))]
     if len({len(digits) for digits in fractions}) < 2:
-        return False
+        return None
     parts = any(len(digits) > 1 and digits.endswith("0") for digits in fractions)
-    return any(len(digits) > 1 and digits.startswith("0") for digits in fractions) or not parts
+    decimals = any(len(digits) > 1 and digits.startswith("0") for digits in fractions) or not parts
+    return "decimals" if decimals else "numbers"
 
 
 def _stem(name: str) -> str:

@@ -106,6 +106,9 @@ class Video(Source):
         self.native_fps = self._rate(stream)
         if self.levels.ends is not None and first.format.name not in DEEP:
             raise BadInputError(self.path, "a range is for images, arrays and grey videos of 16 bits", "omit it")
+        bits = max(part.bits for part in first.format.components)
+        if bits > 8 and first.format.name not in DEEP:  # of those `levels` tells
+            self.notes.append(f"its {bits} bits become 8")
         ratio = stream.sample_aspect_ratio
         if ratio and ratio != 1:
             self.notes.append(f"pixels are not square (sample aspect ratio {ratio}); they are kept as stored")
