@@ -28,7 +28,7 @@ weights: $(VENV)/.ready  ## train the weights that come with the package again: 
 	$(BIN)/python -m nextframe.recipes.weights $(WEIGHTS) --minutes $(MINUTES) --out $(OUT) $(ARGS)
 
 test: $(VENV)/.ready  ## the tests that take seconds
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: $(VENV)/.ready  ## every test
 	$(BIN)/python -m pytest
@@ -40,19 +40,19 @@ NATIVE = env -u ONEDNN_MAX_CPU_ISA -u ATEN_CPU_CAPABILITY
 
 sse41: $(VENV)/.ready
 	@echo "== the kernels of SSE4.1, 1 thread"
-	ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default $(NUMERIC) -n 2
+	ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default $(NUMERIC) -n 2 --dist worksteal
 
 avx2: $(VENV)/.ready
 	@echo "== the kernels of AVX2, 1 thread"
-	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(NUMERIC) -n 2
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(NUMERIC) -n 2 --dist worksteal
 
 native: $(VENV)/.ready
 	@echo "== this processor's kernels, 1 thread"
-	$(NATIVE) $(NUMERIC) -n 2
+	$(NATIVE) $(NUMERIC) -n 2 --dist worksteal
 
 native-2: $(VENV)/.ready
 	@echo "== this processor's kernels, 2 threads"
-	TEST_THREADS=2 OMP_WAIT_POLICY=passive $(NATIVE) $(NUMERIC)
+	TEST_THREADS=2 OMP_WAIT_POLICY=passive $(NATIVE) $(NUMERIC) -n 2 --dist worksteal
 
 lint: $(VENV)/.ready  ## style, types, import direction, words
 	$(BIN)/ruff check .

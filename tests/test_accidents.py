@@ -345,3 +345,18 @@ def test_a_message_names_no_temporary_file(tmp_path: Path, caplog: pytest.LogCap
     assert [record.getMessage() for record in caplog.records] == [
         "H.264 needs even sizes: the last row or column of 33x33 is repeated"
     ]
+
+
+def test_a_program_that_ends_amid_reading_does_not_wait_for_its_readers(tmp_path: Path) -> None:
+    """Readers block signals, so the signal by which Python ends its processes does not reach them."""
+    (tmp_path / "mine.py").write_text(
+        "from nextframe.data import DataConfig, open_data\n"
+        "from nextframe.training.loader import Steps, training_batches\n\n"
+        "if __name__ == '__main__':\n"
+        "    clips = open_data(DataConfig(context=1, horizon=1))\n"
+        "    batches = training_batches(Steps(clips, 'train', 0, 2), 0, 100, workers=1)\n"
+        "    print(next(batches).context.shape[0], flush=True)\n"
+        "    raise SystemExit(3)\n"
+    )
+    done = subprocess.run([sys.executable, "mine.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("2\n", "", 3)

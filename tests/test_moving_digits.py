@@ -158,6 +158,46 @@ def test_stride_size_colour_and_lengths():
     assert torch.equal(rgb[:, :, 0], rgb[:, :, 2])
 
 
+# --- drawn where the model is
+
+
+@pytest.mark.parametrize("motion", ["srivastava", "additive"])
+@pytest.mark.parametrize(
+    ("count", "fields"), [(2, {}), (1, {"size": (28, 30)}), (3, {"size": (41, 70), "stride": 2, "color": "rgb"})]
+)
+def test_clips_that_are_drawn_on_the_device_are_the_same_to_the_last_bit(motion, count, fields):
+    indices = numbers(3, 2**40, *range(10, 30))
+    clips = moving(motion=motion, count=count, draw="device", **fields)
+    for split, some in (("train", indices), ("test", indices[3:5])):
+        plan = clips.read(split, some)
+        drawn, read = (
+            clips.on_device(split, plan, "cpu"),
+            moving(motion=motion, count=count, **fields).read(split, some),
+        )
+        assert plan.frames.sum() == 0
+        assert drawn.extras == {}
+        assert torch.equal(drawn.context, read.to("cpu").context)
+        assert torch.equal(drawn.target, read.to("cpu").target)
+
+
+def test_training_on_digits_drawn_on_the_device_takes_the_same_steps(tmp_path):
+    from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
+
+    losses = []
+    for where in ("reading", "device"):
+        data = DataConfig(context=2, horizon=1, size=(28, 28), options={"draw": where, "val_clips": 4})
+        training = TrainingConfig(steps=3, batch=2, log_every=1, device="cpu", precision="32", workers=1)
+        train(Recipe(model=ModelSection(name="conv2d"), data=data, training=training), tmp_path / where, show=False)
+        losses.append([line["train/loss"] for line in read_metrics(tmp_path / where)])
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 3
+
+
+def test_digits_that_are_drawn_on_the_device_are_not_turned_into_flow():
+    with pytest.raises(UserError, match="finished on the device"):
+        open_data(DataConfig(kind="flow", options={"draw": "device"}))
+
+
 def test_what_cannot_be_is_one_line():
     with pytest.raises(UserError, match=r"unknown field 'digit'.*did you mean 'digits'"):
         moving(digit="mnist")

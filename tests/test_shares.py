@@ -48,7 +48,11 @@ def clip_of(positions: torch.Tensor) -> Clip:
 def losses(name: str, fields: dict, positions: torch.Tensor) -> tuple[list[float], dict[str, torch.Tensor]]:
     """Every objective's loss of the clips at `positions`, and the gradients of the parameters."""
     torch.manual_seed(0)
-    model = create_model(name, **fields).double().train()
+    torch.set_default_dtype(torch.float64)  # the start too: orthogonal weights are rounded otherwise by 2 threads
+    try:
+        model = create_model(name, **fields).train()
+    finally:
+        torch.set_default_dtype(torch.float32)
     found = []
     for stage in model.stages():
         for objective in stage.objectives:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -284,6 +286,32 @@ def test_a_compiled_loss_is_the_same_to_rounding(tmp_path: Path) -> None:
     assert compiled == pytest.approx(plain, rel=1e-5)  # float32: a kernel that sums in another order
     weights = load_model(tmp_path / "compiled").state_dict()
     assert list(weights) == list(load_model(tmp_path / "plain").state_dict())
+
+
+@pytest.mark.slow
+def test_a_later_process_takes_what_an_earlier_one_compiled(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(override(recipe(compile=True), {"model.name": "conv2d"}).to_yaml())
+    (tmp_path / "mine.py").write_text(
+        "import sys\nfrom pathlib import Path\n\nfrom torch._dynamo.utils import counters\n\n"
+        "from nextframe.training import read_recipe, train\n\n"
+        "train(read_recipe(Path('mine.yaml')), Path(sys.argv[1]), show=False)\nprint(counters['inductor'])\n"
+    )
+    environment = {**os.environ, "NEXTFRAME_CACHE": str(tmp_path / "cache")}
+    environment.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    said = [
+        subprocess.run(
+            [sys.executable, "mine.py", name],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for name in ("first", "second")
+    ]
+    assert "'fxgraph_cache_miss'" in said[0]
+    assert "'fxgraph_cache_hit'" in said[1]
+    assert "'fxgraph_cache_miss'" not in said[1]
 
 
 @CUDA

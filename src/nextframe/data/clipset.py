@@ -105,6 +105,11 @@ class ClipSet(ABC):
     fps: float = 10.0
     classes: tuple[str, ...] = ()
 
+    @property
+    def finishes_on_device(self) -> bool:
+        """Whether what `read` returns is not yet what models see: `on_device` draws or augments it."""
+        return type(self).on_device is not ClipSet.on_device
+
     @abstractmethod
     def count(self, split: Split) -> int | None:
         """Return how many clips `split` has; None: endless (generated)."""
@@ -148,7 +153,7 @@ class ClipSet(ABC):
 
 def check_whole(clips: ClipSet, use: str) -> None:
     """Raise UserError if clips that are read are not yet what models see, which `use` would lose."""
-    if type(clips).on_device is not ClipSet.on_device:
+    if clips.finishes_on_device:
         raise UserError(f"{clips.name}: its clips are finished on the device, so they cannot be {use}")
 
 

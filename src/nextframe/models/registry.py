@@ -40,6 +40,12 @@ MODELS.add("deconv", "nextframe.models.deconv:Deconv")
 MODELS.add("vae-on-features", "nextframe.models.vae_on_features:VAEOnFeatures")
 MODELS.add("latent-lstm", "nextframe.models.latent_lstm:LatentLSTM")
 MODELS.add("composite-lstm", "nextframe.models.composite_lstm:CompositeLSTM")
+MODELS.add("convlstm-openstl", "nextframe.models.convlstm_openstl:ConvLSTMOpenSTL")
+MODELS.add("predrnn", "nextframe.models.predrnn:PredRNN")
+MODELS.add("predrnn++", "nextframe.models.predrnn_plus_plus:PredRNNPlusPlus")
+MODELS.add("mau", "nextframe.models.mau:MAU")
+MODELS.add("mim", "nextframe.models.mim:MIM")
+MODELS.add("e3d-lstm", "nextframe.models.e3d_lstm:E3DLSTM")
 
 ORIGINALS = {  # the forms of papers, notebooks and public codes, with their faults
     "convlstm-keras": "keras_convlstm:KerasConvLSTM",

@@ -31,6 +31,7 @@ ABOUT = {
     "srivastava-patches": "Srivastava et al. 2015 on patches of videos",
     "srivastava-percepts": "Srivastava et al. 2015 on features of frames",
     "srivastava-flow": "Srivastava et al. 2015 on optical flow",
+    "convlstm-s": "OpenSTL's ConvLSTM-S by the standard protocol of Moving MNIST, 200 epochs",
 }
 
 

@@ -37,3 +37,4 @@ RECIPES.add("srivastava-mnist-2layer", "nextframe.recipes.srivastava:SRIVASTAVA_
 RECIPES.add("srivastava-patches", "nextframe.recipes.srivastava:SRIVASTAVA_PATCHES")
 RECIPES.add("srivastava-percepts", "nextframe.recipes.srivastava:SRIVASTAVA_PERCEPTS")
 RECIPES.add("srivastava-flow", "nextframe.recipes.srivastava:SRIVASTAVA_FLOW")
+RECIPES.add("convlstm-s", "nextframe.recipes.moving_mnist:CONVLSTM_S")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from multiprocessing.resource_tracker import ensure_running
 from typing import Any
 
@@ -92,9 +95,22 @@ def training_batches(steps: Steps, first: int, last: int, workers: int = 0, *, p
         multiprocessing_context="spawn" if workers else None,
         prefetch_factor=4 if workers else None,
     )
-    with _no_signals() if workers else nullcontext():
+    if not workers:
+        return map(_clip, loader)
+    others = set(active_children())
+    with _no_signals():
         batches = iter(loader)
+    # after torch's own handler, so that it comes before it: at its SIGTERM, which they block, they would stay
+    atexit.register(_end, set(active_children()) - others)
     return map(_clip, batches)
+
+
+def _end(workers: set[BaseProcess]) -> None:
+    """End what the program leaves behind: without this it would wait for them for ever."""
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler calls a worker that is killed an error
+    for worker in workers:
+        worker.kill()
 
 
 def _clip(item: Clip | Mistake) -> Clip:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from nextframe.core.errors import UserError
+from nextframe.core.files.cache import keep_compiled
 from nextframe.core.seeds.noise import keep_out_of_graphs
 from nextframe.models.contract import Objective, Stage, StageLoss
 from nextframe.training.optim.optimizer import build_optimizer
@@ -54,6 +55,7 @@ def _turn(loss: StageLoss, number: int, objective: Objective, config: TrainingCo
             wrapped = fabric.strategy.setup_module(loss)
     if config.compile:
         keep_out_of_graphs()
+        keep_compiled()
         wrapped = torch.compile(wrapped, dynamic=False)  # type: ignore[assignment]  # batches are alike in shape
     return Turn(number, objective, wrapped, build_optimizer(objective, config), others)
 

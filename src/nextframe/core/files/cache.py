@@ -18,3 +18,12 @@ def cache_folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("nextframe"))
+
+
+def keep_compiled() -> None:
+    """Let what torch.compile makes from now on be kept in the cache folder, for later runs to take.
+
+    Torch's own place is a temporary folder, which many machines empty when they start. $TORCHINDUCTOR_CACHE_DIR goes
+    first.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.seeds.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
+from nextframe.data.sets.digit_renderer import MERGES, PLACES, WHICH, render
 from nextframe.data.sets.digits import DigitSplits, Images, open_digits
 
 Integers = NDArray[np.int64]
@@ -37,6 +38,9 @@ class MovingDigitsConfig(Config):
     val_clips: int = Field(1_000, ge=1, description="clips of the val split")
     test_clips: int = Field(1_000, ge=1, description="clips of the test split")
     seed: int = Field(0, ge=0, description="which endless stream train is; val and test are the same for every seed")
+    draw: Literal["reading", "device"] = Field(
+        "reading", description="where frames are drawn; device: where the model is, the same to the last bit"
+    )
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class MovingDigits(ClipSet):
     def __init__(self, config: DataConfig, options: MovingDigitsConfig, digits: DigitSplits | None = None) -> None:
         self.options = options
         self.digits = digits or open_digits(options.digits)
+        self._images: dict[tuple[Split, str], Tensor] = {}  # on devices
         height, width = config.size or (64, 64)
         digit = self.digits.train.shape[1:]
         if height < digit[0] or width < digit[1]:
@@ -74,6 +79,9 @@ class MovingDigits(ClipSet):
         self.task = config.task
         self.stride = config.stride
         self.frame_shape = (3 if config.color == "rgb" else 1, height, width)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_images": {}}  # a loader's worker draws nothing there
 
     def count(self, split: Split) -> int | None:
         """Return None for train, which is endless, else the number of fixed clips."""
@@ -85,8 +93,33 @@ class MovingDigits(ClipSet):
         seed = self.options.seed if split == "train" else 0
         random = uniforms(derive_seed("moving-digits", split, seed), indices, self.options.count * SLOTS)
         which, positions = self._plan(split, random.reshape(len(indices), self.options.count, SLOTS))
+        if self.options.draw == "device":
+            return self._not_drawn(which, positions)
         frames = draw(self.digits.of(split), which, positions, self.frame_shape[1:], self._motion)
         return self._clip(torch.from_numpy(frames).unsqueeze(2))
+
+    @property
+    def finishes_on_device(self) -> bool:
+        """Whether frames are drawn there."""
+        return self.options.draw == "device"
+
+    def on_device(self, split: Split, clip: Clip, device: torch.device | str) -> Clip:
+        """Return the clips on `device`; frames that were only planned are drawn there."""
+        if WHICH not in clip.extras:
+            return clip.to(device)
+        key = (split, str(device))
+        if key not in self._images:
+            self._images[key] = torch.from_numpy(self.digits.of(split)).to(device)
+        which, places = (clip.extras[name].to(device, non_blocking=True) for name in (WHICH, PLACES))
+        size = self.frame_shape[1:]
+        frames = render(self._images[key], which, places, size, self._motion.margin, MERGES[self.options.motion])
+        return self._clip(frames.unsqueeze(2)).to(device)
+
+    def _not_drawn(self, which: Integers, places: Integers) -> Clip:
+        """Return black frames that take no memory, and the plan as extras."""
+        black = torch.zeros(1, dtype=torch.uint8).expand(len(which), self.task.length, *self.frame_shape)
+        plan = {WHICH: torch.from_numpy(which), PLACES: torch.from_numpy(places.astype(np.int16))}
+        return replace(self.task.split(black), extras=plan)
 
     def _clip(self, clips: Tensor) -> Clip:
         """Cut grey sequences (B, T, 1, H, W) into context and target, in the requested colours."""

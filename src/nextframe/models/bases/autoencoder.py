@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from pydantic import Field
@@ -127,8 +127,20 @@ def some_runs(clip: Clip, count: int, length: int) -> tuple[Tensor, Tensor]:
     return runs[owners, order[:, :each].flatten()], owners
 
 
-def check_size(shape: Sequence[int], config: AutoencoderConfig) -> None:
-    """Refuse frames of a shape (..., H, W) of another size than the autoencoder's."""
+class OfOneSize(Protocol):
+    """The config of a model that is made for frames of one size, in pixels."""
+
+    @property
+    def frame_height(self) -> int:
+        """Rows."""
+
+    @property
+    def frame_width(self) -> int:
+        """Columns."""
+
+
+def check_size(shape: Sequence[int], config: OfOneSize) -> None:
+    """Refuse frames of a shape (..., H, W) of another size than the model's."""
     height, width = shape[-2:]
     if (height, width) != (config.frame_height, config.frame_width):
         made_for = f"{config.frame_height}x{config.frame_width}"

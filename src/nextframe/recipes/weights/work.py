@@ -14,6 +14,7 @@ from nextframe.checkpoint import create_model, load_model, save_model
 from nextframe.checkpoint.folder import read_config
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError
+from nextframe.core.files.cache import keep_compiled
 from nextframe.core.files.whole_file import check_folder, write_whole
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.models.contract import Predictor, TrainedTask
@@ -247,5 +248,6 @@ def prepare(plan: Plan, model: Predictor, device: str, compiled: bool) -> None:
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     torch.backends.cudnn.benchmark = True
     torch._dynamo.config.recompile_limit = 32  # each part has a graph for frames with a gradient, and one for others
+    keep_compiled()
     for part in plan.compiled(model) if compiled else ():
         part.compile(dynamic=False)

@@ -1,0 +1,92 @@
+"""A checkpoint of another program in this package's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nextframe.core.errors import UserError, cut
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A model of the registry, with weights that another program trained.
+
+    `fields` are the model's config, `weights` its state dict, `dropped` the names of tensors that the original has and
+    never uses.
+    """
+
+    model: str
+    fields: dict[str, Any]
+    weights: dict[str, Tensor]
+    dropped: tuple[str, ...] = ()
+
+
+Translate = Callable[[Mapping[str, Tensor], Mapping[str, Any]], Translated]
+"""From a state dict of the original and its settings as plain values, such as {"num_hidden": "128,128"}."""
+
+
+def without_prefix(state: Mapping[str, Tensor], prefix: str = "model.") -> dict[str, Tensor]:
+    """Return `state` without the prefix that a Lightning module gives to the names of its model's tensors."""
+    return {name.removeprefix(prefix): value for name, value in state.items()}
+
+
+class Original:
+    """The tensors of an original's state dict: each has to be taken or dropped, and `rest` says what is left over.
+
+    `take`, `drop` and `rest` raise UserError where the state is of another model than `kind`.
+    """
+
+    def __init__(self, kind: str, state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> None:
+        self.kind, self.left, self.settings = kind, without_prefix(state), settings
+        self.dropped: list[str] = []
+
+    def shape(self, name: str, length: int) -> tuple[int, ...]:
+        """Return the shape of tensor `name`, which has `length` axes."""
+        if name not in self.left or self.left[name].ndim != length:
+            raise self.foreign(f"there is no tensor '{name}' of {length} axes")
+        return tuple(self.left[name].shape)
+
+    def count(self, pattern: str) -> int:
+        """Return how many tensors there are whose names are `pattern` with 0, 1, 2 ... in the place of {}."""
+        number = 0
+        while pattern.format(number) in self.left:
+            number += 1
+        return number
+
+    def take(self, name: str) -> Tensor:
+        """Return tensor `name`, which is then gone."""
+        if name not in self.left:
+            raise self.foreign(f"there is no tensor '{name}'")
+        return self.left.pop(name)
+
+    def drop(self, *names: str) -> None:
+        """Omit tensors that the original never uses."""
+        for name in names:
+            self.take(name)
+        self.dropped += names
+
+    def rest(self) -> tuple[str, ...]:
+        """Return the names of what was dropped, after everything else has been taken."""
+        if self.left:
+            raise self.foreign(f"it has a tensor '{cut(next(iter(self.left)))}'")
+        return tuple(self.dropped)
+
+    def setting(self, name: str) -> Any:
+        """Return the original's setting `name`, which no tensor tells."""
+        if name not in self.settings:
+            raise UserError(f"the checkpoint does not say its '{name}', which {self.kind} cannot be read without")
+        return self.settings[name]
+
+    def foreign(self, why: str) -> UserError:
+        """Return the error that these are not the weights of this kind of model."""
+        return UserError(f"these are not the weights of {self.kind}: {why}")
+
+
+def new_count() -> dict[str, Tensor]:
+    """Return what our recurrent models store beside weights: how many steps they were trained for, none here."""
+    return {"sampling.steps": torch.zeros((), dtype=torch.long)}

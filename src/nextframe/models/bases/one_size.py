@@ -1,0 +1,55 @@
+"""The base of recurrent models with weights for every position of the grid: they take frames of one size."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from nextframe.core.clip import Task
+from nextframe.models.bases.autoencoder import check_size
+from nextframe.models.bases.recurrent import RecurrentConfig, RecurrentPredictor
+from nextframe.models.contract import Capabilities
+
+
+class OneSizeConfig(RecurrentConfig):
+    """Fields that all of them have; the defaults are those of the standard protocol of Moving MNIST."""
+
+    hidden: int = Field(128, ge=1, description="channels of every map")
+    layers: int = Field(4, ge=1, description="how many layers are on top of one another")
+    kernel: int = Field(5, ge=1, description="side of the square kernels, in positions of the maps, odd")
+    frame_height: int = Field(64, ge=1, description="height of a frame in pixels")
+    frame_width: int = Field(64, ge=1, description="width of a frame in pixels")
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("must be odd, so that a kernel has a middle")
+        return value
+
+
+class OneSizeRecurrent(RecurrentPredictor):
+    """A recurrent model for frames of one size; others are refused."""
+
+    config: OneSizeConfig
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """One size, any context from one frame on."""
+        return Capabilities(any_size=False, channels=self.config.channels, causal=True)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of a folded frame."""
+        sides = (self.config.frame_height, self.config.frame_width)
+        rows, columns = (-(-side // self.multiple) * self.multiple // self.config.patch for side in sides)
+        return rows, columns
+
+    def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
+        """Refuse frames of another size."""
+        check_size(frame_shape, self.config)
+
+    def fold(self, frames: Tensor) -> Tensor:
+        """Return frames (..., C, H, W), padded, as maps (..., D, h, w); other sizes are refused."""
+        check_size(frames.shape, self.config)
+        return super().fold(frames)
