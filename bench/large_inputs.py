@@ -1,10 +1,10 @@
 """Large inputs: seconds and memory of `nextframe data`, of the first training batch and of a resume.
 
-Three are made in a temporary folder: 10,000 GIFs of 24 frames, a film of four hours (the packets of 20 seconds, copied)
+Three are made in a temporary folder: 10,000 GIFs of 24 frames, a video of four hours (the packets of 20 seconds, copied)
 and a folder of 200,000 images; of GIFs and images 500 are different, the others are hard links. On each a process of
 its own runs, with an index cache that is empty at first: `nextframe data`; `nextframe data` again; the loader's first
 batch; `nextframe train` of one step; and that run resumed for a second step. Memory is the largest that the process
-held (resident). Writes results/large-inputs.json.
+held (resident). Writes results/large-inputs.json, and the table of docs/your-files.md from it.
 
     python bench/large_inputs.py [--share 0.01]
 """
@@ -23,6 +23,7 @@ from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -31,10 +32,11 @@ from PIL import Image
 from nextframe.evaluation.run_facts import command_line, run_facts
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS, PAGE = ROOT / "results" / "large-inputs.json", ROOT / "docs" / "your-files.md"
 GIFS, HOURS, IMAGES = 10_000, 4.0, 200_000
 SIDE, FPS, ONCE, DISTINCT = 32, 24, 480, 500
-FILM = (96, 128)  # height and width
-KEY = 48  # frames of the film from one key frame to the next
+SIZE = (96, 128)  # height and width
+KEY = 48  # frames of the video from one key frame to the next
 TASK = ["--context", "4", "--horizon", "4", "--size", f"{SIDE}x{SIDE}"]
 TRAIN = [*TASK, "--batch", "16", "--set", "run.report=false"]
 FIRST_BATCH = f"""
@@ -84,14 +86,14 @@ def make_images(folder: Path, share: float) -> dict[str, int]:
     return {"files": count, "frames": count}
 
 
-def make_film(path: Path, share: float) -> dict[str, int]:
-    """Write an H.264 film: the packets of 20 seconds, copied one after the other."""
+def make_video(path: Path, share: float) -> dict[str, int]:
+    """Write an H.264 video: the packets of 20 seconds, copied one after the other."""
     times = max(2, round(HOURS * 3600 * FPS / ONCE * share))
     once = path.with_name("once.mp4")
     with av.open(str(once), "w") as target:
         stream = target.add_stream("libx264", rate=FPS, options={"g": str(KEY), "preset": "veryfast"})
-        stream.height, stream.width, stream.pix_fmt = *FILM, "yuv420p"
-        for image in scene(1, ONCE, *FILM):
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        for image in scene(1, ONCE, *SIZE):
             target.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
         target.mux(stream.encode())
     with av.open(str(once)) as source, av.open(str(path), "w") as target:
@@ -110,7 +112,7 @@ def make_film(path: Path, share: float) -> dict[str, int]:
 
 INPUTS: dict[str, tuple[str, Callable[[Path, float], dict[str, int]]]] = {
     "a folder of GIFs": ("gifs", make_gifs),
-    "a film": ("film.mp4", make_film),
+    "a video": ("video.mp4", make_video),
     "a folder of images": ("images", make_images),
 }
 
@@ -150,12 +152,28 @@ def steps(path: Path, run: Path) -> dict[str, list[str]]:
     }
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as the table of docs/your-files.md."""
+    lines = ["| what | files | frames | step | seconds | processor seconds | MiB |", "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        what = (row["input"], f"{row['files']:,}", f"{row['frames']:,}", row["step"])
+        lines.append(f"| {' | '.join(what)} | {row['seconds']} | {row['processor_seconds']} | {row['peak_mib']} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_page(rows: list[dict[str, Any]]) -> None:
+    """Put the table into the page, in the place of the one that is there."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition("| what | files |")
+    after = rest[rest.index("\n\n") :]
+    PAGE.write_text(before + table(rows).rstrip("\n") + after, encoding="utf-8")
+
+
 def main() -> None:
     """Make the inputs, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--share", type=float, default=1.0, help="of the sizes, for a quick look")
     parser.add_argument("--only", choices=[name for name, _ in INPUTS.values()])
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "large-inputs.json")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     started, rows = time.monotonic(), []
     with tempfile.TemporaryDirectory() as scratch:
@@ -169,6 +187,8 @@ def main() -> None:
                     print(rows[-1], flush=True)
     facts = run_facts("python bench/" + command_line(), 0, started)
     options.out.write_text(json.dumps({"rows": rows, "run": facts}, indent=1) + "\n")
+    if options.out == RESULTS:
+        write_page(rows)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import sys
 import tracemalloc
@@ -21,6 +23,7 @@ from nextframe.media.video.index import index_source, scan
 from nextframe.media.video.keys import checksum, true_keys
 from test_sources import moving, write_video
 
+ROOT = Path(__file__).parent.parent
 CALLS = ("stat", "lstat", "open", "scandir")  # of the system, as Python's own functions are called
 
 
@@ -154,3 +157,13 @@ def test_names_are_sorted_as_numbers_of_any_length():
     names = ["a10", "a9", "a1.5", "a1.05", f"a{10**30}", "a2"]
     assert sorted(names, key=natural_key) == ["a1.05", "a1.5", "a2", "a9", "a10", f"a{10**30}"]
     assert sorted(names, key=lambda n: natural_key(n, decimals=True))[:2] == ["a1.05", "a1.5"]
+
+
+def test_the_page_has_the_figures_of_the_results():
+    spec = importlib.util.spec_from_file_location("large_inputs", ROOT / "bench" / "large_inputs.py")
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    results = json.loads(bench.RESULTS.read_text(encoding="utf-8"))
+    page = bench.PAGE.read_text(encoding="utf-8")
+    assert bench.table(results["rows"]) in page
+    assert f"`{results['run']['command']}`" in page

@@ -165,7 +165,7 @@ class VideoCursor(Cursor):
                     yield shown, frame
 
     def _number(self, stamp: int | None) -> int:
-        """Return which frame has this time stamp, -1 if none has; a table of a long film's would take much memory."""
+        """Return which frame has this time stamp, -1 if none has; a table of a long video's would take much memory."""
         at = len(self._pts) if stamp is None else int(np.searchsorted(self._pts, stamp))
         return at if at < len(self._pts) and self._pts[at] == stamp else -1
 
