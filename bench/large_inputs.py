@@ -1,6 +1,6 @@
 """Large inputs: seconds and memory of `nextframe data`, of the first training batch and of a resume.
 
-Three are made in a temporary folder: 10,000 GIFs of 24 frames, a video of four hours (the packets of 20 seconds, copied)
+Three are made in a temporary folder: 10,000 GIFs of 24 frames, a video of four hours (the packets of 20 s, copied)
 and a folder of 200,000 images; of GIFs and images 500 are different, the others are hard links. On each a process of
 its own runs, with an index cache that is empty at first: `nextframe data`; `nextframe data` again; the loader's first
 batch; `nextframe train` of one step; and that run resumed for a second step. Memory is the largest that the process
