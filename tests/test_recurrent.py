@@ -55,6 +55,14 @@ def test_each_step_is_counted_and_draws_by_its_own_chance() -> None:
     assert shares == pytest.approx([0.75, 0.5, 0.25, 0.0], abs=0.03)
 
 
+def test_one_draw_may_stand_for_all_frames_of_a_clip() -> None:
+    sampling = ScheduledSampling(SamplingConfig(fall=0.5, stop=3, whole=True))
+    drawn = sampling(torch.zeros(400, 6, 1), 2)
+    assert bool(drawn[:, 0].all())  # the second frame is of the context
+    assert bool((drawn[:, 1:] == drawn[:, 1:2]).all())
+    assert float(drawn[:, 1].float().mean()) == pytest.approx(0.5, abs=0.1)
+
+
 class Adding(RecurrentPredictor):
     """The next frame is this one plus the learned number; the state counts frames."""
 

@@ -32,11 +32,14 @@ MODELS = {  # without dropout: it is drawn by each process for itself
     "conv3d": ("conv3d", {"context": 4, "channels": 1, "noise": 0.1}),
     "convlstm-residual": ("convlstm-residual", {"context": 4, "channels": 1, "hidden": 4}),
     "mixture": ("mixture", {"context": 4, "channels": 1}),
+    "phydnet": ("phydnet", {"width": 16, "kernel": 3, "hidden": (32,), "sampling": {"fall": 0.5, "whole": True}}),
+    "swinlstm": ("swinlstm", {"form": "B", "width": 4, "window": 2, "heads": (2,), "depths": (2,), "drop_path": 0.5}),
 }
 TOGETHER = {  # what these compute of a batch is no mean over its clips: the processes must speak
     "vae": ("vae", VAE),
     "convlstm": ("convlstm", {"channels": 1, "hidden": (4, 4), "kernels": (3, 3)}),
     "convlstm-autoencoder": ("convlstm-autoencoder", {"context": 4, "channels": 1, "dropout": 0.0}),
+    "tau": ("tau", {"context": 4, "encoder_width": 4, "width": 8, "blocks": 2, "drop_path": (0.5, 0.5)}),
 }
 
 

@@ -93,6 +93,7 @@ def record(
     """
     pairs = {part: (getattr(original, part), getattr(ours, part)) for part in ("output", "loss", "gradient")}
     far = {part: float((one - two).abs().max()) for part, (one, two) in pairs.items()}
+    words = ["FOLDER" if Path(word).is_dir() else word for word in sys.argv[1:]]
     facts = {
         "model": model,
         "fields": dict(fields),
@@ -104,7 +105,7 @@ def record(
         "measured": {
             "date": date.today().isoformat(),
             "torch": torch.__version__,
-            "command": f"python scripts/originals/{Path(sys.argv[0]).name} --original FOLDER",
+            "command": " ".join(["python", f"scripts/originals/{Path(sys.argv[0]).name}", *words]),
         },
     }
     path = ROOT / "tests" / "equivalence" / f"{name}.json"

@@ -50,7 +50,7 @@ class ConvLSTMLayer(nn.Module):
         Returns:
             The hidden maps (B, T, hidden, H, W) and the state after the last frame.
         """
-        device = x.device.type
+        device = "cpu" if x.is_meta else x.device.type  # autocast knows no meta tensors, which only count
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         weights = [weight.to(dtype) for weight in (self.input_weight, self.recurrent_weight, self.bias)]
         x = x.to(dtype).permute(1, 0, 3, 4, 2)  # (T, B, H, W, C)

@@ -25,6 +25,7 @@ class SamplingConfig(Config):
     first: int = Field(25_000, ge=0, description="reverse: the step until which every chance is one half")
     second: int = Field(50_000, ge=0, description="reverse: the step from which on true frames are the context alone")
     decay: float = Field(5_000.0, gt=0, description="reverse: steps in which the chance in the context nears 1 by e")
+    whole: bool = Field(False, description="one draw for all frames of a clip, instead of one for each frame")
 
     def chances(self, step: int) -> tuple[float, float]:
         """Return the chance that a true frame is read in training step `step`: within the context, and after it."""
@@ -64,4 +65,5 @@ class ScheduledSampling(nn.Module):
         inside, after = self.config.chances(int(self.steps))
         self.steps += 1
         chance = torch.where(within, inside, after)
-        return uniform((len(frames), length - 1), frames.device) < chance
+        drawn = uniform((len(frames), 1 if self.config.whole else length - 1), frames.device)
+        return drawn < chance

@@ -46,6 +46,10 @@ MODELS.add("predrnn++", "nextframe.models.predrnn_plus_plus:PredRNNPlusPlus")
 MODELS.add("mau", "nextframe.models.mau:MAU")
 MODELS.add("mim", "nextframe.models.mim:MIM")
 MODELS.add("e3d-lstm", "nextframe.models.e3d_lstm:E3DLSTM")
+MODELS.add("phydnet", "nextframe.models.phydnet:PhyDNet")
+MODELS.add("swinlstm", "nextframe.models.swinlstm:SwinLSTM")
+MODELS.add("simvp", "nextframe.models.simvp:SimVP")
+MODELS.add("tau", "nextframe.models.tau:TAU")
 
 ORIGINALS = {  # the forms of papers, notebooks and public codes, with their faults
     "convlstm-keras": "keras_convlstm:KerasConvLSTM",

@@ -13,6 +13,10 @@ TRANSLATIONS: dict[str, str] = {  # model: "module:function" below this package
     "e3d-lstm": "e3d_lstm:translate",
     "mau": "mau:translate",
     "mim": "mim:translate",
+    "phydnet": "phydnet:translate",
+    "swinlstm": "swinlstm:translate",
+    "simvp": "simvp:translate",
+    "tau": "simvp:translate_tau",
 }
 
 
