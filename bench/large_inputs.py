@@ -1,7 +1,7 @@
 """Large inputs: seconds and memory of `nextframe data`, of the first training batch and of a resume.
 
 Three are made in a temporary folder: 10,000 GIFs of 24 frames, a video of four hours (the packets of 20 s, copied)
-and a folder of 200,000 images; of GIFs and images 500 are different, the others are hard links. On each a process of
+and a folder of 200,000 images; of GIFs and images 100 are different, the others are hard links. On each a process of
 its own runs, with an index cache that is empty at first: `nextframe data`; `nextframe data` again; the loader's first
 batch; `nextframe train` of one step; and that run resumed for a second step. Memory is the largest that the process
 held (resident). Writes results/large-inputs.json, and the table of docs/your-files.md from it.
@@ -34,7 +34,7 @@ from nextframe.evaluation.run_facts import command_line, run_facts
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "results" / "large-inputs.json", ROOT / "docs" / "your-files.md"
 GIFS, HOURS, IMAGES = 10_000, 4.0, 200_000
-SIDE, FPS, ONCE, DISTINCT = 32, 24, 480, 500
+SIDE, FPS, ONCE, DISTINCT = 32, 24, 480, 100
 SIZE = (96, 128)  # height and width
 KEY = 48  # frames of the video from one key frame to the next
 TASK = ["--context", "4", "--horizon", "4", "--size", f"{SIDE}x{SIDE}"]
