@@ -196,8 +196,10 @@ class Video(Source):
         """Note it if the data end before the video does: `last` is the last frame, of `count` (None: not counted)."""
         if last is None or last.pts is None:
             return
-        end = (last.pts + (last.duration or 0)) * last.time_base
-        self.missing = self._promise.shortfall(count, float(end), self.native_fps, self.open)
+        end = float((last.pts + (last.duration or 0)) * last.time_base)
+        if count == 1 and not last.duration:  # the only frame, of no stated duration, is shown until the stated end
+            end = max(end, self._promise.seconds or 0.0)
+        self.missing = self._promise.shortfall(count, end, self.native_fps, self.open)
         if self.missing and self.missing not in self.notes:
             self.notes.append(self.missing)
 
