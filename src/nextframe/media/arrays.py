@@ -94,9 +94,7 @@ class ArraySource(Source):
         color = {1: "grey", 3: "RGB", 4: "RGBA"}[self._array.shape[-1]]
         what = f"{many}{self.native_count} {color} frames of {self.width}x{self.height}"
         if listed:
-            return (
-                f"read as PredRNN's files are: {what}, as its clips list them (one video: {OPTION}.layout=TCHW)"
-            )
+            return f"read as PredRNN's files are: {what}, as its clips list them (one video: {OPTION}.layout=TCHW)"
         other = next(axes for axes in (*LAYOUTS, "HWT", "HWCT") if len(axes) == len(shape) and axes != self.layout)
         return f"axes {shape} are read as {self.layout}: {what} (other: {OPTION}.layout={other}, or any order)"
 
