@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -161,9 +162,12 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_page(rows: list[dict[str, Any]]) -> None:
-    """Put the table into the page, in the place of the one that is there."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition("| what | files |")
+def write_page(rows: list[dict[str, Any]], command: str) -> None:
+    """Put the table and the command into the page, in the place of those that are there."""
+    page = re.sub(
+        "Measured by `python bench/large_inputs.py[^`]*`", f"Measured by `{command}`", PAGE.read_text("utf-8")
+    )
+    before, _, rest = page.partition("| what | files |")
     after = rest[rest.index("\n\n") :]
     PAGE.write_text(before + table(rows).rstrip("\n") + after, encoding="utf-8")
 
@@ -188,7 +192,7 @@ def main() -> None:
     facts = run_facts("python bench/" + command_line(), 0, started)
     options.out.write_text(json.dumps({"rows": rows, "run": facts}, indent=1) + "\n")
     if options.out == RESULTS:
-        write_page(rows)
+        write_page(rows, facts["command"])
 
 
 if __name__ == "__main__":
