@@ -95,6 +95,38 @@ ROWS = [
         for translator, millions, count, giga, macs, more in SIMVP
     ),
     Cited("tau", "44.7", 44_656_001, 44_656_001, "16.0", 15_893_991_424, more=5 * (PAINTED + 2 * SEEN) + SEEN),
+    # more: 5 for each of 640 x 256 values in 73 norms, 2 in each of 24 blocks, one after each and one before the head
+    Cited("predformer", "25.3", 25_297_728, 25_297_728, "16.5", 16_418_078_720, more=5 * 640 * 256 * 73),
+    Cited(
+        "predformer",
+        "25.3",
+        25_297_728,
+        25_297_728,
+        "16.5",
+        16_418_078_720,
+        more=5 * 640 * 256 * 73,
+        fields={"interleaving": "ts", "layers": 12},
+    ),
+    Cited(  # one norm after all blocks
+        "predformer",
+        "25.3",
+        25_285_952,
+        25_285_952,
+        "21.2",
+        21_160_263_680,
+        more=5 * 640 * 256 * 50,
+        fields={"interleaving": "full", "layers": 24},
+    ),
+    Cited(
+        "predformer",
+        "33.7",
+        33_719_104,
+        33_719_104,
+        "22.0",
+        21_883_781_120,
+        more=5 * 640 * 256 * 97,
+        fields={"layers": 8},
+    ),
 ]
 
 

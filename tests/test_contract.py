@@ -23,8 +23,9 @@ from nextframe.core.seeds.noise import clip_noise
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import DataConfig, open_data
 from nextframe.models import MODELS
+from nextframe.models.composite_lstm import CompositeLSTM
 from nextframe.models.contract import Predictor
-from nextframe.models.protocols import Encoder, Streaming
+from nextframe.models.protocols import Encoder, Streaming, unrolled, unrolls
 from nextframe.training.optim.optimizer import build_optimizer
 from nextframe.training.recipe import TrainingConfig
 
@@ -50,6 +51,8 @@ SMALL = {
     "swinlstm": {"patch": 4, "width": 8, "window": 2, "heads": [2], "depths_down": [2], "depths_up": [2]},
     "simvp": {"encoder_width": 4, "width": 8, "blocks": 2, "ratio": 2.0},
     "tau": {"encoder_width": 4, "width": 8, "blocks": 2, "ratio": 2.0},
+    "predformer": {"width": 16, "heads": 2, "head_width": 8, "layers": 1, "expansion": 2},
+    "predformer-fac-st": {"width": 16, "heads": 2, "head_width": 8, "layers": 1, "expansion": 2},
     "convlstm-keras": {"hidden": [6, 6], "kernels": [3, 3]},
     "catz-conv3d": {"noise": 0.1},
     **{name: {"width": 4, "d_table": "light"} for name in MODELS if name.startswith("mathieu-")},
@@ -262,6 +265,17 @@ def test_streaming_equals_the_whole_sequence(name):
                 continue  # read, but nothing could be asked yet
             whole = model.predict(frames[:, : index + 1], 1)[:, 0]
             torch.testing.assert_close(following.clamp(0, 1), whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_frames_that_come_one_by_one_are_those_of_the_whole_future(name):
+    model, context = warm(name), digits(2, name=name).context
+    horizon = min(HORIZON + 4, model.capabilities.max_horizon or HORIZON + 4)
+    draws = [torch.Generator().manual_seed(1) for _ in range(2)]
+    whole = model.predict(context, horizon, generator=draws[0])
+    blocks = unrolled(model, model.request(context, horizon, generator=draws[1]))
+    assert torch.equal(torch.cat([block.frames for block in blocks], dim=1), whole)
+    assert unrolls(model) or name in MIDDLE or isinstance(model, CompositeLSTM), "all frames are made for the first one"
 
 
 @pytest.mark.parametrize("name", NAMES)

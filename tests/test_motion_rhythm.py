@@ -8,7 +8,7 @@ from torch import Tensor
 
 import nextframe
 from nextframe.layers.rehearsal import CREDIT, ENOUGH, Rehearsed, compared, trust
-from nextframe.layers.rhythm import HELD, last_distinct, rhythm
+from nextframe.layers.rhythm import HELD, doubled, last_kept, left_out, rhythm
 from nextframe.layers.window import CUT
 from nextframe.models.motion import Motion
 from texture import texture
@@ -61,11 +61,63 @@ def test_no_rhythm_in_grain_in_a_cut_or_between_large_moves():
     assert not rhythm(torch.tensor([[2 * HELD, 1, 2 * HELD]]) / 50, below=CUT)[0].any()
 
 
-def test_the_last_frames_that_differ():
-    assert last_distinct(changes("HMH"), 3).tolist() == [[1, 1, 3]]  # A A' B B': A' stands for what is missing
-    assert last_distinct(changes("HMHMH"), 3).tolist() == [[1, 3, 5]]
-    assert last_distinct(changes("MHM"), 3).tolist() == [[0, 2, 3]]
-    assert last_distinct(changes("MMMMM"), 3).tolist() == [[3, 4, 5]]
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("MMH", "001"),  # A B C C
+        ("MMMMH", "00001"),
+        ("MMHM", "0010"),  # A B C C D
+        ("HMMHM", "10010"),  # of three each second time one more, as of 3:2 pulldown
+        ("MH", "00"),  # too little to tell
+        ("MHMH", "0000"),  # a rhythm
+        ("MMMHH", "00000"),  # it has stopped
+        ("HMMH", "0000"),  # no more moves than others
+        ("MMMM", "0000"),
+    ],
+)
+def test_one_frame_is_shown_twice_where_all_others_move(text, found):
+    assert "".join(str(int(each)) for each in doubled(changes(text), below=CUT)[0]) == found
+    assert not doubled(changes(text) / 100, below=CUT).any()  # grain
+    assert not doubled(changes(text) * 10, below=CUT).any()  # a cut
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("HMH", [1, 1, 3]),  # A A' B B': A' stands for what is missing
+        ("HMHMH", [1, 3, 5]),
+        ("MHM", [0, 2, 3]),
+        ("MMMMM", [3, 4, 5]),
+        ("MMMMH", [2, 3, 5]),  # A B C D E E': without E
+        ("MMMHM", [2, 4, 5]),
+        ("MMMHH", [3, 4, 5]),  # it stands
+        ("M", [0, 0, 1]),
+    ],
+)
+def test_the_last_frames_that_differ(text, kept):
+    assert last_kept(left_out(changes(text), below=CUT), 3).tolist() == [kept]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+@pytest.mark.parametrize("shown", [[0, 1, 2, 3, 3], [0, 1, 2, 3, 4, 5, 5], [0, 1, 2, 3, 3, 4]])
+def test_a_frame_that_is_shown_twice_stops_nothing(shipped, shown, noise):
+    video, last = panned(shown[-1] + 4), shown[-1]
+    given = video[:, shown]
+    given[:, -1] += noise * torch.randn(3, 64, 96, generator=torch.Generator().manual_seed(0))
+    future = shipped.predict(given, 3)
+    for step in range(3):
+        truth = video[:, last + 1 + step]
+        assert psnr(future[:, step], truth) > psnr(video[:, last], truth) + 6
+    if not noise:
+        once, twice = (
+            shipped.predict(video[:, each], 3, options={"rehearse": False}) for each in (sorted(set(shown)), shown)
+        )
+        assert torch.allclose(once, twice, atol=1e-5)
+
+
+def test_what_stops_for_two_frames_stands(shipped):
+    video = panned(4)[:, [0, 1, 2, 3, 3, 3]]
+    assert psnr(shipped.predict(video, 3)[:, -1], video[:, -1]) > 38
 
 
 @pytest.mark.parametrize("times", [2, 3])

@@ -73,9 +73,10 @@ def test_a_config_with_the_old_fields_is_the_one_whose_golden_losses_are_those_o
 
 
 def test_every_original_is_held_to_its_losses_and_fixtures() -> None:
-    assert ORIGINALS.keys() | {"conv3d"} == OLD.keys()
+    ever = {"predformer-fac-st"}  # never fields of another config
+    assert ORIGINALS.keys() - ever | {"conv3d"} == OLD.keys()
     inside = {"tencia-vcae"}  # of the latent LSTM
-    assert ORIGINALS.keys() <= PREDICTED.keys() | inside
+    assert ORIGINALS.keys() - ever <= PREDICTED.keys() | inside
 
 
 @pytest.mark.parametrize("name", OLD_RECIPES)

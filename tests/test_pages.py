@@ -136,7 +136,10 @@ CHECKED: dict[str, Callable[[list[str]], None]] = {
     "srun": check_launcher,
     "python": check_script,
 }
-PARSED = {"app": "it serves until it is stopped; tests/test_web.py runs it"}  # verbs of which only the words are read
+PARSED = {  # verbs of which only the words are read
+    "app": "it serves until it is stopped; tests/test_web.py runs it",
+    "import": "it wants another program's checkpoint; tests/test_import.py makes one",
+}
 ELSEWHERE = {  # Python blocks that another test runs, which names the page
     "CONTRIBUTING.md": ("test_contributing.py", "test_registries.py"),
     "README.md": ("test_face.py",),

@@ -206,6 +206,32 @@ def test_kth_is_split_by_person_and_the_class_is_the_action(tmp_path):
         clips_of("kth", tmp_path, val_persons=[17])
 
 
+# --- kitti-caltech
+
+
+def test_kitti_is_trained_on_and_caltech_is_tested_on(tmp_path):
+    day = tmp_path / "kitti" / "2011_09_26"
+    drives = {1: "train", 5: "val", 9: "train", 104: "unused", 79: "unused"}
+    for number in drives:
+        for frame in range(4):
+            picture(day / f"2011_09_26_drive_{number:04d}_sync" / "image_03" / "data" / f"{frame:010d}.png", number)
+            picture(day / f"2011_09_26_drive_{number:04d}_sync" / "image_02" / "data" / f"{frame:010d}.png", 200)
+            picture(tmp_path / "caltech" / "set06" / "V000" / f"I{frame:05d}.jpg", 50)
+            picture(tmp_path / "caltech" / "set10" / "V000" / f"I{frame:05d}.jpg", 60)
+    (day / "2011_09_26_drive_0011_sync" / "image_02").mkdir(parents=True)
+    clips = clips_of("kitti-caltech", tmp_path)
+    assert sources(clips, "train") == {f"kitti/2011_09_26_drive_{number:04d}_sync" for number in (1, 9)}
+    assert sources(clips, "val") == {"kitti/2011_09_26_drive_0005_sync"}
+    assert sources(clips, "test") == {"caltech/set06/V000", "caltech/set10/V000"}
+    assert set(np.unique(clips.read("train", np.arange(clips.count("train"))).context)) == {1, 9}, "one camera alone"
+    skipped = dict(clips.contents.skipped)
+    assert sorted(skipped) == [f"kitti/2011_09_26_drive_{number:04d}_sync" for number in (11, 79, 104)]
+    assert skipped["kitti/2011_09_26_drive_0011_sync"] == "it has no image_03/data"
+    (tmp_path / "caltech").rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="it has no folder 'caltech'; lay it out as ROOT/kitti/"):
+        clips_of("kitti-caltech", tmp_path)
+
+
 # --- ucf101
 
 

@@ -1,5 +1,7 @@
 """The writer: what is written can be read back, whole, at its size, rate and number of frames."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,8 @@ def test_floats_are_rounded_to_the_nearest_level(tmp_path):
         ("a.avi", colours(2, 8, 8), r"cannot write '\.avi' files; use one of \.gif, \.mp4, \.npy, \.png"),
         ("a.gif", colours(2, 8, 8)[:0], "must be"),
         ("a.gif", colours(2, 8, 8)[0], "must be"),
+        ("a.gif", [], "there are no frames"),
+        ("a.gif", [colours(1, 8, 8)[0], colours(1, 8, 6)[0]], "of one size"),
     ],
 )
 def test_wrong_requests_are_refused_and_nothing_is_written(tmp_path, name, frames, says):
@@ -91,14 +95,68 @@ def test_wrong_requests_are_refused_and_nothing_is_written(tmp_path, name, frame
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    write_video(tmp_path / "a.npy", colours(2, 8, 8))
-    before = (tmp_path / "a.npy").read_bytes()
-    monkeypatch.setattr(np, "save", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(UserError, match="cannot be written: the disk is full"):
-        write_video(tmp_path / "a.npy", colours(3, 8, 8))
-    assert (tmp_path / "a.npy").read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
+def failing(error, frames=3):
+    """Frames of which one cannot be had."""
+    yield from colours(frames, 16, 16)
+    raise error
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.gif", "a.mp4", "a.png"])
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(28, "No space left on device"), "cannot be written: the disk is full"),
+        (UserError("no more"), "no more"),
+    ],
+)
+def test_a_failed_write_leaves_the_old_file(tmp_path, name, error, says):
+    write_video(tmp_path / name, colours(2, 8, 8))
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(UserError, match=says):
+        write_video(tmp_path / name, failing(error))
+    assert (tmp_path / name).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.gif", "a.png"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_frames_that_come_one_by_one_make_the_same_file(tmp_path, name, channels):
+    frames = colours(5, 17, 22, channels)
+    write_video(tmp_path / name, frames)
+    write_video(tmp_path / f"b{name}", iter(frames.float() / 255))
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"b{name}").read_bytes()
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 123])
+def test_an_npy_is_what_numpy_writes(tmp_path, count):
+    frames = colours(count, 6, 5)
+    write_video(tmp_path / "a.npy", iter(frames))
+    np.save(tmp_path / "b.npy", frames.permute(0, 2, 3, 1).numpy())
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+def test_a_gif_has_one_palette_of_all_its_frames(tmp_path, monkeypatch):
+    """As FFmpeg makes it in one go, with all frames in memory; here they wait in a file."""
+    import av.filter
+
+    monkeypatch.setattr("nextframe.media.writer.SPOOL", 5000)
+    frames = (torch.rand(7, 3, 30, 41, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
+    write_video(tmp_path / "a.gif", iter(frames))
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=41, height=30, format="rgb24", time_base=Fraction(1, 100))
+    chain = [("split", ""), ("palettegen", "reserve_transparent=0"), ("paletteuse", "dither=bayer:bayer_scale=4")]
+    split, palette, use = (graph.add(*each) for each in chain)
+    sink = graph.add("buffersink")
+    for one, other, *places in ((source, split), (split, use), (split, palette, 1), (palette, use, 0, 1), (use, sink)):
+        one.link_to(other, *places)
+    graph.configure()
+    for image in frames.permute(0, 2, 3, 1).contiguous().numpy():
+        graph.push(av.VideoFrame.from_ndarray(image, format="rgb24"))
+    graph.push(None)
+    shown = [graph.pull().to_ndarray(format="rgb24") for _ in frames]
+    read = torch.stack(list(open_source(tmp_path / "a.gif").frames()))
+    np.testing.assert_array_equal(read.permute(0, 2, 3, 1), np.stack(shown))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
 
 
 HOUR, DAY = 3600, 24 * 3600

@@ -17,6 +17,7 @@ from nextframe.cli import (
     evaluate,
     export,
     extract_features,
+    import_,
     interpolate,
     latent,
     leaderboard,
@@ -58,9 +59,10 @@ VERBS = (
     app_verb.app,
     push.push,
     export.export,
+    import_.import_,
 )
 for verb in VERBS:
-    app.command(cls=Verb)(verb)
+    app.command(verb.__name__.strip("_").replace("_", "-"), cls=Verb)(verb)  # "import" cannot name a function
 
 
 @app.callback()

@@ -33,7 +33,9 @@ class EvaluateConfig(Config):
 
 
 class InterpolateConfig(Reading):
-    """How `nextframe interpolate` reads a file that leaves a choice."""
+    """What `nextframe interpolate` needs besides its options, and how it reads a file that leaves a choice."""
+
+    memory: float = Field(2.0, gt=0, description="GiB that reading and predicting may take")
 
 
 class PredictConfig(Reading):

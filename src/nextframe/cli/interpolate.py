@@ -29,9 +29,11 @@ def interpolate(
     nextframe interpolate cat.gif -o smooth.gif --factor 4
     """
     from nextframe.cli.configs import InterpolateConfig
+    from nextframe.media.limits import Limits
     from nextframe.prediction import interpolate as interpolate_video
 
     begin(quiet, plugin)
     config = InterpolateConfig.parse(section(read_settings("interpolate", setting), "interpolate"), "interpolate")
-    written = interpolate_video(source, output, model, factor, device=device, reading=config.reading)
+    limits = Limits(bytes=round(config.memory * 2**30))
+    written = interpolate_video(source, output, model, factor, device=device, reading=config.reading, limits=limits)
     typer.echo(str(written))

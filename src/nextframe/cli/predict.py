@@ -80,10 +80,8 @@ def predict(
     """
     from nextframe.cli.configs import PredictConfig
     from nextframe.core.files.whole_file import check_apart, write_whole
-    from nextframe.evaluation.run_facts import run_facts
     from nextframe.media.limits import Limits
-    from nextframe.prediction import check_output, write_prediction
-    from nextframe.prediction import predict as predict_frames
+    from nextframe.prediction import Asked, check_output, stream, write_stream
 
     begin(quiet, plugin)
     started = time.monotonic()
@@ -92,10 +90,7 @@ def predict(
     config = PredictConfig.parse(section(more, "predict"), "predict")
     check_output(output)  # before any work
     check_apart(output, source)
-    prediction = predict_frames(
-        source,
-        model,
-        frames,
+    asked = Asked(
         samples=samples,
         compare=compare,
         one_step=config.one_step,
@@ -112,8 +107,11 @@ def predict(
         reading=config.reading,
         adapt=adapt,
     )
-    write_prediction(prediction, output, with_context=with_context)
+    prediction = stream(source, model, frames, asked, output)
+    write_stream(prediction, output, with_context=with_context)
     if json_file is not None:
+        from nextframe.evaluation.run_facts import run_facts  # evaluation is not needed but for this
+
         write_whole(
             json_file, json.dumps({**prediction.as_json(), "run": run_facts(None, seed, started)}, indent=1) + "\n"
         )

@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "interpolate": {"interpolate": "nextframe.cli.configs:InterpolateConfig"},
     "latent": {"data": _DATA},
     "transfer": {"transfer": "nextframe.transfer.experiment:TransferConfig", "data": _DATA},
+    "import": {"model": "", "settings": ""},
     "benchmark": {"real": "nextframe.benchmark.real.task:RealConfig"},
     "app": {"limits": "nextframe.web.limits:WebLimits"},
 }
@@ -44,6 +45,7 @@ DATA_OPTIONS = {
     "mspacman": f"{_LOCAL}:OneShotConfig",
     "bair": f"{_LOCAL}:OneShotConfig",
     "kth": f"{_LOCAL}:KthConfig",
+    "kitti-caltech": "nextframe.data.sets.kitti_caltech:KittiCaltechConfig",
     "ucf101": f"{_LOCAL}:ListedConfig",
     "hmdb51": f"{_LOCAL}:ListedConfig",
     "labelled": f"{_LOCAL}:LocalConfig",

@@ -43,5 +43,9 @@ def settings(
     for section in ("model", "options"):
         if section in SECTIONS[verb]:
             typer.echo(f"\n{section}.FIELD: nextframe models NAME lists those of a model")
+    if "settings" in SECTIONS[verb]:
+        typer.echo(
+            "\nsettings.NAME: a setting of OpenSTL's that the checkpoint does not say, by the name that it has there"
+        )
     if "data" in SECTIONS[verb] and not data:
         typer.echo(f"\ndata.options.FIELD: nextframe settings {verb} --data NAME lists those of a data set")

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def pixel_grid(like: Tensor) -> Tensor:
-    """Return (1, 2, H, W): the x and y of every pixel of `like` (..., H, W)."""
+def pixel_grid(like: Tensor, top: int = 0) -> Tensor:
+    """Return (1, 2, H, W): the x and y of every pixel of `like` (..., H, W), which are the rows from `top` on."""
     height, width = like.shape[-2:]
-    rows = torch.arange(height, device=like.device, dtype=like.dtype)
+    rows = torch.arange(top, top + height, device=like.device, dtype=like.dtype)
     columns = torch.arange(width, device=like.device, dtype=like.dtype)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     return torch.stack([x, y]).unsqueeze(0)

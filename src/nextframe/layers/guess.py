@@ -34,7 +34,9 @@ class Guess:
 
     def candidates(self, frames: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return the K + 2 frames (B, C, H, W) to choose from, and the weight of each, (B, 1, H, W)."""
-        found = [*sampled(self.flow, frames).unbind(1), precise(frames[:, -1]), self.paint]
+        # one by one, so that what it takes is held for one of them
+        each = zip(torch.split(self.flow, 2, 1), torch.split(frames, 1, 1), strict=True)
+        found = [*(sampled(*one).squeeze(1) for one in each), precise(frames[:, -1]), self.paint]
         return found, list(torch.split(self.choice.softmax(1), 1, dim=1))
 
 

@@ -7,13 +7,14 @@ it stands is the better prediction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nextframe.layers.rhythm import rhythm
+from nextframe.layers.rhythm import doubled, rhythm
 from nextframe.layers.window import CUT, Seen, since_cut
 
 REHEARSALS = 2  # of the last frames
@@ -43,26 +44,29 @@ class Rehearsed(NamedTuple):
 
     def read(self, following: Seen, back: int) -> Rehearsed:
         """Return this with the frame after it, which is compared to what was expected; `back` frames are kept."""
-        seen, notes = self.seen.then(following), self.notes
+        seen, notes = self.seen.then(following).last(back), self.notes
+        changes = seen.changes()
         if self.expected.shape[1]:
             note = compared(self.expected[:, 0], seen.frames[:, -2], seen.frames[:, -1])
+            note = note.masked_fill(doubled(changes, below=CUT)[:, -1].view(-1, 1, 1, 1), 0)  # it is the last again
             notes = torch.cat([notes, note.unsqueeze(1)], dim=1)[:, -REHEARSALS:]
         if seen.frames.shape[1] > 1:  # what is predicted across a cut, or of one frame after it, says nothing
-            in_one_shot = since_cut(seen.last(3).changes())[:, 0] == 0
+            in_one_shot = since_cut(changes[:, -2:])[:, 0] == 0
             notes = notes * in_one_shot.view(-1, 1, 1, 1, 1)
-        return Rehearsed(seen.last(back), self.expected[:, :0], notes)
+        return Rehearsed(seen, seen.frames[:, :0], notes)
 
     def trusted(self, frames: Tensor) -> Tensor:
-        """Return the last frame with the trusted part of its change to each of `frames` (B, n, C, H, W).
+        """Return the last frame with the trusted part of its change to each of `frames` (B, n, C, H, W)."""
+        return self.trusting()(frames)
 
-        In a `rhythm` that is all of it.
-        """
+    def trusting(self) -> Callable[[Tensor], Tensor]:
+        """Return `trusted` as a function that works the trust out once, here; in a `rhythm` it is all."""
         if not self.notes.shape[1]:
-            return frames
-        share = trust(self.notes)
+            return lambda frames: frames
+        share, last = trust(self.notes), self.seen.frames[:, -1:]
         share = share.masked_fill(rhythm(self.seen.changes(), below=CUT)[0].view(-1, 1, 1, 1), 1)
-        share, last = F.interpolate(share, size=frames.shape[-2:], mode="bilinear"), self.seen.frames[:, -1:]
-        return last + share.unsqueeze(1) * (frames - last)
+        share = F.interpolate(share, size=last.shape[-2:], mode="bilinear").unsqueeze(1)
+        return lambda frames: last + share * (frames - last)
 
 
 def compared(predicted: Tensor, last: Tensor, truth: Tensor) -> Tensor:

@@ -1,4 +1,8 @@
-"""Frames that a video holds: one shown at twice its rate, or animation on twos, repeats each (A A B B C C)."""
+"""Frames that a video shows more than once.
+
+One shown at twice its rate, or animation on twos, repeats each (A A B B C C). One brought to a slightly higher rate
+repeats a frame now and then (A B C D D E): nothing has stopped there.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +42,34 @@ def held_changes(changes: Tensor) -> Tensor:
     return changes <= HELD * F.pad(changes, (1, 0)).amax(1, keepdim=True)
 
 
-def last_distinct(changes: Tensor, count: int) -> Tensor:
-    """Return which frames are the last `count` that differ, (B, count), oldest first; of equal ones the newest.
+def doubled(changes: Tensor, below: float) -> Tensor:
+    """Return which of the changes (B, T - 1) are of a frame shown twice in a video that otherwise moves, bool.
+
+    Nearly no change, as encoders do not repeat a frame exactly; not two in a row, which is a stop; in no `rhythm`; and
+    with more changes that move than do not.
+    """
+    held, most = held_changes(changes), F.pad(changes, (1, 0)).amax(1)
+    moves = (most >= MOVES) & (most < below) & (2 * held.sum(1) < held.shape[1])
+    alone = ~(held[:, 1:] & held[:, :-1]).any(1)
+    return held & (moves & alone & ~rhythm(changes, below)[0]).unsqueeze(1)
+
+
+def left_out(changes: Tensor, below: float) -> Tensor:
+    """Return which frames say nothing of motion, (B, T) bool: those after which the same comes again.
+
+    In a `rhythm`, or `doubled`; never the last.
+    """
+    in_rhythm = held_changes(changes) & rhythm(changes, below)[0].unsqueeze(1)
+    return F.pad(in_rhythm | doubled(changes, below), (0, 1))
+
+
+def last_kept(without: Tensor, count: int) -> Tensor:
+    """Return the numbers of the last `count` frames but those `without` (B, T), (B, count), oldest first.
 
     Where there are fewer, the oldest of them is repeated.
     """
-    batch, frames = changes.shape[0], changes.shape[1] + 1
-    ends = torch.cat([~held_changes(changes), torch.ones(batch, 1, dtype=torch.bool, device=changes.device)], dim=1)
-    numbers = torch.where(ends, torch.arange(frames, device=changes.device), -1)
+    frames = without.shape[1]
+    numbers = torch.arange(frames, device=without.device).masked_fill(without, -1)
     kept = numbers.topk(min(count, frames), dim=1).values.flip(1)  # -1 first, where there are too few
     oldest = torch.where(kept < 0, frames, kept).amin(1, keepdim=True)
     kept = torch.where(kept < 0, oldest, kept)

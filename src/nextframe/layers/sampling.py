@@ -31,10 +31,14 @@ def middles(maps: Tensor, scale: int) -> Tensor:
     return cells[..., two, :, two].flatten(-4, -3).flatten(-2)
 
 
-def sampled(flow: Tensor, frames: Tensor, scale: int = 1) -> Tensor:
-    """Return `frames` (B, K, C, H, W), each sampled along its own flow of (B, 2K, H, W), and `shrunk` by `scale`."""
-    flows = flow.reshape(-1, 2, *flow.shape[2:])
-    places = middles(pixel_grid(flows) + flows, scale)
+def sampled(flow: Tensor, frames: Tensor, scale: int = 1, rows: tuple[int, int] | None = None) -> Tensor:
+    """Return `frames` (B, K, C, H, W), each sampled along its own flow of (B, 2K, H, W), and `shrunk` by `scale`.
+
+    All of it, or `rows` from one number up to another.
+    """
+    top, end = (0, flow.shape[2]) if rows is None else (rows[0] * scale, rows[1] * scale)
+    flows = flow[:, :, top:end].reshape(-1, 2, end - top, flow.shape[3])
+    places = middles(pixel_grid(flows, top) + flows, scale)
     found = sample_at(precise(frames.flatten(0, 1)), places)
     return _unflat(found if scale == 1 else F.avg_pool2d(found, 2), frames)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nextframe.layers.rhythm import last_distinct, rhythm
+from nextframe.layers.rhythm import last_kept, left_out
 
 CUT = 25 / 255  # mean change of thumbnails below which nothing is a cut
 CUT_RATIO = 3.0  # how often the change at a cut must hold every other
@@ -36,17 +36,12 @@ class Seen(NamedTuple):
 
     def shot(self, count: int) -> Seen:
         """Return `count` frames of one shot: the first after a cut, or of all, stands for those that are missing."""
-        return self.chosen(self._since_cut(self._newest(count)))
+        numbers = torch.arange(self.frames.shape[1], device=self.frames.device)
+        return self.chosen(self._since_cut(as_many(numbers.expand(self.frames.shape[0], -1), count)))
 
     def moves(self, count: int) -> Seen:
-        """Return `shot(count)`; of a video that holds its frames in a `rhythm`, of frames that differ."""
-        changes = self.changes()
-        found = rhythm(changes, below=CUT)[0].unsqueeze(1)
-        return self.chosen(self._since_cut(torch.where(found, last_distinct(changes, count), self._newest(count))))
-
-    def _newest(self, count: int) -> Tensor:
-        numbers = torch.arange(self.frames.shape[1], device=self.frames.device)
-        return as_many(numbers.expand(self.frames.shape[0], -1), count)
+        """Return `shot(count)` of frames that differ: none that a video holds in a rhythm, or shows twice."""
+        return self.chosen(self._since_cut(last_kept(left_out(self.changes(), below=CUT), count)))
 
     def _since_cut(self, kept: Tensor) -> Tensor:
         """Return `kept` (B, K) with the first frame after a cut in place of those before it."""

@@ -34,16 +34,15 @@ class FastConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of x (B, C, H, W)."""
-        if not self._suits(x):
+        if torch.compiler.is_exporting() or not self._suits(x):  # an export is the one convolution that this is
             return super().forward(x)
         padding = cast(tuple[int, int], self.padding)
         learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        out = (
-            winograd_conv(x, self.weight, padding)
-            if learns
-            else _convolve(x, self._transformed(), self.kernel_size[0], padding)
-        )
-        return out if self.bias is None else out + self.bias[:, None, None]
+        if learns:
+            out = winograd_conv(x, self.weight, padding)
+            return out if self.bias is None else out + self.bias[:, None, None]
+        out = _convolve(x, self._transformed(), self.kernel_size[0], padding)
+        return out if self.bias is None else out.add_(self.bias[:, None, None])  # it is new: nobody else's
 
     def _transformed(self) -> Tensor:
         """Return the transformed weights, made again only after the weights have changed."""

@@ -58,6 +58,11 @@ class Held:
         self.missing = ""  # nothing is promised beyond what is there
 
     @property
+    def videos(self) -> int:
+        """Videos of the batch; 1 if it is not a batch."""
+        return int(self._frames.shape[0]) if self._frames.ndim == 5 else 1
+
+    @property
     def channels(self) -> int:
         """Channels of the frames that are returned: 1 (grey) or 3 (RGB)."""
         return {"grey": 1, "rgb": 3, None: int(self._frames.shape[-3])}[self.color]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
@@ -32,6 +32,7 @@ class Source(ABC):
     """
 
     kind: str = "source"
+    videos = 1  # that are read at once
 
     def __init__(
         self, path: Path, stride: int, color: Color | None, limits: Limits, reading: Reading = DEFAULT
@@ -96,10 +97,10 @@ class Source(ABC):
     def clip(self, start: int, length: int) -> Tensor:
         """Return `length` frames from `start` as uint8 (T, C, H, W); UserError if there are not enough."""
         self.limits.check_bytes(self.path, length * self.channels * self.height * self.width)
-        frames = list(self.frames(start, start + length))
+        frames = stacked(self.frames(start, start + length), length)
         if len(frames) < length:
             raise UserError(f"{self.path}: asked for frames {start} to {start + length - 1}, there are {self.count}")
-        return torch.stack(frames)
+        return frames
 
     def last(self, n: int) -> Tensor:
         """Return the last `n` frames (fewer where there are fewer) as uint8 (T, C, H, W), without holding the rest.
@@ -114,8 +115,10 @@ class Source(ABC):
             tail = deque()
         if len(tail) < keep:  # the jump landed too late or at frames that cannot be decoded: read it all
             tail = deque(self.decode(), maxlen=keep)
-        chosen = list(tail)[:: -self.stride][:n][::-1]
-        return torch.stack([to_tensor(recolor(image, self.channels)) for image in chosen])
+        chosen = list(tail)[:: -self.stride][:n]
+        tail.clear()
+        images = (chosen.pop() for _ in range(len(chosen)))  # the first one is last
+        return stacked((to_tensor(recolor(image, self.channels)) for image in images), len(chosen))
 
     def tail(self, n: int) -> Iterator[Image]:
         """Yield at least the last `n` frames before the stride (all of them, if a source cannot seek)."""
@@ -132,6 +135,16 @@ class Source(ABC):
         """Refuse frame number `frame` when it is beyond the limit."""
         if frame >= self.limits.frames:
             raise BadInputError(self.path, f"there are more than {self.limits.frames:,} frames, the limit")
+
+
+def stacked(frames: Iterable[Tensor], most: int) -> Tensor:
+    """Return up to `most` frames (C, H, W) as (T, C, H, W), holding none of them twice."""
+    every, count = torch.empty(0), 0
+    for count, frame in enumerate(frames, start=1):
+        if count == 1:
+            every = frame.new_empty(most, *frame.shape)
+        every[count - 1] = frame
+    return every[:count]
 
 
 def recolor(image: Image, channels: int) -> Image:

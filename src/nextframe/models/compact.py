@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, cast
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.layers.grid import pad_to_multiple, places
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
-from nextframe.models.rollout import roll_out
+from nextframe.models.rollout import Block, roll_on
 
 
 class CompactConfig(ModelConfig):
@@ -100,9 +101,9 @@ class Compact(Predictor):
         """Exactly the configured context and channels; any size, any horizon."""
         return Capabilities.exactly(self.config.context, self.config.channels)
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Predict in passes of `config.horizon` frames, each on the frames before it."""
-        return roll_out(self.next_frames, request.context, request.horizon)
+        return roll_on(self.next_frames, request.context, request.horizon)
 
     def next_frames(self, context: Tensor) -> Tensor:
         """Return the next `config.horizon` frames (B, horizon, C, H, W), not clamped, of a (B, T, C, H, W) context."""

@@ -11,12 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
-from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions
+from nextframe.core.conditions import NO_CONDITIONS, Conditions
 from nextframe.core.config import Config
-from nextframe.core.errors import NotSupportedError
-from nextframe.models.request import Capabilities, ModelOptions, Request, TrainedTask, check_request, read_options
+from nextframe.models.request import (
+    Block,
+    Capabilities,
+    ModelOptions,
+    Request,
+    TrainedTask,
+    check_request,
+    check_task,
+    gathered,
+    read_options,
+    task_note,
+)
 
 __all__ = [
+    "Block",
     "Capabilities",
     "Encode",
     "ModelConfig",
@@ -31,12 +42,10 @@ __all__ = [
     "TrainedTask",
     "check_request",
     "check_task",
+    "gathered",
     "predicting",
     "task_note",
 ]
-
-
-FOLLOWING, BETWEEN = "the frames that follow", "the frame between two others"
 
 
 class ModelConfig(Config):
@@ -225,7 +234,17 @@ class Predictor(nn.Module):
             return torch.stack([self.forecast(request).clamp(0, 1) for _ in range(samples)])
 
     def forecast(self, request: Request) -> Tensor:
-        """Return one future (B, horizon, C, H, W); subclasses implement it, callers use `predict` or the model."""
+        """Return one future (B, horizon, C, H, W); callers use `predict` or the model.
+
+        A subclass implements this or `unroll`. One that overrides either of a model is asked by that.
+        """
+        return gathered(self.unroll(request), request.horizon).frames
+
+    def unroll(self, request: Request) -> Iterator[Block]:
+        """Yield what `forecast` returns, a few frames at a time, holding no more than the next ones take.
+
+        The last block may go beyond the horizon. Callers use `unrolled`.
+        """
         raise NotImplementedError
 
     def wanted(self, conditions: Conditions) -> Conditions:
@@ -270,31 +289,9 @@ class StreamingPredictor(Predictor):
         """Read `frame` (B, C, H, W); return the prediction of the frame after it and the new state."""
         raise NotImplementedError
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Prime on all but the last frame, then feed each prediction back."""
         state, frame = self.prime(request.context[:, :-1]), request.context[:, -1]
-        future = []
         for _ in range(request.horizon):
             frame, state = self.step(state, frame)
-            future.append(frame)
-        return torch.stack(future, dim=1)  # (B, horizon, C, H, W)
-
-
-def check_task(model: Predictor, task: Task, name: str) -> None:
-    """Refuse to predict next frames if the model can do, or has learned, only the one in the middle, or vice versa.
-
-    A model that is told which frame is asked for can do both, whatever it was trained on: `task_note` says so.
-    """
-    if not model.capabilities.serves(task):
-        raise NotSupportedError(f"{name} cannot predict {FOLLOWING if task.is_forecast else BETWEEN}")
-    note = task_note(model, task, name)
-    if note and OFFSETS not in model.capabilities.conditions:
-        raise NotSupportedError(note)
-
-
-def task_note(model: Predictor, task: Task, name: str) -> str | None:
-    """Return a line that says so if the model was trained for another task than `task`, else None."""
-    if model.trained is None or (model.trained.gap is None) == task.is_forecast:
-        return None
-    asked, other = (FOLLOWING, BETWEEN) if task.is_forecast else (BETWEEN, FOLLOWING)
-    return f"{name} was trained to predict {other}, not {asked}"
+            yield Block(frame.unsqueeze(1))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Iterator
 
-from nextframe.models.contract import Capabilities, Predictor, Request
+from nextframe.models.contract import Block, Capabilities, Predictor, Request
 
 
 class CopyLast(Predictor):
@@ -18,6 +18,7 @@ class CopyLast(Predictor):
         """Any size, any horizon, one frame of context; nothing to train."""
         return Capabilities(trainable=False, reads=1)
 
-    def forecast(self, request: Request) -> Tensor:
-        """Return the last frame `horizon` times, (B, horizon, C, H, W)."""
-        return request.context[:, -1:].repeat(1, request.horizon, 1, 1, 1)
+    def unroll(self, request: Request) -> Iterator[Block]:
+        """Yield the last frame `horizon` times."""
+        for _ in range(request.horizon):
+            yield Block(request.context[:, -1:])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from nextframe.flow.dis import dense_flow
 from nextframe.flow.warp import backward_warp
-from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request
+from nextframe.models.contract import Block, Capabilities, ModelConfig, Predictor, Request
 
 LOOK_UPS = 2
 
@@ -46,15 +45,13 @@ class FlowWarp(Predictor):
         """Any size, any horizon, two frames of context; nothing to train."""
         return Capabilities(trainable=False, min_context=2, reads=2)
 
-    def forecast(self, request: Request) -> Tensor:
-        """Return (B, horizon, C, H, W)."""
+    def unroll(self, request: Request) -> Iterator[Block]:
+        """Yield frame after frame."""
         frame, before = request.context[:, -1], request.context[:, -2]
         back = dense_flow(frame, before, preset=self.preset, max_side=self.max_side).to(frame.dtype)
-        future = []
         for _ in range(request.horizon):
             origin = back
             for _ in range(LOOK_UPS):
                 origin = backward_warp(back, origin)
             frame, back = backward_warp(frame, origin), backward_warp(back, origin)
-            future.append(frame)
-        return torch.stack(future, dim=1)
+            yield Block(frame.unsqueeze(1))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import ClassVar, Literal
 
 import torch
@@ -16,6 +17,7 @@ from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
 from nextframe.layers.lstm import LasagneLSTM, LSTMState
 from nextframe.models.bases.autoencoder import Autoencoder, Part, at_least_float32, build_autoencoder, check_size
 from nextframe.models.contract import (
+    Block,
     Capabilities,
     Encode,
     ModelConfig,
@@ -28,6 +30,9 @@ from nextframe.models.contract import (
 )
 
 AUTOENCODER = "autoencoder"  # the submodule's name, for training.stage_from
+Random = torch.Generator | None
+Heat = float | None
+DECODED = 16  # frames of a prediction that are decoded together
 
 
 class LatentLSTMConfig(ModelConfig):
@@ -93,15 +98,8 @@ class LatentLSTM(StreamingPredictor):
         given = {name: getattr(config, name) for name in ("channels", "frame_height", "frame_width")}
         self.autoencoder = build_autoencoder(config.autoencoder, given)
         self.content = self.autoencoder.content
-        settings = HeadSettings(
-            self.autoencoder.latent - self.content,
-            config.hidden[-1],
-            config.components,
-            config.per_dimension,
-            config.sigma_floor,
-            config.drift,
-            config.anchored,
-        )
+        shape = (self.autoencoder.latent - self.content, config.hidden[-1], config.components, config.per_dimension)
+        settings = HeadSettings(*shape, config.sigma_floor, config.drift, config.anchored)
         self.head = HEADS[config.head](settings)
         widths = (self.head.reads + self.content, *config.hidden)
         self.layers = nn.ModuleList(self.layer(before, after) for before, after in pairwise(widths))
@@ -182,7 +180,7 @@ class LatentLSTM(StreamingPredictor):
         hidden: Tensor,
         point: Tensor,
         state: LatentState,
-        generator: torch.Generator | None = None,
+        generator: Random = None,
         temperature: float | None = None,
     ) -> Tensor:
         """Return the point (B, 1, 2, D) after `point`, which `advance` read to give `hidden` and `state`.
@@ -206,28 +204,37 @@ class LatentLSTM(StreamingPredictor):
         hidden, state = self.advance(point, state)
         return self.decode(self.following(hidden, point, state)).squeeze(1), state
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Read the context, then feed latents back; no predicted frame is encoded again."""
-        state = self.prime(request.context[:, :-1])
-        start = self._encoded(request.context[:, -1:])
-        temperature = self._temperature(request.options)
-        return self.decode(self.imagine(state, start, request.horizon, request.generator, temperature))
+        state, start = self.prime(request.context[:, :-1]), self._encoded(request.context[:, -1:])
+        points = self.imagined(state, start, request.generator, self._temperature(request.options))
+        for made in range(0, request.horizon, DECODED):
+            yield Block(self.decode(torch.cat(list(islice(points, min(DECODED, request.horizon - made))), dim=1)))
 
     def imagine(
         self,
         state: LatentState,
         point: Tensor,
         horizon: int,
-        generator: torch.Generator | None = None,
+        generator: Random = None,
         temperature: float | None = None,
     ) -> Tensor:
         """Return the `horizon` points (B, horizon, 2, D) that follow `point` (B, 1, 2, D), each fed back."""
-        found = []
-        for _ in range(horizon):
+        return torch.cat(list(islice(self.imagined(state, point, generator, temperature), horizon)), dim=1)
+
+    def imagined(
+        self, state: LatentState, point: Tensor, generator: Random = None, temperature: Heat = None
+    ) -> Iterator[Tensor]:
+        """Yield points as `imagine` returns them, (B, 1, 2, D) each, without end."""
+        while True:
             hidden, state = self.advance(point, state)
             point = self.following(hidden, point, state, generator, temperature)
-            found.append(point)
-        return torch.cat(found, dim=1)
+            yield point
+            state = self.carried(state)
+
+    def carried(self, state: LatentState) -> LatentState:
+        """Return what the next point is predicted with, besides the point that is fed back."""
+        return state
 
     @property
     def reconstructor(self) -> Autoencoder:

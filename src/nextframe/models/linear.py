@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Iterator
 
-from nextframe.models.contract import Capabilities, Predictor, Request
+from nextframe.models.contract import Block, Capabilities, Predictor, Request
 
 
 class Linear(Predictor):
@@ -18,9 +17,8 @@ class Linear(Predictor):
         """Any size, any horizon, two frames of context; nothing to train."""
         return Capabilities(trainable=False, min_context=2, reads=2)
 
-    def forecast(self, request: Request) -> Tensor:
-        """Return (B, horizon, C, H, W); the line is followed from the last frame, not from clamped predictions."""
-        context = request.context
-        last, change = context[:, -1:], context[:, -1:] - context[:, -2:-1]
-        steps = torch.arange(1, request.horizon + 1, device=context.device, dtype=context.dtype)
-        return (last + steps.view(1, -1, 1, 1, 1) * change).clamp(0, 1)
+    def unroll(self, request: Request) -> Iterator[Block]:
+        """Yield frame after frame; the line is followed from the last frame, not from clamped predictions."""
+        last, change = request.context[:, -1:], request.context[:, -1:] - request.context[:, -2:-1]
+        for step in range(1, request.horizon + 1):
+            yield Block((last + step * change).clamp(0, 1))

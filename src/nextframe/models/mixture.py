@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, ClassVar, cast
 
@@ -18,7 +19,7 @@ from nextframe.layers.grid import pad_to_multiple
 from nextframe.losses.perceptual import perceptual
 from nextframe.models import MODELS
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
-from nextframe.models.rollout import roll_out
+from nextframe.models.rollout import Block, roll_on
 
 HEAD_START = 2.0  # logit of the first member before training
 SCALES = 3  # of the blend network: frames are folded until each position is 4 x 4 pixels
@@ -93,9 +94,9 @@ class Mixture(Predictor):
             interpolates=frames == 2,
         )
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Roll the one-step blend out."""
-        return roll_out(lambda frames: self._next(frames, request.generator)[0], request.context, request.horizon)
+        return roll_on(lambda frames: self._next(frames, request.generator)[0], request.context, request.horizon)
 
     def _next(self, context: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return the next frame (B, 1, C, H, W), the members' own (B, M, C, H, W) and the painted one (B, 0 or 1, ...).

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
 from nextframe.layers.grid import pad_to_multiple
 from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
+from nextframe.layers.guess_loss import flow_loss, frame_loss
 from nextframe.layers.offsets import as_forecast, enter, scaled
 from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
 from nextframe.layers.residual import joined, residual_pairs, run_pairs, start_small
@@ -25,9 +27,8 @@ from nextframe.layers.sampling import precise, sampled, shrunk
 from nextframe.layers.strips import halved
 from nextframe.layers.window import CUT, Seen, as_given, as_many, split_alpha, thumbnails
 from nextframe.layers.winograd import FastConv2d
-from nextframe.losses.flow_error import flow_error
-from nextframe.losses.pyramid import pyramid_loss
 from nextframe.models.contract import (
+    Block,
     Capabilities,
     ModelConfig,
     ModelOptions,
@@ -36,13 +37,12 @@ from nextframe.models.contract import (
     Request,
     Stage,
     StreamingPredictor,
+    gathered,
 )
 
 SCALES = (4, 2, 1)  # of the refinements: at a quarter of the size, half and whole
 BACK = 6  # frames in which a rhythm of held frames is looked for
 COARSEST = 16  # height and width are padded to a multiple: 1/4 of the size, strided by 4
-STAGE_WEIGHTS = (0.05, 0.15, 0.3, 1.0)  # of the losses after the coarse motion and each refinement
-FLOW_WEIGHTS = (0.015, 0.015, 0.021, 0.03)  # of the flow's error there, if the true flow is known
 STEP_WEIGHTS = (1.0, 0.8, 0.6)  # of the losses of the first, second and all later frames
 
 
@@ -50,9 +50,7 @@ class MotionConfig(ModelConfig):
     """The size of the network; the defaults are those of the weights that come with the package."""
 
     reads: int = Field(3, ge=2, description="how many of the last context frames the network sees")
-    radius: int = Field(
-        4, ge=1, description="radius of the window in which coarse motion is looked for, in steps of 8 pixels"
-    )
+    radius: int = Field(4, ge=1, description="radius of the window of the coarse motion, in steps of 8 pixels")
     widths: tuple[int, int, int, int] = Field(
         (128, 112, 96, 64), description="channels of the coarse motion and of each refinement"
     )
@@ -77,8 +75,9 @@ class Motion(StreamingPredictor):
     3. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
 
     Grey frames go through as three equal channels, and alpha moves with the colours. Frames before a cut are not used.
-    Of a video that holds its frames in a rhythm (A A B B) it sees those that differ, and holds its own as well. What it
-    predicts of a place counts as far as its predictions of the last two context frames were right there.
+    Of a video that holds its frames in a rhythm (A A B B) it sees those that differ, and holds its own as well; a frame
+    that is shown twice among others that move (A B C C) counts once. What it predicts of a place counts as far as its
+    predictions of the last two context frames were right there.
 
     Told the `offsets` of the context frames from the frame that is asked for, it predicts that one, such as the one
     between two: flows are those of a forecast, scaled as even motion would be, and how the offsets differ from a
@@ -102,34 +101,34 @@ class Motion(StreamingPredictor):
         """Two context frames or more; any size, grey, RGB or RGBA, any horizon; or the frame between two."""
         return Capabilities(min_context=2, reads=BACK + REHEARSALS, interpolates=True, uses=(OFFSETS,))
 
-    def forecast(self, request: Request) -> Tensor:
-        """Return the frames that follow; or, with the condition `offsets`, the one that they are counted from."""
-        return self.forecast_with_confidence(request)[0]
-
     def forecast_with_confidence(self, request: Request) -> tuple[Tensor, Tensor]:
         """Return the frames and, (B, horizon), how far what each is chosen from agrees: `agreement`, 0 to 1."""
-        assert isinstance(request.options, MotionOptions)
-        future, sure = self._future(request)
-        if not request.options.mirror:
-            return future, sure
-        mirrored, other = self._future(replace(request, context=request.context.flip(-1)))
-        return (future + mirrored.flip(-1)) / 2, (sure + other) / 2
+        future = gathered(self.unroll(request), request.horizon)
+        assert future.sure is not None
+        return future.frames, future.sure
 
-    def _future(self, request: Request) -> tuple[Tensor, Tensor]:
+    def unroll(self, request: Request) -> Iterator[Block]:
+        """Yield the frames that follow; or, with the condition `offsets`, the one that they are counted from."""
+        assert isinstance(request.options, MotionOptions)
+        future = self._future(request)
+        if request.options.mirror:
+            other = self._future(replace(request, context=request.context.flip(-1)))
+            future = (((a + c.flip(-1)) / 2, (b + d) / 2) for (a, b), (c, d) in zip(future, other, strict=True))
+        return (Block(frame, sure) for frame, sure in future)
+
+    def _future(self, request: Request) -> Iterator[tuple[Tensor, Tensor]]:
         options, offsets = request.options, self._offsets(request.conditions, request.context)
         assert isinstance(options, MotionOptions)
         if offsets is not None and request.horizon != 1:
             raise UserError(f"motion predicts one frame between others, not {request.horizon}")
         last, rehearsals = request.context[:, -1], REHEARSALS if options.rehearse and offsets is None else 0
         state = self._primed(request.context[:, :-1], rehearsals).read(self.look(last.unsqueeze(1)), BACK)
-        seen, frames, sure = state.seen, list[Tensor](), list[Tensor]()
-        while len(frames) < request.horizon:
-            if frames:
-                seen = seen.then(self.look(frames[-1].unsqueeze(1))).last(BACK)
-            frame, agreed = self.next_frame(seen, offsets)
-            frames.append(frame.clamp(0, 1))
-            sure.append(agreed)
-        return state.trusted(torch.stack(frames, dim=1)), torch.stack(sure, dim=1)
+        seen, trusted = state.seen, state.trusting()
+        for made in range(1, request.horizon + 1):
+            frame, sure = self.next_frame(seen, offsets)
+            frame = frame.clamp(0, 1).unsqueeze(1)
+            yield trusted(frame), sure.unsqueeze(1)
+            seen = seen.then(self.look(frame)).last(BACK) if made < request.horizon else seen
 
     def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
         """Return how far after the target frame each frame that is read is, (B, K), in steps of the last two."""
@@ -146,15 +145,20 @@ class Motion(StreamingPredictor):
         looked_at = max(context.shape[1] - rehearsals, min(context.shape[1], 1))
         state = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:]))
         for frame in context[:, looked_at:].unbind(1):
-            _, state = self.step(state, frame)
+            state = state.read(self.look(frame.unsqueeze(1)), BACK)
+            state = state._replace(expected=self._following(state))
         return state
 
     def step(self, state: Rehearsed, frame: Tensor) -> tuple[Tensor, Rehearsed]:
         """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
         state = state.read(self.look(frame.unsqueeze(1)), BACK)
-        following = self.next_frame(state.seen)[0].clamp(0, 1).unsqueeze(1)
+        following = self._following(state)
         expected = following[:, : state.seen.frames.shape[1] - 1]  # none after one frame
         return state.trusted(following).squeeze(1), state._replace(expected=expected)
+
+    def _following(self, state: Rehearsed) -> Tensor:
+        """Return the frame after those seen, (B, 1, C, H, W), whatever trust it deserves."""
+        return self.next_frame(state.seen)[0].clamp(0, 1).unsqueeze(1)
 
     def look(self, frames: Tensor) -> Seen:
         """Return frames (B, T, C, H, W) with their features."""
@@ -189,7 +193,7 @@ class Motion(StreamingPredictor):
         for block, scale in zip(self.refine, SCALES, strict=True):
             small = shrunk(padded, scale)
             guess = found[-1] if scale == 1 else changed(first_guess(flow, small, offsets), changes)
-            changes.append(block(small, sampled(found[-1][:, : 2 * count], padded, scale), guess, offsets))
+            changes.append(block(small, guess, partial(sampled, found[-1][:, : 2 * count], padded, scale), offsets))
             found = [*([] if last else found), changed(found[-1], changes[-1:])]
         return [Guess.of(maps[..., :height, :width], count) for maps in found]
 
@@ -267,34 +271,30 @@ class Refine(nn.Module):
         start_small(self.up)
         self.index = nn.Parameter(torch.zeros(frames, width // 2))
 
-    def forward(self, frames: Tensor, found: Tensor, guess: Tensor, offsets: Tensor) -> Tensor:
+    def forward(
+        self, frames: Tensor, guess: Tensor, find: Callable[[tuple[int, int]], Tensor], offsets: Tensor
+    ) -> Tensor:
         """Return what to add to a guess, (B, 3K + 5, h, w), at half of the size that it works at.
 
         Args:
             frames: (B, K, 3, H / scale, W / scale), around 0.
-            found: what the guess finds in each, the same shape.
             guess: (B, 3K + 5, H / scale, W / scale).
+            find: returns what the guess finds in each of the frames, the same shape, of rows from one up to another.
             offsets: (B, K) or (1, K), of the frames from the one that is asked for.
         """
-        pixels = 4 * self.scale  # the unit of flows inside
-        flow, others = torch.split(guess, [2 * self.frames, self.frames + 5], dim=1)
-        seen = [frames.flatten(1, 2), found.flatten(1, 2), scaled(flow, offsets, -1, 1 / pixels), others]
-        hidden = run_pairs(self.body, enter(halved(self.down[0], seen), self.down, self.index, offsets))
-        flow, others = torch.split(precise(self.up(hidden)), [2 * self.frames, self.frames + 5], dim=1)
+        pixels, sizes = 4 * self.scale, [2 * self.frames, self.frames + 5]  # the unit of flows inside
+
+        def seen(top: int, end: int) -> list[Tensor]:
+            flow, others = torch.split(guess[:, :, top:end], sizes, dim=1)
+            flow = scaled(flow, offsets, -1, 1 / pixels)
+            return [frames[..., top:end, :].flatten(1, 2), find((top, end)).flatten(1, 2), flow, others]
+
+        size = (guess.shape[-2], guess.shape[-1])
+        hidden = run_pairs(self.body, enter(halved(self.down[0], seen, size), self.down, self.index, offsets))
+        flow, others = torch.split(precise(self.up(hidden)), sizes, dim=1)
         return torch.cat([scaled(flow, offsets, unit=pixels), others], 1)
 
 
 def centred(frames: Tensor) -> Tensor:
     """Return frames in [0, 1] around 0, padded as the network needs them."""
     return pad_to_multiple(frames - 0.5, COARSEST)
-
-
-def frame_loss(frames: Sequence[Tensor], truth: Tensor) -> Tensor:
-    """Return the weighed pyramid losses of the frames (B, 3, H, W) of every scale."""
-    return torch.stack([w * pyramid_loss(frame, truth) for w, frame in zip(STAGE_WEIGHTS, frames, strict=True)]).sum()
-
-
-def flow_loss(guesses: Sequence[Guess], truth: Tensor, known: Tensor) -> Tensor:
-    """Return the weighed errors of the flows of every scale; of clips whose flow is not `known` (B,), none."""
-    errors = [w * flow_error(guess.flow, truth) * known for w, guess in zip(FLOW_WEIGHTS, guesses, strict=True)]
-    return torch.stack(errors).mean(1).sum()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
@@ -18,7 +18,7 @@ from nextframe.layers.stacks import SCALES, painter, start_normal
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.multiscale import Images, gradient_term, pixel_term
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
-from nextframe.models.rollout import roll_out
+from nextframe.models.rollout import Block, roll_on
 
 WON = 0.97  # a discriminator that is right this often has won
 BETAS = (0.5, 0.999)  # of Adam, while there is an adversary
@@ -141,9 +141,9 @@ class MultiscaleGan(Predictor):
         """Exactly the configured context and channels; any size, any horizon by roll-out."""
         return Capabilities.exactly(self.config.context, self.config.channels)
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Feed each predicted frame back."""
-        return roll_out(self.next_frame, request.context, request.horizon)
+        return roll_on(self.next_frame, request.context, request.horizon)
 
     def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W), not clamped, of a context (B, T, C, H, W) in [0, 1]."""

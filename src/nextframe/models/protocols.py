@@ -6,13 +6,15 @@ A model has a protocol's methods or it does not; it need not inherit anything. W
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
-from nextframe.models.request import Request
+from nextframe.models.contract import Predictor, predicting
+from nextframe.models.request import Block, Request
 
 
 @runtime_checkable
@@ -101,3 +103,36 @@ class ContextReconstructor(Protocol):
     def reconstruct(self, context: Tensor, *, leak: bool = False) -> Tensor:
         """Return the context (B, T, C, H, W) as the state has kept it; with `leak` it reads the true frames."""
         ...
+
+
+def unrolls(model: Predictor) -> bool:
+    """Whether `unrolled` makes the frames of `model` as they are asked for; else all are made for the first one."""
+    return _way(model) == "unroll"
+
+
+def unrolled(model: Predictor, request: Request) -> Iterator[Block]:
+    """Yield what `model.predict` returns frame by frame, (B, 1, C, H, W) in [0, 1] each, and how sure each is."""
+    blocks, left = _blocks(model, request), request.horizon
+    while left > 0:
+        with predicting(model):  # not around a yield: the caller's mode is the caller's
+            frames, sure = next(blocks)
+        for index in range(min(left, frames.shape[1])):
+            known = None if sure is None else sure[:, index : index + 1]
+            yield Block(frames[:, index : index + 1].clamp(0, 1), known)
+        left -= frames.shape[1]
+
+
+def _blocks(model: Predictor, request: Request) -> Iterator[Block]:
+    way = _way(model)
+    if way == "unroll":
+        yield from model.unroll(request)
+    elif way == "forecast" or not isinstance(model, Confident):
+        yield Block(model.forecast(request))
+    else:
+        yield Block(*model.forecast_with_confidence(request))
+
+
+def _way(model: Predictor) -> str:
+    """Return the name of the method that says last, in the order of a model's classes, what it predicts."""
+    ways = ("unroll", "forecast_with_confidence", "forecast")
+    return next(way for kind in type(model).__mro__ for way in ways if way in vars(kind))

@@ -50,6 +50,7 @@ MODELS.add("phydnet", "nextframe.models.phydnet:PhyDNet")
 MODELS.add("swinlstm", "nextframe.models.swinlstm:SwinLSTM")
 MODELS.add("simvp", "nextframe.models.simvp:SimVP")
 MODELS.add("tau", "nextframe.models.tau:TAU")
+MODELS.add("predformer", "nextframe.models.predformer:PredFormer")
 
 ORIGINALS = {  # the forms of papers, notebooks and public codes, with their faults
     "convlstm-keras": "keras_convlstm:KerasConvLSTM",
@@ -65,6 +66,7 @@ ORIGINALS = {  # the forms of papers, notebooks and public codes, with their fau
     "tencia-vcae": "video_predict:TenciaVCAE",
     "tencia-latent-lstm": "video_predict:TenciaLatentLSTM",
     "srivastava-composite": "srivastava:SrivastavaComposite",
+    "predformer-fac-st": "predformer:PredFormerFacST",
 }
 for _name, _where in ORIGINALS.items():
     MODELS.add(_name, f"nextframe.models.originals.{_where}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +12,12 @@ from torch import Tensor
 from nextframe.core.clip import Task, check_frames
 from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions
 from nextframe.core.config import Config
-from nextframe.core.errors import UserError, did_you_mean
+from nextframe.core.errors import NotSupportedError, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from nextframe.models.contract import Predictor
+
+FOLLOWING, BETWEEN = "the frames that follow", "the frame between two others"
 
 
 class ModelOptions(Config):
@@ -45,6 +50,20 @@ class Request:
     conditions: Conditions = NO_CONDITIONS
     generator: torch.Generator | None = None
     options: ModelOptions = field(default_factory=ModelOptions)
+
+
+class Block(NamedTuple):
+    """The next k frames of a future, (B, k, C, H, W), and how sure each is, (B, k), of a model that says so."""
+
+    frames: Tensor
+    sure: Tensor | None = None
+
+
+def gathered(blocks: Iterable[Block], horizon: int) -> Block:
+    """Return the first `horizon` frames of `blocks` as one."""
+    frames, sure = zip(*blocks, strict=True)
+    known = None if sure[0] is None else torch.cat(sure, dim=1)[:, :horizon]
+    return Block(torch.cat(frames, dim=1)[:, :horizon], known)
 
 
 @dataclass(frozen=True)
@@ -133,3 +152,23 @@ def check_conditions(can: Capabilities, conditions: Conditions, name: str) -> No
     if unknown:
         takes = ", ".join(can.conditions) or "none"
         raise UserError(f"{name} does not know the condition '{unknown[0]}' (it takes: {takes})")
+
+
+def check_task(model: Predictor, task: Task, name: str) -> None:
+    """Refuse to predict next frames if the model can do, or has learned, only the one in the middle, or vice versa.
+
+    A model that is told which frame is asked for can do both, whatever it was trained on: `task_note` says so.
+    """
+    if not model.capabilities.serves(task):
+        raise NotSupportedError(f"{name} cannot predict {FOLLOWING if task.is_forecast else BETWEEN}")
+    note = task_note(model, task, name)
+    if note and OFFSETS not in model.capabilities.conditions:
+        raise NotSupportedError(note)
+
+
+def task_note(model: Predictor, task: Task, name: str) -> str | None:
+    """Return a line that says so if the model was trained for another task than `task`, else None."""
+    if model.trained is None or (model.trained.gap is None) == task.is_forecast:
+        return None
+    asked, other = (FOLLOWING, BETWEEN) if task.is_forecast else (BETWEEN, FOLLOWING)
+    return f"{name} was trained to predict {other}, not {asked}"

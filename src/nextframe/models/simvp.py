@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -16,7 +16,7 @@ from nextframe.layers.translators.blocks import near_zero
 from nextframe.layers.translators.stack import Name, TranslatorPlan, build_translator, check_widths
 from nextframe.models.bases.autoencoder import check_size
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
-from nextframe.models.rollout import roll_out
+from nextframe.models.rollout import Block, roll_on, roll_out
 
 
 class SimVPConfig(ModelConfig):
@@ -140,9 +140,9 @@ class SimVP(Predictor):
         exactly = Capabilities.exactly(self.config.context, self.config.channels)
         return replace(exactly, any_size=self.config.translator != "mlp-mixer")
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Predict in passes of as many frames as the context has, each on the frames of the one before."""
-        return self.follow(request.context, request.horizon)
+        return roll_on(self.next_frames, request.context, request.horizon, clamp=False)
 
     def follow(self, context: Tensor, horizon: int) -> Tensor:
         """Return `horizon` frames (B, horizon, C, H, W), not clamped, after `context` (B, T, C, H, W)."""

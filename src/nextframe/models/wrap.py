@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
-from nextframe.models.rollout import roll_out
+from nextframe.models.rollout import Block, roll_on
 
 WRAPPED = "wrapped-module"  # the name in a model folder of a module that is not registered
 # what modules and losses raise on wrong shapes
@@ -69,9 +69,9 @@ class Wrapped(Predictor):
         frames = self.config.context
         return Capabilities(min_context=frames, max_context=frames, any_size=self.config.any_size)
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Predict in passes of `config.horizon` frames, each on the frames before it."""
-        return roll_out(self.next_frames, request.context, request.horizon)
+        return roll_on(self.next_frames, request.context, request.horizon)
 
     def next_frames(self, context: Tensor) -> Tensor:
         """Return what the module makes of (B, context, C, H, W): (B, horizon, C, H, W), not clamped.

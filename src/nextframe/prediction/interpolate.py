@@ -1,4 +1,4 @@
-"""Frames between the frames of a video: the same video at a higher frame rate."""
+"""Frames between the frames of a video: the same video at a higher frame rate, written as it is read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.core.files.whole_file import check_apart, check_file
+from nextframe.media.limits import Limits
 from nextframe.media.reader import open_source
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Source
@@ -23,6 +24,7 @@ from nextframe.media.writer import check_ending, write_video
 from nextframe.models.contract import Predictor
 from nextframe.models.request import check_frames_asked
 from nextframe.prediction.context import bridge_channels
+from nextframe.prediction.memory import check_middles, check_model, check_strip, needs_all
 from nextframe.prediction.predict import check_trained
 
 MIDDLE = Task.interpolate()
@@ -40,12 +42,13 @@ def interpolate(
     *,
     device: str = "auto",
     reading: Reading = DEFAULT,
+    limits: Limits | None = None,
 ) -> Path:
     """Write `video` with `factor` times its frame rate: predicted frames between every two neighbours.
 
     The frames of the video are unchanged. At a scene cut the frame before it is held, not mixed with the next one; the
     sound is copied if the output is an mp4. Frames of different durations become equally long, with a warning. Each
-    prediction is from two neighbours, and only the finished frames are held, as uint8, until the file is written.
+    prediction is from two neighbours, and is written before the next two are read; a .png alone holds all frames.
 
     Args:
         video: a video, an animation, a folder of images or an array file of at least two frames.
@@ -54,6 +57,7 @@ def interpolate(
         factor: 2, 4, 8...: beyond 2 it predicts between its own frames too.
         device: "auto", "cpu", "cuda" or "mps".
         reading: what a file leaves open, such as which of its values is white.
+        limits: what is decoded at most, and the memory that it may take; None: the defaults.
 
     Raises:
         BadInputError: a video that cannot be read or has one frame, or an output that cannot be written.
@@ -66,21 +70,24 @@ def interpolate(
     check_apart(Path(output), video)
     net, where = resolve_model(model), resolve_device(device)
     check_trained(net, MIDDLE, model_name(net))
-    source = open_source(video, reading=reading)
+    source = open_source(video, reading=reading, limits=limits)
     bridge_channels(source, net)
     _check_size(net, (source.height, source.width))
-    frames: list[Tensor] = []
+    given = torch.zeros(1).expand(2, source.channels, source.height, source.width)
+    held = check_middles(source, factor, Path(output), source.limits)
+    check_model(net, source, given, None, held if where == "cpu" else None, source.limits, MIDDLE)
     cuts = _cuts_of(source)
-    for frame in between(source.frames(), net.to(where), factor, where, cuts):
-        frames.append(frame)
-        source.limits.check_bytes(source.path, len(frames) * frame.numel())
+    if source.counted() < 2:
+        raise BadInputError(video, "has only 1 frame, so there is no gap to fill", "give a longer video")
+    if needs_all(Path(output), 1):
+        check_strip(source, (source.counted() - 1) * factor + 1, source.limits)
+    frames = between(source.frames(), net.to(where), factor, where, cuts)
+    written = write_video(output, frames, source.fps * factor, sound_of=source.path)
     if source.missing:
         LOG.warning("%s is %s", source.name, source.missing)
-    if len(frames) < 2:
-        raise BadInputError(video, "has only 1 frame, so there is no gap to fill", "give a longer video")
     if source.uneven:
         LOG.warning("%s: its frames have different durations, those of the output have one", source.name)
-    return write_video(output, torch.stack(frames), source.fps * factor, sound_of=source.path)
+    return written
 
 
 def _cuts_of(source: Source) -> frozenset[int]:
@@ -125,9 +132,14 @@ def between(
 def _inside(before: Tensor, after: Tensor, net: Predictor, factor: int, device: str) -> Iterator[Tensor]:
     if factor == 1:
         return
-    pair = as_float(torch.stack([before, after]).unsqueeze(0).to(device))  # (1, 2, C, H, W)
-    check_frames_asked(net.capabilities, pair, 1, model_name(net))
-    middle = as_uint8(net.predict(pair, 1, conditions=net.wanted(MIDDLE.told(pair))))[0, 0].cpu()
+    middle = _middle(before, after, net, device)
     yield from _inside(before, middle, net, factor // 2, device)
     yield middle
     yield from _inside(middle, after, net, factor // 2, device)
+
+
+def _middle(before: Tensor, after: Tensor, net: Predictor, device: str) -> Tensor:
+    """Return the frame between two, uint8 (C, H, W) all."""
+    pair = as_float(torch.stack([before, after]).unsqueeze(0).to(device))  # (1, 2, C, H, W)
+    check_frames_asked(net.capabilities, pair, 1, model_name(net))
+    return as_uint8(net.predict(pair, 1, conditions=net.wanted(MIDDLE.told(pair))))[0, 0].cpu()

@@ -6,7 +6,7 @@ The colour of a border: grey is context, green is truth, orange is predicted.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -83,30 +83,57 @@ def comparison_animation(
     Frames are (T, C, H, W), uint8 or float in [0, 1]. Frames under 192 pixels are enlarged without smoothing, those
     over 480 are made smaller. Several predictions go by name, a panel each; without truth there is none for it.
     """
+    return torch.stack(list(comparison_frames(context, truth, prediction)))
+
+
+def comparison_frames(
+    context: Tensor | None, truth: Tensor | None, prediction: Tensor | Mapping[str, Tensor]
+) -> Iterator[Tensor]:
+    """Yield the frames of `comparison_animation` one by one, (3, H', W') uint8."""
     futures = {"truth": truth} if truth is not None else {}
     futures |= _named(prediction)
-    colors = {name: TRUTH if name == "truth" and truth is not None else PREDICTED for name in futures}
-    panels = [_panel(name, context, future, colors[name]) for name, future in futures.items()]
-    height = panels[0].shape[2]
-    gap = _blank(height, 2 * GAP).expand(len(panels[0]), -1, -1, -1)
-    joined = [panels[0]]
-    for panel in panels[1:]:
-        joined += [gap, panel]
-    return surround(torch.cat(joined, dim=3))
+    steps = zip(*(to_rgb(future) for future in futures.values()), strict=True)  # flows share a scale over time
+    count = len(next(iter(futures.values())))
+    given = None if context is None else to_rgb(context)
+    return animated(given, steps, list(futures), count, compared=truth is not None)
 
 
-def _panel(name: str, context: Tensor | None, future: Tensor, color: Rgb) -> Tensor:
-    """Stack name, framed image and a line with the time, for every frame: (T + n, 3, h, w)."""
-    size = panel_size(future, low=192, high=480)
-    shown = framed(enlarge(future, size), color)
-    captions = [f"frame +{t} of {len(future)}" for t in range(1, len(future) + 1)]
-    if context is not None:
-        shown = torch.cat([framed(enlarge(context, size), CONTEXT), shown])
-        captions = [f"context {t} of {len(context)}" for t in range(1, len(context) + 1)] + captions
-    width = shown.shape[3]
-    head = label(name, width, LINE, color=color).expand(len(shown), -1, -1, -1)
-    foot = torch.stack([label(caption, width, LINE) for caption in captions])
-    return torch.cat([head, shown, foot], dim=2)
+def animated(
+    context: Tensor | None, steps: Iterable[Sequence[Tensor]], names: Sequence[str], count: int, *, compared: bool
+) -> Iterator[Tensor]:
+    """Yield the frames (3, H', W') of `comparison_animation` as those of `steps` come.
+
+    Args:
+        context: (T, C, H, W), grey or RGB, or None.
+        steps: for each of `count` times, a frame (C, H, W) for each name.
+        names: of the panels; the first is the truth's if that is `compared`.
+        count: how many times there are.
+        compared: see `names`.
+    """
+    colors = [TRUTH if compared and place == 0 else PREDICTED for place in range(len(names))]
+    heads = list(zip(names, colors, strict=True))
+    given = [] if context is None else list(context)
+    for number, frame in enumerate(given, start=1):
+        panel = _bordered(frame, CONTEXT)
+        yield _beside([panel] * len(names), heads, f"context {number} of {len(given)}")
+    for number, frames in enumerate(steps, start=1):
+        panels = [_bordered(frame, color) for frame, color in zip(frames, colors, strict=True)]
+        yield _beside(panels, heads, f"frame +{number} of {count}")
+
+
+def _bordered(frame: Tensor, color: Rgb) -> Tensor:
+    """Return a frame (C, H, W) as a panel shows it, (3, h, w)."""
+    return framed(enlarge(frame.unsqueeze(0), panel_size(frame, low=192, high=480)), color)[0]
+
+
+def _beside(panels: Sequence[Tensor], heads: Sequence[tuple[str, Rgb]], caption: str) -> Tensor:
+    """Return panels beside one another, each with its name above and the time below, with a margin."""
+    columns: list[Tensor] = []
+    for panel, (name, color) in zip(panels, heads, strict=True):
+        width = panel.shape[2]
+        column = torch.cat([label(name, width, LINE, color=color), panel, label(caption, width, LINE)], dim=1)
+        columns += [_blank(column.shape[1], 2 * GAP), column] if columns else [column]
+    return surround(torch.cat(columns, dim=2))
 
 
 def _row_cells(row: Row, size: tuple[int, int], columns: int) -> Tensor:

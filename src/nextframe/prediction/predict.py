@@ -1,50 +1,61 @@
-"""Predicting the frames that come after the end of any video."""
+"""Predicting the frames that come after the end of any video, all at once or as they are asked for."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from nextframe.checkpoint import DEFAULT_MODEL, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
-from nextframe.core.errors import NextframeError, UserError
-from nextframe.core.seeds.seeding import torch_generator
+from nextframe.core.errors import UserError
 from nextframe.media.fit import fit_frame
 from nextframe.media.limits import Limits
 from nextframe.media.reading import DEFAULT, Reading
-from nextframe.models.contract import ModelOptions, Predictor, Request, check_task, predicting, task_note
-from nextframe.models.protocols import Confident
+from nextframe.models.contract import Predictor, check_task, task_note
 from nextframe.prediction.adapt import READS, Adaptation
 from nextframe.prediction.adapt import adapt as adapt_model
 from nextframe.prediction.context import bridge_channels, most_context, opened, read_frames, usual_context
-from nextframe.prediction.memory import check_frames, check_model
+from nextframe.prediction.memory import Made, check_frames, check_model
 from nextframe.prediction.result import Prediction
+from nextframe.prediction.stream import Drawing, Step, Stream, futures, model_size, one_steps, stretch
 from nextframe.prediction.tiles import Tiled
 
 LOG = logging.getLogger(__name__)
 FORECAST = Task.forecast(1, 1)
 Size = tuple[int, int]
-Predicted = tuple[Tensor, Tensor | None]  # futures, and how sure each frame is if the model knows
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """How futures are drawn, and where."""
+class Asked:
+    """What may be chosen of a prediction, as `predict` explains it."""
 
-    samples: int
-    seed: int
-    device: str
-    options: ModelOptions
-    name: str  # of the model
+    samples: int = 1
+    compare: bool = False
+    context: int | None = None
+    at: int | None = None
+    stride: int = 1
+    seed: int = 0
+    size: Size | None = None
+    tile: int | None = None
+    overlap: int = 32
+    device: str = "auto"
+    one_step: bool = False
+    limits: Limits | None = None
+    options: Mapping[str, Any] | None = None
+    layout: str | None = None
+    fps: float | None = None
+    reading: Reading = DEFAULT
+    adapt: float | None = None
 
 
 def predict(
@@ -104,23 +115,57 @@ def predict(
         BadInputError: a video that cannot be read or has too few frames; the line says how many are needed.
         UserError: a model that is unknown, untrained, or does not take such frames or options.
     """
-    if frames < 1 or samples < 1 or (context is not None and context < 1):
-        raise UserError(f"frames, samples and context must be at least 1, not {frames}, {samples}, {context}")
+    how = (samples, compare, context, at, stride, seed, size, tile, overlap)
+    more = (device, one_step, limits, options, layout, fps, reading, adapt)
+    return Prediction.of(stream(video, model, frames, Asked(*how, *more)))  # in the order of the arguments
+
+
+def stream(
+    video: str | os.PathLike[str] | Tensor | NDArray[Any],
+    model: str | os.PathLike[str] | Predictor | None,
+    frames: int,
+    asked: Asked,
+    output: Path | None = None,
+) -> Stream:
+    """Return what `predict` does, as a stream: a frame is predicted when it is asked for.
+
+    Args:
+        video: as in `predict`.
+        model: as in `predict`.
+        frames: how many to predict.
+        asked: the rest of it.
+        output: the file that it is for, whose ending says what is held on the way; None: all frames are.
+
+    Raises:
+        UserError: as `predict`; some of it when the first frame is asked for.
+    """
+    if frames < 1 or asked.samples < 1 or (asked.context is not None and asked.context < 1):
+        numbers = f"{frames}, {asked.samples}, {asked.context}"
+        raise UserError(f"frames, samples and context must be at least 1, not {numbers}")
     net = resolve_model(DEFAULT_MODEL if model is None else model)
     check_trained(net, FORECAST, name := model_name(net))
-    how = Drawing(samples, seed, device, net.read_options(options, name), name)
-    kept_back = frames if compare or one_step else 0
-    source = bridge_channels(opened(video, stride, limits, layout, reading), net)
-    most, limits = most_context(net, context), limits or Limits()
-    held = check_frames(source, size, kept_back + (most if adapt is None else READS), samples * frames, limits)
-    shown = _fitted(read_frames(source, net, context, kept_back, at, more=most if adapt is None else READS), size)
-    net, done = _adapted(net, _split(shown, kept_back)[0], 1 if one_step else frames, adapt, context, how)
-    shown = as_float(shown[..., -most - kept_back :, :, :, :])
-    given, truth = _split(shown, kept_back)
-    check_model(net, source, given, tile, held if resolve_device(device) == "cpu" else None, limits)
-    run = net if tile is None else Tiled(net, tile, overlap)
-    futures, sure = _one_steps(run, shown, frames, how) if one_step else _futures(run, given, frames, how)
-    return Prediction(given, futures, truth, source.fps if fps is None else fps, source.name, how.name, sure, done)
+    how = Drawing(asked.samples, asked.seed, asked.device, net.read_options(asked.options, name), name)
+    kept_back = frames if asked.compare or asked.one_step else 0
+    source = bridge_channels(opened(video, asked.stride, asked.limits, asked.layout, asked.reading), net)
+    most, limits = most_context(net, asked.context), asked.limits or Limits()
+    reads = most if asked.adapt is None else READS
+    made = Made.by(net, 1 if asked.one_step else frames, how.options, how.samples, output)
+    held = check_frames(source, asked.size, reads, kept_back, made, limits)
+    shown = _fitted(read_frames(source, net, asked.context, kept_back, asked.at, more=reads), asked.size)
+    ahead = 1 if asked.one_step else frames
+    net, done = _adapted(net, _split(shown, kept_back)[0], ahead, asked.adapt, asked.context, how)
+    given, truth = _split(shown[..., -most - kept_back :, :, :, :], kept_back)
+    given = as_float(given)
+    check_model(net, source, given, asked.tile, held if resolve_device(asked.device) == "cpu" else None, limits)
+    run = net if asked.tile is None else Tiled(net, asked.tile, asked.overlap)
+    steps = one_steps(run, given, truth, how) if asked.one_step else futures(run, given, frames, how)
+    rate = source.fps if asked.fps is None else asked.fps
+    with_truth = map(_with_truth, steps, repeat(None) if truth is None else truth.unbind(-4))
+    return Stream(given, with_truth, frames, how.samples, truth is not None, rate, source.name, how.name, done)
+
+
+def _with_truth(step: Step, truth: Tensor | None) -> Step:
+    return step._replace(truth=truth)
 
 
 def check_trained(net: Predictor, task: Task, name: str) -> None:
@@ -153,81 +198,9 @@ def _adapted(
     if shown.ndim != 4:
         raise UserError("adapting takes one video at a time, not a batch")
     where = resolve_device(how.device)
-    frames = _stretch(as_float(shown), _model_size(net, shown)) if not net.capabilities.any_size else shown
+    frames = stretch(as_float(shown), model_size(net, shown)) if not net.capabilities.any_size else shown
     net, done = adapt_model(
         net.to(where), frames.to(where), ahead, seconds, context=usual_context(net, context), seed=how.seed
     )
     LOG.info("%s", done)
     return net, done
-
-
-def _one_steps(net: Predictor, shown: Tensor, frames: int, how: Drawing) -> Predicted:
-    """Predict each of the last `frames` of (..., T, C, H, W) from as many true frames before it as the first has."""
-    given = shown.shape[-4] - frames
-    windows = (shown.narrow(-4, step, given) for step in range(frames))
-    each = [_futures(net, window, 1, replace(how, seed=how.seed + step)) for step, window in enumerate(windows)]
-    futures, sure = zip(*each, strict=True)
-    return torch.cat(futures, dim=-4), None if sure[0] is None else torch.cat(sure, dim=-1)
-
-
-def _futures(net: Predictor, given: Tensor, frames: int, how: Drawing) -> Predicted:
-    """Run the model on ([B,] T, C, H, W); return (S, [B,] n, C, H, W) on the CPU, in the size of what was given."""
-    samples, options = how.samples, how.options
-    if samples > 1 and not net.draws(options):
-        LOG.warning("%s has no randomness: its %d samples are the same", _name(net), samples)
-    where = resolve_device(how.device)
-    own, working = (given.shape[-2], given.shape[-1]), _model_size(net, given)
-    one_video = given.ndim == 4
-    batch = _stretch(given.unsqueeze(0) if one_video else given, working).to(where)  # (B, T, C, H, W)
-    generator = torch_generator(how.seed, "predict", device=where)
-    net, sure = net.to(where), None
-    if isinstance(net, Confident) and not net.draws(options):
-        future, sure = _confident(net, net.request(batch, frames, generator=generator, options=options))
-        future = future.expand(samples, *future.shape)
-    else:
-        future = net.predict(batch, frames, samples=samples, generator=generator, options=options)
-    if not bool(torch.isfinite(future).all()):
-        raise NextframeError(f"{_name(net)} predicts values that are not finite: train it again, or take another copy")
-    future = _stretch(future.float().cpu().reshape(samples, len(batch), frames, *future.shape[-3:]), own)
-    if sure is not None:
-        sure = sure[0] if one_video else sure
-    return future.squeeze(1) if one_video else future, sure
-
-
-def _confident(net: Predictor, request: Request) -> tuple[Tensor, Tensor]:
-    """Return what a confident model predicts, (B, n, C, H, W), and how sure it is, (B, n), on the CPU."""
-    assert isinstance(net, Confident)
-    with predicting(net):
-        future, sure = net.forecast_with_confidence(request)
-    return future.clamp(0, 1), sure.float().cpu()
-
-
-def _model_size(net: Predictor, given: Tensor) -> Size:
-    """Return the size to predict at: the frames' own, unless the model takes only the one it was trained on."""
-    own: Size = (given.shape[-2], given.shape[-1])
-    trained = net.trained.size if net.trained else None
-    if trained is None or trained == own:
-        return own
-    text = f"{_name(net)} was trained on {_times(trained)}, the video is {_times(own)}"
-    if net.capabilities.any_size:
-        LOG.warning("%s: predicting at the video's size; --size %s gives the trained one", text, _times(trained))
-        return own
-    LOG.warning("%s and it takes no other size: frames are stretched to it and back", text)
-    return trained
-
-
-def _name(net: Predictor) -> str:
-    return model_name(net.model if isinstance(net, Tiled) else net)
-
-
-def _stretch(frames: Tensor, size: Size) -> Tensor:
-    """Return frames (..., C, H, W) at `size`, without keeping their aspect ratio."""
-    if tuple(frames.shape[-2:]) == size:
-        return frames
-    flat = frames.flatten(0, -4)
-    flat = F.interpolate(flat, size=size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-    return flat.reshape(*frames.shape[:-2], *size)
-
-
-def _times(size: Size) -> str:
-    return f"{size[0]}x{size[1]}"

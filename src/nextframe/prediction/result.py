@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nextframe.core.clip import as_float
 from nextframe.core.errors import UserError
 from nextframe.prediction.adapt import Adaptation
 from nextframe.prediction.panels import comparison_animation, comparison_strip
 from nextframe.prediction.show import MOST_VIDEOS, Shown
+from nextframe.prediction.stream import Step, Stream
 from nextframe.prediction.write import write_prediction
 
 PAUSE = 2  # predictions play at half speed in a notebook: one second is hard to follow
@@ -34,6 +36,27 @@ class Prediction:
     model: str
     confidence: Tensor | None = None  # (n,) in [0, 1], of a batch (B, n): how sure each frame is, if the model knows
     adaptation: Adaptation | None = None  # what was done before, if it was asked for
+
+    @classmethod
+    def of(cls, stream: Stream) -> Prediction:
+        """Return the prediction with all frames of a stream that was not read yet."""
+        samples = truth = sure = None
+        for number, step in enumerate(stream):
+            samples = _put(samples, step.futures, number, stream.count)
+            truth = None if step.truth is None else _put(truth, as_float(step.truth), number, stream.count)
+            sure = None if step.sure is None else _put(sure, step.sure[..., None, None, None], number, stream.count)
+        assert samples is not None  # there is at least one step
+        known = None if sure is None else sure[..., 0, 0, 0]
+        facts = (stream.fps, stream.source, stream.model, known, stream.adaptation)
+        return cls(stream.context, samples, truth, *facts)
+
+    def stream(self) -> Stream:
+        """Return the prediction of one video as a stream, as writers take it."""
+        sure = [None] * len(self.frames) if self.confidence is None else self.confidence.unbind()
+        truth = [None] * len(self.frames) if self.truth is None else self.truth.unbind()
+        steps = map(Step, self.samples.unbind(1), truth, sure)
+        facts = (self.fps, self.source, self.model, self.adaptation)
+        return Stream(self.context, steps, len(self.frames), len(self.samples), self.truth is not None, *facts)
 
     @property
     def frames(self) -> Tensor:
@@ -80,19 +103,15 @@ class Prediction:
         """
         if self.batched:
             raise UserError(f"the prediction is of {len(self)} videos: take one, as prediction[0].as_json()")
-        sure = [None] * len(self.frames) if self.confidence is None else self.confidence.tolist()
-        rows = [{"frame": n, "seconds": n / self.fps, "confidence": value} for n, value in enumerate(sure, start=1)]
-        done = None if self.adaptation is None else {**asdict(self.adaptation), "used": self.adaptation.used}
-        facts = {"source": self.source, "model": self.model, "context": len(self.context), "fps": self.fps}
-        return {**facts, "adaptation": done, "rows": rows}
+        stream = self.stream()
+        for _ in stream:
+            continue
+        return stream.as_json()
 
     @property
     def futures(self) -> dict[str, Tensor]:
         """The futures of one video by name, each (n, C, H, W)."""
-        names = [self.model]
-        if len(self.samples) > 1:
-            names = [f"{self.model} {number}" for number in range(1, len(self.samples) + 1)]
-        return dict(zip(names, self.samples, strict=True))
+        return dict(zip(self.stream().names, self.samples, strict=True))
 
     def show(self) -> Shown:
         """Return context and prediction as something that a notebook plays, next to the truth if it is known."""
@@ -111,3 +130,11 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         return self.show()._repr_html_()
+
+
+def _put(every: Tensor | None, one: Tensor, number: int, count: int) -> Tensor:
+    """Put a frame (..., C, H, W) at `number` of `count` into `every`, (..., count, C, H, W), made for the first."""
+    if every is None:
+        every = one.new_empty(*one.shape[:-3], count, *one.shape[-3:])
+    every.select(-4, number).copy_(one)
+    return every

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from nextframe.checkpoint import model_name
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.models.contract import Capabilities, ModelOptions, Predictor, Request
-from nextframe.models.rollout import roll_out
+from nextframe.models.contract import Block, Capabilities, ModelOptions, Predictor, Request
+from nextframe.models.rollout import roll_on
 
 GRID = 16  # tiles begin at multiples of it, so that a model that halves frames halves tiles the same way
 
@@ -50,9 +50,9 @@ class Tiled(Predictor):
         """What the wrapped model can take, without conditions."""
         return replace(self.model.capabilities, uses=())
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Feed each frame back once all its tiles are there."""
-        return roll_out(lambda frames: self._next_frame(frames, request.options), request.context, request.horizon)
+        return roll_on(lambda frames: self._next_frame(frames, request.options), request.context, request.horizon)
 
     def read_options(self, options: Mapping[str, Any] | ModelOptions | None, name: str = "") -> ModelOptions:
         """Return the wrapped model's options."""

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nextframe.core.clip import as_uint8
-from nextframe.core.files.whole_file import check_file, check_folder, whole_file
+from nextframe.core.clip import as_float, as_uint8
+from nextframe.core.files.whole_file import check_file, check_folder, whole_file, whole_files
 from nextframe.media.writer import check_ending, write_video
-from nextframe.prediction.panels import comparison_animation, comparison_strip
+from nextframe.prediction.panels import animated, comparison_strip
+from nextframe.prediction.stream import Stream
 
 LOG = logging.getLogger(__name__)
 OWN_NAME = re.compile(r"(INPUT\d+|(OUTPUT|comparison)\d+(-\d+)?)\.png")
@@ -43,17 +45,24 @@ def write_prediction(prediction: Prediction, path: str | os.PathLike[str], *, wi
     Raises:
         UserError: an unknown ending, or a folder that cannot be written to.
     """
+    return write_stream(prediction.stream(), path, with_context=with_context)
+
+
+def write_stream(stream: Stream, path: str | os.PathLike[str], *, with_context: bool = False) -> Path:
+    """Write a prediction of one video as it is made, as `write_prediction` does; what fails leaves nothing.
+
+    Frames are held only where a format needs all.
+    """
     path = Path(path)
-    several = len(prediction.samples) > 1
+    context = stream.context if with_context else stream.context[:0]
     if not path.suffix:
-        _write_images(prediction, path)
-    elif path.suffix.lower() == ".npy" and several:
-        _write_stacked(prediction, path, with_context)
-    elif path.suffix.lower() != ".npy" and (several or prediction.truth is not None):
-        write_video(path, _compared(prediction, path, with_context), prediction.fps)
+        _write_images(stream, path)
+    elif path.suffix.lower() == ".npy" and stream.samples > 1:
+        _write_stacked(stream, path, context)
+    elif path.suffix.lower() != ".npy" and (stream.samples > 1 or stream.compared):
+        write_video(path, _compared(stream, path, with_context), stream.fps)
     else:
-        frames = prediction.frames
-        write_video(path, torch.cat([prediction.context, frames]) if with_context else frames, prediction.fps)
+        write_video(path, chain(context, (step.futures[0] for step in stream)), stream.fps)
     return path
 
 
@@ -66,45 +75,56 @@ def check_output(path: Path) -> None:
         check_folder(path)
 
 
-def _write_images(prediction: Prediction, folder: Path) -> None:
+def _write_images(stream: Stream, folder: Path) -> None:
     """Write each frame as an image of its own size; futures after the first are OUTPUT0-2.png, ...
 
-    Images that an earlier, longer prediction left in the folder under such names are removed.
+    They appear once all are there, and images that an earlier, longer prediction left under such names are removed.
     """
-    written = {write_video(path, frame.unsqueeze(0)) for path, frame in _images(prediction, folder)}
-    stale = [path for path in folder.iterdir() if OWN_NAME.fullmatch(path.name) and path not in written]
+    images = _images(stream)
+    first = next(images)  # before a folder is made
+    with whole_files(folder) as temporary:
+        written = {write_video(temporary / name, [frame]).name for name, frame in chain([first], images)}
+    stale = [path for path in folder.iterdir() if OWN_NAME.fullmatch(path.name) and path.name not in written]
     for path in stale:
         path.unlink()
     if stale:
         LOG.info("%s: %d images of an earlier prediction are removed", folder, len(stale))
 
 
-def _images(prediction: Prediction, folder: Path) -> Iterator[tuple[Path, Tensor]]:
-    """Yield each image (C, H, W) of a folder, with its path."""
-    for number, frame in enumerate(prediction.context):
-        yield folder / f"INPUT{number}.png", frame
-    for sample, future in enumerate(prediction.samples, start=1):
-        end = f"-{sample}.png" if sample > 1 else ".png"
-        for number, frame in enumerate(future):
-            yield folder / f"OUTPUT{number}{end}", frame
-            if prediction.truth is not None:
-                pair = torch.cat([prediction.truth[number], frame], dim=-1)  # side by side in one image
-                yield folder / f"comparison{number}{end}", pair
+def _images(stream: Stream) -> Iterator[tuple[str, Tensor]]:
+    """Yield each image (C, H, W) of a folder, with its name."""
+    for number, frame in enumerate(stream.context):
+        yield f"INPUT{number}.png", frame
+    for number, step in enumerate(stream):
+        for sample, frame in enumerate(step.futures, start=1):
+            end = f"{number}-{sample}.png" if sample > 1 else f"{number}.png"
+            yield f"OUTPUT{end}", frame
+            if step.truth is not None:
+                pair = torch.cat([as_float(step.truth), frame], dim=-1)  # side by side in one image
+                yield f"comparison{end}", pair
 
 
-def _compared(prediction: Prediction, path: Path, with_context: bool) -> Tensor:
-    """Return the panels as frames (T, 3, H, W); a still image is one frame."""
-    futures = prediction.futures
-    context = prediction.context if with_context or prediction.truth is not None else None
-    if path.suffix.lower() == ".png":
-        return comparison_strip(context, prediction.truth, futures).unsqueeze(0)
-    return comparison_animation(context, prediction.truth, futures)
+def _compared(stream: Stream, path: Path, with_context: bool) -> Iterator[Tensor]:
+    """Yield the panels as frames (3, H, W); a still image is one frame."""
+    context = stream.context if with_context or stream.compared else None
+    if path.suffix.lower() != ".png":
+        names = ["truth", *stream.names] if stream.compared else stream.names
+        yield from animated(context, _shown(stream), names, stream.count, compared=stream.compared)
+        return
+    rows = [torch.stack(row) for row in zip(*_shown(stream), strict=True)]
+    truth = rows.pop(0) if stream.compared else None
+    yield comparison_strip(context, truth, dict(zip(stream.names, rows, strict=True)))
 
 
-def _write_stacked(prediction: Prediction, path: Path, with_context: bool) -> None:
-    futures = prediction.samples  # (S, n, C, H, W)
-    if with_context:
-        futures = torch.cat([prediction.context.expand(len(futures), -1, -1, -1, -1), futures], dim=1)
-    array = as_uint8(futures).permute(0, 1, 3, 4, 2).contiguous().numpy()  # (S, T, H, W, C)
+def _shown(stream: Stream) -> Iterator[list[Tensor]]:
+    """Yield the truth, if it is known, and the futures at each time, uint8 (C, H, W)."""
+    for step in stream:
+        yield [as_uint8(frame) for frame in ([] if step.truth is None else [step.truth]) + list(step.futures)]
+
+
+def _write_stacked(stream: Stream, path: Path, context: Tensor) -> None:
+    futures = torch.stack([as_uint8(step.futures) for step in stream], dim=1)  # (S, n, C, H, W)
+    given = as_uint8(context).expand(len(futures), *context.shape)
+    array = torch.cat([given, futures], dim=1).permute(0, 1, 3, 4, 2).contiguous().numpy()  # (S, T, H, W, C)
     with whole_file(path) as temporary, temporary.open("wb") as file:
         np.save(file, array, allow_pickle=False)

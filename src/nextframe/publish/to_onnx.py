@@ -88,7 +88,7 @@ def _task(net: Predictor, size: tuple[int, int] | None) -> TrainedTask:
         update={
             "context": max(frames, can.min_context),
             "size": size or task.size or USUAL.size,
-            "channels": can.channels or task.channels or 1,
+            "channels": can.channels or task.channels or 3,  # of weights for any number: RGB
         }
     )
 
@@ -124,7 +124,7 @@ class Direct(nn.Module):
 
 def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
     """Return the step and example inputs; None if predicting is more than steps, or its state is not plain tensors."""
-    if not isinstance(net, StreamingPredictor) or type(net).forecast is not StreamingPredictor.forecast:
+    if not isinstance(net, StreamingPredictor) or _own_way(type(net)):
         return None
     assert task.size is not None
     with torch.no_grad():
@@ -135,6 +135,11 @@ def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
     except TypeError:
         return None
     return (Step(net, state), (frame, tensors)) if not any(tensor.any() for tensor in tensors) else None
+
+
+def _own_way(kind: type[StreamingPredictor]) -> bool:
+    plain = StreamingPredictor
+    return kind.unroll is not plain.unroll or kind.forecast is not plain.forecast
 
 
 def _direct(net: Predictor, task: TrainedTask) -> tuple[Direct, Inputs]:

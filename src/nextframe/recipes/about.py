@@ -33,8 +33,13 @@ ABOUT = {
     "srivastava-flow": "Srivastava et al. 2015 on optical flow",
     "convlstm-s": "OpenSTL's ConvLSTM-S by the standard protocol of Moving MNIST, 200 epochs",
 }
+PROTOCOLS = {
+    "mmnist": "the standard protocol of Moving MNIST, 200 epochs",
+    "kth": "the standard protocol of KTH, 100 epochs",
+    "caltech": "the standard protocol of Kitti-Caltech, 100 epochs",
+}
 
 
 def about(name: str) -> str:
     """Return what the recipe `name` is in one line; "" for one that is not ours."""
-    return ABOUT.get(name, "")
+    return ABOUT.get(name, PROTOCOLS.get(name.rpartition("-")[2], ""))

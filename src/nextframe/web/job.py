@@ -134,7 +134,7 @@ def _draw(prediction: Prediction, job: Job) -> dict[str, Any]:
     """Write the images; return their names, and the error of each step if the truth is known."""
     from nextframe.media.writer import write_video
     from nextframe.prediction import write_prediction
-    from nextframe.prediction.panels import comparison_animation, comparison_strip
+    from nextframe.prediction.panels import comparison_frames, comparison_strip
     from nextframe.web.difference import difference_animation, step_errors
 
     folder, fps = Path(job.folder), min(prediction.fps, 12.0)  # slow enough to follow
@@ -142,7 +142,7 @@ def _draw(prediction: Prediction, job: Job) -> dict[str, Any]:
     futures = dict(zip(names, prediction.samples, strict=True))
     write_prediction(prediction, folder / "prediction.gif", with_context=True)
     write_prediction(prediction, folder / "prediction.mp4", with_context=True)
-    write_video(folder / "loop.gif", comparison_animation(prediction.context, prediction.truth, futures), fps)
+    write_video(folder / "loop.gif", comparison_frames(prediction.context, prediction.truth, futures), fps)
     strip = comparison_strip(prediction.context[-CONTEXT_SHOWN:], prediction.truth, futures)
     write_video(folder / "strip.png", strip.unsqueeze(0))
     if prediction.truth is None:

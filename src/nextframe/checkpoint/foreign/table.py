@@ -17,6 +17,7 @@ TRANSLATIONS: dict[str, str] = {  # model: "module:function" below this package
     "swinlstm": "swinlstm:translate",
     "simvp": "simvp:translate",
     "tau": "simvp:translate_tau",
+    "predformer": "predformer:translate",
 }
 
 

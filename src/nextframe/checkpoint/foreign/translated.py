@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from nextframe.core.errors import UserError, cut
+from nextframe.models import MODELS
+from nextframe.models.contract import Predictor
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,10 @@ class Translated:
 
 
 Translate = Callable[[Mapping[str, Tensor], Mapping[str, Any]], Translated]
-"""From a state dict of the original and its settings as plain values, such as {"num_hidden": "128,128"}."""
+"""From a state dict of the original and its settings as plain values, such as {"num_hidden": "128,128"}.
+
+What a user says of our config stands among the settings too, by the name of our field.
+"""
 
 
 def without_prefix(state: Mapping[str, Tensor], prefix: str = "model.") -> dict[str, Tensor]:
@@ -79,7 +84,10 @@ class Original:
     def setting(self, name: str) -> Any:
         """Return the original's setting `name`, which no tensor tells."""
         if name not in self.settings:
-            raise UserError(f"the checkpoint does not say its '{name}', which {self.kind} cannot be read without")
+            raise UserError(
+                f"the checkpoint does not say its '{name}', which {self.kind} cannot be read without: "
+                f"--set settings.{name}=VALUE"
+            )
         return self.settings[name]
 
     def foreign(self, why: str) -> UserError:
@@ -90,3 +98,26 @@ class Original:
 def new_count() -> dict[str, Tensor]:
     """Return what our recurrent models store beside weights: how many steps they were trained for, none here."""
     return {"sampling.steps": torch.zeros((), dtype=torch.long)}
+
+
+def fitted(translated: Translated) -> Predictor:
+    """Return the model with its weights.
+
+    Raises:
+        UserError: a field that the model does not have, or weights that are not exactly its own; the line names one.
+    """
+    kind: type[Predictor] = MODELS.get(translated.model)
+    config = kind.Config.parse(translated.fields, f"model '{translated.model}'")
+    with torch.device("meta"):  # shapes alone
+        expected = kind(config).state_dict()
+    for name in (*expected, *translated.weights):
+        if name not in translated.weights:
+            raise UserError(f"it lacks what would be '{name}' of {translated.model}")
+        if name not in expected:
+            raise UserError(f"it has what would be '{name}', which this {translated.model} has not")
+        ours, theirs = tuple(expected[name].shape), tuple(translated.weights[name].shape)
+        if ours != theirs:
+            raise UserError(f"'{name}' would be {theirs}, and this {translated.model} has {ours}")
+    model = kind(config)
+    model.load_state_dict(translated.weights)
+    return model.eval()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,9 +38,31 @@ def whole_file(path: Path) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        if error.errno in FULL:
-            raise full(path) from None
-        raise BadInputError(path, f"cannot be written ({error.strerror or error})", "give another path") from None
+        raise _unwritten(path, error) from None
+
+
+@contextmanager
+def whole_files(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder in or next to `folder`, into which its files move after the block, over those there.
+
+    If the block raises, they are removed and `folder` is unchanged, or not made.
+
+    Raises:
+        BadInputError: as `whole_file`.
+    """
+    place = Path(os.path.realpath(folder))
+    temporary = (place if place.is_dir() else place.parent) / f".{place.name}.{os.getpid()}"
+    try:
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            place.mkdir(exist_ok=True)
+            for path in sorted(temporary.iterdir()):
+                os.replace(path, place / path.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise _unwritten(folder, error) from None
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -100,6 +123,12 @@ def _check_above(path: Path, folder: Path) -> None:
         raise BadInputError(path, f"cannot be written: {above} is not a folder", "give another path")
     if not os.access(above, os.W_OK | os.X_OK):
         raise BadInputError(path, f"cannot be written: permission denied for {above}", "give another path")
+
+
+def _unwritten(path: Path, error: OSError) -> BadInputError:
+    if error.errno in FULL:
+        return full(path)
+    return BadInputError(path, f"cannot be written ({error.strerror or error})", "give another path")
 
 
 def _is_stream(path: Path) -> bool:

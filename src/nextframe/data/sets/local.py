@@ -62,6 +62,11 @@ FACTS = {
         "CC BY 4.0",
         "ROOT/CLASS/*.avi and ROOT/testTrainMulti_7030_splits/CLASS_test_splitN.txt",
     ),
+    "kitti-caltech": Facts(
+        "https://www.cvlibs.net/datasets/kitti/raw_data.php and https://data.caltech.edu/records/f6rph-90m20",
+        "KITTI: CC BY-NC-SA 3.0; Caltech: as stated there",
+        "ROOT/kitti/**/DATE_drive_NNNN_sync/image_03/data/*.png and ROOT/caltech/setNN/VNNN/*.jpg, every third frame",
+    ),
     "bair": Facts(
         "http://rail.eecs.berkeley.edu/datasets/bair_robot_pushing_dataset_v0.tar",
         "none stated with the archive",
@@ -146,40 +151,40 @@ def open_catz(config: DataConfig) -> RegisteredClips:
     why = "it must hold cat_0.jpg to cat_4.jpg, cat_result.jpg and nothing else"
     listing.skipped += [(found.name, why) for found in listing.found if _names(found.path) != CATZ_FILES]
     listing.found = [found for found in listing.found if _names(found.path) == CATZ_FILES]
-    return _clips(config, options, root, Labelled(listing))
+    return registered(config, options, root, Labelled(listing))
 
 
 def open_mspacman(config: DataConfig) -> RegisteredClips:
     """Return Ms. Pac-Man's episodes as frame folders; options are those of `LocalConfig`."""
     options, root = opened("mspacman", config, LocalConfig)
     listing = _list_below([root / "data" / "images", root / "Ms_Pacman", root], "mspacman", options.reading)
-    return _clips(config, options, root, Labelled(listing))
+    return registered(config, options, root, Labelled(listing))
 
 
 def open_bair(config: DataConfig) -> RegisteredClips:
     """Return BAIR robot pushing from frame folders or array files; options are those of `OneShotConfig`."""
     options, root = opened("bair", config, OneShotConfig)
     listing = _list_below([root, root / "processed_data"], "bair", options.reading)
-    return _clips(config, options, root, Labelled(listing))
+    return registered(config, options, root, Labelled(listing))
 
 
 def open_kth(config: DataConfig) -> RegisteredClips:
     """Return KTH's actions, grey unless a colour is requested; options are those of `KthConfig`."""
     options, root = opened("kth", config, KthConfig)
     grey = config.model_copy(update={"color": config.color or "grey"})
-    return _clips(grey, options, root, list_kth(root, options.val_persons))
+    return registered(grey, options, root, list_kth(root, options.val_persons))
 
 
 def open_ucf101(config: DataConfig) -> RegisteredClips:
     """Return UCF-101 by an official list; options are those of `ListedConfig`."""
     options, root = opened("ucf101", config, ListedConfig)
-    return _clips(config, options, root, list_ucf101(root, options.split_number, options.val_share))
+    return registered(config, options, root, list_ucf101(root, options.split_number, options.val_share))
 
 
 def open_hmdb51(config: DataConfig) -> RegisteredClips:
     """Return HMDB-51 by an official split; options are those of `ListedConfig`."""
     options, root = opened("hmdb51", config, ListedConfig)
-    return _clips(config, options, root, list_hmdb51(root, options.split_number, options.val_share))
+    return registered(config, options, root, list_hmdb51(root, options.split_number, options.val_share))
 
 
 def opened(name: str, config: DataConfig, options: type[L]) -> tuple[L, Path]:
@@ -196,7 +201,12 @@ def opened(name: str, config: DataConfig, options: type[L]) -> tuple[L, Path]:
     return parsed, root
 
 
-def _clips(config: DataConfig, options: LocalConfig, root: Path, labelled: Labelled) -> RegisteredClips:
+def registered(config: DataConfig, options: LocalConfig, root: Path, labelled: Labelled) -> RegisteredClips:
+    """Return the clips of what is listed.
+
+    Raises:
+        BadInputError: there is no video at all.
+    """
     if not labelled.listing.found and not labelled.listing.skipped:
         raise BadInputError(root, f"it has no video of {config.name}", _lay_out(config.name))
     contents = look_at(root, labelled.listing, config, options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -14,7 +14,7 @@ from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.seeds.noise import global_batch, normal_like, uniform
 from nextframe.models import MODELS
-from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request
+from nextframe.models.contract import Block, Capabilities, ModelConfig, Predictor, Request
 
 
 class AutoencoderConfig(ModelConfig):
@@ -67,10 +67,12 @@ class Autoencoder(Predictor):
         """Return the frames (N, C, H, W) in [0, 1] that the mean latents of `frames` (N, C, H, W) decode to."""
         return self.decode(self.encode(frames)[0]).clamp(0, 1)
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Repeat the reconstruction of the last frame."""
         check_size(request.context.shape, self.config)
-        return self.reconstruct(request.context[:, -1]).unsqueeze(1).expand(-1, request.horizon, -1, -1, -1)
+        last = Block(self.reconstruct(request.context[:, -1]).unsqueeze(1))
+        for _ in range(request.horizon):
+            yield last
 
     def features(self, clip: Clip) -> Tensor:
         """Return (B, latent): the mean latent of the context's frames."""

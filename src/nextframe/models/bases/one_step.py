@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, cast
 
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.seeds.noise import normal_like
 from nextframe.losses.perceptual import perceptual
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
-from nextframe.models.rollout import roll_out
+from nextframe.models.rollout import Block, roll_on
 
 Loss = Literal["mse", "perceptual"]
 
@@ -38,9 +39,9 @@ class OneStep(Predictor):
         """Exactly the configured context and channels; any size, any horizon by roll-out."""
         return Capabilities.exactly(self.config.context, self.config.channels)
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Roll the one-step prediction out."""
-        return roll_out(self.next_frame, request.context, request.horizon)
+        return roll_on(self.next_frame, request.context, request.horizon)
 
     def next_frame(self, context: Tensor) -> Tensor:
         """Return the target frame (B, 1, C, H, W), not clamped, of a context (B, T, C, H, W)."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from nextframe.layers.latent_heads import HeadName
 from nextframe.layers.lstm import LasagneLSTM
@@ -66,18 +65,6 @@ class TenciaLatentLSTM(LatentLSTM):
         config = self.config
         return LasagneLSTM(before, after, config.weight_std, config.forget_bias, config.gate_clip)
 
-    def imagine(
-        self,
-        state: LatentState,
-        point: Tensor,
-        horizon: int,
-        generator: torch.Generator | None = None,
-        temperature: float | None = None,
-    ) -> Tensor:
-        """Return the points that follow, as in `latent-lstm`, but with a new state after each."""
-        found = []
-        for _ in range(horizon):
-            point = super().imagine(state, point, 1, generator, temperature)
-            found.append(point)
-            state = LatentState()
-        return torch.cat(found, dim=1)
+    def carried(self, state: LatentState) -> LatentState:
+        """Return a new state: it is reset after each point."""
+        return LatentState()
