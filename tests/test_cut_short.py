@@ -157,3 +157,11 @@ def test_the_films_of_the_drill(shared, name, numbers):
     source = open_source(path)
     source.counted()
     assert f"cut short: {numbers}" in source.missing
+
+
+def test_one_frame_of_no_stated_duration_is_shown_until_the_stated_end(shared):
+    """A real file of 185 bytes, whole: it states one second, holds one frame and no rate."""
+    (path,) = (shared / "malformed").rglob("webm.webm")
+    source = open_source(path)
+    assert source.counted() == 1
+    assert not source.missing

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -241,6 +242,64 @@ def test_unused_bits_of_png_folders_and_arrays(tmp_path, bits):
             shown(tmp_path / "a.npy")
 
 
+DEEP = "16 bits become 8: 0 is black, 65535 white (other: data.options.range=[LOW,HIGH])"
+
+
+def test_bits_that_are_dropped_are_said(tmp_path):
+    grey = stack(kind=np.uint16)
+    tifffile.imwrite(tmp_path / "grey.tif", grey, photometric="minisblack")
+    write_png_16(tmp_path / "grey", grey)
+    for name in ("grey.tif", "grey"):
+        np.testing.assert_array_equal(shown(tmp_path / name)[..., 0], grey >> 8)
+        assert note_of(tmp_path / name, "16 bits") == DEEP
+        assert note_of(tmp_path / name, "16 bits", range=(0, 65535)) is None
+    colours = np.stack([grey, grey[::-1], grey // 2], -1)
+    write_png_16(tmp_path / "colours", colours)
+    np.testing.assert_array_equal(shown(tmp_path / "colours"), colours >> 8)
+    assert note_of(tmp_path / "colours", "16 bits") == "colours of 16 bits become 8: 0 is black, 65535 white"
+    for pixels, said in (("gray16le", DEEP), ("gray10le", "its 10 bits become 8"), ("gray", None)):
+        with av.open(str(tmp_path / f"{pixels}.mkv"), "w") as container:
+            stream = container.add_stream("ffv1", rate=10)
+            stream.height, stream.width, stream.pix_fmt = 10, 14, pixels
+            for frame in grey:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "gray16le").reformat(format=pixels)))
+            container.mux(stream.encode())
+        assert note_of(tmp_path / f"{pixels}.mkv", "become 8") == said
+
+
+def write_png_16(folder, frames):
+    """PNGs of 16 bits, which Pillow writes of no colours: (T, H, W) or (T, H, W, 3)."""
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        cv2.imwrite(str(folder / f"{number}.png"), frame[..., ::-1] if frame.ndim == 3 else frame)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("float32", "values of float32: 0 is black, 1 white (other: data.options.range=[LOW,HIGH])"),
+        ("int64", "values of int64: 0 is black, 255 white (other: data.options.range=[LOW,HIGH])"),
+        ("uint8", None),
+        ("bool", None),
+    ],
+)
+def test_what_is_white_in_an_array_is_said(tmp_path, kind, said):
+    np.save(tmp_path / "a.npy", np.ones((5, 8, 8), kind))
+    assert note_of(tmp_path / "a.npy", "white") == said
+    if said:
+        assert note_of(tmp_path / "a.npy", "white", range=(0, 1)) is None
+
+
+def test_which_array_of_an_archive_is_read_is_said(tmp_path):
+    frames = moving(5, 8, 8)
+    np.savez(tmp_path / "a.npz", labels=np.arange(5), video=frames)
+    np.testing.assert_array_equal(shown(tmp_path / "a.npz"), frames)
+    said = "of its 2 arrays video is read, the one that has the shape of frames"
+    assert note_of(tmp_path / "a.npz", "arrays ") == said
+    np.savez(tmp_path / "b.npz", frames)
+    assert note_of(tmp_path / "b.npz", "of its") is None
+
+
 def test_values_without_a_range_of_their_own_are_read_with_one(tmp_path):
     frames = np.linspace(-1, 3, 5 * 8 * 10).astype(np.float32).reshape(5, 8, 10)
     np.save(tmp_path / "a.npy", frames)
@@ -347,6 +406,7 @@ def test_predrnns_files_are_sequences(bugs):
     raw = np.rint(stored["input_raw_data"] * 255).astype(np.uint8)
     np.testing.assert_array_equal(shown(path, sequence=7).transpose(0, 3, 1, 2), raw[140:160])
     assert "read as PredRNN's files are: 12 sequences of 20 grey frames of 32x32" in index.notes[-1]
+    assert "(one video: data.options.layout=TCHW)" in index.notes[-1]
     whole = open_source(path, reading=Reading(layout="TCHW"))
     assert (whole.sequences, whole.count) == (1, 240)
 
@@ -496,9 +556,14 @@ def test_decimals_and_parts_of_names_are_in_their_natural_order(tmp_path):
     parts = ["s1.9.png", "s1.10.png", "s1.11.png", "s2.1.png"]
     folder = stills(tmp_path / "parts", parts)
     assert order_of(folder) == list(range(4))
+    assert note_of(folder, "order=") == (
+        "its names have numbers with points and are in their order (other: data.options.order=decimals)"
+    )
     assert order_of(folder, order="decimals") == [1, 2, 0, 3]
+    assert note_of(folder, "order=", order="decimals") is None
     days = ["2026.01.9.png", "2026.01.10.png", "2026.02.1.png"]
     assert order_of(stills(tmp_path / "days", days)) == [0, 1, 2]
+    assert note_of(tmp_path / "days", "order=") is None, "both orders agree"
     padded = [f"v1.{number:04d}.png" for number in (1, 2, 10, 100)]
     assert order_of(stills(tmp_path / "padded", padded)) == [0, 1, 2, 3]
 

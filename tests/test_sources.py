@@ -338,14 +338,17 @@ def test_options_are_checked(tmp_path):
 
 def test_the_index_is_kept_until_the_file_changes(tmp_path, cache):
     path = write_video(tmp_path / "a.mp4", moving(20))
-    before = set((cache / "index").glob("*.npz"))
+    before = set((cache / "index").glob("*.idx"))
     assert index_source(path).frames == 20
-    (kept,) = set((cache / "index").glob("*.npz")) - before
+    (kept,) = set((cache / "index").glob("*.idx")) - before
     written = kept.stat().st_mtime_ns
     assert index_source(path).frames == 20
     assert kept.stat().st_mtime_ns == written, "not made again"
-    kept.write_bytes(kept.read_bytes()[:100])
-    assert index_source(path).frames == 20, "a damaged index is made again"
+    whole = kept.read_bytes()
+    for damaged in (whole[:100], whole[:-1] + bytes([whole[-1] ^ 1]), b""):
+        kept.write_bytes(damaged)
+        assert index_source(path).frames == 20
+        assert kept.read_bytes() == whole, "a damaged index is made again"
     write_video(path, moving(26))
     assert index_source(path).frames == 26
     assert not list((cache / "index").glob("*.tmp*"))

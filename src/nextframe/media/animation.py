@@ -8,11 +8,11 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, ImageOps, UnidentifiedImageError
 from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 
 from nextframe.core.errors import BadInputError
-from nextframe.media.images import PILLOW_ERRORS, check_depth, is_grey, one_line, open_image, pixels
+from nextframe.media.images import PILLOW_ERRORS, check_depth, is_grey, one_line, open_image, pixels, upright
 from nextframe.media.limits import Limits
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source
@@ -112,11 +112,9 @@ class Animation(Source):
                 warnings.simplefilter("ignore", UserWarning)  # reported once, in the notes
                 opened = self._go_to(opened, number)
             check_depth(opened, self.levels)
-            opened.load()  # before the orientation is read: a TIFF is rotated here
+            opened.load()
             opened = self._on_canvas(opened)
-            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
-            upright = ImageOps.exif_transpose(opened) if turned else opened
-            return pixels(upright, self.native_channels == 1, self.levels)
+            return pixels(upright(opened), self.native_channels == 1, self.levels)
         except EOFError:
             raise self.damage(number, "the file ends before it") from None
         except PILLOW_ERRORS as error:

@@ -18,7 +18,7 @@ from nextframe.core.files.mapped import check_whole
 from nextframe.media.images import one_line
 from nextframe.media.limits import Limits
 from nextframe.media.memory import ROUNDING
-from nextframe.media.reading import OPTION, Reading, setting
+from nextframe.media.reading import OPTION, Reading, setting, taken_as
 from nextframe.media.source import Color, Image, Source, over_black
 
 LAYOUTS = ("THW", "THWC", "TCHW", "NTHW", "TNHW", "NTHWC", "NTCHW", "TNHWC")
@@ -70,7 +70,7 @@ class ArraySource(Source):
         sequence: int,
     ) -> None:
         super().__init__(path, stride, color, limits, reading)
-        array, listed = _load(path, limits, reading.layout)
+        array, listed = _load(path, limits, reading.layout, self.notes)
         self._stored = array
         self.layout = _checked_layout(path, array, listed or reading.layout)
         self._array = _sequences(array, self.layout)  # (N, T, H, W, C)
@@ -84,6 +84,8 @@ class ArraySource(Source):
         self.notes.append("arrays have no frame rate: 10 frames/s is assumed")
         if self.sequences > 1:
             self.name = f"{path.name}[{sequence}]"
+        if reading.range is None and array.dtype.kind in "uif" and array.dtype != np.uint8:
+            self.notes.append(f"values of {array.dtype}: {taken_as(1 if array.dtype.kind == 'f' else 255)}")
         self.notes.append(self._what_it_is(array.shape, listed is not None))
 
     def _what_it_is(self, shape: tuple[int, ...], listed: bool) -> str:
@@ -92,7 +94,7 @@ class ArraySource(Source):
         color = {1: "grey", 3: "RGB", 4: "RGBA"}[self._array.shape[-1]]
         what = f"{many}{self.native_count} {color} frames of {self.width}x{self.height}"
         if listed:
-            return f"read as PredRNN's files are: {what}, as its clips list them"
+            return f"read as PredRNN's files are: {what}, as its clips list them (one video: {OPTION}.layout=TCHW)"
         other = next(axes for axes in (*LAYOUTS, "HWT", "HWCT") if len(axes) == len(shape) and axes != self.layout)
         return f"axes {shape} are read as {self.layout}: {what} (other: {OPTION}.layout={other}, or any order)"
 
@@ -142,11 +144,11 @@ def _sequences(array: NDArray[Any], layout: str) -> NDArray[Any]:
     return array.transpose([layout.index(axis) for axis in "NTHWC"])
 
 
-def _load(path: Path, limits: Limits, layout: str | None) -> tuple[NDArray[Any], str | None]:
+def _load(path: Path, limits: Limits, layout: str | None, notes: list[str]) -> tuple[NDArray[Any], str | None]:
     """Return the array of frames, and its layout if the file itself says which frames are a sequence."""
     try:
         if zipfile.is_zipfile(path):
-            return _load_npz(path, limits, layout)
+            return _load_npz(path, limits, layout, notes)
         mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return mapped, None
     except BadInputError:
@@ -156,7 +158,7 @@ def _load(path: Path, limits: Limits, layout: str | None) -> tuple[NDArray[Any],
         raise BadInputError(path, f"the array cannot be read ({what})", "save it with numpy.save") from None
 
 
-def _load_npz(path: Path, limits: Limits, layout: str | None) -> tuple[NDArray[Any], str | None]:
+def _load_npz(path: Path, limits: Limits, layout: str | None, notes: list[str]) -> tuple[NDArray[Any], str | None]:
     """Return the one array in the archive that has the shape of frames, or the sequences of one of PredRNN's."""
     with zipfile.ZipFile(path) as archive:
         limits.check_bytes(path, sum(item.file_size for item in archive.infolist()))
@@ -170,7 +172,10 @@ def _load_npz(path: Path, limits: Limits, layout: str | None) -> tuple[NDArray[A
     if len(videos) != 1:
         names = ", ".join(f"{n} {a.shape}" for n, a in found.items()) or "nothing"
         raise BadInputError(path, f"expected one array of frames among: {names}", "save that one as .npy")
-    return next(iter(videos.values())), None
+    ((name, frames),) = videos.items()
+    if len(found) > 1:
+        notes.append(f"of its {len(found)} arrays {name} is read, the one that has the shape of frames")
+    return frames, None
 
 
 def _clips_of(path: Path, frames: NDArray[Any], clips: NDArray[Any], limits: Limits) -> NDArray[Any]:

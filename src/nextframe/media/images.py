@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import warnings
@@ -12,12 +13,21 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags, ImageOps, UnidentifiedImageError
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
 
 from nextframe.core.errors import BadInputError
 from nextframe.media.limits import Limits
-from nextframe.media.names import IMAGE_ENDINGS, gaps, has_decimals, is_pattern, matching, natural_key, series_of
+from nextframe.media.names import (
+    IMAGE_ENDINGS,
+    gaps,
+    is_image_name,
+    is_pattern,
+    matching,
+    natural_key,
+    order_told,
+    series_of,
+)
 from nextframe.media.reading import DEFAULT, OPTION, Levels, Reading, setting
 from nextframe.media.source import Color, Image, Source, over_black
 from nextframe.media.tiff import directory
@@ -36,12 +46,18 @@ DEEP_COLORS = re.compile(r"(RGB|CMYK)[AX]*;16")  # in the raw mode that Pillow u
 
 def image_files(path: Path, order: Literal["numbers", "decimals"] | None = None) -> list[Path]:
     """Return the images directly in a folder, or those of a pattern, in natural order; hidden files are skipped."""
+    folder, names = image_names(path, order)
+    return [folder / name for name in names]
+
+
+def image_names(path: Path, order: Literal["numbers", "decimals"] | None = None) -> tuple[Path, list[str]]:
+    """Return the folder and the names of `image_files`."""
     folder = path.parent if is_pattern(path) else path
-    found = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_ENDINGS and not f.name.startswith(".")]
-    names = [f.name for f in found if f.is_file()]
+    with os.scandir(folder) as entries:  # says what is a file without another call for each
+        names = [e.name for e in entries if is_image_name(e.name) and not e.name.startswith(".") and e.is_file()]
     names = matching(path.name, names) if is_pattern(path) else names
-    decimals = has_decimals(names) if order is None else order == "decimals"
-    return [folder / name for name in sorted(names, key=lambda name: natural_key(name, decimals))]
+    decimals = (order or order_told(names)) == "decimals"
+    return folder, sorted(names, key=lambda name: natural_key(name, decimals))
 
 
 def open_image(path: Path) -> Pillow.Image:
@@ -57,12 +73,21 @@ def open_image(path: Path) -> Pillow.Image:
 
 
 def check_depth(image: Pillow.Image, levels: Levels) -> None:
-    """Refuse with a ValueError what Pillow would read wrongly; `image` is not yet decoded."""
-    if levels.ends is not None and DEEP_COLORS.search(str(getattr(image, "tile", ""))):
+    """Refuse with a ValueError what Pillow would read wrongly, and tell `levels` of 16-bit colours; not yet decoded."""
+    deep = DEEP_COLORS.search(str(getattr(image, "tile", ""))) is not None
+    levels.deep_colors = levels.deep_colors or deep
+    if levels.ends is not None and deep:
         raise ValueError("a range is for grey images and arrays; save 16-bit colours as .npy")
     tags = getattr(image, "tag_v2", {})
     if tags.get(PLANES) == SEPARATE and max(tags.get(directory.BITS, (1,))) > 8:
         raise ValueError("it has a plane of 16 bits for each colour; save it with the colours side by side")
+
+
+def upright(image: Pillow.Image) -> Pillow.Image:
+    """Return the image turned as its orientation says; itself, not a copy, if it needs no turn."""
+    image.load()  # before the orientation is read: a TIFF is rotated here, and a PNG's may come after its pixels
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    return ImageOps.exif_transpose(image) if turned else image
 
 
 def pixels(image: Pillow.Image, grey: bool, levels: Levels) -> Image:
@@ -134,7 +159,7 @@ def read_image(file: Path, limits: Limits, grey: bool = False, levels: Levels | 
                 levels = levels or Levels(None)
                 check_depth(opened, levels)
                 colourless = is_grey(opened)
-                return pixels(ImageOps.exif_transpose(opened), grey, levels), colourless
+                return pixels(upright(opened), grey, levels), colourless
     except UnidentifiedImageError:
         raise BadInputError(file, "not a readable image") from None
     except BadInputError:
@@ -153,13 +178,13 @@ class ImageFolder(Source):
     ) -> None:
         super().__init__(path, stride, color, limits, reading)
         several = path.is_dir() or is_pattern(path)
-        self.files = image_files(path, reading.order) if several else [path]
-        if not self.files:
+        self.folder, self.names = image_names(path, reading.order) if several else (path.parent, [path.name])
+        if not self.names:
             raise BadInputError(path, "the folder has no images", f"frames end in {', '.join(IMAGE_ENDINGS)}")
         self.kind = "frames" if several else "image"
         self._look_at_names()
-        self.check_count(len(self.files) - 1)
-        self.native_count = len(self.files)
+        self.check_count(len(self.names) - 1)
+        self.native_count = len(self.names)
         self.native_channels = 3
         first, grey = self._read(0)
         self.native_channels = 1 if grey and color != "rgb" and self._all_grey() else 3
@@ -169,7 +194,7 @@ class ImageFolder(Source):
 
     def _look_at_names(self) -> None:
         """Say what is told by the names; refuse a folder of several series, which are a source each."""
-        names = [file.name for file in self.files]
+        names = self.names
         series = series_of(names) if self.path.is_dir() and self.reading.series == "apart" else {}
         if series:
             what = f"it holds {len(series)} series of images ({', '.join(list(series)[:4])})"
@@ -178,29 +203,29 @@ class ImageFolder(Source):
             )
         if is_pattern(self.path):
             self.notes.append(f"one of several series of images in its folder (other: {OPTION}.series=together)")
-        if has_decimals(names) and self.reading.order != "numbers":
-            self.notes.append(f"its names have decimals and are in their order (other: {OPTION}.order=numbers)")
+        if self.reading.order is None and (order := order_told(names)):
+            what, other = ("decimals", "numbers") if order == "decimals" else ("numbers with points", "decimals")
+            self.notes.append(f"its names have {what} and are in their order (other: {OPTION}.order={other})")
         self.notes += filter(None, [gaps(names)])
 
     def _all_grey(self) -> bool:
         """Return whether no image after the first has colour; what cannot be opened is an error when it is reached."""
         if self.color == "grey":  # what has colour loses it in any case
             return True
-        return not any(has_color(file) for file in self.files[1:])
+        return not any(has_color(self.folder / name) for name in self.names[1:])
 
     def _read(self, number: int) -> tuple[Image, bool]:
-        return read_image(self.files[number], self.limits, self.native_channels == 1, self.levels)
+        return read_image(self.folder / self.names[number], self.limits, self.native_channels == 1, self.levels)
 
     def decode(self, start: int = 0) -> Generator[Image, None, None]:
         """Yield every image from number `start` as uint8 (H, W, C); refuses another size than the first's."""
-        for number in range(start, len(self.files)):
+        for number in range(start, len(self.names)):
             image, _ = self._read(number)
             if image.shape[:2] != (self.height, self.width):
                 size = f"{image.shape[1]}x{image.shape[0]}"
                 raise BadInputError(
                     self.path,
-                    f"sizes are mixed: {self.files[0].name} is {self.width}x{self.height}, "
-                    f"{self.files[number].name} is {size}",
+                    f"sizes are mixed: {self.names[0]} is {self.width}x{self.height}, {self.names[number]} is {size}",
                     "all frames of a folder must have one size",
                 )
             yield image

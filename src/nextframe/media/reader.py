@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from nextframe.media.source import Color, Source
 from nextframe.media.video.motion_jpeg import is_motion_jpeg
 
 HEAD = 256
-JPEG, BMP = b"\xff\xd8\xff", b"BM"
+PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
 PNM = re.compile(rb"P[1-6]\s")  # bits, grey and colours, each as text and as bytes
 TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # and BigTIFF
 MATLAB = "save its frames with numpy.save (scipy.io.loadmat or h5py reads them) and set data.options.layout"
@@ -38,11 +39,13 @@ def sniff(path: Path) -> str:
     Raises:
         BadInputError: empty files, pointers to files and other kinds of files known not to be videos.
     """
-    if path.exists() and not path.is_file():
+    if not path.is_file() and path.exists():
         raise BadInputError(path, "this is not a regular file", "give a file: a pipe or device may never end")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
+            if head.startswith(PNG):
+                return "apng" if _is_apng(file) else "image"
     except OSError as error:
         raise BadInputError(path, f"cannot be read ({error.strerror})") from None
     if not head:
@@ -58,8 +61,6 @@ def sniff(path: Path) -> str:
 def _kind(head: bytes, path: Path) -> str:
     if head[:6] in (b"GIF87a", b"GIF89a"):
         return "gif"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "apng" if _is_apng(path) else "image"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp" if head[12:16] == b"VP8X" and head[20] & 2 else "image"
     if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"):
@@ -73,14 +74,13 @@ def _kind(head: bytes, path: Path) -> str:
     return "image" if head.startswith(BMP) or PNM.match(head) else "video"
 
 
-def _is_apng(path: Path) -> bool:
-    """Return whether an animation control chunk comes before the image data."""
-    with path.open("rb") as file:
-        file.seek(8)
-        while len(header := file.read(8)) == 8:
-            if header[4:] in (b"acTL", b"IDAT", b"IEND"):
-                return header[4:] == b"acTL"
-            file.seek(int.from_bytes(header[:4], "big") + 4, 1)
+def _is_apng(file: BinaryIO) -> bool:
+    """Return whether an animation control chunk comes before the image data of an open PNG."""
+    file.seek(len(PNG))
+    while len(header := file.read(8)) == 8:
+        if header[4:] in (b"acTL", b"IDAT", b"IEND"):
+            return header[4:] == b"acTL"
+        file.seek(int.from_bytes(header[:4], "big") + 4, 1)
     return False
 
 

@@ -66,6 +66,7 @@ class Levels:
     def __init__(self, ends: tuple[float, float] | None) -> None:
         self.ends = ends
         self._lowest, self._highest, self._full = np.inf, -np.inf, 0.0
+        self.deep_colors = False  # whether colours had 16 bits before they came here
 
     def see(self, values: NDArray[Any], full: float) -> None:
         """Remember the extremes of values whose type goes from 0 to `full`."""
@@ -75,7 +76,7 @@ class Levels:
 
     def join(self, other: Levels) -> None:
         """Remember what `other` saw as well."""
-        self._full = max(other._full, self._full)
+        self._full, self.deep_colors = max(other._full, self._full), other.deep_colors or self.deep_colors
         self._lowest, self._highest = min(other._lowest, self._lowest), max(other._highest, self._highest)
 
     def scaled(self, values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -86,6 +87,10 @@ class Levels:
 
     def notes(self) -> list[str]:
         """Return what is to be said of the values that were seen."""
+        deep = ["colours of 16 bits become 8: 0 is black, 65535 white"] if self.deep_colors else []
+        return deep + self._of_range()
+
+    def _of_range(self) -> list[str]:
         if self._highest <= 0 or not self._full:
             return []
         low, high = f"{self._lowest:g}", f"{self._highest:g}"
@@ -94,10 +99,15 @@ class Levels:
             return [f"values from {low} to {high} are cut at the range [{_words(self.ends)}]"] if cut else []
         few = self._full / 2 if self._full > 255 else self._full * FEW / 255
         if self._highest > few:
-            return []
+            return [f"16 bits become 8: {taken_as(self._full)}"] if self._full > 255 else []
         top = 2.0 ** np.ceil(np.log2(self._highest + 1)) - 1 if self._full > 1 else self._highest
         what = f"values reach only {high} of {self._full:g}, so frames are dark"
         return [f"{what} (if they should not be: {OPTION}.range=[0,{top:g}])"]
+
+
+def taken_as(white: float) -> str:
+    """Return what is said where a type is taken to go from black to `white`."""
+    return f"0 is black, {white:g} white (other: {OPTION}.range=[LOW,HIGH])"
 
 
 def _words(ends: tuple[float, float]) -> str:

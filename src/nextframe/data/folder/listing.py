@@ -186,44 +186,49 @@ def _look_into(
     def add(path: Path) -> None:
         listing.found.append(Found(path, name_of(path, root), split))
 
-    stills, animations = [], 0
-    for file in sorted(files):
-        path, ending = folder / file, Path(file).suffix.lower()
-        if not path.is_file():
-            listing.skipped.append((name_of(path, root), _what_is(path)))
-            continue
-        kind = _kind(path, ending, reading)
-        if kind == "still":
-            stills.append(path)
+    stills, animations = list[str](), 0
+    for file in sorted(files):  # a folder may have very many: what is a frame gets no path object
+        place, ending = os.path.join(folder, file), os.path.splitext(file)[1].lower()
+        kind = _kind(place, ending, reading) if os.path.isfile(place) else "none"
+        if kind == "none":
+            listing.skipped.append((name_of(Path(place), root), _what_is(Path(place))))
+        elif kind == "still":
+            stills.append(file)
         elif kind == "other" and ending in CONVERTED:
-            listing.skipped.append((name_of(path, root), f"{CONVERTED[ending]}: save its frames as .npy"))
+            listing.skipped.append((name_of(Path(place), root), f"{CONVERTED[ending]}: save its frames as .npy"))
         elif kind == "other":
             listing.others[ending or file] += 1
         else:
             animations += ending in IMAGE_ENDINGS
-            add(path)
+            add(Path(place))
     if stills and not animations:
-        series = series_of([still.name for still in stills]) if reading.series == "apart" else {}
-        for place in [folder / pattern for pattern in series] or [folder]:
-            add(place)
+        series = series_of(stills) if reading.series == "apart" else {}
+        for path in [folder / pattern for pattern in series] or [folder]:
+            add(path)
     listing.skipped += [
-        (p.relative_to(root).as_posix(), "a still image next to animations") for p in stills if animations
+        (name_of(folder / still, root), "a still image next to animations") for still in stills if animations
     ]
 
 
 def _what_is(path: Path) -> str:
     """Return why a name that is not a folder is not a file: a pipe must not be opened, it may never end."""
-    return "a link to nothing" if path.is_symlink() and not path.exists() else "not a regular file (a pipe or device)"
+    if os.path.islink(path) and not os.path.exists(path):
+        return "a link to nothing"
+    try:
+        path.stat()
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return "not a regular file (a pipe or device)"
 
 
-def _kind(path: Path, ending: str, reading: Reading) -> str:
+def _kind(place: str, ending: str, reading: Reading) -> str:
     """Return "source", "still" (a frame of its folder) or "other"; the content decides if endings do not."""
     if ending in VIDEO_ENDINGS or ending in OTHER_ENDINGS:
         return "source"
     if ending in (".tif", ".tiff"):
-        return "source" if reading.pages == "all" and is_stack(path) else "still"
+        return "source" if reading.pages == "all" and is_stack(Path(place)) else "still"
     try:
-        kind = sniff(path) if ending in (".png", ".webp", ".avif") or ending not in IMAGE_ENDINGS else "image"
+        kind = sniff(Path(place)) if ending in (".png", ".webp", ".avif") or ending not in IMAGE_ENDINGS else "image"
     except BadInputError:
         kind = "image"
     if kind in ANIMATED:

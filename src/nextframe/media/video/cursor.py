@@ -77,7 +77,6 @@ class VideoCursor(Cursor):
     def __init__(self, source: Video, pts: NDArray[np.int64], keys: NDArray[np.int64]) -> None:
         super().__init__(source)
         self.video, self._pts, self._keys = source, pts, keys
-        self._numbers = dict(zip(pts.tolist(), range(len(pts)), strict=True))
         self._plain = StreamCursor(source, jumps=False)
         self._container: Any = None
         self._frames: Iterator[tuple[int, Any]] = iter(())
@@ -154,16 +153,21 @@ class VideoCursor(Cursor):
         context.skip_frame = "DEFAULT"
         can_skip = context.name == "h264"
         for packet in container.demux(stream):
-            number = self._numbers.get(packet.pts, -1)
+            number = self._number(packet.pts)
             skip = can_skip and 0 <= number < self._last and number not in self._asked
             if skip:
                 self._skipped = max(self._skipped, number)
             if skip != skipping:
                 context.skip_frame, skipping = "NONREF" if skip else "DEFAULT", skip
             for frame in packet.decode():
-                shown = self._numbers.get(frame.pts)
-                if shown is not None:
+                shown = self._number(frame.pts)
+                if shown >= 0:
                     yield shown, frame
+
+    def _number(self, stamp: int | None) -> int:
+        """Return which frame has this time stamp, -1 if none has; a table of a long video's would take much memory."""
+        at = len(self._pts) if stamp is None else int(np.searchsorted(self._pts, stamp))
+        return at if at < len(self._pts) and self._pts[at] == stamp else -1
 
     def close(self) -> None:
         """Close the file and its decoder."""

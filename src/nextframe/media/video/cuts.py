@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +28,12 @@ class CutFinder:
 
     def __init__(self) -> None:
         self._last: list[Image] = []
-        self._one: list[float] = []  # frame t against t - 1
-        self._two: list[float] = []  # frame t against t - 2
+        self._one = array("d")  # frame t against t - 1
+        self._two = array("d")  # frame t against t - 2
 
     def add(self, thumb: Image) -> None:
         """Take the next frame's thumbnail, (32, 32, C) uint8."""
-        differences = [float(cv2.absdiff(thumb, earlier).mean()) for earlier in reversed(self._last)]
+        differences = [cv2.norm(thumb, earlier, cv2.NORM_L1) / thumb.size for earlier in reversed(self._last)]
         self._one.append(differences[0] if differences else 0.0)
         self._two.append(differences[1] if len(differences) > 1 else self._one[-1])
         self._last = [*self._last, thumb][-2:]

@@ -106,6 +106,9 @@ class Video(Source):
         self.native_fps = self._rate(stream)
         if self.levels.ends is not None and first.format.name not in DEEP:
             raise BadInputError(self.path, "a range is for images, arrays and grey videos of 16 bits", "omit it")
+        bits = max(part.bits for part in first.format.components)
+        if bits > 8 and first.format.name not in DEEP:  # of those `levels` tells
+            self.notes.append(f"its {bits} bits become 8")
         ratio = stream.sample_aspect_ratio
         if ratio and ratio != 1:
             self.notes.append(f"pixels are not square (sample aspect ratio {ratio}); they are kept as stored")
@@ -193,8 +196,10 @@ class Video(Source):
         """Note it if the data end before the video does: `last` is the last frame, of `count` (None: not counted)."""
         if last is None or last.pts is None:
             return
-        end = (last.pts + (last.duration or 0)) * last.time_base
-        self.missing = self._promise.shortfall(count, float(end), self.native_fps, self.open)
+        end = float((last.pts + (last.duration or 0)) * last.time_base)
+        if count == 1 and not last.duration:  # the only frame, of no stated duration, is shown until the stated end
+            end = max(end, self._promise.seconds or 0.0)
+        self.missing = self._promise.shortfall(count, end, self.native_fps, self.open)
         if self.missing and self.missing not in self.notes:
             self.notes.append(self.missing)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import zlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 
 from nextframe.core.errors import BadInputError
-from nextframe.media.images import image_files
+from nextframe.media.images import image_names
 from nextframe.media.reader import open_source
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Color, Image, Source
 from nextframe.media.timing import is_uneven
-from nextframe.media.video.cursor import VideoCursor
 from nextframe.media.video.cuts import SIDE, CutFinder, thumbnail
 from nextframe.media.video.decode import Video
 from nextframe.media.video.kept import Ints, SourceIndex, is_lasting, load, place_of, save
+from nextframe.media.video.keys import checksum, true_keys
 
-VERSION = 5  # of the index files; those of another version are made again
+VERSION = 6  # of the index files; those of another version are made again
 KEY_DISTANCE = 24  # least frames between seek points: closer ones save little and cost a check each
 CHECKED = 8  # frames that are compared at each seek point
 NONE: Ints = np.zeros(0, np.int64)
@@ -64,9 +64,12 @@ def index_source(
 
 def _stamp(path: Path) -> str:
     """Return a stamp that changes when the file or any image of the folder does."""
-    files = [path] if path.is_file() else image_files(path)
-    states = [(f.name, s.st_size, s.st_mtime_ns) for f in files for s in (f.stat(),)]
-    return f"{VERSION}|{hashlib.sha256(repr(states).encode()).hexdigest()}"
+    folder, names = (path.parent, [path.name]) if path.is_file() else image_names(path)
+    digest = hashlib.sha256()
+    for name in names:
+        state = os.stat(folder / name)
+        digest.update(repr((name, state.st_size, state.st_mtime_ns)).encode())
+    return f"{VERSION}|{digest.hexdigest()}"
 
 
 def _scan_or_error(path: Path, color: Color | None, reading: Reading) -> SourceIndex | BadInputError:
@@ -116,7 +119,7 @@ def _scan_video(video: Video) -> SourceIndex:
     if len(stamps) < len(seen.pts) or any(a >= b for a, b in itertools.pairwise(stamps)):
         return index
     pts = np.array(stamps, np.int64)
-    return replace(index, pts=pts, keys=_true_keys(video, pts, seen.marks))
+    return replace(index, pts=pts, keys=true_keys(video, pts, seen.marks))
 
 
 class _Seen:
@@ -143,7 +146,7 @@ class _Seen:
             image = self.video.image(frame, number)  # raises if the size changes
             self._size = (frame.width, frame.height)
             if marked:
-                self.marks[self._key][number] = _checksum(image)
+                self.marks[self._key][number] = checksum(image)
         self.finder.add(self._small(frame))
 
 
@@ -158,15 +161,3 @@ class _Small:
     def __call__(self, frame: Any) -> Image:
         small = self._reformatter.reformat(frame, width=SIDE, height=SIDE, format="rgb24", interpolation="AREA")
         return np.asarray(small.to_ndarray(), np.uint8)
-
-
-def _true_keys(video: Video, pts: Ints, marks: dict[int, dict[int, int]]) -> Ints:
-    """Return the key frames from which decoding gives the same frames as decoding from the start."""
-    cursor = VideoCursor(video, pts, np.array(list(marks), np.int64))
-    true = [key for key, sums in marks.items() if cursor.jump(list(sums), _checksum) == sums]
-    cursor.close()
-    return np.array(true, np.int64)
-
-
-def _checksum(image: Image) -> int:
-    return zlib.crc32(image.data if image.flags.c_contiguous else image.tobytes())
