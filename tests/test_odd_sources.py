@@ -267,6 +267,37 @@ def test_bits_that_are_dropped_are_said(tmp_path):
         assert note_of(tmp_path / f"{pixels}.mkv", "become 8") == said
 
 
+def test_transparency_over_black_is_said_where_there_is_some(tmp_path):
+    clear = np.full((3, 8, 8, 4), 200, np.uint8)
+    clear[..., 3] = 255
+    np.save(tmp_path / "opaque.npy", clear)
+    Image.fromarray(clear[0]).save(tmp_path / "opaque.png")
+    clear[:, :4, :, 3] = 51
+    np.save(tmp_path / "clear.npy", clear)
+    Image.fromarray(clear[0]).save(tmp_path / "clear.png")
+    with av.open(str(tmp_path / "clear.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 8, 8, "bgra"
+        for frame in clear:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgba").reformat(format="bgra")))
+        container.mux(stream.encode())
+    for name in ("clear.npy", "clear.png", "clear.mkv"):
+        assert shown(tmp_path / name)[0, 0, 0, 0] == 40  # a fifth of 200
+        assert note_of(tmp_path / name, "transparent") == "transparent pixels are shown over black"
+    for name in ("opaque.npy", "opaque.png"):
+        assert note_of(tmp_path / name, "transparent") is None
+
+
+def test_the_first_of_several_pictures_in_a_file_is_said(tmp_path):
+    """As cameras with two lenses write them."""
+    one, two = (Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (40, 200))
+    one.save(tmp_path / "pair.mpo", save_all=True, append_images=[two])
+    (tmp_path / "pair.mpo").rename(tmp_path / "pair.jpg")
+    assert abs(int(shown(tmp_path / "pair.jpg")[0, 0, 0, 0]) - 40) <= 2
+    said = note_of(tmp_path / "pair.jpg", "pictures")
+    assert said == "the first of 2 pictures in a file is read (save the others as files of their own)"
+
+
 def write_png_16(folder, frames):
     """PNGs of 16 bits, which Pillow writes of no colours: (T, H, W) or (T, H, W, 3)."""
     folder.mkdir()

@@ -103,7 +103,10 @@ class ArraySource(Source):
         for number in range(start, int(self._array.shape[1])):
             check_whole(self._stored, self.path)
             image = self._as_uint8(np.asarray(self._array[self.sequence, number]), number)
-            yield over_black(image) if image.shape[2] == 4 else image
+            if image.shape[2] == 4:
+                self.levels.see_alpha(image[..., -1])
+                image = over_black(image)
+            yield image
 
     def _as_uint8(self, frame: NDArray[Any], number: int) -> Image:
         if frame.dtype == np.bool_:

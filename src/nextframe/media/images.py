@@ -98,7 +98,9 @@ def pixels(image: Pillow.Image, grey: bool, levels: Levels) -> Image:
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return _channels(_deep(image, levels)[..., None], grey)
     if image.has_transparency_data:
-        return over_black(np.asarray(image.convert("LA" if grey else "RGBA")))
+        mixed = np.asarray(image.convert("LA" if grey else "RGBA"))
+        levels.see_alpha(mixed[..., -1])
+        return over_black(mixed)
     values = np.asarray(image.convert("L" if grey else "RGB"))
     levels.see(values, 255)
     return _channels(values if levels.ends is None else levels.scaled(values), grey)
@@ -158,6 +160,8 @@ def read_image(file: Path, limits: Limits, grey: bool = False, levels: Levels | 
                 limits.check_size(file, opened.height, opened.width)
                 levels = levels or Levels(None)
                 check_depth(opened, levels)
+                if opened.format != "TIFF":  # whose pages are told of elsewhere
+                    levels.pictures = max(levels.pictures, getattr(opened, "n_frames", 1))
                 colourless = is_grey(opened)
                 return pixels(upright(opened), grey, levels), colourless
     except UnidentifiedImageError:

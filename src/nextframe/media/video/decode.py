@@ -217,7 +217,9 @@ class Video(Source):
         if frame.format.name in DEEP:
             return self._upright(self._of_deep(frame)[..., None])
         if any(part.is_alpha for part in frame.format.components):
-            image = over_black(frame.to_ndarray(format="rgba"))
+            image = frame.to_ndarray(format="rgba")
+            self.levels.see_alpha(image[..., -1])
+            image = over_black(image)
             image = image[..., :1] if grey else image
         else:
             image = frame.to_ndarray(format="gray" if grey else "rgb24")
