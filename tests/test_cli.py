@@ -41,7 +41,7 @@ def moving_square(tmp_path):
 
 
 HEAVY = {"torch", "numpy", "rich", "yaml", "cv2", "av", "matplotlib", "torchmetrics"}
-ALL_HELP = [verb.__name__.replace("_", "-") for verb in VERBS]
+ALL_HELP = [verb.__name__.strip("_").replace("_", "-") for verb in VERBS]
 
 
 @pytest.mark.parametrize(("verbs", "heavy"), [([""], {*HEAVY, "pydantic"}), (ALL_HELP, HEAVY)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -14,6 +15,7 @@ from nextframe.layers.drop_path import DropPath
 from nextframe.layers.grid import pad_to_multiple
 from nextframe.layers.patches import fold
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
+from nextframe.models.rollout import Block, roll_on, roll_out
 
 Interleaving = Literal["full", "fac-st", "fac-ts", "st", "ts", "sts", "tst", "tsst", "stts"]
 LONG = ("full", "fac-st", "fac-ts")  # each letter once, all its blocks in a row
@@ -133,16 +135,9 @@ class PredFormer(Predictor):
         """Exactly the configured context and channels; any size, any horizon."""
         return Capabilities.exactly(self.config.context, self.config.channels)
 
-    def forecast(self, request: Request) -> Tensor:
+    def unroll(self, request: Request) -> Iterator[Block]:
         """Predict in passes of as many frames as the context has, each on the frames of the one before."""
-        return self.passes(request.context, request.horizon)
-
-    def passes(self, context: Tensor, horizon: int) -> Tensor:
-        """Return `horizon` frames (B, horizon, C, H, W), not clamped, after `context` (B, T, C, H, W)."""
-        frames = [context]
-        for _ in range(-(-horizon // context.shape[1])):
-            frames.append(self.next_frames(frames[-1]))
-        return torch.cat(frames[1:], dim=1)[:, :horizon]
+        return roll_on(self.next_frames, request.context, request.horizon, clamp=False)
 
     def next_frames(self, context: Tensor) -> Tensor:
         """Return as many frames as `context` (B, T, C, H, W) has, the ones after it, not clamped."""
@@ -165,7 +160,7 @@ class PredFormer(Predictor):
         return [Stage("predict", [Objective("mse", list(self.parameters()), self._loss, adamw)])]
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = F.mse_loss(self.passes(clip.context, clip.horizon), clip.target)
+        loss = F.mse_loss(roll_out(self.next_frames, clip.context, clip.horizon, clamp=False), clip.target)
         return loss, {"loss": loss.detach()}
 
 
