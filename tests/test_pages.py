@@ -42,8 +42,8 @@ MOST_MARKS = 5  # blocks of all pages that may be marked as not run
 
 # --- what takes long, and how it is cut
 
-# Every command loses its --minutes and --steps and gets these words instead: they change how long it takes, on how
-# many clips and with how many numbers, not what it does.
+# Every command loses its --minutes and --steps, predicts few frames, and gets these words instead: they change how
+# long it takes, on how many clips and with how many numbers, not what it does.
 CUTS = {
     "train": "--set training.steps=4 --set training.batch=2 --set training.val_clips=2",
     "evaluate": "--clips 2",
@@ -74,6 +74,7 @@ SHORT_PYTHON = {
 def shortened(words: list[str]) -> list[str]:
     """Return the words of a `nextframe` command with its time cut as said above, and digits that need no network."""
     kept = re.sub(r"\0--(minutes|steps)\0[\d.]+", "", "\0".join(["", *words])).split("\0")[1:]
+    kept = ["12" if kept[i - 1] == "-n" and len(word) > 2 else word for i, word in enumerate(kept)]
     kept = ["embedded" if word == "mnist" and kept[i - 1] == "--digits" else word for i, word in enumerate(kept)]
     kept = [word.replace("options.digits=mnist", "options.digits=embedded") for word in kept]
     verb, *rest = kept
@@ -89,6 +90,7 @@ def test_only_budgets_are_cut() -> None:
     line = "train compact --data my_videos/ --size 64x64 --minutes 30 -o runs/mine"
     assert shortened(line.split()) == f"{line.replace(' --minutes 30', '')} {CUTS['train']}".split()
     assert shortened(["predict", "cat.gif", "-n", "10"]) == ["predict", "cat.gif", "-n", "10"]
+    assert shortened(["predict", "cat.gif", "-n", "3000"]) == ["predict", "cat.gif", "-n", "12"]
     assert shortened(["train", "convlstm", "--digits", "mnist", "--steps", "9"])[2:4] == ["--digits", "embedded"]
     assert shortened(["benchmark", "gif-next", "--data", "gifs"])[-4:] == [*FEW_MODELS, "--steps", "2"]
     assert shortened(["benchmark"]) == ["benchmark"]
