@@ -65,10 +65,11 @@ def test_a_model_that_takes_more_than_the_limit_is_refused_and_tiles_are_not(tmp
     assert tiled.frames.shape == (1, 1, 384, 384)
 
 
-def test_an_archive_that_unpacks_to_more_than_the_limit_is_not_unpacked(tmp_path):
-    """Each of its arrays is within the limit, all of them are not."""
+@pytest.mark.parametrize("names", ["a b c d", "frames b c d"])
+def test_an_archive_that_unpacks_to_more_than_the_limit_is_not_unpacked(tmp_path, names):
+    """Each of its arrays is within the limit, all of them are not, whether one of them would be read or none."""
     path = tmp_path / "bomb.npz"
-    np.savez_compressed(path, **{name: np.zeros((6, 1000, 1000), np.uint8) for name in "abcd"})
+    np.savez_compressed(path, **{name: np.zeros((6, 1000, 1000), np.uint8) for name in names.split()})
     assert path.stat().st_size < 100_000
     with pytest.raises(BadInputError, match=r"this would take 0\.0 GiB of memory, the limit is 0\.0 GiB"):
         open_source(path, limits=Limits(bytes=20_000_000))

@@ -288,14 +288,14 @@ def test_transparency_over_black_is_said_where_there_is_some(tmp_path):
         assert note_of(tmp_path / name, "transparent") is None
 
 
-def test_the_first_of_several_pictures_in_a_file_is_said(tmp_path):
+def test_the_first_of_several_images_in_a_file_is_said(tmp_path):
     """As cameras with two lenses write them."""
     one, two = (Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (40, 200))
     one.save(tmp_path / "pair.mpo", save_all=True, append_images=[two])
     (tmp_path / "pair.mpo").rename(tmp_path / "pair.jpg")
     assert abs(int(shown(tmp_path / "pair.jpg")[0, 0, 0, 0]) - 40) <= 2
-    said = note_of(tmp_path / "pair.jpg", "pictures")
-    assert said == "the first of 2 pictures in a file is read (save the others as files of their own)"
+    said = note_of(tmp_path / "pair.jpg", "images in a file")
+    assert said == "the first of 2 images in a file is read (save the others as files of their own)"
 
 
 def write_png_16(folder, frames):

@@ -257,7 +257,7 @@ def test_a_job_after_the_end_has_no_truth_and_large_frames_are_made_smaller(tmp_
     assert "The clip has 5 frames after the split, so 5 are predicted." in short["notes"]
 
 
-def test_a_job_refuses_within_its_limits_and_tells_no_path(tmp_path, monkeypatch):
+def test_a_job_refuses_within_its_limits_and_tells_no_path(tmp_path):
     limits = WebLimits(clip_frames=8, pixels=200)
     for changes, line in (
         ({"limits": limits.model_copy(update={"pixels": 10_000})}, "more than 8 frames"),
@@ -270,9 +270,10 @@ def test_a_job_refuses_within_its_limits_and_tells_no_path(tmp_path, monkeypatch
     bomb = tmp_path / "bomb.npz"
     np.savez_compressed(bomb, frames=np.zeros((30, 1000, 1000), np.uint8))  # 30 MB in 30 kB
     assert bomb.stat().st_size < 1 << 16
-    monkeypatch.setattr("nextframe.web.limits.ARRAY_BYTES", 20 << 20)
     with pytest.raises(UserError, match="the limit is"):
-        run_job(job(bomb, tmp_path / "out"), resolve_model("copy-last"), lambda stage: None)
+        run_job(
+            job(bomb, tmp_path / "out", limits=WebLimits(memory=0.02)), resolve_model("copy-last"), lambda stage: None
+        )
 
 
 def test_difference_colours_run_from_dark_to_bright():

@@ -161,7 +161,7 @@ def read_image(file: Path, limits: Limits, grey: bool = False, levels: Levels | 
                 levels = levels or Levels(None)
                 check_depth(opened, levels)
                 if opened.format != "TIFF":  # whose pages are told of elsewhere
-                    levels.pictures = max(levels.pictures, getattr(opened, "n_frames", 1))
+                    levels.stills = max(levels.stills, getattr(opened, "n_frames", 1))
                 colourless = is_grey(opened)
                 return pixels(upright(opened), grey, levels), colourless
     except UnidentifiedImageError:

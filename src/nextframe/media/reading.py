@@ -68,7 +68,7 @@ class Levels:
         self._lowest, self._highest, self._full = np.inf, -np.inf, 0.0
         self.deep_colors = False  # whether colours had 16 bits before they came here
         self.clear = False  # whether pixels were transparent
-        self.pictures = 1  # most that one file of a still image had
+        self.stills = 1  # most that one file of a still image had
 
     def see(self, values: NDArray[Any], full: float) -> None:
         """Remember the extremes of values whose type goes from 0 to `full`."""
@@ -84,7 +84,7 @@ class Levels:
         """Remember what `other` saw as well."""
         self._full, self.deep_colors = max(other._full, self._full), other.deep_colors or self.deep_colors
         self._lowest, self._highest = min(other._lowest, self._lowest), max(other._highest, self._highest)
-        self.clear, self.pictures = other.clear or self.clear, max(other.pictures, self.pictures)
+        self.clear, self.stills = other.clear or self.clear, max(other.stills, self.stills)
 
     def scaled(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         """Return `values` as uint8: the ends of the range are 0 and 255, what is beyond them is cut."""
@@ -96,8 +96,8 @@ class Levels:
         """Return what is to be said of the values that were seen."""
         deep = ["colours of 16 bits become 8: 0 is black, 65535 white"] if self.deep_colors else []
         clear = ["transparent pixels are shown over black"] if self.clear else []
-        first = f"the first of {self.pictures} pictures in a file is read (save the others as files of their own)"
-        return [*deep, *self._of_range(), *clear, *([first] if self.pictures > 1 else [])]
+        first = f"the first of {self.stills} images in a file is read (save the others as files of their own)"
+        return [*deep, *self._of_range(), *clear, *([first] if self.stills > 1 else [])]
 
     def _of_range(self) -> list[str]:
         if self._highest <= 0 or not self._full:

@@ -8,7 +8,6 @@ from nextframe.core.config import Config
 from nextframe.media.limits import Limits
 
 MIB = 1 << 20
-ARRAY_BYTES = 512 * MIB  # of frames in memory at once, and of what an archive may unpack to
 
 
 class WebLimits(Config):
@@ -19,6 +18,7 @@ class WebLimits(Config):
     clip_frames: int = Field(900, ge=2, description="frames of one clip")
     decode_seconds: float = Field(20.0, gt=0, description="time to read a clip")
     predict_seconds: float = Field(120.0, gt=0, description="time to predict, and again to draw")
+    memory: float = Field(0.5, gt=0, description="GiB that reading a clip may take, and again predicting from it")
     horizon: int = Field(30, ge=1, description="most frames to predict")
     samples: int = Field(4, ge=1, description="most futures")
     side: int = Field(256, ge=16, description="larger frames are predicted at this longest side")
@@ -30,4 +30,4 @@ class WebLimits(Config):
 
     def reading(self) -> Limits:
         """Return what a reader may decode of one clip."""
-        return Limits(pixels=self.pixels, frames=self.clip_frames, bytes=ARRAY_BYTES)
+        return Limits(pixels=self.pixels, frames=self.clip_frames, bytes=int(self.memory * 1024 * MIB))
