@@ -5,6 +5,7 @@ One pair of gloo processes makes all the runs that are to be compared, in float6
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -321,6 +322,16 @@ def test_what_cannot_be_sent_to_processes_is_one_line(tmp_path: Path) -> None:
 def test_a_parameter_that_no_loss_uses_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the loss of 'pixels' does not use its parameter 'idle'"):
         train(recipe("tiny"), tmp_path / "run", devices=2, model=Unused(TinyConfig()), show=False)
+
+
+def says_at_its_end(path: Path) -> None:
+    atexit.register(path.with_name(f"{path.name}-{os.environ['LOCAL_RANK']}").touch)
+
+
+def test_a_process_that_is_done_does_what_it_has_for_its_end(tmp_path: Path) -> None:
+    """Although its libraries are not taken apart."""
+    launch(2, says_at_its_end, tmp_path / "ended")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ended-0", "ended-1"]
 
 
 def raises(lines: str) -> None:

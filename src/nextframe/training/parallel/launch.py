@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, NoReturn
 
 import torch.distributed as dist
 
@@ -227,10 +228,21 @@ def _work(place: _Place, reports: Connection, function: Callable[..., object], a
         first = f"{type(error).__name__}: {error}".partition("\n")[0]
         reports.send((f"{first[:1000]}\n{traceback.format_exc()[-9_000:]}", 0))  # more would wait for a reader
     else:
-        if dist.is_initialized():
-            dist.destroy_process_group()
-        return
+        _leave()
     sys.exit(1)
+
+
+def _leave() -> NoReturn:
+    """End this process, whose work is done, as Python ends a forked one: without taking its libraries apart.
+
+    One of their threads, still there when its object went, has ended a process with SIGABRT.
+    """
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)
 
 
 def _end_with_parent() -> None:
