@@ -15,8 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from nextframe.checkpoint import save_model
 from nextframe.cli import main
@@ -289,6 +291,40 @@ def test_no_place_of_a_run_tells_a_full_disk_in_another_way(tmp_path: Path) -> N
     assert len(done.stdout.splitlines()) == 4
     assert all("cannot be written: the disk is full (" in line for line in done.stdout.splitlines()), done.stdout
     assert done.stderr == ""
+
+
+VERBS = """
+from nextframe.cli import main
+for words in (
+    ["prepare", "gifs", "-o", str(disk / "clips"), "--clips", "400", "--held-out", "4"],
+    ["benchmark", "gif-next", "--data", "gifs", "--models", "conv2d", "--steps", "2", "-o", str(disk / "rows")],
+):
+    fill(20_000)
+    try:
+        main([*words, "--quiet"])
+    except SystemExit as done:
+        print("exit code", done.code)
+    (disk / "rest").unlink()
+"""
+
+
+def test_preparing_and_comparing_on_a_full_disk_are_one_line(tmp_path: Path) -> None:
+    disk, random = tmp_path / "disk", np.random.default_rng(0)
+    (tmp_path / "gifs").mkdir()
+    for number in range(12):
+        write_gif(tmp_path / "gifs" / f"{number}.gif", random.integers(0, 255, (8, 40, 40), np.uint8))
+    done = on_a_small_disk(disk, 4000, f"import os; os.chdir({str(tmp_path)!r})" + FILL.format(str(disk)) + VERBS)
+    assert done.stdout == "exit code 2\nexit code 2\n"
+    said = done.stderr.splitlines()
+    assert len(said) == 2
+    assert said[0].startswith(f"nextframe: {disk}/clips: cannot be written: the disk is full (")
+    assert said[1].startswith(f"nextframe: {disk}/rows/conv2d")
+    assert "cannot be written: the disk is full (" in said[1]
+
+
+def write_gif(path: Path, frames: Any) -> None:
+    first, *others = map(Image.fromarray, frames)
+    first.save(path, save_all=True, append_images=others, duration=100, loop=0)
 
 
 # --- a file that shrinks ----------------------------------------------------------------------------------------
