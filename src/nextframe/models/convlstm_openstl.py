@@ -45,7 +45,7 @@ class ConvLSTMOpenSTL(StackedRecurrent):
         super().__init__(config)
         hidden = config.hidden
         widths = (self.folded, *[hidden] * (config.layers - 1))
-        self.cells = nn.ModuleList(ConvLSTMCell(width, hidden, config.kernel, config.grid) for width in widths)
+        self.cells = nn.ModuleList(ConvLSTMCell(width, hidden, config.kernel, self.normed) for width in widths)
         self.head = nn.Conv2d(hidden, self.folded, 1, bias=False)
 
     def start(self, maps: Tensor) -> State:

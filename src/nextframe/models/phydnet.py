@@ -12,7 +12,6 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from nextframe.layers.convlstm import ConvLSTMLayer, LayerState
-from nextframe.layers.grid import pad_to_multiple
 from nextframe.layers.scheduled_sampling import SamplingConfig
 from nextframe.models.bases.recurrent import RecurrentConfig, RecurrentPredictor
 from nextframe.models.contract import ModelConfig
@@ -127,13 +126,10 @@ class PhyDNet(RecurrentPredictor):
         self.physics_decoder, self.residual_decoder = (nn.Sequential(up(width, width), up(width, width)) for _ in "pr")
         self.decoder = nn.Sequential(up(width, half, 2), up(half, half), enlarge(half, config.channels, stride))
 
-    def fold(self, frames: Tensor) -> Tensor:
-        """Return frames (..., C, H, W) padded to a multiple of what the maps are smaller by."""
-        return pad_to_multiple(frames, self.config.patch)
-
-    def unfold(self, maps: Tensor, like: Tensor) -> Tensor:
-        """Cut padded frames (..., C, h, w) to the height and width of `like`."""
-        return maps[..., : like.shape[-2], : like.shape[-1]]
+    @property
+    def square(self) -> int:
+        """Frames are read as they are."""
+        return 1
 
     def start(self, maps: Tensor) -> PhyDNetState:
         """Return zeros."""

@@ -62,7 +62,7 @@ class PredRNN(StackedRecurrent):
         hidden = config.hidden
         widths = (self.folded, *[hidden] * (config.layers - 1))
         self.cells = nn.ModuleList(
-            SpatioTemporalLSTMCell(width, hidden, config.kernel, config.grid) for width in widths
+            SpatioTemporalLSTMCell(width, hidden, config.kernel, self.normed) for width in widths
         )
         self.head = nn.Conv2d(hidden, self.folded, 1, bias=False)
         self.adapter = nn.Conv2d(hidden, hidden, 1, bias=False) if config.decouple else None

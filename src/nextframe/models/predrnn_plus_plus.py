@@ -93,8 +93,8 @@ class PredRNNPlusPlus(StackedRecurrent):
         super().__init__(config)
         hidden = config.hidden
         widths = (self.folded, *[hidden] * (config.layers - 1))
-        self.highway = GradientHighway(hidden, config.kernel, config.grid)
-        self.cells = nn.ModuleList(CausalLSTMCell(width, hidden, config.kernel, config.grid) for width in widths)
+        self.highway = GradientHighway(hidden, config.kernel, self.normed)
+        self.cells = nn.ModuleList(CausalLSTMCell(width, hidden, config.kernel, self.normed) for width in widths)
         self.head = nn.Conv2d(hidden, self.folded, 1, bias=False)
 
     def start(self, maps: Tensor) -> State:

@@ -8,7 +8,6 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from nextframe.layers.grid import pad_to_multiple
 from nextframe.layers.scheduled_sampling import SamplingConfig
 from nextframe.layers.swin import SwinBlock
 from nextframe.models.bases.recurrent import RecurrentConfig, RecurrentPredictor
@@ -123,13 +122,10 @@ class SwinLSTM(RecurrentPredictor):
         """Frames are padded to a multiple of this many pixels: whole windows of the smallest maps."""
         return self.config.patch * self.config.window << len(self.up)
 
-    def fold(self, frames: Tensor) -> Tensor:
-        """Return frames (..., C, H, W), padded."""
-        return pad_to_multiple(frames, self.multiple)
-
-    def unfold(self, maps: Tensor, like: Tensor) -> Tensor:
-        """Cut padded frames (..., C, h, w) to the height and width of `like`."""
-        return maps[..., : like.shape[-2], : like.shape[-1]]
+    @property
+    def square(self) -> int:
+        """Frames are read as they are."""
+        return 1
 
     def start(self, maps: Tensor) -> list[CellState]:
         """Return zeros."""

@@ -34,9 +34,14 @@ class OneSizeRecurrent(RecurrentPredictor):
     config: OneSizeConfig
 
     @property
+    def one_size(self) -> bool:
+        """Whether frames of another size than the config's are refused."""
+        return True
+
+    @property
     def capabilities(self) -> Capabilities:
-        """One size, any context from one frame on."""
-        return Capabilities(any_size=False, channels=self.config.channels, causal=True)
+        """Any context from one frame on."""
+        return Capabilities(any_size=not self.one_size, channels=self.config.channels, causal=True)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -47,9 +52,11 @@ class OneSizeRecurrent(RecurrentPredictor):
 
     def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
         """Refuse frames of another size."""
-        check_size(frame_shape, self.config)
+        if self.one_size:
+            check_size(frame_shape, self.config)
 
     def fold(self, frames: Tensor) -> Tensor:
         """Return frames (..., C, H, W), padded, as maps (..., D, h, w); other sizes are refused."""
-        check_size(frames.shape, self.config)
+        if self.one_size:
+            check_size(frames.shape, self.config)
         return super().fold(frames)

@@ -60,9 +60,14 @@ class RecurrentPredictor(StreamingPredictor):
         return Capabilities(channels=self.config.channels, causal=True)
 
     @property
+    def square(self) -> int:
+        """Side of the squares of pixels that are folded into channels; 1 where a network reads frames as they are."""
+        return self.config.patch
+
+    @property
     def folded(self) -> int:
         """Channels of a folded frame."""
-        return self.config.channels * self.config.patch**2
+        return self.config.channels * self.square**2
 
     @property
     def multiple(self) -> int:
@@ -91,23 +96,22 @@ class RecurrentPredictor(StreamingPredictor):
 
     def fold(self, frames: Tensor) -> Tensor:
         """Return frames (..., C, H, W), padded, as maps (..., D, h, w)."""
-        return fold(pad_to_multiple(frames, self.multiple), self.config.patch)
+        return fold(pad_to_multiple(frames, self.multiple), self.square)
 
     def unfold(self, maps: Tensor, like: Tensor) -> Tensor:
         """Return maps (..., D, h, w) as frames (..., C, H, W) of the height and width of `like`."""
-        return unfold(maps, self.config.patch)[..., : like.shape[-2], : like.shape[-1]]
+        return unfold(maps, self.square)[..., : like.shape[-2], : like.shape[-1]]
 
-    def read(self, maps: Tensor, true: Tensor | None = None) -> Read:
-        """Read folded frames (B, T, D, h, w) one by one.
+    def read(self, maps: Tensor, true: Tensor) -> Read:
+        """Read the folded frames (B, T, D, h, w) of the loss one by one.
 
         `true` (B, T - 1) says which of them, from the second on, are read as they are; the model's own prediction
-        stands in for the others. None: all, and no penalty is asked for.
+        stands in for the others.
         """
-        state = self.start(maps[:, 0]) if true is None else self.begin(maps[:, 0])
-        following = list[Tensor]()
+        state, following = self.begin(maps[:, 0]), list[Tensor]()
         for index in range(maps.shape[1]):
             frame = maps[:, index]
-            if true is not None and index:
+            if index:
                 frame = torch.where(true[:, index - 1, None, None, None], frame, following[-1])
             out, state = self.advance(state, frame)
             following.append(out)
@@ -116,9 +120,10 @@ class RecurrentPredictor(StreamingPredictor):
     def prime(self, context: Tensor) -> Any:
         """Read `context` (B, T, C, H, W), T >= 0."""
         maps = self.fold(context)
-        if not maps.shape[1]:
-            return self.start(maps.new_zeros(maps.shape[0], *maps.shape[2:]))
-        return self.read(maps).state
+        state = self.start(maps.new_zeros(maps.shape[0], *maps.shape[2:]))
+        for frame in maps.unbind(1):
+            _, state = self.advance(state, frame)
+        return state
 
     def step(self, state: Any, frame: Tensor) -> tuple[Tensor, Any]:
         """Read `frame` (B, C, H, W); return the next one and the new state."""

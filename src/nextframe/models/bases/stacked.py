@@ -5,13 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor
 
-from nextframe.core.clip import Task
-from nextframe.models.bases.autoencoder import check_size
-from nextframe.models.bases.one_size import OneSizeConfig
-from nextframe.models.bases.recurrent import RecurrentPredictor
-from nextframe.models.contract import Capabilities, ModelConfig
+from nextframe.models.bases.one_size import OneSizeConfig, OneSizeRecurrent
+from nextframe.models.contract import ModelConfig
 
 
 class StackedConfig(OneSizeConfig):
@@ -19,30 +15,19 @@ class StackedConfig(OneSizeConfig):
 
     norm: bool = Field(False, description="layer norm after the convolutions of the gates; then frames have one size")
 
-    @property
-    def grid(self) -> tuple[int, int] | None:
-        """Rows and columns of the maps that layer norm is for; None without it."""
-        return (-(-self.frame_height // self.patch), -(-self.frame_width // self.patch)) if self.norm else None
 
-
-class StackedRecurrent(RecurrentPredictor):
+class StackedRecurrent(OneSizeRecurrent):
     """Any size without layer norm; with it, frames of another size than the config's are refused."""
 
     Config: ClassVar[type[ModelConfig]] = StackedConfig
     config: StackedConfig
 
     @property
-    def capabilities(self) -> Capabilities:
-        """Any context from one frame on; any size without layer norm."""
-        return Capabilities(any_size=not self.config.norm, channels=self.config.channels, causal=True)
+    def one_size(self) -> bool:
+        """Whether there is layer norm."""
+        return self.config.norm
 
-    def check_data(self, task: Task, frame_shape: tuple[int, int, int]) -> None:
-        """Refuse frames of another size than layer norm is for."""
-        if self.config.norm:
-            check_size(frame_shape, self.config)
-
-    def fold(self, frames: Tensor) -> Tensor:
-        """Return frames (..., C, H, W) as the base does; UserError if layer norm is for another size."""
-        if self.config.norm:
-            check_size(frames.shape, self.config)
-        return super().fold(frames)
+    @property
+    def normed(self) -> tuple[int, int] | None:
+        """Rows and columns of the maps that layer norm is for; None without it."""
+        return self.grid if self.config.norm else None
