@@ -117,3 +117,11 @@ def test_a_state_dict_of_something_else_is_one_line(name: str) -> None:
             translation(name)(state_of(wrong), settings)
     with pytest.raises(UserError, match="does not say its 'patch_size'"):
         translation(name)(state_of(shapes), {})
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("odd", [0, "four", None, [2]])
+def test_a_patch_size_that_is_no_number_is_one_line(name: str, odd: object) -> None:
+    shapes, settings, _, _ = CASES[name]
+    with pytest.raises(UserError, match=r"the 'patch_size' of OpenSTL's .* is a whole number from 1 on, not"):
+        translation(name)(state_of(shapes), {**settings, "patch_size": odd})

@@ -40,10 +40,10 @@ def translate(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Trans
 
 def _fields(original: Original) -> dict[str, Any]:
     hidden, window, rows, columns = original.shape("cell_list.0._norm_c_t.weight", 4)
-    patch = int(original.setting("patch_size"))
+    folded = original.patched(original.shape("conv_last.weight", 5)[0])
+    patch = folded["patch"]
     return {
-        "channels": original.shape("conv_last.weight", 5)[0] // patch**2,
-        "patch": patch,
+        **folded,
         "frame_height": rows * patch,
         "frame_width": columns * patch,
         "hidden": hidden,

@@ -40,17 +40,17 @@ def _fields(original: Original) -> dict[str, Any]:
     hidden, _, kernel, _ = original.shape("cell_list.0.conv_s_next.0.weight", 4)
     rows, columns = original.shape("cell_list.0.conv_s_next.1.weight", 3)[1:]
     shrink = 2 ** original.count("decoders.{0}.c_decoder{0}.weight")
-    patch = int(original.setting("patch_size"))
+    folded = original.patched(original.shape("srcnn.0.weight", 4)[0])
+    patch = folded["patch"]
     return {
-        "channels": original.shape("srcnn.0.weight", 4)[0] // patch**2,
-        "patch": patch,
+        **folded,
         "frame_height": rows * shrink * patch,
         "frame_width": columns * shrink * patch,
         "hidden": hidden,
         "layers": original.count("cell_list.{}.conv_t.0.weight"),
         "kernel": kernel,
         "shrink": shrink,
-        "recall": int(original.setting("tau")),
+        "recall": original.whole("tau"),
         "residual": original.setting("cell_mode") == "residual",
         "skips": original.setting("model_mode") == "recall",
     }

@@ -30,12 +30,10 @@ def translate(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Trans
     original = Original("OpenSTL's MIM", state, settings)
     fields = _fields(original)
     weights = new_count()
-    parts = ("0.weight", "1.weight", "1.bias") if fields["norm"] else ("0.weight",)
 
     def take(theirs: str, ours: str, names: Mapping[str, str]) -> None:
         for one, other in names.items():
-            for part in parts:
-                weights[f"{ours}.{other}.{part}"] = original.take(f"{theirs}.{one}.{part}")
+            weights.update(original.convolution(f"{theirs}.{one}", f"{ours}.{other}"))
 
     take("stlstm_layer.0", "first", FIRST)
     weights["first.mix.weight"] = original.take("stlstm_layer.0.conv_last.weight")
@@ -53,10 +51,10 @@ def translate(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Trans
 
 def _fields(original: Original) -> dict[str, Any]:
     hidden, rows, columns = original.shape("stlstm_layer_diff.0.oc_weight", 3)
-    patch = int(original.setting("patch_size"))
+    folded = original.patched(original.shape("conv_last.weight", 4)[0])
+    patch = folded["patch"]
     return {
-        "channels": original.shape("conv_last.weight", 4)[0] // patch**2,
-        "patch": patch,
+        **folded,
         "frame_height": rows * patch,
         "frame_width": columns * patch,
         "hidden": hidden,

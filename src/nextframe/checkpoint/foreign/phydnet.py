@@ -60,7 +60,7 @@ def translate(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Trans
 def _fields(original: Original) -> dict[str, Any]:
     width, channels, _, _ = original.shape("encoder.encoder_E.c1.main.0.weight", 4)
     layers = original.count(LAYER.format("{}", "weight"))
-    patch = int(original.setting("patch_size"))
+    patch = original.whole("patch_size")
     return {
         "channels": channels,
         "patch": patch if patch in (2, 4) else 4,  # as OpenSTL does

@@ -54,7 +54,7 @@ def translate_plus_plus(state: Mapping[str, Tensor], settings: Mapping[str, Any]
         _drop(original, f"cell_list.{index}.conv_o")
     weights = _cells(original, CAUSAL, "mix")
     for theirs, ours in (("z_concat", "from_state"), ("x_concat", "from_input")):
-        _take(original, weights, f"gradient_highway.{theirs}", f"highway.{ours}")
+        weights |= original.convolution(f"gradient_highway.{theirs}", f"highway.{ours}")
     return Translated("predrnn++", fields, weights, original.rest())
 
 
@@ -74,12 +74,8 @@ def _fields(original: Original) -> dict[str, Any]:
     widths = [original.shape(f"cell_list.{index}.conv_h.0.weight", 4)[1] for index in range(_layers(original))]
     if set(widths) != {first}:
         raise original.foreign(f"its layers have widths {widths}, and ours one width")
-    patch, folded = original.setting("patch_size"), original.shape("conv_last.weight", 4)[0]
-    if not isinstance(patch, int) or patch < 1 or folded % patch**2:
-        raise original.foreign(f"{folded} channels do not make a frame in patches of {patch}")
-    fields = {
-        "channels": folded // patch**2,
-        "patch": patch,
+    fields: dict[str, Any] = {
+        **original.patched(original.shape("conv_last.weight", 4)[0]),
         "hidden": first,
         "layers": len(widths),
         "kernel": kernel,
@@ -88,7 +84,7 @@ def _fields(original: Original) -> dict[str, Any]:
     }
     if fields["norm"]:
         _, rows, columns = original.shape("cell_list.0.conv_x.1.weight", 3)
-        fields |= {"frame_height": rows * patch, "frame_width": columns * patch}
+        fields |= {"frame_height": rows * fields["patch"], "frame_width": columns * fields["patch"]}
     return fields
 
 
@@ -109,23 +105,12 @@ def _cells(original: Original, names: Mapping[str, str], mix: str = "") -> dict[
     weights = new_count()
     for index in range(_layers(original)):
         for theirs, ours in names.items():
-            _take(original, weights, f"cell_list.{index}.{theirs}", f"cells.{index}.{ours}")
+            weights |= original.convolution(f"cell_list.{index}.{theirs}", f"cells.{index}.{ours}")
         if mix:
             weights[f"cells.{index}.{mix}.weight"] = original.take(f"cell_list.{index}.conv_last.weight")
     weights["head.weight"] = original.take("conv_last.weight")
     return weights
 
 
-def _take(original: Original, weights: dict[str, Tensor], theirs: str, ours: str) -> None:
-    """Take a convolution, with its layer norm if it has one."""
-    for part in _parts(original, theirs):
-        weights[f"{ours}.{part}"] = original.take(f"{theirs}.{part}")
-
-
 def _drop(original: Original, theirs: str) -> None:
-    original.drop(*(f"{theirs}.{part}" for part in _parts(original, theirs)))
-
-
-def _parts(original: Original, theirs: str) -> tuple[str, ...]:
-    with_norm = f"{theirs}.1.weight" in original.left
-    return ("0.weight", "1.weight", "1.bias") if with_norm else ("0.weight",)
+    original.drop(*(f"{theirs}.{part}" for part in original.parts(theirs)))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nextframe.core.errors import UserError, cut
+from nextframe.core.errors import UserError, cut, shown
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
 
@@ -89,6 +89,28 @@ class Original:
                 f"--set settings.{name}=VALUE"
             )
         return self.settings[name]
+
+    def whole(self, name: str) -> int:
+        """Return the original's setting `name`, which is a whole number from 1 on."""
+        value = self.setting(name)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"the '{name}' of {self.kind} is a whole number from 1 on, not {shown(value)}")
+        return value
+
+    def patched(self, folded: int) -> dict[str, int]:
+        """Return the fields `channels` and `patch` of a model whose folded frames have `folded` channels."""
+        patch = self.whole("patch_size")
+        if folded % patch**2:
+            raise self.foreign(f"{folded} channels do not make a frame in patches of {patch}")
+        return {"channels": folded // patch**2, "patch": patch}
+
+    def convolution(self, theirs: str, ours: str) -> dict[str, Tensor]:
+        """Take a convolution, with its layer norm if it has one, by our names."""
+        return {f"{ours}.{part}": self.take(f"{theirs}.{part}") for part in self.parts(theirs)}
+
+    def parts(self, theirs: str) -> tuple[str, ...]:
+        """Return how the tensors of a convolution end, and those of its layer norm if it has one."""
+        return ("0.weight", "1.weight", "1.bias") if f"{theirs}.1.weight" in self.left else ("0.weight",)
 
     def foreign(self, why: str) -> UserError:
         """Return the error that these are not the weights of this kind of model."""
