@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,9 +13,6 @@ WHICH, PLACES = "digit", "place"  # the extras of a clip that is not drawn yet
 def add_up(frames: Tensor, more: Tensor) -> Tensor:
     """Return the sum of two uint8 tensors, clipped to 255."""
     return frames + torch.minimum(more, 255 - frames)
-
-
-MERGES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"srivastava": torch.maximum, "additive": add_up}
 
 
 def render(

@@ -18,7 +18,7 @@ from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.seeds.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
-from nextframe.data.sets.digit_renderer import MERGES, PLACES, WHICH, render
+from nextframe.data.sets.digit_renderer import PLACES, WHICH, add_up, render
 from nextframe.data.sets.digits import DigitSplits, Images, open_digits
 
 Integers = NDArray[np.int64]
@@ -49,12 +49,14 @@ class Motion:
 
     `path(random, free, frames)` takes uniform numbers (N, D, SLOTS) and the free pixels (height, width) beside a
     digit; it returns where digits are drawn, (N, frames, D, 2) as (y, x). `merge(frames, more, out)` merges frames of
-    two digits into `out`, which may be `frames`. No digit is drawn more than `margin` pixels outside.
+    two digits into `out`, which may be `frames`; `merged(frames, more)` returns the same of tensors. No digit is drawn
+    more than `margin` pixels outside.
     """
 
     path: Callable[[Floats, tuple[int, int], int], Integers]
     merge: Callable[[Images, Images, Images], None]
     margin: int
+    merged: Callable[[Tensor, Tensor], Tensor]
 
 
 def open_moving_digits(config: DataConfig) -> MovingDigits:
@@ -112,7 +114,7 @@ class MovingDigits(ClipSet):
             self._images[key] = torch.from_numpy(self.digits.of(split)).to(device)
         which, places = (clip.extras[name].to(device, non_blocking=True) for name in (WHICH, PLACES))
         size = self.frame_shape[1:]
-        frames = render(self._images[key], which, places, size, self._motion.margin, MERGES[self.options.motion])
+        frames = render(self._images[key], which, places, size, self._motion.margin, self._motion.merged)
         return self._clip(frames.unsqueeze(2)).to(device)
 
     def _not_drawn(self, which: Integers, places: Integers) -> Clip:
@@ -190,8 +192,8 @@ def merge_add(frames: Images, more: Images, out: Images) -> None:
 
 
 MOTIONS = {
-    "srivastava": Motion(srivastava_path, merge_max, margin=0),
-    "additive": Motion(additive_path, merge_add, margin=8),  # 2 outside, then at most one step of 6
+    "srivastava": Motion(srivastava_path, merge_max, margin=0, merged=torch.maximum),
+    "additive": Motion(additive_path, merge_add, margin=8, merged=add_up),  # 2 outside, then at most one step of 6
 }
 
 
