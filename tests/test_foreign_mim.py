@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
+from foreign_states import Shapes, others, state_of
 from nextframe.checkpoint import create_model
 from nextframe.checkpoint.foreign.table import translation
 from nextframe.core.errors import UserError
-
-Shapes = dict[str, tuple[int, ...]]
 
 
 def mau(hidden: int = 4, side: int = 4) -> Shapes:
@@ -62,10 +59,6 @@ def e3d(hidden: int = 4, side: int = 4) -> Shapes:
     return shapes
 
 
-def state_of(shapes: Shapes) -> dict[str, Tensor]:
-    return {f"model.{name}": torch.rand(shape) for name, shape in shapes.items()}  # as Lightning names them
-
-
 MAU_SETTINGS = {"patch_size": 1, "tau": 5, "cell_mode": "residual", "model_mode": "normal"}
 CASES: dict[str, tuple[Shapes, dict[str, Any], dict[str, Any], list[str]]] = {
     "mau": (
@@ -106,15 +99,11 @@ def test_a_state_dict_becomes_our_model(name: str) -> None:
 def test_a_state_dict_of_something_else_is_one_line(name: str) -> None:
     shapes, settings, _, _ = CASES[name]
     last = next(reversed(shapes))
-    for wrong in (
-        {"fc.weight": (3, 4)},
-        {key: shape for key, shape in shapes.items() if key != last},
-        shapes | {"conv_of_my_own.weight": (4, 4, 1, 1)},
-    ):
+    for wrong in others(shapes, last):
         with pytest.raises(
             UserError, match=r"these are not the weights of OpenSTL's .*: (there is no|it has a) tensor"
         ):
-            translation(name)(state_of(wrong), settings)
+            translation(name)(wrong, settings)
     with pytest.raises(UserError, match="does not say its 'patch_size'"):
         translation(name)(state_of(shapes), {})
 

@@ -6,14 +6,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
+from foreign_states import Shapes, others, state_of
 from nextframe.checkpoint import create_model
 from nextframe.checkpoint.foreign.table import translation
 from nextframe.core.errors import UserError
-
-Shapes = dict[str, tuple[int, ...]]
 
 
 def both(name: str, *shape: int) -> Shapes:
@@ -78,10 +75,6 @@ def flat(blocks: str, paint: str) -> Shapes:
     return shapes | block(f"ST.{blocks}.0", 8, 2) | block(f"ST.{blocks}.1", 8, 2)
 
 
-def state_of(shapes: Shapes) -> dict[str, Tensor]:
-    return {f"model.{name}": torch.rand(shape) for name, shape in shapes.items()}  # as Lightning names them
-
-
 def unused(*blocks: str, root: str = "Upsample") -> list[str]:
     names = [f"{block}.red.{part}" for block in blocks for part in ("weight", "bias")]
     return names + (list(embedding(root)) if root else [])
@@ -123,13 +116,9 @@ def test_a_state_dict_becomes_our_model(case: str) -> None:
 def test_a_state_dict_of_something_else_is_one_line(case: str) -> None:
     shapes, settings, _, _ = CASES[case]
     last = next(name for name in reversed(shapes) if name.endswith(".weight") and "red" not in name)
-    for wrong in (
-        {"fc.weight": (3, 4)},
-        {key: shape for key, shape in shapes.items() if key != last},
-        shapes | {"conv_of_my_own.weight": (4, 4, 1, 1)},
-    ):
+    for wrong in others(shapes, last):
         with pytest.raises(UserError, match=r"these are not the weights of .*: (there is no|it has a) tensor"):
-            translation(case.split()[0])(state_of(wrong), settings)
+            translation(case.split()[0])(wrong, settings)
 
 
 def test_what_shapes_do_not_tell_is_asked_for() -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
+from foreign_states import Shapes, others, state_of
 from nextframe.checkpoint import create_model
 from nextframe.checkpoint.foreign.table import translation
 from nextframe.core.errors import UserError
 
-Shapes = dict[str, tuple[int, ...]]
 # outputs and inputs, in widths, of what reads anything but a layer's input; conv_x has 7 widths, ConvLSTM's 4
 ST_LSTM = {"conv_h": (4, 1), "conv_m": (3, 1), "conv_o": (1, 2)}
 CAUSAL = {**ST_LSTM, "conv_c": (3, 1), "conv_c2m": (4, 1), "conv_om": (1, 1)}
@@ -32,10 +30,6 @@ def layout(of: dict[str, tuple[int, int]], gates: int = 7, norm: bool = False, w
                 shapes |= {f"cell_list.{layer}.{name}.1.{part}": (out, 6, 8) for part in ("weight", "bias")}
         shapes[f"cell_list.{layer}.conv_last.weight"] = (width, 2 * width, 1, 1)
     return shapes
-
-
-def state_of(shapes: Shapes) -> dict[str, Tensor]:
-    return {f"model.{name}": torch.rand(shape) for name, shape in shapes.items()}  # as Lightning names them
 
 
 BOTH = [f"cell_list.{layer}.conv_o.0.weight" for layer in (0, 1)]
@@ -74,15 +68,11 @@ def test_a_state_dict_becomes_our_model(case: str) -> None:
 def test_a_state_dict_of_something_else_is_one_line(case: str) -> None:
     name, shapes, _, _, _ = CASES[case]
     last = next(key for key in shapes if "cell_list.1.conv_last" in key)
-    for wrong in (
-        {"fc.weight": (3, 4)},
-        {key: shape for key, shape in shapes.items() if key != last},
-        shapes | {"conv_of_my_own.weight": (4, 4, 1, 1)},
-    ):
+    for wrong in others(shapes, last):
         with pytest.raises(
             UserError, match=r"these are not the weights of OpenSTL's .*: (there is no|it has a) tensor"
         ):
-            translation(name)(state_of(wrong), {"patch_size": 2})
+            translation(name)(wrong, {"patch_size": 2})
 
 
 def test_what_the_settings_should_say_is_asked_for() -> None:
