@@ -109,7 +109,8 @@ def test_the_command_draws_a_given_model_and_clip(tmp_path):
     task = TrainedTask(context=3, horizon=2, size=(8, 8), channels=1)
     folder = save_model(model(), tmp_path / "lstm", task=task)
     video = (frames(1, 5)[0, :, 0] * 255).byte().numpy()
-    np.save(tmp_path / "clip.npy", video[..., None])
+    wide = np.repeat(np.repeat(video, 2, axis=1), 2, axis=2)  # in colour and of twice the size: fitted to the model
+    np.save(tmp_path / "clip.npy", np.repeat(wide[..., None], 3, axis=3))
     words = ["latent", str(folder), "--clip", str(tmp_path / "clip.npy"), "-o", str(tmp_path / "images"), "-q"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output

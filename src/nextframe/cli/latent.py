@@ -98,11 +98,13 @@ def _config(model: str, net: Predictor, settings: dict[str, Any], single: bool) 
     from nextframe.evaluation.evaluate import clips_for
     from nextframe.training import evaluation_data
 
-    if not (Path(model) / "recipe.yaml").exists():
-        known = clips_for(net)
-        own = {} if known is None else {f"data.{name}": getattr(known, name) for name in ("context", "horizon", "size")}
-        settings = own | settings
+    known = clips_for(net)
+    if known is not None and not (Path(model) / "recipe.yaml").exists():
+        settings = {"data.context": known.context, "data.horizon": known.horizon} | settings
     config = evaluation_data(model, settings)
+    if known is not None:  # what a recipe leaves to its own data is no longer so with another
+        frames = {name: getattr(config, name) or getattr(known, name) for name in ("size", "color")}
+        config = config.model_copy(update=frames)
     options = data_options(config.name)
     if single and options is not None and "count" in options.model_fields:
         config = config.model_copy(update={"options": {**config.options, "count": 1}})

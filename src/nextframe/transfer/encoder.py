@@ -14,14 +14,12 @@ from nextframe.checkpoint.folder import find_model_folder, read_config
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
 from nextframe.core.seeds.seeding import seed_everything
-from nextframe.data import ClipSet
+from nextframe.data import ClipSet, flow
 from nextframe.data.prepared.manifest import read_manifest
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
 from nextframe.models.protocols import Encoder, StepEncoder
 from nextframe.training.recipe import ModelSection, model_fields, read_recipe
-
-FLOW_CHANNELS = 2  # only optical flow has as many
 
 
 class WindowEncoder(nn.Module):
@@ -89,8 +87,8 @@ def trained_data(specs: Sequence[str]) -> dict[str, Any]:
         task = facts["task"] if facts else None
         if facts and isinstance(task, dict) and task.get("size"):
             size, channels = (int(task["size"][0]), int(task["size"][1])), task.get("channels") or 0
-            if channels == FLOW_CHANNELS:
-                return {"size": size, "kind": "flow", **_flow_scale(facts.get("recipe", {}).get("data", {}))}
+            if channels == flow.CHANNELS:
+                return {"size": size, "kind": flow.KIND, **_flow_scale(facts.get("recipe", {}).get("data", {}))}
             return {"size": size, "color": {1: "grey", 3: "rgb"}.get(channels)}
     return {}
 
