@@ -131,7 +131,9 @@ def main() -> None:
     args, begin = arguments(), time.monotonic()
     args.root = small_copies(args.videos, args.skip, args.runs / "videos")
     corpora = {"same": args.root, "unrelated": small_copies(args.unrelated, args.skip, args.runs / "unrelated")}
-    result: dict[str, Any] = {"videos": sources(args), "inputs": {}}
+    budget = {name: getattr(args, name) for name in ("clips", "steps", "hidden", "window", "draws", "classifier_steps")}
+    result: dict[str, Any] = {"videos": sources(args), "budget": budget, "inputs": {}}
+    command = "python scripts/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     LOG.info("%s", result["videos"])
     fitting = ClassifierConfig(steps=args.classifier_steps, precision="32")
     for kind, own in INPUTS.items():
@@ -145,10 +147,8 @@ def main() -> None:
         result["inputs"][kind] = {"rows": [row.as_json() for row in whole.rows], "gains": gains(whole.rows)}
         for row in whole.rows:
             LOG.info("%s: %s", kind, row)
-    budget = {name: getattr(args, name) for name in ("clips", "steps", "hidden", "window", "draws", "classifier_steps")}
-    command = "python scripts/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    result |= {"budget": budget, "run": run_facts(command, 0, begin)}
-    write_whole(args.out, json.dumps(result, indent=1) + "\n")
+        result["run"] = run_facts(command, 0, begin)
+        write_whole(args.out, json.dumps(result, indent=1) + "\n")
 
 
 def arguments() -> argparse.Namespace:
