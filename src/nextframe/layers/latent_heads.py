@@ -100,9 +100,7 @@ class KLHead(Head):
 
     def loss(self, hidden: Tensor, points: Tensor, targets: Tensor, truth: Tensor) -> Tensor:
         """Return the divergence in nats, summed over the latent."""
-        guess = self._guess(hidden)
-        parts = (targets[:, :, 0], targets[:, :, 1], guess[:, :, 0], guess[:, :, 1])
-        return kl_normal(*parts, reduction="none")
+        return divergence(targets, self._guess(hidden))
 
     def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
         """Return the predicted mean and deviation; above temperature 0 the mean is a draw from them."""
@@ -160,10 +158,7 @@ class KLDifferencesHead(DifferencesHead):
 
     def loss(self, hidden: Tensor, points: Tensor, targets: Tensor, truth: Tensor) -> Tensor:
         """Return the divergence in nats after the step from `truth`, and `drift` times that from `points`."""
-        from_truth, from_points = (
-            kl_normal(*targets.unbind(2), *self._after(hidden, start).unbind(2), reduction="none")
-            for start in (truth, points)
-        )
+        from_truth, from_points = (divergence(targets, self._after(hidden, start)) for start in (truth, points))
         return from_truth + self.settings.drift * from_points
 
     def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
@@ -233,6 +228,11 @@ HEADS: dict[HeadName, Callable[[HeadSettings], Head]] = {
 def narrow(means: Tensor) -> Tensor:
     """Return means (..., D) as points (..., 2, D) with a small deviation."""
     return torch.stack([means, torch.full_like(means, NARROW)], dim=-2)
+
+
+def divergence(points: Tensor, guess: Tensor) -> Tensor:
+    """Return KL(points || guess), (B, T), of points (B, T, 2, D) both: in nats, summed over the latent."""
+    return kl_normal(points[:, :, 0], points[:, :, 1], guess[:, :, 0], guess[:, :, 1], reduction="none")
 
 
 def bounded(points: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ class OneStep(Predictor):
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         frame, target = self.next_frame(clip.context), clip.target[:, :1]
         loss = F.mse_loss(frame, target) if self.config.loss == "mse" else perceptual(frame, target)
-        logs = {self.config.loss: loss.detach()}
+        logs: dict[str, Tensor] = {self.config.loss: loss.detach()}
         if frame.shape[2] in COLORED:  # the metric, which the notebook logs beside the loss
             logs["perceptual-distance"] = perceptual(frame.detach(), target, epsilon=0)
         return loss, logs

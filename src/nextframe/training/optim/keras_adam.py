@@ -27,4 +27,5 @@ class KerasAdam(torch.optim.Adam):
         for group in self.param_groups:
             group["taken"] = group.get("taken", 0) + 1
             group["eps"] = EPSILON / math.sqrt(1 - group["betas"][1] ** group["taken"])
-        return super().step(closure)
+        loss: float | None = super().step(closure)
+        return loss
