@@ -69,8 +69,7 @@ def evaluate(
         data: clips, a data set's name, a path, a `DataConfig` or frames in memory (see `as_clips`); a name, a path
             and frames are cut as the model was trained: context, horizon, size.
         split: "train", "val" or "test".
-        metrics: names from METRICS, with -moving at the end over the pixels that moved; the first is the main one.
-            None: those that the model's training asks for, then the usual ones.
+        metrics: names from METRICS (NAME-moving: over the pixels that moved), main one first; None: `usual_metrics`.
         baselines: "all" (every model that needs no training, and the all-zero prediction), or names.
         clips: measure this many, evenly chosen; None: all.
         batch: how many at a time; no result depends on it for a model without randomness.
