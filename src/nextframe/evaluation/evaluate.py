@@ -29,14 +29,13 @@ from nextframe.data.given import Data, as_clips
 from nextframe.evaluation.reconstruction import Reconstructions, lines
 from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
-from nextframe.evaluation.scores import Scores, summary_rows
+from nextframe.evaluation.scores import Scores, summary_rows, usual_metrics
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
 from nextframe.models.contract import ModelOptions, Predictor, Request, check_request, check_task, task_note
 from nextframe.prediction.panels import SHOWABLE
 
 LOG = logging.getLogger(__name__)
-DEFAULT_METRICS = ("mse", "mae", "psnr", "ssim", "mse-sum", "mae-sum")
 RECONSTRUCTS = "srivastava"  # the compat that adds reconstructions to the rows
 ENDLESS_CLIPS = 512  # of an endless generated split, if the user does not say how many
 Forecaster = Callable[[Clip, torch.Generator], Tensor]
@@ -48,7 +47,7 @@ def evaluate(
     data: Data,
     split: Split = "test",
     *,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str] | None = None,
     baselines: Literal["all"] | Sequence[str] = "all",
     clips: int | None = None,
     batch: int = 16,
@@ -70,7 +69,7 @@ def evaluate(
         data: clips, a data set's name, a path, a `DataConfig` or frames in memory (see `as_clips`); a name, a path
             and frames are cut as the model was trained: context, horizon, size.
         split: "train", "val" or "test".
-        metrics: names from METRICS, with -moving at the end over the pixels that moved; the first is the main one.
+        metrics: names from METRICS (NAME-moving: over the pixels that moved), main one first; None: `usual_metrics`.
         baselines: "all" (every model that needs no training, and the all-zero prediction), or names.
         clips: measure this many, evenly chosen; None: all.
         batch: how many at a time; no result depends on it for a model without randomness.
@@ -93,7 +92,7 @@ def evaluate(
     name = name or model_name(net)
     indices = clip_indices(clip_set, split, clips)
     first_clip = clip_set.on_device(split, clip_set.read(split, indices[:1]), "cpu")
-    chosen = _metrics(metrics, compat, first_clip.context)
+    chosen = _metrics(usual_metrics(net) if metrics is None else metrics, compat, first_clip.context)
     chosen_options = net.read_options(options, name)
     samples = _futures(net, samples, chosen_options, name)
     runners, notes = _runners(net, name, baselines, clip_set, first_clip, where)

@@ -10,7 +10,7 @@ from nextframe.metrics.metric import Metric, moving
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["COMPATS", "METRICS", "Metric", "find_metric", "moving"]
+__all__ = ["COMPATS", "METRICS", "MOVING", "Metric", "find_metric", "moving"]
 
 COMPATS = ("openstl", "mathieu")  # ends of names: other codes' definitions
 MOVING = "-moving"  # ends the name of a metric over the pixels that moved

@@ -12,6 +12,7 @@ from nextframe.core.errors import UserError
 from nextframe.core.registry import Registry, takes
 from nextframe.models.contract import Objective, OptimizerDefaults
 from nextframe.training.optim.clipped_sgd import ClippedSGD
+from nextframe.training.optim.keras_adam import KerasAdam
 from nextframe.training.optim.muon import MuonWithAdamW
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ def adam(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaul
     return torch.optim.Adam(decay_groups(parameters, decay), lr=lr, betas=wants.betas, fused=True)
 
 
+def keras_adam(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
+    """Return `KerasAdam`: Adam with the epsilon of Keras, where Keras adds it."""
+    return KerasAdam(decay_groups(parameters, decay), lr, wants.betas)
+
+
 def sgd(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
     """Return stochastic gradient descent, with the objective's momentum."""
     return torch.optim.SGD(decay_groups(parameters, decay), lr=lr, momentum=wants.momentum)
@@ -85,6 +91,7 @@ def muon_kernels(parameters: Parameters, lr: float, decay: float, wants: Optimiz
 _BUILT_IN: dict[str, Builder] = {
     "adamw": adamw,
     "adam": adam,
+    "keras-adam": keras_adam,
     "sgd": sgd,
     "muon": muon,
     "muon-kernels": muon_kernels,
