@@ -101,6 +101,7 @@ class BenchmarkRow(Config):
     parameters: int
     macs: int
     macs_definition: str = MACS
+    clips_per_s: float | None = None  # None: made before it was measured
     task: TaskFacts
     data: DataFacts
     training: TrainingFacts | None

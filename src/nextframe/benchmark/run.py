@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ import torch
 from nextframe.benchmark.entries import Budget, Entry, check_names, default_names, make_entry, misfit, trains
 from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, named, read_row
 from nextframe.benchmark.share import Share
+from nextframe.benchmark.speed import clips_per_second
 from nextframe.benchmark.strip import image_strip
 from nextframe.benchmark.tasks import BenchmarkTask
 from nextframe.checkpoint import load_model, model_name, save_model, take_weights
@@ -78,7 +80,7 @@ def benchmark(
         UserError: an unknown name, a model that does not fit, or a row or run of other settings in `output`.
     """
     check_names(models or [])
-    config = task.data_at(data)
+    config, task = task.data_at(data), task.at(data)
     clips = open_data(config)
     names = list(dict.fromkeys(models)) if models else default_names(task, clips, trains(budget))
     entries = [make_entry(task, config, name, budget, device) for name in names]
@@ -106,7 +108,10 @@ def make_row(setting: Setting, entry: Entry) -> Path:
     evaluation = measure(setting.task, model, setting.clips, entry.name, setting.device, setting.command)
     strip = setting.output / f"{entry.name}.png"
     write_video(strip, image_strip(evaluation.examples, entry.name).unsqueeze(0), fps=1.0)
-    _row(setting, entry, model, evaluation, training, started).write(path)
+    with exact_products():
+        speed = clips_per_second(model, setting.clips, setting.task.split, setting.device)
+    row = _row(setting, entry, model, evaluation, training, started)
+    row.model_copy(update={"clips_per_s": round(speed, 2)}).write(path)
     return path
 
 
@@ -204,11 +209,17 @@ def _row(
         data=data_facts(setting.clips, task.split),
         training=training,
         figures=figures(found),
-        run=run_facts(setting.command, task.training.seed, started),
+        run=run_facts(setting.command, task.training.seed, started) | _load(),
         model_folder=f"{entry.name}/model" if training else entry.name,
         strip=f"{entry.name}.png",
         seen=named(_sources(setting.clips, task.split), model.trained.sources) if model.trained else [],
     )
+
+
+def _load() -> dict[str, Any]:
+    """Return the threads of this process, and how many processes wanted a core in the last minute, on average."""
+    load = {"load": round(os.getloadavg()[0], 1)} if hasattr(os, "getloadavg") else {}
+    return {"threads": torch.get_num_threads(), **load}
 
 
 def figures(evaluation: Evaluation) -> list[Figure]:
@@ -239,12 +250,14 @@ def parameters(model: Predictor) -> int:
 
 def multiply_accumulates(model: Predictor, clips: ClipSet) -> int:
     """Return the multiply-accumulates of predicting one clip's whole horizon (definition: `row.MACS`)."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     context = torch.zeros(1, clips.task.context, *clips.frame_shape)
     conditions = NO_CONDITIONS
     if model.capabilities.conditions:
         conditions = model.wanted(clips.read("train", batch_indices(clips, "train", 0, 0, 1)).conditions)
-    with FlopCounterMode(display=False) as counter:
+    # a CPU's own attention is one step, which the counter does not know: here it is the products that it consists of
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model.predict(context, clips.task.horizon, conditions=conditions)
     return int(counter.get_total_flops()) // 2
