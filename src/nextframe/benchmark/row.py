@@ -69,6 +69,7 @@ class TrainingFacts(Config):
     budget: dict[str, float]  # {"minutes": 30} or {"steps": 1000}
     steps: int
     seconds: float
+    cpu_seconds: float | None = None  # of the last process that trained: less than `seconds` where cores are shared
     batch: int
     clips_seen: int  # steps times batch
     clips: int | None  # of the train split; None: generated without end
