@@ -21,9 +21,9 @@ SMALL_DATA = DataConfig(
     context=5,
     horizon=5,
     size=(32, 32),
-    options={"count": 1, "test": "generated", "test_clips": 2_000},
+    options={"count": 1, "test": "generated", "test_clips": 1_000},
 )
-TRAINING = TrainingConfig(minutes=10, schedule="onecycle", checkpoint_every=100, val_clips=256)
+TRAINING = TrainingConfig(minutes=10, clock="processor", schedule="onecycle", checkpoint_every=100, val_clips=256)
 _ADAM = {"optimizer": "adam", "lr": 1e-3}
 _ADAMW = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 1e-2}  # as in PredFormer's protocol
 _OWN: dict[str, Any] = {"sampling": {"stop": 0}}  # no true frame after the context
