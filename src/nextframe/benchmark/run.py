@@ -79,6 +79,26 @@ def benchmark(
     Raises:
         UserError: an unknown name, a model that does not fit, or a row or run of other settings in `output`.
     """
+    setting, entries = prepare(task, output, data, models, budget, device, show, command)
+    share = share or Share()
+    return [make_row(setting, entry) for index, entry in enumerate(entries) if share.takes(index)]
+
+
+def prepare(
+    task: BenchmarkTask,
+    output: Path,
+    data: str | None,
+    models: Sequence[str | Predictor] | None,
+    budget: Budget,
+    device: str,
+    show: bool,
+    command: str | None,
+) -> tuple[Setting, list[Entry]]:
+    """Return what the rows of one command share, and an entry for each row; the arguments are those of `benchmark`.
+
+    Raises:
+        UserError: an unknown name, or a model that does not fit.
+    """
     check_names(models or [])
     config, task = task.data_at(data), task.at(data)
     clips = open_data(config)
@@ -87,16 +107,14 @@ def benchmark(
     for entry in entries:
         if why := misfit(entry, clips):
             raise UserError(f"{entry.name} does not fit {task.name}: {why}")
-    setting = Setting(task, clips, output, budget, device, show, command)
-    share = share or Share()
-    return [make_row(setting, entry) for index, entry in enumerate(entries) if share.takes(index)]
+    return Setting(task, clips, output, budget, device, show, command), entries
 
 
 def make_row(setting: Setting, entry: Entry) -> Path:
     """Train (if there is anything to train), measure and write one row, or keep an existing one."""
     path, folder = setting.output / f"{entry.name}.json", setting.output / entry.name
     if path.exists():
-        _check_same(read_row(path), setting, entry, path)
+        check_same(read_row(path), setting, entry, path)
         LOG.info("%s: already done", entry.name)
         return path
     started = time.monotonic()
@@ -145,8 +163,8 @@ def exact_products() -> Iterator[None]:
         cudnn.allow_tf32 = before
 
 
-def _check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -> None:
-    """Refuse a row of other settings: the table would show it as if it were this one."""
+def check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -> None:
+    """Refuse a row of other settings, which a table would show as if it were this one; UserError says what differs."""
     made = {"task": row.task.hash, "data": row.data, "budget": row.training and row.training.budget}
     made["recipe"] = _settings(Recipe.parse(row.training.recipe, where=str(path))) if row.training else None
     now = {

@@ -17,6 +17,8 @@ from nextframe.data import DataConfig
 from nextframe.recipes.small import SMALL_DATA, TRAINING
 from nextframe.training import TrainingConfig
 
+WHERE = ("file", "draw")  # options of data that change no clip
+
 
 class BenchmarkTask(Config):
     """One task. A figure is decided by `definition`; each row has data paths and the budget too."""
@@ -35,7 +37,7 @@ class BenchmarkTask(Config):
     def definition(self) -> dict[str, Any]:
         """What decides a figure, as plain values: not the path of the data, and not how a model was trained."""
         data = self.data.model_dump(mode="json", exclude={"name"} if self.data.mix else {"name", "mix"})
-        data["options"] = {name: value for name, value in data["options"].items() if name != "file"}
+        data["options"] = {name: value for name, value in data["options"].items() if name not in WHERE}
         return {
             "name": self.name,
             "data": data if self.wants else {"name": self.data.name, **data},
@@ -129,10 +131,15 @@ MOVING_MNIST = BenchmarkTask(
     name="moving-mnist",
     about="Ten frames of two moving MNIST digits from ten, 64x64 grey: the field's test file with --data, else as many "
     "sequences generated from MNIST's test digits.",
-    data=DataConfig(name="moving-mnist", context=10, horizon=10, options={"test": "generated", "test_clips": 10_000}),
+    data=DataConfig(
+        name="moving-mnist",
+        context=10,
+        horizon=10,
+        options={"test": "generated", "test_clips": 10_000, "draw": "device"},
+    ),
     takes="mnist_test_seq.npy, or its folder, for test",
     metrics=DIGITS_METRICS,
-    training=TrainingConfig(minutes=30, schedule="onecycle", checkpoint_every=100, val_clips=256),
+    training=TrainingConfig(minutes=30, schedule="onecycle", checkpoint_every=2_000, val_clips=256),
 )
 
 MOVING_MNIST_SMALL = BenchmarkTask(
