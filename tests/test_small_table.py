@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nextframe.benchmark import TASKS, BenchmarkTask, as_markdown, benchmark, default_names, read_row, verify
 from nextframe.benchmark.entries import build
 from nextframe.benchmark.run import multiply_accumulates, parameters
+from nextframe.benchmark.speed import clips_per_second
 from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
@@ -155,6 +156,20 @@ def tiny_task(monkeypatch: pytest.MonkeyPatch) -> BenchmarkTask:
     task = task.model_copy(update={"data": task.data.model_copy(update={"options": options})})
     monkeypatch.setitem(TASKS._entries, task.name, task)
     return task
+
+
+class Pauses(Beyond):
+    """Waits a fiftieth of a second each time."""
+
+    def forecast(self, request: Request) -> torch.Tensor:
+        time.sleep(0.02)
+        return super().forecast(request)
+
+
+def test_a_busy_processor_makes_no_model_slower() -> None:
+    """Sixteen clips at a time, so by the clock on the wall at most 800 a second."""
+    data = clips(torch.zeros(200, 4, 1, 2, 3), 2, 2)
+    assert clips_per_second(Pauses(ModelConfig()), data, "train", "cpu", seconds=0.02) > 800
 
 
 class Waits(Tiny):

@@ -23,7 +23,7 @@ def benchmark(
         str | None, typer.Option(help="Models, recipes or recipe files, separated by commas; all that fit by default.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="A path, or several separated by commas, for a task that needs one.")
+        str | None, typer.Option(help="A path, or several separated by commas, for a task that needs or takes one.")
     ] = None,
     minutes: Annotated[
         float | None,
