@@ -12,6 +12,7 @@ from nextframe.cli.sections import read_settings, section
 
 if TYPE_CHECKING:
     from nextframe.benchmark import RealConfig, VideoTask
+    from nextframe.benchmark.tasks import AnyTask
 
 RIVALS = ("flow", "copy-last")  # what every model is compared with; gains are over the first
 
@@ -22,7 +23,7 @@ def benchmark(
         str | None, typer.Option(help="Models, recipes or recipe files, separated by commas; all that fit by default.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="A path, or several separated by commas, for a task that needs one.")
+        str | None, typer.Option(help="A path, or several separated by commas, for a task that needs or takes one.")
     ] = None,
     minutes: Annotated[
         float | None,
@@ -122,6 +123,14 @@ def _measure(
         typer.echo(str(path))
 
 
+def _data(task: AnyTask) -> str:
+    """Return where a task's clips come from, for the list."""
+    if task.wants:
+        return f"--data, {task.wants}"
+    takes = getattr(task, "takes", "")
+    return f"its own, or --data: {takes}" if takes else "its own"
+
+
 def _list() -> None:
     from nextframe.benchmark import TASKS, BenchmarkTask, budget_of
 
@@ -132,5 +141,5 @@ def _list() -> None:
             budget = ", ".join(f"{value:g} {unit}" for unit, value in budget_of(task).items())
             training = f"{budget} for each model"
         typer.echo(f"{name}: {task.about}")
-        typer.echo(f"    data: {f'--data, {task.wants}' if task.wants else 'its own'}; training: {training}")
+        typer.echo(f"    data: {_data(task)}; training: {training}")
         typer.echo(f"    metrics: {', '.join(task.metrics)}")

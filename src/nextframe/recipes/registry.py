@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nextframe.core.registry import Registry
 from nextframe.recipes.protocols import PROTOCOLS
+from nextframe.recipes.small import SMALL
 from nextframe.training.recipe import Recipe
 
 RECIPES: Registry[Recipe] = Registry(
@@ -39,5 +40,5 @@ RECIPES.add("srivastava-mnist-2layer", "nextframe.recipes.srivastava:SRIVASTAVA_
 RECIPES.add("srivastava-patches", "nextframe.recipes.srivastava:SRIVASTAVA_PATCHES")
 RECIPES.add("srivastava-percepts", "nextframe.recipes.srivastava:SRIVASTAVA_PERCEPTS")
 RECIPES.add("srivastava-flow", "nextframe.recipes.srivastava:SRIVASTAVA_FLOW")
-for _name, _recipe in PROTOCOLS.items():
+for _name, _recipe in [*PROTOCOLS.items(), *SMALL.items()]:
     RECIPES.add(_name, _recipe)
