@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import nextframe
-from nextframe.checkpoint.names import SHIPPED
+from nextframe.checkpoint.weights import SHIPPED
 from nextframe.core.clip import Task
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.recipes.weights.__main__ import main

@@ -10,8 +10,8 @@ from nextframe.checkpoint.names import (
     load,
     needs_training,
     resolve_model,
-    shipped_models,
 )
+from nextframe.checkpoint.weights import find_here, find_trained, shipped_models, trained_models
 from nextframe.core.files.atomic import replaced_folder, settled
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "DEFAULT_MODEL",
     "baseline_names",
     "create_model",
+    "find_here",
+    "find_trained",
     "list_models",
     "load",
     "load_model",
@@ -31,4 +33,5 @@ __all__ = [
     "settled",
     "shipped_models",
     "take_weights",
+    "trained_models",
 ]
