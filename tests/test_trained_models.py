@@ -263,7 +263,7 @@ def test_no_video_is_in_two_splits(tmp_path: Path) -> None:
     assert not names["train"] & names["val"]
     assert not (names["train"] | names["val"]) & names["test"]
     assert names["val"] == set(VIDEOS.val)
-    assert len(names["test"]) == 7
+    assert len(names["test"]) == 4
     assert not any("prediction" in name for part in names.values() for name in part)
 
 

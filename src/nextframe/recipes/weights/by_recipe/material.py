@@ -12,8 +12,9 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.recipes.weights.material import REBUILD, find, read_list
 
 LISTED = Path(__file__).parents[1] / "motion.json"
+KIND = "real"
 INTEL = "intel-iot-devkit/sample-videos (CC-BY-4.0)"
-FREE_VIDEOS = f"{INTEL}, mdn/learning-area (CC0-1.0), walks through maps of Freedoom 0.13 (modified BSD licence)"
+FREE_VIDEOS = f"short videos of {INTEL} and mdn/learning-area (CC0-1.0)"
 
 
 class Material(Protocol):
@@ -60,14 +61,13 @@ class Digits:
 
 @dataclass(frozen=True)
 class Videos:
-    """Files of the list of `motion`; `test` are those that it keeps for validation, so nothing that ships saw them.
+    """The real videos of the list of `motion`; `test` are those that it keeps for validation, so nothing that ships saw them.
 
     With `film` it is that file alone, divided by time.
     """
 
     told: str
-    kinds: Sequence[str] = ("real", "walks")
-    val: Sequence[str] = ("real_monster.mp4", "doom_freedoom2_map28.mp4")
+    val: Sequence[str] = ("real_monster.mp4",)
     film: str | None = None
     sources: tuple[str, ...] = ("intel-iot-devkit", "learning-area", "dom-examples")
 
@@ -98,15 +98,12 @@ class Videos:
             if self.film not in material.used:
                 raise BadInputError(data / self.film, "there is no such file", REBUILD)
             return {"film": [data / self.film]}
-        training = [path for kind in self.kinds for path in material.training(kind)]
+        training = material.training(KIND)
         return {
             "train": [path for path in training if path.name not in self.val],
             "val": [path for path in training if path.name in self.val],
-            "test": [path for path in material.validation() if path.name.startswith(self._prefixes())],
+            "test": [path for path in material.validation() if path.name in material.listed.kinds[KIND]],
         }
-
-    def _prefixes(self) -> tuple[str, ...]:
-        return tuple({"real": "real_", "walks": "doom_"}[kind] for kind in self.kinds)
 
 
 SKLEARN_DIGITS = Digits(
