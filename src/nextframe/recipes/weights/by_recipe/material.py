@@ -61,7 +61,7 @@ class Digits:
 
 @dataclass(frozen=True)
 class Videos:
-    """The real videos of the list of `motion`; `test` are those that it keeps for validation, so nothing that ships saw them.
+    """The real videos of the list of `motion`; those that it keeps for validation are the test split.
 
     With `film` it is that file alone, divided by time.
     """
