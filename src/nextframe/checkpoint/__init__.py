@@ -10,6 +10,7 @@ from nextframe.checkpoint.names import (
     load,
     needs_training,
     resolve_model,
+    shipped_for_video,
 )
 from nextframe.checkpoint.weights import find_here, find_trained, shipped_models, trained_models
 from nextframe.core.files.atomic import replaced_folder, settled
@@ -31,6 +32,7 @@ __all__ = [
     "resolve_model",
     "save_model",
     "settled",
+    "shipped_for_video",
     "shipped_models",
     "take_weights",
     "trained_models",

@@ -10,7 +10,7 @@ from torch import nn
 
 from nextframe.checkpoint.folder import load_model
 from nextframe.checkpoint.hub import HubModel, fetch_model, parse_hub_name
-from nextframe.checkpoint.weights import find_trained, trained_models
+from nextframe.checkpoint.weights import find_trained, shipped_models, trained_models
 from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
 from nextframe.models import MODELS
@@ -46,6 +46,12 @@ def baseline_names(task: Task | None = None) -> list[str]:
     """Return the models that need no training and can do `task` (None: any); they are compared with every result."""
     names = [name for name in MODELS if not needs_training(name)]
     return [name for name in names if task is None or create_model(name).capabilities.serves(task)]
+
+
+def shipped_for_video(task: Task) -> list[str]:
+    """Return the models that ship with the package and can do `task` on colour video of any size."""
+    able = {name: load(name).capabilities for name in shipped_models()}
+    return [name for name, can in able.items() if can.channels in (None, 3) and can.any_size and can.serves(task)]
 
 
 def load(spec: str | os.PathLike[str], *, revision: str | None = None, module: Module | None = None) -> Predictor:
