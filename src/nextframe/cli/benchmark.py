@@ -110,13 +110,13 @@ def _measure(
 ) -> None:
     """Measure the models on videos, and write both files."""
     from nextframe.benchmark import measure_videos
-    from nextframe.checkpoint import baseline_names, shipped_models
+    from nextframe.checkpoint import baseline_names, shipped_for_video
     from nextframe.core.errors import UserError
 
     if data is None:
         raise UserError(f"task {task.name} needs --data: {task.wants}")
     check_files(*(output.with_name(f"{output.name}{ending}") for ending in (".json", ".md")))
-    names = [*baseline_names(task.task), *shipped_models()] if models is None else models
+    names = [*baseline_names(task.task), *shipped_for_video(task.task)] if models is None else models
     rivals = RIVALS if task.compared else ()
     result = measure_videos(task, names, data, rivals=rivals, config=config, device=device, show=show)
     for path in result.write(output):
