@@ -42,6 +42,9 @@ def latent(
     data: Annotated[str | None, typer.Option(help="A data set or a path; the run's own by default.")] = None,
     root: Root = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
+    gifs: Annotated[
+        int, typer.Option(min=1, help="Animations of primed and free frames, of clips that --seed chooses.")
+    ] = 1,
     context: Context = None,
     horizon: Horizon = None,
     size: Size = None,
@@ -60,7 +63,7 @@ def latent(
     nextframe latent runs/lstm -o images
     nextframe latent runs/lstm --clip cat.gif -o images
     nextframe latent runs/lstm --separate -o images
-    nextframe latent runs/digits -o images --context 30 --horizon 30
+    nextframe latent runs/digits -o images --context 30 --horizon 30 --gifs 30
     """
     from nextframe.checkpoint import resolve_model
     from nextframe.core.errors import UserError
@@ -82,7 +85,7 @@ def latent(
         return
     if separate:
         raise UserError(f"--separate is for a model whose state can be decoded, such as composite-lstm: not {model}")
-    for path in draw_latents(net, open_data(config), part, output, seed):
+    for path in draw_latents(net, open_data(config), part, output, seed, gifs):
         typer.echo(str(path))
 
 
