@@ -18,7 +18,7 @@ from nextframe.cli import app
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, clips, open_data
-from nextframe.evaluation.states import BOTH, LESS, PLAIN, Pair, _separated, draw_both_ways, draw_separation
+from nextframe.evaluation.states.drawings import BOTH, LESS, PLAIN, Pair, _separated, draw_both_ways, draw_separation
 from nextframe.evaluation.verdict import number
 from nextframe.layers.gaussian_state import GaussianState, joined, parted
 from nextframe.models.composite_lstm import CompositeLSTM, CompositeLSTMConfig

@@ -116,7 +116,7 @@ def _config(model: str, net: Predictor, settings: dict[str, Any], single: bool) 
 
 def _draw_states(net: Predictor, clips: ClipSet, split: Split, folder: Path, separate: bool, seed: int) -> None:
     """Write the images of a state, and say what was measured."""
-    from nextframe.evaluation.states import draw_both_ways, draw_separation
+    from nextframe.evaluation.states.drawings import draw_both_ways, draw_separation
 
     drawings = [draw_both_ways(net, clips, split, folder)]
     drawings += [draw_separation(net, clips, split, folder, seed)] if separate else []

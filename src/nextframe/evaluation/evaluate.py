@@ -25,12 +25,12 @@ from nextframe.core.seeds.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import SPLITS, Indices, Split
 from nextframe.data.given import Data, as_clips
-from nextframe.evaluation.reconstruction import Reconstructions, lines
 from nextframe.evaluation.result import Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.runners import Forecaster, forecaster, make_runners
 from nextframe.evaluation.scores import Scores, summary_rows, usual_metrics
 from nextframe.evaluation.several import differences, score_samples
+from nextframe.evaluation.states.reconstruction import Reconstructions, lines
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
 from nextframe.models.contract import ModelOptions, Predictor, task_note
 from nextframe.prediction.panels import SHOWABLE

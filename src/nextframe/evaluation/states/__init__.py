@@ -1,0 +1,1 @@
+"""What a state has kept of a context: drawn, and measured."""
