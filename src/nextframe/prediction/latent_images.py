@@ -1,4 +1,4 @@
-"""Images of a latent space: reconstructions, interpolations, traversals of its dimensions, and futures."""
+"""Images of a latent space: reconstructions, interpolations, traversals of its dimensions, futures, components."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nextframe.data import ClipSet
 from nextframe.data.clipset import Split
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.models.protocols import LatentPredictor, Reconstructor
+from nextframe.models.protocols import Decomposer, LatentPredictor, Reconstructor
 from nextframe.prediction.panels import CONTEXT, PREDICTED, TRUTH, Rgb, enlarge, framed, label, panel_size, surround
 
 SHOWN = 10  # frames of a sheet, columns of the others
@@ -29,7 +29,8 @@ def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: P
     """Write images of a model's latent space to `folder` and return their paths.
 
     reconstructions.png (frames above their reconstructions), interpolation.png and traversal.png; for a
-    latent predictor also primed.gif: truth next to one-step predictions in the context, then free ones.
+    latent predictor also primed.gif: truth next to one-step predictions in the context, then free ones. For a model
+    of components components.png and components.gif instead: each component by itself, in context and future.
 
     Args:
         model: a run or model folder, or a model.
@@ -47,6 +48,8 @@ def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: P
         raise UserError(f"{clips.name}: the {split} split has no clips")
     shown = min(SHOWN, count or SHOWN)
     clip = clips.on_device(split, clips.read(split, np.arange(shown, dtype=np.int64)), "cpu")
+    if isinstance(net, Decomposer):
+        return draw_components(net, clip[:1], folder)
     encoder = reconstructor_of(net)
     frames = clip.frames[:, -1]
     images = {
@@ -115,10 +118,26 @@ def traversal(encoder: Reconstructor, frames: Tensor, steps: int = SHOWN) -> Ten
 def primed_animation(model: LatentPredictor, clip: Clip, seed: int = 0) -> Tensor:
     """Return a clip (T, 3, H', W') uint8 of the first of `clip`: truth left, predictions right, context first."""
     predicted, truth = model.primed(clip, torch_generator(seed, "latents"))[0], as_float(clip.frames[0])
-    given = clip.context.shape[1]
-    size = panel_size(truth, low=128, high=256)
+    return side_by_side([("truth", truth, TRUTH), ("predicted", predicted, PREDICTED)], clip.context.shape[1])
+
+
+@torch.no_grad()
+def draw_components(model: Decomposer, clip: Clip, folder: Path) -> list[Path]:
+    """Write the components of the first of `clip`, each by itself, beside the truth and their sum; return the paths."""
+    components = model.components(as_float(clip.context), clip.horizon)[0]  # (T + H, K, C, H, W)
+    shown = [(f"part {number + 1}", components[:, number], PREDICTED) for number in range(components.shape[1])]
+    rows = [("truth", as_float(clip.frames[0]), TRUTH), *shown, ("sum", components.sum(1).clamp(max=1), PREDICTED)]
+    paths = [folder / "components.png", folder / "components.gif"]
+    write_video(paths[0], grid(rows).unsqueeze(0), fps=1.0)
+    write_video(paths[1], side_by_side(rows, clip.context.shape[1]), fps=1 / SECONDS)
+    return paths
+
+
+def side_by_side(columns: list[tuple[str, Tensor, Rgb]], given: int) -> Tensor:
+    """Return a clip (T, 3, H', W') uint8 of frames (T, C, H, W) beside one another, the first `given` as context."""
+    size = panel_size(columns[0][1], low=128, high=256)
     panels = []
-    for name, frames, color in (("truth", truth, TRUTH), ("predicted", predicted, PREDICTED)):
+    for name, frames, color in columns:
         shown = enlarge(frames, size)
         bordered = torch.cat([framed(shown[:given], CONTEXT), framed(shown[given:], color)])
         words = [f"{name} {t + 1}" if t < given else f"{name} +{t + 1 - given}" for t in range(len(frames))]

@@ -1,24 +1,49 @@
-"""How well a model reconstructs the frames that it has read, with and without the original's leak."""
+"""What is measured of some models beside their predictions: reconstructions of the context, and components."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError
+from nextframe.evaluation.components import Components, known_objects
 from nextframe.evaluation.result import Row
 from nextframe.evaluation.scores import Scores, summary_rows
 from nextframe.evaluation.verdict import number
 from nextframe.metrics import METRICS
 from nextframe.models.contract import Predictor
-from nextframe.models.protocols import ContextReconstructor
+from nextframe.models.protocols import ContextReconstructor, Decomposer
 
+RECONSTRUCTS = "srivastava"  # the compat that adds reconstructions
 MEASURED = ("cross-entropy", "mse")
 MEAN_FRAME = "mean frame of the context"
+
+
+class Beside(Protocol):
+    """Something that is measured clip by clip."""
+
+    def add(self, clip: Clip, sources: list[str]) -> None:
+        """Measure the clips of `clip`, one source for each."""
+
+    def rows(self, data: str, split: str) -> list[Row]:
+        """Return what was found, a row for each metric and way."""
+
+
+def measured_beside(model: Predictor, name: str, compat: str | None, clip: Clip) -> list[Beside]:
+    """Return what is measured of `model` on clips like `clip` beside its predictions.
+
+    Reconstructions are measured if `compat` asks for them, components where a model has them and the clips' objects
+    are known.
+    """
+    found: list[Beside] = [Reconstructions(model, name)] if compat == RECONSTRUCTS else []
+    if isinstance(model, Decomposer) and known_objects(clip):
+        found.append(Components(model, name))
+    return found
 
 
 class Reconstructions:
