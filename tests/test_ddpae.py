@@ -1,4 +1,4 @@
-"""Components with their own poses (DDPAE), the placing of their pictures, and how components are measured."""
+"""Components with their own poses (DDPAE), the placing of their images, and how components are measured."""
 
 from __future__ import annotations
 
@@ -99,12 +99,12 @@ def test_the_components_add_up_to_the_prediction(coupled):
 
 
 def test_a_pose_moves_a_component_by_hand_counted_pixels():
-    net, picture = model(components=1), numbers(1, 1, 1, 16, 16)
+    net, image = model(components=1), numbers(1, 1, 1, 16, 16)
     # 5 pixels of 32 to the right: -x / scale = 5 * 2 / 32, and x = tanh(.) * (scale - 0.5) at scale 2
     right = math.atanh(-2 * 5 * 2 / 32 / 1.5)
     path = torch.tensor([[2.0, 0, 0], [2.0, right, 0], [2.0, 0, right]]).view(1, 3, 1, 3)
-    still, moved, down = net.placed(picture, path)[0, :, 0, 0]
-    torch.testing.assert_close(still, F.pad(picture[0, 0, 0], (8, 8, 8, 8)))
+    still, moved, down = net.placed(image, path)[0, :, 0, 0]
+    torch.testing.assert_close(still, F.pad(image[0, 0, 0], (8, 8, 8, 8)))
     torch.testing.assert_close(moved, still.roll(5, 1), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(down, still.roll(5, 0), rtol=1e-4, atol=1e-5)
 
@@ -121,9 +121,9 @@ def test_poses_go_on_by_the_step_of_the_head_in_context_and_future():
 
 
 def test_components_in_another_order_are_the_same_frames():
-    net, pictures, path = model(components=3), numbers(2, 3, 1, 16, 16), numbers(2, 4, 3, 3) + 1
+    net, images, path = model(components=3), numbers(2, 3, 1, 16, 16), numbers(2, 4, 3, 3) + 1
     order = [2, 0, 1]
-    components, others = net.placed(pictures, path), net.placed(pictures[:, order], path[:, :, order])
+    components, others = net.placed(images, path), net.placed(images[:, order], path[:, :, order])
     assert torch.equal(components[:, :, order], others)
     torch.testing.assert_close(net.frames(components), net.frames(others))
 
@@ -240,7 +240,7 @@ def test_an_evaluation_measures_components_where_the_objects_are_known():
     assert any(note.startswith(f"{SEPARATED.name}: ddpae ") for note in found.notes)
 
 
-def test_pictures_of_components(tmp_path):
+def test_images_of_components(tmp_path):
     from nextframe.media.reader import open_source
     from nextframe.prediction.latent_images import draw_latents
 

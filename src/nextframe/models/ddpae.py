@@ -1,4 +1,4 @@
-"""DDPAE: a video as a few components, each a picture that stays the same and a pose that moves."""
+"""DDPAE: a video as a few components, each an image that stays the same and a pose that moves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DDPAEConfig(ModelConfig):
     frame_height: int = Field(64, ge=8, description="height of a frame in pixels")
     frame_width: int = Field(64, ge=8, description="width of a frame in pixels")
     components: int = Field(2, ge=1, description="how many components, such as objects, a video has at most")
-    object_size: int = Field(32, ge=8, description="side of a component's own picture in pixels: 8, 16, 32, 64, ...")
+    object_size: int = Field(32, ge=8, description="side of a component's own image in pixels: 8, 16, 32, 64, ...")
     width: int = Field(8, ge=1, description="channels of the first layer of both encoders; each further one doubles")
     features: int = Field(256, ge=1, description="numbers that a frame is encoded into")
     hidden: int = Field(64, ge=1, description="units of each LSTM")
@@ -154,7 +154,7 @@ class PoseNetwork(nn.Module):
 
 
 class DDPAE(Predictor):
-    """Components add up to the frame; each is one picture, decoded once a video, placed by the pose of the frame.
+    """Components add up to the frame; each is one image, decoded once a video, placed by the pose of the frame.
 
     A variational autoencoder whose latents are, for each component, the content, the first pose, and the step of the
     pose from frame to frame. The content is read from what is cut out of the context at the poses, so it cannot hold
@@ -164,7 +164,7 @@ class DDPAE(Predictor):
 
     Config: ClassVar[type[ModelConfig]] = DDPAEConfig
     Options: ClassVar[type[ModelOptions]] = DDPAEOptions
-    idea: ClassVar[str] = "Splits a video into components, each a picture that stays and a pose that moves."
+    idea: ClassVar[str] = "Splits a video into components, each an image that stays and a pose that moves."
     paper: ClassVar[str] = "Hsieh et al., NeurIPS 2018, arXiv 1806.04166"
     config: DDPAEConfig
 
@@ -197,11 +197,11 @@ class DDPAE(Predictor):
         temperature, generator = _temperature(request.options), request.generator
         reading = self.poses.read(request.context)
         path = self.path(self.poses.first(reading), self.poses.step(reading.outputs), temperature, generator)
-        pictures = self.pictures(self.seen(request.context, path).draw(temperature, generator))
+        images = self.images(self.seen(request.context, path).draw(temperature, generator))
         latest = path[:, -1:]
         for outputs in islice(self.poses.ahead(reading), request.horizon):
             latest = latest + self.poses.step(outputs).draw(temperature, generator)
-            yield Block(self.frames(self.placed(pictures, latest)))
+            yield Block(self.frames(self.placed(images, latest)))
 
     def path(self, first: Gaussian, steps: Gaussian, temperature: float = 1.0, generator: Random = None) -> Tensor:
         """Return poses (B, T, K, 3), not yet constrained, of the first one (B, K, 3) and steps (B, T, K, 3)."""
@@ -222,14 +222,14 @@ class DDPAE(Predictor):
         read = self.content_reader(codes.transpose(1, 2).flatten(0, 1))[0][:, -1]
         return self.content(read.unflatten(0, (-1, count)))  # type: ignore[no-any-return]
 
-    def pictures(self, content: Tensor) -> Tensor:
-        """Return each component's own picture (B, K, C, h, w) in [0, 1] of content (B, K, D)."""
+    def images(self, content: Tensor) -> Tensor:
+        """Return each component's own image (B, K, C, h, w) in [0, 1] of content (B, K, D)."""
         painted: Tensor = self.decoder(content.flatten(0, 1)[..., None, None])
         return at_least_float32(painted).sigmoid().unflatten(0, content.shape[:2])
 
-    def placed(self, pictures: Tensor, path: Tensor) -> Tensor:
-        """Return components (B, T, K, C, H, W) of `pictures` (B, K, C, h, w) at `path` (B, T, K, 3)."""
-        each = pictures.unsqueeze(1).expand(-1, path.shape[1], *[-1] * 4)
+    def placed(self, images: Tensor, path: Tensor) -> Tensor:
+        """Return components (B, T, K, C, H, W) of `images` (B, K, C, h, w) at `path` (B, T, K, 3)."""
+        each = images.unsqueeze(1).expand(-1, path.shape[1], *[-1] * 4)
         size = (self.config.frame_height, self.config.frame_width)
         return place(each.flatten(0, 2), self.constrained(path).flatten(0, 2), size).unflatten(0, path.shape[:3])
 
@@ -240,8 +240,8 @@ class DDPAE(Predictor):
     def components(self, context: Tensor, horizon: int) -> Tensor:
         """Return the components (B, T + horizon, K, C, H, W) of a context and of its future, at temperature 0."""
         check_size(context.shape, self.config)
-        pictures, path = self._latents(context, horizon, temperature=0.0)[0]
-        return self.placed(pictures, path)
+        images, path = self._latents(context, horizon, temperature=0.0)[0]
+        return self.placed(images, path)
 
     def stages(self) -> list[Stage]:
         """One stage: minus the evidence lower bound, but for a constant, by Adam."""
@@ -251,17 +251,17 @@ class DDPAE(Predictor):
     def _latents(
         self, context: Tensor, horizon: int, temperature: float = 1.0
     ) -> tuple[tuple[Tensor, Tensor], tuple[Gaussian, Gaussian, Gaussian]]:
-        """Return pictures and poses of context and future, and the latents' posterior: content, first pose, steps."""
+        """Return images and poses of context and future, and the latents' posterior: content, first pose, steps."""
         reading = self.poses.read(context)
         later = list(islice(self.poses.ahead(reading), horizon))
         first, steps = self.poses.first(reading), self.poses.step(torch.cat([reading.outputs, *later], dim=1))
         path = self.path(first, steps, temperature)
         content = self.seen(context, path[:, : context.shape[1]])
-        return (self.pictures(content.draw(temperature)), path), (content, first, steps)
+        return (self.images(content.draw(temperature)), path), (content, first, steps)
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        (pictures, path), posterior = self._latents(clip.context, clip.horizon)
-        error = (self.frames(self.placed(pictures, path)) - clip.frames).square().sum() / len(clip)
+        (images, path), posterior = self._latents(clip.context, clip.horizon)
+        error = (self.frames(self.placed(images, path)) - clip.frames).square().sum() / len(clip)
         kl = self.divergence(*posterior)
         loss = error / (2 * self.config.pixel_sigma**2) + kl
         return loss, {"nats": loss.detach(), "kl": kl.detach(), "error": error.detach()}
