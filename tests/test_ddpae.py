@@ -13,7 +13,7 @@ from nextframe.checkpoint import create_model
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.evaluation import evaluate
-from nextframe.evaluation.components import OVERLAP, SEPARATED, matched, overlaps
+from nextframe.evaluation.beside import OVERLAP, SEPARATED, matched, overlaps
 from nextframe.layers.placing import cut_out, place
 from nextframe.models.ddpae import Gaussian
 
@@ -245,8 +245,8 @@ def test_images_of_components(tmp_path):
     from nextframe.prediction.latent_images import draw_latents
 
     config = DataConfig(context=3, horizon=2, size=(32, 32))
-    paths = draw_latents(model(), open_data(config), "val", tmp_path)
-    assert [path.name for path in paths] == ["components.png", "components.gif"]
+    paths = draw_latents(model(), open_data(config), "val", tmp_path, gifs=2)
+    assert [path.name for path in paths] == ["components.png", "components-01.gif", "components-02.gif"]
     frames = open_source(paths[1]).last(20)
     assert len(frames) == 5
     panels = 4  # the truth, two components, their sum: of equal width beside one another

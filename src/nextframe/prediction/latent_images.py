@@ -11,7 +11,7 @@ from torch import Tensor
 from nextframe.checkpoint import resolve_model
 from nextframe.core.clip import Clip, as_float
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.core.seeds.seeding import torch_generator
+from nextframe.core.seeds.seeding import numpy_generator, torch_generator
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Split
 from nextframe.media.writer import write_video
@@ -23,48 +23,79 @@ SHOWN = 10  # frames of a sheet, columns of the others
 NUMBERS = 8  # rows of a traversal: the latent dimensions that differ most between frames
 REACH = 2.0  # of a traversal, in deviations of the dimension
 SECONDS = 0.1  # a frame of the animation
+ENDLESS = 1_000_000  # clips of an endless split that animations are drawn from
 
 
-def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: Path, seed: int = 0) -> list[Path]:
+def draw_latents(
+    model: str | Predictor, clips: ClipSet, split: Split, folder: Path, seed: int = 0, gifs: int = 1
+) -> list[Path]:
     """Write images of a model's latent space to `folder` and return their paths.
 
     reconstructions.png (frames above their reconstructions), interpolation.png and traversal.png; for a
-    latent predictor also primed.gif: truth next to one-step predictions in the context, then free ones. For a model
-    of components components.png and components.gif instead: each component by itself, in context and future.
+    latent predictor also `gifs` animations primed-01.gif, ...: truth next to one-step predictions in the context, then
+    free ones. For a model of components components.png, and `gifs` animations components-01.gif, ..., instead: each
+    component by itself, in context and future.
 
     Args:
         model: a run or model folder, or a model.
         clips: what to draw; context and horizon are the numbers of primed and free frames.
         split: of the clips.
         folder: where; it is made.
-        seed: of a model with randomness.
+        seed: chooses the clips of the animations, and is that of a model with randomness.
+        gifs: how many animations, each of another clip.
 
     Raises:
-        UserError: a model without a latent space, or a split without clips.
+        UserError: a model without a latent space, or a split with fewer clips than animations.
     """
     net = resolve_model(model).eval()
     count = clips.count(split)
     if count == 0:
         raise UserError(f"{clips.name}: the {split} split has no clips")
+    chosen = chosen_clips(count, gifs, seed, f"{clips.name}: the {split} split")
     shown = min(SHOWN, count or SHOWN)
     clip = clips.on_device(split, clips.read(split, np.arange(shown, dtype=np.int64)), "cpu")
-    if isinstance(net, Decomposer):
-        return draw_components(net, clip[:1], folder)
-    encoder = reconstructor_of(net)
-    frames = clip.frames[:, -1]
-    images = {
+    paths = []
+    for name, image in sheets(net, clip).items():
+        write_video(folder / name, image.unsqueeze(0), fps=1.0)
+        paths.append(folder / name)
+    kind = "components" if isinstance(net, Decomposer) else "primed"
+    if isinstance(net, Decomposer | LatentPredictor):
+        for number, index in enumerate(chosen, start=1):  # one after another: thirty at once are not held
+            clip = clips.on_device(split, clips.read(split, np.array([index], dtype=np.int64)), "cpu")
+            paths.append(folder / f"{kind}-{number:0{max(2, len(str(gifs)))}}.gif")
+            write_video(paths[-1], animation(net, clip, seed), fps=1 / SECONDS)
+    return paths
+
+
+def sheets(model: Predictor, clip: Clip) -> dict[str, Tensor]:
+    """Return still images (3, H', W') uint8 of what `model` makes of `clip`, by the names of their files."""
+    if isinstance(model, Decomposer):
+        return {"components.png": grid(component_rows(model, clip[:1]))}
+    encoder, frames = reconstructor_of(model), clip.frames[:, -1]
+    return {
         "reconstructions.png": reconstruction_sheet(encoder, frames),
         "interpolation.png": interpolation(encoder, frames[:2]),
         "traversal.png": traversal(encoder, clip.frames.flatten(0, 1)),
     }
-    paths = []
-    for name, image in images.items():
-        write_video(folder / name, image.unsqueeze(0), fps=1.0)
-        paths.append(folder / name)
-    if isinstance(net, LatentPredictor):
-        write_video(folder / "primed.gif", primed_animation(net, clip[:1], seed), fps=1 / SECONDS)
-        paths.append(folder / "primed.gif")
-    return paths
+
+
+def animation(model: Decomposer | LatentPredictor, clip: Clip, seed: int) -> Tensor:
+    """Return the animation (T, 3, H', W') uint8 of the first of `clip`."""
+    if isinstance(model, Decomposer):
+        return side_by_side(component_rows(model, clip), clip.context.shape[1])
+    return primed_animation(model, clip, seed)
+
+
+def chosen_clips(count: int | None, wanted: int, seed: int, where: str) -> list[int]:
+    """Return the numbers of `wanted` different clips, drawn by `seed` from `count`; None: of endlessly many.
+
+    Raises:
+        UserError: there are fewer; `where` begins the line.
+    """
+    if count is not None and wanted > count:
+        raise UserError(f"{where} has {count} clips, not {wanted}: ask for at most {count}")
+    drawn = numpy_generator(seed, "animations").choice(ENDLESS if count is None else count, wanted, replace=False)
+    return [int(number) for number in drawn]
 
 
 def reconstructor_of(model: Predictor) -> Reconstructor:
@@ -122,15 +153,12 @@ def primed_animation(model: LatentPredictor, clip: Clip, seed: int = 0) -> Tenso
 
 
 @torch.no_grad()
-def draw_components(model: Decomposer, clip: Clip, folder: Path) -> list[Path]:
-    """Write the components of the first of `clip`, each by itself, beside the truth and their sum; return the paths."""
+def component_rows(model: Decomposer, clip: Clip) -> list[tuple[str, Tensor, Rgb]]:
+    """Return the truth of the first of `clip`, its components each by itself, and their sum, (T + H, C, H, W) each."""
     components = model.components(as_float(clip.context), clip.horizon)[0]  # (T + H, K, C, H, W)
     shown = [(f"part {number + 1}", components[:, number], PREDICTED) for number in range(components.shape[1])]
-    rows = [("truth", as_float(clip.frames[0]), TRUTH), *shown, ("sum", components.sum(1).clamp(max=1), PREDICTED)]
-    paths = [folder / "components.png", folder / "components.gif"]
-    write_video(paths[0], grid(rows).unsqueeze(0), fps=1.0)
-    write_video(paths[1], side_by_side(rows, clip.context.shape[1]), fps=1 / SECONDS)
-    return paths
+    total = components.sum(1).clamp(max=1)
+    return [("truth", as_float(clip.frames[0]), TRUTH), *shown, ("sum", total, PREDICTED)]
 
 
 def side_by_side(columns: list[tuple[str, Tensor, Rgb]], given: int) -> Tensor:
