@@ -225,13 +225,14 @@ class DDPAE(Predictor):
     def images(self, content: Tensor) -> Tensor:
         """Return each component's own image (B, K, C, h, w) in [0, 1] of content (B, K, D)."""
         painted: Tensor = self.decoder(content.flatten(0, 1)[..., None, None])
-        return at_least_float32(painted).sigmoid().unflatten(0, content.shape[:2])
+        return at_least_float32(painted).sigmoid().reshape(*content.shape[:2], *painted.shape[1:])
 
     def placed(self, images: Tensor, path: Tensor) -> Tensor:
         """Return components (B, T, K, C, H, W) of `images` (B, K, C, h, w) at `path` (B, T, K, 3)."""
         each = images.unsqueeze(1).expand(-1, path.shape[1], *[-1] * 4)
         size = (self.config.frame_height, self.config.frame_width)
-        return place(each.flatten(0, 2), self.constrained(path).flatten(0, 2), size).unflatten(0, path.shape[:3])
+        placed = place(each.flatten(0, 2), self.constrained(path).flatten(0, 2), size)
+        return placed.reshape(*path.shape[:3], *placed.shape[1:])
 
     def frames(self, components: Tensor) -> Tensor:
         """Return the frames (B, T, C, H, W), at most 1, that components (B, T, K, C, H, W) add up to."""
