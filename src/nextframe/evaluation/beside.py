@@ -168,6 +168,19 @@ class Components:
         for measure, scores in self.scores.items():
             found = scores.summary()
             by_name = found.per_source if found.n <= MOST_SOURCES else {}
-            about, values = (measure.name, measure.definition), (found.mean, found.ci95, found.per_step, found.n)
-            rows.append(Row(self.name, data, split, *about, "1", "higher", *values, by_name))
+            row = Row(
+                self.name,
+                data,
+                split,
+                measure.name,
+                measure.definition,
+                "1",
+                "higher",
+                found.mean,
+                found.ci95,
+                found.per_step,
+                found.n,
+                by_name,
+            )
+            rows.append(row)
         return rows
