@@ -57,6 +57,7 @@ SMALL = {  # by model or recipe: what makes a large network small
     "keras-convlstm": "--set model.hidden=[4] --set model.kernels=[3]",
     "composite-lstm": "--set model.hidden=[8]",
     "srivastava-mnist": "--set model.hidden=[8] --set data.options.digits=embedded",  # MNIST is a download
+    "ddpae-moving-mnist": "--set model.width=2 --set data.options.digits=embedded",
     "latent-lstm": "--set model.hidden=[8] --set model.cache_clips=8",
     "mnist-latent": "--set model.hidden=[8] --set model.cache_clips=8",
     "film-latent": "--set model.hidden=[8] --set model.cache_clips=8",

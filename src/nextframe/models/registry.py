@@ -41,6 +41,7 @@ MODELS.add("deconv", "nextframe.models.deconv:Deconv")
 MODELS.add("vae-on-features", "nextframe.models.vae_on_features:VAEOnFeatures")
 MODELS.add("latent-lstm", "nextframe.models.latent_lstm:LatentLSTM")
 MODELS.add("composite-lstm", "nextframe.models.composite_lstm:CompositeLSTM")
+MODELS.add("ddpae", "nextframe.models.ddpae:DDPAE")
 
 CITED = {  # of papers, in their sizes: docs/cited-models.md
     "convlstm-openstl": "convlstm_openstl:ConvLSTMOpenSTL",

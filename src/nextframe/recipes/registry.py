@@ -40,5 +40,6 @@ RECIPES.add("srivastava-mnist-2layer", "nextframe.recipes.srivastava:SRIVASTAVA_
 RECIPES.add("srivastava-patches", "nextframe.recipes.srivastava:SRIVASTAVA_PATCHES")
 RECIPES.add("srivastava-percepts", "nextframe.recipes.srivastava:SRIVASTAVA_PERCEPTS")
 RECIPES.add("srivastava-flow", "nextframe.recipes.srivastava:SRIVASTAVA_FLOW")
+RECIPES.add("ddpae-moving-mnist", "nextframe.recipes.ddpae:DDPAE_MOVING_MNIST")
 for _name, _recipe in [*PROTOCOLS.items(), *SMALL.items()]:
     RECIPES.add(_name, _recipe)
