@@ -82,7 +82,7 @@ def test_an_imported_network_predicts_a_clip(files, tmp_path):
     np.save(tmp_path / "clip.npy", np.random.default_rng(0).integers(0, 256, (6, 12, 16), dtype=np.uint8))
     words = ["--model", tmp_path / "made", "-n", 4, "-o", tmp_path / "next.npy", "-q"]
     assert run("predict", tmp_path / "clip.npy", *words) == 0
-    assert np.load(tmp_path / "next.npy").shape == (4, 12, 16, 1)
+    assert np.load(tmp_path / "next.npy").shape == (4, 12, 16)
 
 
 def test_what_a_file_does_not_say_can_be_said(files, tmp_path, capsys):
@@ -149,15 +149,12 @@ def test_any_damage_to_a_bundle_is_one_line(name, files, tmp_path):
         place = number * len(index) // 60
         flipped = index[:place] + bytes([index[place] ^ 0x55]) + index[place + 1 :]
         (variables / "variables.index").write_bytes(flipped if number % 2 else index[:place])
-        if place < len(index) - 48:  # the footer has padding, and where an empty block is
+        if place < len(index) - 48 or number % 2 == 0:  # the end of the file has padding
             with pytest.raises(BadInputError, match="variables"):
                 read_keras(tmp_path)
     (variables / "variables.index").write_bytes(index)
     shard = next(variables.glob("*-00001"))
-    for changed, line in ((data[:-1], "cut short"), (bytes([data[0] ^ 1]) + data[1:], "checksum")):
-        entries = Bundle(variables / "variables.index").entries.values()
-        if changed[0] == data[0]:
-            changed = data[: max(entry.offset + entry.size for entry in entries if entry.kind == 1) - 1]
+    for changed, line in ((data[: len(data) // 20], "cut short"), (bytes(byte ^ 1 for byte in data), "checksum")):
         shard.write_bytes(changed)
         with pytest.raises(BadInputError, match=line):
             read_keras(tmp_path)

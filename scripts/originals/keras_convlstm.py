@@ -3,8 +3,8 @@
 python scripts/originals/keras_convlstm.py --keras PYTHON
 
 PYTHON is the interpreter of an environment with tensorflow-cpu 2.21.0, keras 3.15.1 and tf-keras 2.21.0. Beside
-tests/equivalence this writes tests/fixtures/keras.tar.xz: each form in which Keras saves the network, without what import
-never opens, and in output-3.npy and output-2.npy what Keras predicts with it.
+tests/equivalence this writes tests/fixtures/keras.tar.xz: each form in which Keras saves the network, without what
+import never opens, and in output-3.npy and output-2.npy what Keras predicts with it.
 """
 
 from __future__ import annotations

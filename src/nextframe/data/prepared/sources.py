@@ -20,7 +20,7 @@ def find_sources(path: str, root: str | None, config: PrepareConfig) -> tuple[Co
     """Return the sources, and the settings with what a registered set decides, such as its colour.
 
     Args:
-        path: a file or a folder; with `root`, or where there is none of that name, the name of a registered data set.
+        path: a file or a folder; with `root`, or if no file has that name, the name of a registered data set.
         root: the folder of its local copy.
         config: what is asked for; what it does not say of how files are read and split is the set's.
 

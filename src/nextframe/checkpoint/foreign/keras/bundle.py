@@ -66,7 +66,7 @@ class Bundle:
         """Return tensor `name`.
 
         Raises:
-            BadInputError: of a type that is no number, stored in slices, or with bytes that are missing or damaged.
+            BadInputError: of a type that is not a number, stored in slices, or with bytes that are missing or damaged.
         """
         entry = self.entries[name]
         shard = self.index.with_name(f"{self.index.stem}.data-{entry.shard:05d}-of-{self.shards:05d}")
@@ -101,12 +101,12 @@ def read_table(data: bytes) -> dict[bytes, bytes]:
     """
     if len(data) < _FOOTER or not data.endswith(_END):
         raise DamagedError("it has not the end of a table")
-    at = len(data) - _FOOTER
-    for _ in range(2):  # where the block of statistics is, which TensorFlow leaves empty
-        _, at = read_varint(data, at)
+    *statistics, at = _handle(data, len(data) - _FOOTER)
+    list(_block(data, *statistics))  # TensorFlow leaves it empty: it is read to know that the file is whole
+    *blocks, _ = _handle(data, at)
     table, before = {}, 0
-    for _, handle in _block(data, *_handle(data, at)):
-        offset, size = _handle(handle, 0)
+    for _, handle in _block(data, *blocks):
+        offset, size, _ = _handle(handle, 0)
         if offset < before:
             raise DamagedError("its blocks overlap")
         before = offset + size
@@ -114,10 +114,10 @@ def read_table(data: bytes) -> dict[bytes, bytes]:
     return table
 
 
-def _handle(data: bytes, at: int) -> tuple[int, int]:
-    """Return the place and size of a block."""
+def _handle(data: bytes, at: int) -> tuple[int, int, int]:
+    """Return the place and size of a block, which stand at byte `at`, and where they end."""
     offset, at = read_varint(data, at)
-    return offset, read_varint(data, at)[0]
+    return (offset, *read_varint(data, at))
 
 
 def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
@@ -144,7 +144,7 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
 
 
 def _entry(fields: Fields) -> Entry:
-    """Read a BundleEntryProto; what is left out is 0."""
+    """Read a BundleEntryProto; a field that is absent is 0."""
     dims = read_message(_bytes(fields.get(2, [b""])[-1])).get(2, [])
     shape = tuple(_number(read_message(_bytes(dim)), 1) for dim in dims)
     checksum = _checked(fields[6][-1]) if 6 in fields else None

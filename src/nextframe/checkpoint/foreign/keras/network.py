@@ -60,12 +60,18 @@ def read_network(text: str | bytes, keras: int) -> dict[str, Any]:
 def _layers(text: str | bytes) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the class and the config of each layer but the input."""
     try:
-        found = [(layer["class_name"], layer["config"]) for layer in json.loads(text)["config"]["layers"]]
+        layers = json.loads(text, object_hook=_plain)["config"]["layers"]
+        found = [(layer["class_name"], layer["config"]) for layer in layers]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"the network's config cannot be read ({type(error).__name__} {error})") from None
     if not all(isinstance(config, Mapping) for _, config in found):
         raise UserError("the network's config has a layer without settings")
     return [(str(kind), config) for kind, config in found if kind != "InputLayer"]
+
+
+def _plain(value: dict[str, Any]) -> Any:
+    """Return a tuple as the list that it is elsewhere: Keras 2 writes it as an object."""
+    return value["items"] if value.get("class_name") == "__tuple__" and "items" in value else value
 
 
 def _check(kind: str, config: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ PARTS = tuple(dict.fromkeys(part for _, parts in KINDS.values() for part in part
 def named(arrays: Iterable[np.ndarray]) -> dict[str, Tensor]:
     """Return tensors such as 'conv_lstm2d.0.kernel' of arrays in Keras's order: layer after layer, each one's together.
 
-    Numbers that are no weights, such as the seeds of dropout, are left out.
+    Integers, such as the seeds of dropout, are not weights and are skipped.
 
     Raises:
         UserError: a layer that the network does not have, or one whose tensors are not all there.
@@ -51,7 +51,7 @@ def in_order(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
 
 
 def _rank(name: str) -> tuple[str, int]:
-    """Return a name without the number at its end, and that number, as 0 where there is none."""
+    """Return a name without the number at its end, and that number, or 0."""
     if name.lstrip("_") in PARTS:
         return "", PARTS.index(name.lstrip("_"))
     found = re.fullmatch(r"(.*?)[_-]?(\d{0,9})", name, re.DOTALL)
