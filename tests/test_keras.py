@@ -17,7 +17,6 @@ import torch
 
 import equal
 from nextframe.checkpoint import create_model, load_model
-from nextframe.checkpoint.foreign.keras.bundle import Bundle
 from nextframe.checkpoint.foreign.keras.reading import read_keras
 from nextframe.checkpoint.foreign.keras.tensors import in_order
 from nextframe.checkpoint.foreign.keras.wire import DamagedError, masked_crc32c, read_message, read_varint

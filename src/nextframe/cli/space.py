@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Plugin, Quiet, begin, complete_models
+from nextframe.cli.options import Quiet, begin, complete_models
 
 
 def space(
@@ -21,7 +21,6 @@ def space(
         ),
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="A new folder for the Space.")] = Path("space"),
-    plugin: Plugin = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a Hugging Face Space that runs the app: the package's source and the models are in the folder.
@@ -32,7 +31,7 @@ def space(
     """
     from nextframe.publish.space import write_space
 
-    begin(quiet, plugin)
+    begin(quiet)
     names = write_space(output, models or ())
     upload = f"hf upload user/name {output} . --repo-type space"
     typer.echo(f"{output}  ({', '.join(names)}; try it: python {output}/app.py; publish it: {upload})")

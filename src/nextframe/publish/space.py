@@ -59,7 +59,8 @@ def _placed(model: str, space: Path) -> str:
         return model
     found = resolve_model(model)
     check_task(found, FORECAST, model)
-    if model in baseline_names() or list(SOURCE.glob(f"checkpoint/shipped/{model}/*.safetensors")):
+    ships = not Path(model).exists() and (SOURCE / "checkpoint" / "shipped" / model).is_dir()
+    if ships or model in baseline_names():
         return model
     name = f"{MODELS}/{Path(model).resolve().name}"
     if not (space / name).exists():

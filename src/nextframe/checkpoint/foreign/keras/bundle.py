@@ -104,7 +104,8 @@ def read_table(data: bytes) -> dict[bytes, bytes]:
     *statistics, at = _handle(data, len(data) - _FOOTER)
     list(_block(data, *statistics))  # TensorFlow leaves it empty: it is read to know that the file is whole
     *blocks, _ = _handle(data, at)
-    table, before = {}, 0
+    table: dict[bytes, bytes] = {}
+    before = 0
     for _, handle in _block(data, *blocks):
         offset, size, _ = _handle(handle, 0)
         if offset < before:
