@@ -43,7 +43,7 @@ def test_a_space_has_source_models_and_what_it_needs(tmp_path, monkeypatch, caps
     with pytest.raises(SystemExit) as done:
         main(["space", *shipped_models(), "copy-last", "runs/mine", "user/name@v1", "-o", "space"])
     assert done.value.code == 0
-    names = (*shipped_models(), "copy-last", "models/mine", "user/name@v1")
+    names = (*shipped_models(), "copy-last", "mine", "user/name@v1")
     assert f"({', '.join(names)}; try it" in capsys.readouterr().out
     space = tmp_path / "space"
     assert models_of(space) == names
@@ -56,8 +56,11 @@ def test_a_space_has_source_models_and_what_it_needs(tmp_path, monkeypatch, caps
     assert (space / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
 
-def test_by_default_a_space_offers_what_ships(tmp_path):
-    assert write_space(tmp_path / "space") == tuple(shipped_models())
+def test_by_default_a_space_offers_the_trained_models(tmp_path, monkeypatch):
+    trained(tmp_path / "weights" / "extra")
+    monkeypatch.setenv("NEXTFRAME_WEIGHTS", str(tmp_path / "weights"))
+    assert write_space(tmp_path / "space") == (*shipped_models(), "extra")
+    assert (tmp_path / "space/models/extra/model.safetensors").is_file()
 
 
 def test_requirements_are_those_of_the_package_and_its_page():
@@ -77,9 +80,12 @@ def test_requirements_are_those_of_the_package_and_its_page():
         (["nowhere"], "unknown model or run folder 'nowhere'"),
         (["copy-last", "copy-last"], "two models would be 'copy-last' in the Space"),
         (["mean-neighbours"], "mean-neighbours"),
+        (["here/flow"], "here/flow: a model called 'flow' comes with the package: rename the folder"),
     ],
 )
-def test_models_that_cannot_be_offered_are_one_line_and_leave_nothing(models, line, tmp_path):
+def test_models_that_cannot_be_offered_are_one_line_and_leave_nothing(models, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained(tmp_path / "here" / "flow")
     with pytest.raises(UserError, match=re.escape(line)):
         write_space(tmp_path / "space", models)
     assert not (tmp_path / "space").exists()
@@ -114,7 +120,7 @@ def test_the_written_app_starts_and_answers_from_the_folder_alone(tmp_path):
         with urlopen(f"http://127.0.0.1:{port}/config", timeout=60) as answer:
             page = json.dumps(json.load(answer))
         assert '"copy-last"' in page
-        assert '"models/mine"' in page
+        assert '"mine"' in page
     finally:
         process.terminate()
         process.wait(20)

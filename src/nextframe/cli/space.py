@@ -16,7 +16,7 @@ def space(
         typer.Argument(
             metavar="[MODEL]...",
             help="What visitors may choose: names, run folders, or user/name on the Hub.",
-            show_default="the models that ship",
+            show_default="the trained models",
             autocompletion=complete_models,
         ),
     ] = None,

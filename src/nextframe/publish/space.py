@@ -12,7 +12,14 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import nextframe
-from nextframe.checkpoint import baseline_names, replaced_folder, resolve_model, save_model, shipped_models
+from nextframe.checkpoint import (
+    baseline_names,
+    replaced_folder,
+    resolve_model,
+    save_model,
+    shipped_models,
+    trained_models,
+)
 from nextframe.checkpoint.hub import parse_hub_name
 from nextframe.core.clip import Task
 from nextframe.core.errors import BadInputError, NotSupportedError, UserError
@@ -29,11 +36,12 @@ def write_space(folder: Path, models: Sequence[str] = ()) -> tuple[str, ...]:
     """Write all that a Space needs to the new `folder`; nothing of it is downloaded as this package from an index.
 
     `app.py` runs the app, `requirements.txt` has what the package needs, `nextframe/` is its source, with the models
-    that come with it, and `models/` holds the others. A model of the Hub is named only: the Space downloads it.
+    that come with it, and `models/` holds the others, found by the names of their folders. A model of the Hub is named
+    only: the Space downloads it.
 
     Args:
         folder: empty or missing.
-        models: what visitors may choose: names, run or model folders, user/name on the Hub; () for those that ship.
+        models: what visitors may choose: names, run or model folders, user/name on the Hub; () for the trained ones.
 
     Returns:
         The models' names in the Space.
@@ -46,7 +54,7 @@ def write_space(folder: Path, models: Sequence[str] = ()) -> tuple[str, ...]:
         raise BadInputError(folder, "is not empty", "give a new folder")
     with replaced_folder(folder) as new:
         shutil.copytree(SOURCE, new / SOURCE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        names = tuple(_placed(model, new) for model in models or shipped_models())
+        names = tuple(_placed(model, new) for model in models or trained_models())
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise UserError(f"two models would be '{twice}' in the Space: rename one")
         _write_pages(new, names)
@@ -59,12 +67,13 @@ def _placed(model: str, space: Path) -> str:
         return model
     found = resolve_model(model)
     check_task(found, FORECAST, model)
-    ships = not Path(model).exists() and (SOURCE / "checkpoint" / "shipped" / model).is_dir()
-    if ships or model in baseline_names():
+    name, ours = Path(model).resolve().name, (*baseline_names(), *shipped_models())
+    if model in ours and not Path(model).exists():
         return model
-    name = f"{MODELS}/{Path(model).resolve().name}"
-    if not (space / name).exists():
-        save_model(found, space / name)
+    if name in ours:
+        raise UserError(f"{model}: a model called '{name}' comes with the package: rename the folder")
+    if not (space / MODELS / name).exists():
+        save_model(found, space / MODELS / name)
     return name
 
 
