@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from chromium import wait_for
+
+pytest.importorskip("gradio", reason="needs the extra [web]")
 from nextframe.checkpoint import create_model, save_model, shipped_models
 from nextframe.cli import main
 from nextframe.core.errors import BadInputError, UserError
@@ -22,6 +24,7 @@ from nextframe.models.contract import TrainedTask
 from nextframe.publish.space import needed, write_space
 
 ROOT = Path(__file__).parent.parent
+ADDRESS = re.compile(r"http://[\w.]+:(\d+)")
 
 
 def trained(folder: Path) -> Path:
@@ -113,15 +116,13 @@ def test_the_written_app_starts_and_answers_from_the_folder_alone(tmp_path):
             [sys.executable, str(space / "app.py")], env=environment, stdout=file, stderr=file, cwd=tmp_path
         )
     try:
-        wait_for(
-            lambda: process.poll() is not None or re.search(r"http://[\w.]+:(\d+)", log.read_text()), 120, log.read_text
-        )
-        port = re.search(r"http://[\w.]+:(\d+)", log.read_text())[1]
+        wait_for(lambda: process.poll() is not None or ADDRESS.search(log.read_text()), 300, log.read_text)
+        port = ADDRESS.search(log.read_text())[1]
         with urlopen(f"http://127.0.0.1:{port}/config", timeout=60) as answer:
             page = json.dumps(json.load(answer))
         assert '"copy-last"' in page
         assert '"mine"' in page
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     assert not list((tmp_path / "tmp").glob("nextframe-app-*"))
