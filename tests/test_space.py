@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from chromium import wait_for
+from chromium import answers, wait_for
 
 pytest.importorskip("gradio", reason="needs the extra [web]")
 from nextframe.checkpoint import create_model, save_model, shipped_models
@@ -117,11 +117,12 @@ def test_the_written_app_starts_and_answers_from_the_folder_alone(tmp_path):
         )
     try:
         wait_for(lambda: process.poll() is not None or ADDRESS.search(log.read_text()), 300, log.read_text)
-        port = ADDRESS.search(log.read_text())[1]
-        with urlopen(f"http://127.0.0.1:{port}/config", timeout=60) as answer:
-            page = json.dumps(json.load(answer))
-        assert '"copy-last"' in page
-        assert '"mine"' in page
+        page = f"http://127.0.0.1:{ADDRESS.search(log.read_text())[1]}/config"
+        wait_for(lambda: answers(page), 300, log.read_text)  # the line comes just before the server listens
+        with urlopen(page, timeout=60) as answer:
+            shown = json.dumps(json.load(answer))
+        assert '"copy-last"' in shown
+        assert '"mine"' in shown
     finally:
         process.terminate()
         process.wait(60)
