@@ -112,6 +112,6 @@ DIGITS = RecipePlan(
     recipe="moving-mnist-fast",
     material=MNIST_DIGITS,
     licence="CC-BY-SA-3.0",
-    settings={"data.options.test": "generated"},
+    clips=1000,
     ships=True,
 )
