@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +13,19 @@ from nextframe.layers.grid import pad_to_multiple
 from nextframe.layers.sampling import precise
 from nextframe.layers.winograd import FastConv2d
 
+Conv = TypeVar("Conv", nn.Conv2d, nn.ConvTranspose2d)
 COARSEST = 8  # pixels of a place at an eighth of the size
 PIXELS = 4.0  # of a flow of 1 inside networks
 SLOPE = 0.2  # of leaky ReLUs
+
+
+def started(layer: Conv) -> Conv:
+    """Return a convolution, transposed or not, with He's initial weights and no biases."""
+    transposed = layer.stride[0] ** 2 if isinstance(layer, nn.ConvTranspose2d) else 1  # outputs that share the taps
+    inputs = layer.in_channels * layer.kernel_size[0] ** 2 / transposed
+    nn.init.normal_(layer.weight, std=(2 / inputs) ** 0.5)
+    nn.init.zeros_(cast(Tensor, layer.bias))
+    return layer
 
 
 class Halvings(nn.Module):
@@ -24,7 +34,7 @@ class Halvings(nn.Module):
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         sizes = ((inputs, width, 5), (width, 2 * width, 3), (2 * width, 4 * width, 3))
-        self.layers = nn.ModuleList(nn.Conv2d(a, b, kernel, 2, kernel // 2) for a, b, kernel in sizes)
+        self.layers = nn.ModuleList(started(nn.Conv2d(a, b, size, 2, size // 2)) for a, b, size in sizes)
 
     def forward(self, frames: Tensor) -> list[Tensor]:
         """Return the maps of (N, C, H, W) at 1/8, 1/4 and 1/2 of the size: 4, 2 and 1 times the width of them."""
@@ -40,12 +50,12 @@ class Doublings(nn.Module):
 
     def __init__(self, inputs: int, width: int, outputs: int) -> None:
         super().__init__()
-        self.first = nn.ConvTranspose2d(inputs, 2 * width, 4, 2, 1)
-        self.mixes = nn.ModuleList(FastConv2d(2 * maps, maps, 3, padding=1) for maps in (2 * width, width))
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(maps, width, 4, 2, 1) for maps in (2 * width, width))
-        self.out = nn.Conv2d(width, outputs, 3, padding=1)
+        self.first = started(nn.ConvTranspose2d(inputs, 2 * width, 4, 2, 1))
+        sizes = (2 * width, width)
+        self.mixes = nn.ModuleList(started(FastConv2d(2 * maps, maps, 3, padding=1)) for maps in sizes)
+        self.ups = nn.ModuleList(started(nn.ConvTranspose2d(maps, width, 4, 2, 1)) for maps in sizes)
+        self.out = started(nn.Conv2d(width, outputs, 3, padding=1))
         nn.init.normal_(self.out.weight, std=1e-3)
-        nn.init.zeros_(cast(Tensor, self.out.bias))
 
     def forward(self, coarse: Tensor, seen: Sequence[Tensor]) -> Tensor:
         """Return (N, outputs, H, W) of (N, D, H / 8, W / 8) and maps at 1/4 and 1/2; near zero before training."""

@@ -11,6 +11,8 @@ from nextframe.layers.convlstm import ConvLSTMLayer, LayerState
 from nextframe.layers.halvings import Halvings
 from nextframe.layers.sampling import precise
 
+START = 2.0  # the deviation begins at exp(-START): the motion is not lost in its noise
+
 
 class MotionState(NamedTuple):
     """What is known after some frames: the ConvLSTM's state and the last frame, (B, C, H, W)."""
@@ -43,4 +45,4 @@ class MotionEncoder(nn.Module):
         maps = [found.unflatten(0, seen.shape[:2]) for found in self.halvings(seen.flatten(0, 1))]
         hidden, memory = self.memory(maps[0], None if state is None else state.memory)
         mean, log_sigma = precise(self.head(hidden[:, -1])).chunk(2, dim=1)
-        return Motion(mean, log_sigma - 1, tuple(found[:, -1] for found in maps[1:])), memory
+        return Motion(mean, log_sigma - START, tuple(found[:, -1] for found in maps[1:])), memory

@@ -19,8 +19,9 @@ from nextframe.layers.halvings import COARSEST, PIXELS, Doublings, FlowEstimator
 from nextframe.layers.motion_encoder import Motion, MotionEncoder, MotionState
 from nextframe.layers.sampling import precise
 from nextframe.losses.adversarial import Gan, accuracy, fooling, telling
+from nextframe.losses.gradient_difference import gdl_paper
 from nextframe.losses.latent import kl_standard_normal
-from nextframe.losses.pixel import gdl, mae
+from nextframe.losses.multiscale import distance
 from nextframe.models.contract import (
     Block,
     Capabilities,
@@ -45,12 +46,14 @@ class DualMotionGanConfig(ModelConfig):
     channels: int = Field(3, ge=1, description="1 grey, 3 RGB")
     width: int = Field(16, ge=1, description="maps of each network's first layer; they double at each halving")
     latent: int = Field(32, ge=1, description="numbers that the motion has at each place")
+    smooth: float = Field(0.1, ge=0, lt=1, description="in frames and gradients: gaps much below it cost their square")
+    flow_smooth: float = Field(1.0, ge=0, description="the same in flows, in pixels")
     frame_weight: float = Field(1.0, ge=0, description="weight of the L1 of the painted, warped and fused frames")
     gradient_weight: float = Field(0.5, ge=0, description="weight of the gradient difference of the fused frame")
     flow_weight: float = Field(
         0.02, gt=0, description="weight of the L1 of the predicted flow and the two estimated ones, in pixels"
     )
-    kl_weight: float = Field(1e-4, ge=0, description="weight of the motion's divergence from a standard normal")
+    kl_weight: float = Field(1e-5, ge=0, description="weight of the motion's divergence from a standard normal")
     adversarial_weight: float = Field(0.003, ge=0, description="weight of the adversarial term; 0: no discriminators")
     gan: Gan = Field("hinge", description="form of the adversarial loss")
     spectral: bool = Field(True, description="spectral norm in the discriminators")
@@ -243,7 +246,8 @@ class DualMotionGan(StreamingPredictor):
         if given is not None and known.all():
             return given
         after, before = clip.target.flatten(0, 1), clip.frames[:, -clip.horizon - 1 : -1].flatten(0, 1)
-        found = dense_flow(after, before).to(after.dtype).unflatten(0, clip.target.shape[:2])
+        found = dense_flow(after, before).to(after.dtype)
+        found = found.reshape(len(clip), clip.horizon, *found.shape[1:])
         return found if given is None else torch.where(known.view(-1, 1, 1, 1, 1), given, found)
 
     def _steps(self, clip: Clip) -> Iterator[Step]:
@@ -263,14 +267,14 @@ class DualMotionGan(StreamingPredictor):
     def _terms(self, step: Step) -> dict[str, Tensor]:
         """Return each term of the content loss of one step, not weighted, by the name of its weight."""
         coming, motion = step.coming, step.coming.motion
-        frames = [mae(frame, step.target) for frame in (coming.painted, coming.warped, coming.fused)]
-        flows = [coming.flow, step.estimated, self.estimator(step.target, step.before)]
-        places = (maps.movedim(1, -1) for maps in (motion.mean, motion.log_sigma))
+        frames, smooth = (coming.painted, coming.warped, coming.fused), self.config.smooth
+        flows = coming.flow, step.estimated, self.estimator(step.target, step.before)
+        mean, log_sigma = motion.mean.movedim(1, -1), motion.log_sigma.movedim(1, -1)
         return {
-            "frame": torch.stack(frames).sum(),
-            "gradient": gdl(coming.fused, step.target),
-            "flow": torch.stack([mae(flow, step.true_flow) for flow in flows]).sum(),
-            "kl": kl_standard_normal(*places),
+            "frame": torch.stack([distance(frame, step.target, 1, smooth) for frame in frames]).sum(),
+            "gradient": gdl_paper(coming.fused, step.target, 1.0, smooth),
+            "flow": torch.stack([distance(flow, step.true_flow, 1, self.config.flow_smooth) for flow in flows]).sum(),
+            "kl": kl_standard_normal(mean, log_sigma),
         }
 
     def _shown_of(self, clip: Clip) -> Shown:
