@@ -29,6 +29,9 @@ def latent(
     data: Annotated[str | None, typer.Option(help="A data set or a path; the run's own by default.")] = None,
     root: Root = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
+    gifs: Annotated[
+        int, typer.Option(min=1, help="Animations of primed and free frames, of clips that --seed chooses.")
+    ] = 1,
     context: Context = None,
     horizon: Horizon = None,
     size: Size = None,
@@ -40,7 +43,7 @@ def latent(
     """Draw what a latent space keeps of frames, what lies between two, and primed and free predictions.
 
     Examples:
-    nextframe latent runs/digits -o images --context 30 --horizon 30
+    nextframe latent runs/digits -o images --context 30 --horizon 30 --gifs 30
     """
     from nextframe.data import open_data
     from nextframe.prediction.latent_images import draw_latents
@@ -49,5 +52,5 @@ def latent(
     begin(quiet, plugin)
     settings = data_settings(data, root, context, horizon, size) | read_settings("latent", setting)
     clips = open_data(evaluation_data(model, settings))
-    for path in draw_latents(model, clips, check_split(split), output, seed):
+    for path in draw_latents(model, clips, check_split(split), output, seed, gifs):
         typer.echo(str(path))
