@@ -41,7 +41,7 @@ Random = torch.Generator | None
 
 
 class DualMotionGanConfig(ModelConfig):
-    """Fields of `dual-motion-gan`; the defaults train on a CPU. A weight of 0 leaves its term out."""
+    """Fields of `dual-motion-gan`; the defaults train on a CPU. With a weight of 0 its term is skipped."""
 
     channels: int = Field(3, ge=1, description="1 grey, 3 RGB")
     width: int = Field(16, ge=1, description="maps of each network's first layer; they double at each halving")
@@ -278,7 +278,7 @@ class DualMotionGan(StreamingPredictor):
         }
 
     def _shown_of(self, clip: Clip) -> Shown:
-        """Return what was generated for `clip` for the generators' own loss a moment ago, or anew."""
+        """Return what was generated for `clip` for the generators' own loss a moment ago, or generate it again."""
         made, self._made = self._made, None
         if made is not None and made[0] is clip:
             return made[1]
