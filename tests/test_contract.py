@@ -40,6 +40,7 @@ SMALL = {
     "convlstm": {"hidden": [6, 6], "kernels": [3, 3]},
     "motion": {"widths": [8, 8, 8, 8], "depths": [2, 2, 2, 2], "radius": 2},
     "multiscale-gan": {"width": 8},
+    "dual-motion-gan": {"width": 4, "latent": 8},
     "composite-lstm": {"hidden": [24]},
     "ddpae": {"object_size": 16, "width": 4, "features": 16, "hidden": 8, "content": 8},
     "convlstm-openstl": {"hidden": 6, "layers": 2, "kernel": 3, "patch": 8},

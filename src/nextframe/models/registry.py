@@ -34,6 +34,7 @@ MODELS.add("convlstm-residual", "nextframe.models.convlstm_residual:ConvLSTMResi
 MODELS.add("convlstm-autoencoder", "nextframe.models.convlstm_autoencoder:ConvLSTMAutoencoder")
 MODELS.add("mixture", "nextframe.models.mixture:Mixture")
 MODELS.add("multiscale-gan", "nextframe.models.multiscale_gan:MultiscaleGan")
+MODELS.add("dual-motion-gan", "nextframe.models.dual_motion_gan:DualMotionGan")
 MODELS.add("vae", "nextframe.models.vae:VAE")
 MODELS.add("vcae", "nextframe.models.vcae:VCAE")
 MODELS.add("cae", "nextframe.models.cae:CAE")
