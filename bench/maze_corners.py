@@ -1,6 +1,6 @@
 """A yellow disc goes through a drawn maze: does `multiscale-gan` take the corner, and keep the colour?
 
-    python bench/maze_corners.py --minutes 10 12
+    python bench/maze_corners.py --minutes 10 7
 
 In each clip a corridor is drawn through a maze of its own, on a grid of 3x3 places; it never branches, so that where it
 turns the disc must turn. The disc goes two pixels a frame and shuts and opens its mouth. Four frames are read, seven
@@ -31,7 +31,7 @@ from PIL import Image
 
 from nextframe import clips as clips_of
 from nextframe import fit
-from nextframe.checkpoint import resolve_model
+from nextframe.checkpoint import create_model, resolve_model
 from nextframe.core.files.whole_file import write_whole
 from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.evaluation import run_facts
@@ -43,9 +43,9 @@ GRID, PITCH, FIRST, PACE = 3, 8, 4, 2  # places in a row, pixels from one to the
 WALL, FLOOR, YELLOW = (228, 111, 111), (0, 28, 136), (255, 220, 0)
 NEAR, ENOUGH, NEAREST = 90, 4, 8  # levels; pixels that are a disc; pixels of which `levels` is the mean
 CORNER, PLACE = 4.0, 2.0  # pixels
-COMMON = {"model.adversarial_weight": 0.0, "model.width": 8, "training.val_every": 100_000,
-          "training.log_every": 50, "training.precision": "32"}  # fmt: skip
-RUNS: dict[str, dict[str, Any]] = {"one ahead": {"model.g_lr": 1e-3}, "four ahead": {"model.unroll": 4}}
+COMMON = {"training.val_every": 100_000, "training.log_every": 50, "training.precision": "32",
+          "training.schedule": "cosine", "training.ema": 0.995, "training.grad_clip": 1.0}  # fmt: skip
+RUNS: dict[str, dict[str, Any]] = {"one ahead": {"g_lr": 1e-3}, "four ahead": {"unroll": 4}}
 Points = NDArray[np.float64]  # (T, 2): row and column
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     """Train what is not there yet, measure, and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/maze-corners"), help="the runs")
-    parser.add_argument("--minutes", type=float, nargs=len(RUNS), default=(10, 12), help="of each run")
+    parser.add_argument("--minutes", type=float, nargs=len(RUNS), default=(10, 7), help="of each run")
     parser.add_argument("--clips", type=int, default=4000, help="to train on")
     parser.add_argument("--test-clips", type=int, default=200)
     parser.add_argument("--json", type=Path, default=Path("results/maze-corners.json"))
@@ -138,15 +138,16 @@ def is_corner(path: Points) -> bool:
 def train_all(work: Path, minutes: Sequence[float], count: int) -> dict[str, Any]:
     """Train every run that is not there, each from the one before; return what each took."""
     data, before, took = None, None, {}
-    for (name, settings), limit in zip(RUNS.items(), minutes, strict=True):
+    for (name, fields), limit in zip(RUNS.items(), minutes, strict=True):
         folder = folder_of(work, name)
         if not (folder / "took.json").exists():
-            data = data if data is not None else tensors("train", count), tensors("val", 64)
-            start = {} if before is None else {"training.start_from": str(before)}
+            data = data or (tensors("train", count), tensors("val", 64))
             busy = time.process_time()
             shown = clips_of(data[0], CONTEXT, HORIZON, val=data[1], test=data[1], name="maze")
-            run = fit("multiscale-gan-small", shown, minutes=limit, seed=0, settings=COMMON | settings | start,
-                      folder=folder)  # fmt: skip
+            net = create_model("multiscale-gan", context=CONTEXT, width=8, adversarial_weight=0.0, **fields)
+            if before is not None:
+                net.load_state_dict(resolve_model(str(before)).state_dict())
+            run = fit(net, shown, minutes=limit, batch=8, seed=0, settings=COMMON, folder=folder)
             facts = {"steps": run.losses[-1]["step"], "processor seconds": round(time.process_time() - busy)}
             write_whole(folder / "took.json", json.dumps(facts))
         took[name] = json.loads((folder / "took.json").read_text())

@@ -38,7 +38,7 @@ from torch import Tensor
 
 from nextframe import clips as clips_of
 from nextframe import fit
-from nextframe.checkpoint import resolve_model
+from nextframe.checkpoint import create_model, resolve_model
 from nextframe.core.files.whole_file import write_whole
 from nextframe.data import ClipSet
 from nextframe.evaluation import run_facts
@@ -50,12 +50,12 @@ MAZE = 171  # rows above the lives and the score
 HER = np.array((210, 164, 74))
 NEAR, ENOUGH, NEAREST = 30, 8, 15  # levels; pixels that are a figure; pixels of which `levels` is the mean
 PLACE = 6.0  # pixels: this near is where she is, and this far beside the line is round the corner
-COMMON = {"model.adversarial_weight": 0.0, "training.val_every": 100_000, "training.log_every": 25,
-          "training.precision": "32"}  # fmt: skip
+COMMON = {"training.val_every": 100_000, "training.log_every": 25, "training.precision": "32",
+          "training.schedule": "cosine", "training.ema": 0.995, "training.grad_clip": 1.0}  # fmt: skip
 RUNS: dict[str, dict[str, Any]] = {
     "one ahead": {},
-    "seven ahead": {"model.unroll": HORIZON},
-    "seven ahead, absolute": {"model.unroll": HORIZON, "model.smooth": 0.02},
+    "seven ahead": {"unroll": HORIZON},
+    "seven ahead, absolute": {"unroll": HORIZON, "smooth": 0.02},
 }
 Paths = NDArray[np.float64]  # (T, 2): row and column of her middle, nan where she is not seen
 
@@ -139,14 +139,15 @@ def crop(frames: NDArray[np.uint8], path: Paths, t: int, side: int) -> tuple[Ten
 def train_all(frames: Path, work: Path, minutes: Sequence[float], batch: int) -> dict[str, Any]:
     """Train every run that is not there, each from the one before; return what each took."""
     data, before, took = None, None, {}
-    for (name, settings), limit in zip(RUNS.items(), minutes, strict=True):
+    for (name, fields), limit in zip(RUNS.items(), minutes, strict=True):
         folder = work / name.replace(" ", "-")
-        if not (folder / "model").exists():
+        if not (folder / "took.json").exists():
             data = data or clips(frames)
-            start = {} if before is None else {"training.start_from": str(before)}
+            net = create_model("multiscale-gan", context=CONTEXT, adversarial_weight=0.0, **fields)
+            if before is not None:
+                net.load_state_dict(resolve_model(str(before)).state_dict())
             busy = time.process_time()
-            run = fit("multiscale-gan-small", data, minutes=limit, batch=batch, seed=0,
-                      settings=COMMON | settings | start, folder=folder)  # fmt: skip
+            run = fit(net, data, minutes=limit, batch=batch, seed=0, settings=COMMON, folder=folder)
             facts = {"steps": run.losses[-1]["step"], "processor seconds": round(time.process_time() - busy)}
             write_whole(folder / "took.json", json.dumps(facts))
         took[name] = json.loads((folder / "took.json").read_text())
