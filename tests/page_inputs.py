@@ -27,6 +27,7 @@ READ = {
     "data": "clips",
     "path": "clips",
     "source": "video",
+    "clip": "video",
     "plugin": "plugin",
     "model": "run",
     "models": "run",

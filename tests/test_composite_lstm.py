@@ -131,6 +131,23 @@ def test_the_recipes_have_the_originals_sizes(recipe, shape, parameters):
     assert sum(p.numel() for p in built.parameters()) == parameters
 
 
+@pytest.mark.parametrize(
+    ("recipe", "frames", "batch", "steps"),
+    [
+        ("srivastava-mnist", (10, 10), 80, 10_000_000),  # the public configs
+        ("srivastava-mnist-2layer", (10, 10), 80, 10_000_000),
+        ("srivastava-patches", (10, 10), 100, 100_000),
+        ("srivastava-percepts", (16, 13), 100, 100_000),  # the paper
+        ("srivastava-flow", (16, 13), 100, 100_000),
+    ],
+)
+def test_the_recipes_have_the_originals_clips(recipe, frames, batch, steps):
+    found = RECIPES.get(recipe)
+    assert (found.data.context, found.data.horizon) == frames
+    assert (found.training.batch, found.training.steps) == (batch, steps)
+    assert set(found.model.fields["hidden"]) == {2048}
+
+
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("srivastava")])
 def test_the_recipes_train_as_the_original(name):
     recipe = RECIPES.get(name)
@@ -185,7 +202,7 @@ def test_the_context_is_painted_backwards_and_shown_forwards():
 
 def test_no_decoder_reads_the_last_frame_or_its_own_target():
     net, clip = model(), Clip(frames(), frames().flip(1))
-    states, target = net.encode(clip.context)[1], net._vectors(clip.target)
+    states, target = net.encode(clip.context)[1], net.pixels.read(clip.target)
     changed = target.clone()
     changed[2] = 1 - changed[2]
     before, after = net.future_decoder(states, target), net.future_decoder(states, changed)

@@ -256,7 +256,7 @@ def test_a_run_is_resumed_with_its_own_model_only(here):
     for change in ({"width": 16, "blocks": 1}, {"width": 8, "blocks": 2}):
         with pytest.raises(UserError, match=r"a model with another config .*: give that model"):
             nf.fit(nf.create_model("compact", **sizes, **change), video, **more)
-    with pytest.raises(UserError, match=r"clips were in memory.*give them again"):
+    with pytest.raises(UserError, match=r"with --data PATH \(if the clips were in memory, give them again\)"):
         nf.fit(own, **more)
     with pytest.raises(UserError, match=r"resume=True"):
         nf.fit(own, video, **(more | {"resume": False}))

@@ -87,7 +87,7 @@ def test_prepared_flow_is_that_of_whole_frames(moving, tmp_path, memory):
     for split in ("train", "val", "test"):
         clip = clips.read(split, np.arange(3))
         assert middle(clip.frames, 8) == pytest.approx(velocity[clips.source(split, 0)], abs=0.15)
-    with pytest.raises(UserError, match="max_flow 8, not 16"):
+    with pytest.raises(UserError, match=r"max_flow 8, not 16; give --set data\.max_flow=8"):
         open_data(DataConfig(name=str(tmp_path / "flow"), context=2, horizon=1, kind="flow"))
 
 

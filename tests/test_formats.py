@@ -24,6 +24,7 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.formats import Formats, NewerFormatError
 from nextframe.core.files.whole_file import sha256_of
 from nextframe.data import DataConfig
+from nextframe.models.cae import CAE
 from nextframe.publish import write_shared
 from nextframe.recipes import load_recipe
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
@@ -36,6 +37,9 @@ MIXTURE = TESTS.parent / "results" / "gif-next-30-minutes" / "mixture"
 VALUES: dict[str, Any] = json.loads((OLD / "values.json").read_text())
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 COUNTERS = {"step": 1, "stage_step": 1, "stage_index": 0, "seconds": 0.5, "stage_seconds": 0.5, "scale": 1.0}
+FORMAT_3 = TESTS / "fixtures" / "format-3"  # by the code of before a `cae` shared biases
+NUMBERS = {"cae": 4 * 5 * 5, "latent-lstm": 4 * 5 * 5, "vae-on-features": 2 * 3 * 3}  # that the dense layer reads
+PREDICTED_3: dict[str, list[float]] = json.loads((FORMAT_3 / "values.json").read_text())
 
 
 @pytest.fixture
@@ -248,3 +252,13 @@ def test_a_checkpoint_of_a_newer_format_is_refused_and_nothing_older_taken(tmp_p
     set_format(tmp_path / "last" / "checkpoint.json", 99)
     with pytest.raises(UserError, match=r"last: has format 99 and was written by a newer nextframe.*upgrade"):
         load_state(tmp_path)
+
+
+@pytest.mark.parametrize("name", PREDICTED_3)
+def test_autoencoders_of_format_3_keep_a_bias_for_each_number(name: str) -> None:
+    model = load_model(FORMAT_3 / name)
+    cae = next(part for part in model.modules() if isinstance(part, CAE))
+    assert cae.config.dense_biases == "number"
+    assert [len(bias) for layer, bias in cae.back_biases.items() if layer.startswith("dense")] == [NUMBERS[name]]
+    context = torch.linspace(0, 1, 2 * 3 * 144).reshape(2, 3, 1, 12, 12)
+    torch.testing.assert_close(model.predict(context, 2).flatten()[::29], torch.tensor(PREDICTED_3[name]), **CLOSE)

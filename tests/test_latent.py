@@ -69,10 +69,13 @@ def test_the_film_cae_has_the_published_shapes() -> None:
         "conv7",
     ]
     encoder = (75 * 16 + 16) + (144 * 32 + 32) + (288 * 32 + 32) + (21_632 * 512 + 512)
-    back = 3 + 16 + 32 + 21_632  # the decoder has no weights of its own, only biases
-    assert count(cae) == encoder + back
+    back = 3 + 16 + 32 + 32  # no weights of its own, only a bias for each channel: 32 of conv7, not 21,632
+    assert count(cae) == encoder + back == 11_091_283
+    assert [len(cae.back_biases[name]) for name in ("conv2", "conv5", "conv7", "dense9")] == [3, 16, 32, 32]
+    assert count(on_paper("cae", channels=3, spec=FILM_SPEC, dense_biases="number")) == encoder + back - 32 + 21_632
     default = on_paper("cae", channels=3, spec="d-0.2,16-5,d-0.2,32-3,d-0.2,64-3,8-1,d-0.2,256")
     assert default.feature_shape == (8, 56, 56)
+    assert len(default.back_biases["dense9"]) == 8
     chain = on_paper("vae-on-features", channels=3)
     assert chain.latent == 256
     assert count(chain.vae) == 21_632 * 1500 + 1500 + 2 * (1500 * 256 + 256) + 256 * 1500 + 1500 + 2 * (1501 * 21_632)
@@ -120,8 +123,8 @@ def test_what_decodes_predicted_latents_is_what_was_trained() -> None:
     inside = small(autoencoder={"name": "cae", "fields": {"spec": "4-3,p-2,5"}}).autoencoder
     tied = create_model("vae-on-features", image="tied", hidden=4, latent=2, **fields).cae
     assert (inside.config.unpool, tied.config.unpool) == ("nearest", "nearest")
-    assert create_model("cae", **fields).config.unpool == "switches"
-    assert create_model("vae-on-features", hidden=4, latent=2, **fields).cae.config.unpool == "switches"
+    switches = create_model("vae-on-features", image="tied", hidden=4, latent=2, unpool="switches", **fields).cae
+    assert switches.config.unpool == "nearest"
     frames = torch.rand(2, 1, 32, 32)
     torch.testing.assert_close(inside.reconstruct(frames), inside.decode(inside.encode(frames)[0]).clamp(0, 1))
 
@@ -137,6 +140,33 @@ def test_the_tied_decoder_is_the_transpose_of_the_encoder() -> None:
     there = (cae.encode(x + 0.5)[0] * z).sum()
     back = (x * (cae.decode(z) - 0.5)).sum()
     torch.testing.assert_close(there, back, rtol=1e-3, atol=0)
+
+
+def test_pooling_is_undone_by_repeating_as_in_the_public_training_script() -> None:
+    fields = {"frame_height": 12, "frame_width": 12, "spec": "4-3,p-2,5", "hidden": 4, "latent": 2}
+    own = {name: fields[name] for name in ("frame_height", "frame_width", "spec")}
+    assert create_model("cae", **own).config.unpool == "nearest"
+    assert create_model("deconv", **own).cae.config.unpool == "nearest"
+    assert create_model("vae-on-features", **fields).cae.config.unpool == "nearest"
+    cae = create_model("cae", frame_height=4, frame_width=4, spec="p-2,1-1").eval()
+    frames = torch.rand(2, 1, 4, 4)
+    torch.testing.assert_close(cae.reconstruct(frames), cae.decode(cae.encode(frames)[0]).clamp(0, 1))
+
+
+def test_after_the_dense_layer_all_of_a_map_has_one_bias() -> None:
+    """By hand: a latent of 0 leaves the biases alone; 2 maps of 2x2 go through 1x1 kernels of 0.5 and 0.25."""
+    cae = create_model("cae", frame_height=2, frame_width=2, spec="2-1,3").eval()
+    with torch.no_grad():
+        cae.weights["conv1"].weight.copy_(torch.tensor([0.5, 0.25]).view(2, 1, 1, 1))
+        cae.back_biases["dense2"].copy_(torch.tensor([0.1, -0.2]))
+    grey = math.tanh(0.5 * math.tanh(0.1) + 0.25 * math.tanh(-0.2)) + 0.5
+    torch.testing.assert_close(cae.decode(torch.zeros(1, 3)), torch.full((1, 1, 2, 2), grey))
+    own = create_model("cae", frame_height=2, frame_width=2, spec="2-1,3", dense_biases="number").eval()
+    assert own.back_biases["dense2"].shape == (8,)
+    state = cae.state_dict()
+    own.load_state_dict({**state, "back_biases.dense2": state["back_biases.dense2"].repeat_interleave(4)})
+    z = torch.randn(2, 3)
+    torch.testing.assert_close(own.decode(z), cae.decode(z))
 
 
 def test_switches_put_maxima_back_where_they_were() -> None:
@@ -259,6 +289,43 @@ def test_the_drift_term_is_the_error_of_the_sum() -> None:
     own, truth, target = (torch.tensor(v).view(1, 1, 1, 1).expand(1, 1, 2, 1) for v in (3.0, 1.0, 2.0))
     loss = head.loss(torch.zeros(1, 1, 1), own, target, truth)
     assert loss.item() == pytest.approx((0.5 - 1.0) ** 2 + 2 * (3.5 - 2.0) ** 2)
+
+
+def test_the_divergence_of_differences_by_hand() -> None:
+    """Steps of 0.5 (mean) and -0.2 (log deviation) from a truth at 1 and an own point at 3; the target is N(2, 1)."""
+    head = HEADS["kl-differences"](HeadSettings(latent=1, hidden=1, drift=2.0))
+    with torch.no_grad():
+        head.out.bias.copy_(torch.tensor([0.5, -0.2]))
+    own, truth, target = (torch.tensor([[[[mean], [wide]]]]) for mean, wide in ((3.0, 0.4), (1.0, 0.1), (2.0, 0.0)))
+
+    def divergence(mean: float, log_sigma: float) -> float:
+        return 0.5 * math.exp(-2 * log_sigma) * (1 + (2.0 - mean) ** 2) - 0.5 + log_sigma
+
+    loss = head.loss(torch.zeros(1, 1, 1), own, target, truth)
+    assert loss.item() == pytest.approx(divergence(1.5, -0.1) + 2 * divergence(3.5, 0.2), rel=1e-5)
+    torch.testing.assert_close(head.draw(torch.zeros(1, 1, 1), own, 0.0, None), torch.tensor([[[[3.5], [0.2]]]]))
+    many = head.draw(torch.zeros(4000, 1, 1), own.expand(4000, -1, -1, -1), 1.0, torch_generator(0))[:, 0, 0].detach()
+    assert float(many.mean()) == pytest.approx(3.5, abs=0.06)
+    assert float(many.std()) == pytest.approx(math.exp(0.2), rel=0.04)
+
+
+def test_divergence_and_differences_are_read_and_added_up_together() -> None:
+    model = small(head="kl-differences")
+    assert model.head.stochastic
+    assert model.layers[0].input.in_features == 4 * 6  # mean and log deviation, and the steps of both
+    assert small(head="kl-differences", anchored=False).layers[0].input.in_features == 2 * 6
+    torch.nn.init.normal_(model.head.out.weight, std=0.3)
+    context = torch.rand(1, 3, 1, 32, 32)
+    points = model.points(context)
+    read = model.head.read(points, None)
+    torch.testing.assert_close(read[:, 0, 12:], torch.zeros(1, 12))
+    torch.testing.assert_close(read[:, 2, 12:], (points[:, 2] - points[:, 1]).flatten(1))
+    hidden, _ = model.advance(points, LatentState())
+    step = model.head.out(hidden[:, -1:]).unflatten(-1, (2, 6))
+    following = model.imagine(model.prime(context[:, :-1]), points[:, -1:], 1)
+    torch.testing.assert_close(following, points[:, -1:] + step)
+    again = model.predict(context, 4, samples=2, options={"temperature": 1.0}, generator=torch_generator(1))
+    assert not torch.allclose(again[0], again[1])
 
 
 def test_one_component_is_a_gaussian_and_two_are_their_mixture() -> None:

@@ -277,11 +277,28 @@ def test_pictures_of_a_latent_space(tmp_path: Path, content: int) -> None:
     model = create_model("latent-lstm", frame_height=32, frame_width=32, **fields).eval()
     clips = open_data(DATA)
     paths = draw_latents(model, clips, "val", tmp_path)
-    assert [path.name for path in paths] == ["reconstructions.png", "interpolation.png", "traversal.png", "primed.gif"]
-    assert len(open_source(tmp_path / "primed.gif").last(20)) == 5
+    sheets = ["reconstructions.png", "interpolation.png", "traversal.png"]
+    assert [path.name for path in paths] == [*sheets, "primed-01.gif"]
+    assert len(open_source(tmp_path / "primed-01.gif").last(20)) == 5
     clip = clips.read("val", np.arange(2)).to("cpu")
     primed = model.primed(clip)
     torch.testing.assert_close(primed[:, 3:], model.predict(clip.context, 2))
     torch.testing.assert_close(primed[:, 2:3], model.predict(clip.context[:, :2], 1))
     with pytest.raises(UserError, match="no latent space"):
         draw_latents("copy-last", clips, "val", tmp_path)
+
+
+def test_as_many_animations_as_asked_of_clips_that_the_seed_chooses(tmp_path: Path) -> None:
+    from nextframe.prediction.latent_images import chosen_clips, draw_latents
+
+    torch.manual_seed(0)
+    model = create_model("latent-lstm", frame_height=32, frame_width=32, **FIELDS).eval()
+    clips = open_data(DATA)
+    made = {seed: draw_latents(model, clips, "train", tmp_path / str(seed), seed, gifs=3)[3:] for seed in (0, 1)}
+    assert [path.name for path in made[0]] == ["primed-01.gif", "primed-02.gif", "primed-03.gif"]
+    assert len({path.read_bytes() for paths in made.values() for path in paths}) == 6, "all of different clips"
+    again = draw_latents(model, clips, "train", tmp_path / "again", 0, gifs=3)[3:]
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in made[0]]
+    assert sorted(chosen_clips(30, 30, 5, "")) == list(range(30)), "each clip once"
+    with pytest.raises(UserError, match="the val split has 12 clips, not 30: ask for at most 12"):
+        chosen_clips(12, 30, 0, "x: the val split")

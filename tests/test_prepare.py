@@ -323,8 +323,8 @@ class TestReading:
         ("fields", "says"),
         [
             ({"context": 10}, "5 frames, not 10 [+] 2; ask for --context 3 --horizon 2"),
-            ({"size": (32, 32)}, "size 16x20"),
-            ({"stride": 2}, "stride 1, not 2"),
+            ({"size": (32, 32)}, "size 16x20, not 32x32; give --size 16x20"),
+            ({"stride": 2}, "stride 1, not 2; prepare them again with --set prepare.stride=2"),
             ({"color": "grey"}, "3 channels"),
             ({"options": {"digits": "mnist"}}, "digits"),
         ],

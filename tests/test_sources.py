@@ -249,6 +249,12 @@ def test_stride_and_steps_between_clips(tmp_path):
     assert clips.fps == pytest.approx(10 / 3)
 
 
+def test_without_val_and_test_a_video_loses_no_frame():
+    assert split_by_time(5, 5, 0.0, 0.0) == {"train": (0, 5), "val": (5, 5), "test": (5, 5)}
+    assert split_by_time(100, 5, 0.2, 0.0) == {"train": (0, 75), "val": (80, 100), "test": (100, 100)}
+    assert split_by_time(100, 5, 0.0, 0.2) == {"train": (0, 75), "val": (80, 80), "test": (80, 100)}
+
+
 def test_one_film_is_split_by_time_with_a_gap():
     for frames in (100, 999, 1000):
         parts = split_by_time(frames, 20, 0.1, 0.1)

@@ -98,13 +98,15 @@ def test_the_module_that_is_wrapped_computes_the_objectives_loss() -> None:
 
 # --- updates that are skipped
 
+OWN = ("adam", "adamw", "keras-adam", "muon", "sgd", "clipped-sgd")
+
 
 def optimizers() -> list[tuple[str, Callable[[nn.Parameter, nn.Parameter], torch.optim.Optimizer]]]:
     def build(name: str, *parameters: nn.Parameter) -> torch.optim.Optimizer:
         wants = OptimizerDefaults(name, lr=0.1, weight_decay=0.1)  # type: ignore[arg-type]
         return build_optimizer(Objective("x", list(parameters), lambda clip: (torch.zeros(()), {}), wants), CONFIG)
 
-    return [(name, lambda *p, name=name: build(name, *p)) for name in ("adam", "adamw", "muon", "sgd", "clipped-sgd")]
+    return [(name, lambda *p, name=name: build(name, *p)) for name in OWN]
 
 
 @pytest.mark.parametrize(("name", "build"), optimizers(), ids=[name for name, _ in optimizers()])

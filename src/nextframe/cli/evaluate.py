@@ -67,8 +67,8 @@ def evaluate(
     nextframe evaluate runs/mine --horizon 20 --set evaluate.compat=openstl --json rows.json
     """
     from nextframe.cli.configs import EvaluateConfig
-    from nextframe.evaluation import DEFAULT_METRICS, show_evaluation, write_report
     from nextframe.evaluation import evaluate as evaluate_model
+    from nextframe.evaluation import show_evaluation, write_report
     from nextframe.training import evaluation_data
 
     begin(quiet, plugin)
@@ -80,7 +80,7 @@ def evaluate(
         model,
         evaluation_data(model, settings),
         check_split(split),
-        metrics=DEFAULT_METRICS if metrics is None else parse_names(metrics),
+        metrics=None if metrics is None else parse_names(metrics),
         clips=clips,
         batch=config.batch,
         compat=config.compat,

@@ -40,6 +40,7 @@ DATA_OPTIONS = {
     "fashion": "nextframe.data.sets.moving_digits:MovingDigitsConfig",
     "moving-mnist": "nextframe.data.sets.moving_mnist:MovingMnistConfig",
     "motion-digits": "nextframe.data.sets.motion_digits:MotionDigitsConfig",
+    "motion-clips": "nextframe.data.sets.motion_clips:MotionClipsConfig",
     "percepts": "nextframe.data.sets.percepts:PerceptConfig",
     "catz": f"{_LOCAL}:OneShotConfig",
     "mspacman": f"{_LOCAL}:OneShotConfig",

@@ -77,11 +77,12 @@ def train(
     recipe = override(base, settings | only(more, "model", "data", "training"))
     trained = train_run(recipe, folder, resume=resume, devices=run.devices, show=not quiet)
     if trained.processes.first:  # of those that torchrun started
-        _finish(folder, run, device or recipe.training.device)
+        channels = trained.model.capabilities.channels
+        _finish(folder, run, device or recipe.training.device, predicts=channels in (None, 1, 3))
 
 
-def _finish(folder: Path, run: TrainRun, device: str) -> None:
-    """Write the requested files next to the run, and say where everything is."""
+def _finish(folder: Path, run: TrainRun, device: str, predicts: bool) -> None:
+    """Write the requested files next to the run, and say where everything is; `predicts`: a video's own frames."""
     import json
 
     from nextframe.core.files.whole_file import write_whole
@@ -93,4 +94,5 @@ def _finish(folder: Path, run: TrainRun, device: str) -> None:
     if run.report:
         report_validation(folder, device=device)
         typer.echo(f"{folder}/report.html")
-    typer.echo(f"{folder}/model  (nextframe evaluate {folder}; nextframe predict VIDEO --model {folder} -o out.gif)")
+    more = f"; nextframe predict VIDEO --model {folder} -o out.gif" if predicts else ""
+    typer.echo(f"{folder}/model  (nextframe evaluate {folder}{more})")

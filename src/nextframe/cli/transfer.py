@@ -35,7 +35,10 @@ Names = Annotated[
 def transfer(
     models: Names = None,
     data: Annotated[
-        str, typer.Option(help="motion-digits, ucf101, hmdb51, kth, percepts, a folder of class folders, or a list.")
+        str,
+        typer.Option(
+            help="motion-digits, motion-clips, ucf101, hmdb51, kth, percepts, a folder of class folders, or a list."
+        ),
     ] = "motion-digits",
     root: Root = None,
     per_class: Annotated[str, typer.Option(help="Labelled videos per class.")] = "1,2,4,10,20,50,all",
@@ -111,12 +114,12 @@ def parse_amounts(text: str) -> list[int | None]:
 
 
 def _data(models: list[str], wanted: dict[str, Any]) -> DataConfig:
-    """Return the data section; size and colour are those of the first trained model unless they are given."""
+    """Return the data section; the frames are as the first trained model saw them unless something else is given."""
     from nextframe.data import DataConfig
-    from nextframe.transfer.encoder import trained_size
+    from nextframe.transfer.encoder import trained_data
 
-    size, color = trained_size(models) if wanted["data.name"] != "percepts" else (None, None)
-    return DataConfig.parse({"size": size, "color": color} | section(wanted, "data"), "data")
+    own = trained_data(models) if wanted["data.name"] != "percepts" else {}
+    return DataConfig.parse(own | section(wanted, "data"), "data")
 
 
 def _show(found: TransferResult) -> None:

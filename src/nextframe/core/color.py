@@ -7,6 +7,7 @@ from torch import Tensor
 from nextframe.core.errors import UserError
 
 LEVELS = 255  # the formula's weights are made for colours from 0 to 255
+COLORED = (1, 3, 4)  # channels of frames that have colours: grey, RGB, RGB and more
 
 
 def redmean_squared(first: Tensor, second: Tensor) -> Tensor:
@@ -26,7 +27,7 @@ def redmean_squared(first: Tensor, second: Tensor) -> Tensor:
         UserError: frames of another number of channels.
     """
     channels = first.shape[2]
-    if channels not in (1, 3, 4):
+    if channels not in COLORED:
         raise UserError(f"perceptual distance needs grey or RGB frames, not {channels} channels")
     a, b = ((frames * LEVELS).unbind(2)[:3] for frames in (first, second))  # (B, T, H, W) each
     if channels == 1:

@@ -16,6 +16,7 @@ from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_wh
 from nextframe.flow.dis import dense_flow
 from nextframe.flow.wheel import flow_image
 
+KIND, CHANNELS = "flow", 2  # of a DataConfig; no other clips have as many channels
 REST, STEPS = 128, 127
 FULL_COLOR = 32 / STEPS  # share of the largest flow that has the wheel's full colour; most motion is slow
 

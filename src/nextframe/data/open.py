@@ -41,7 +41,8 @@ def open_data(config: DataConfig) -> ClipSet:
 
         return open_path(config)
     if config.name == IN_MEMORY:
-        raise UserError("the clips were in memory, and only their name 'clips' is kept: give them again, or other data")
+        what = "'clips' stands for clips of your own: name a folder or a file of them with --data PATH"
+        raise UserError(f"{what} (if the clips were in memory, give them again)")
     raise UnknownNameError("data set or path", config.name, DATASETS)
 
 

@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 
 from nextframe.evaluation.result import MOST_SOURCES, Row
 from nextframe.metrics import Metric
+from nextframe.models.contract import Predictor
 
 Interval = tuple[float, float]
+DEFAULT_METRICS = ("mse", "mae", "psnr", "ssim", "mse-sum", "mae-sum")
+
+
+def usual_metrics(model: Predictor) -> tuple[str, ...]:
+    """Return what `model` is measured by if nobody says: what its training asks for, then `DEFAULT_METRICS`."""
+    own = model.trained.metrics if model.trained else ()
+    return tuple(dict.fromkeys((*own, *DEFAULT_METRICS)))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nextframe.core.seeds.noise import categorical, normal_like
 from nextframe.losses.latent import diagonal_mixture_nll, kl_normal, mixture_nll
 
-HeadName = Literal["mse", "kl", "differences", "mixture"]
+HeadName = Literal["mse", "kl", "differences", "kl-differences", "mixture"]
 NARROW = math.log(0.05)  # log deviation of a point from a head that predicts none
 
 
@@ -100,21 +100,14 @@ class KLHead(Head):
 
     def loss(self, hidden: Tensor, points: Tensor, targets: Tensor, truth: Tensor) -> Tensor:
         """Return the divergence in nats, summed over the latent."""
-        guess = self._guess(hidden)
-        parts = (targets[:, :, 0], targets[:, :, 1], guess[:, :, 0], guess[:, :, 1])
-        return kl_normal(*parts, reduction="none")
+        return divergence(targets, self._guess(hidden))
 
     def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
         """Return the predicted mean and deviation; above temperature 0 the mean is a draw from them."""
-        guess = self._guess(hidden)
-        if temperature == 0:
-            return guess
-        noise = normal_like(guess[:, :, 0], generator) * guess[:, :, 1].exp() * math.sqrt(temperature)
-        return torch.stack([guess[:, :, 0] + noise, guess[:, :, 1]], dim=2)
+        return drawn(self._guess(hidden), temperature, generator)
 
     def _guess(self, hidden: Tensor) -> Tensor:
-        guess = cast(Tensor, self.out(hidden)).reshape(*hidden.shape[:-1], 2, self.settings.latent)
-        return torch.cat([guess[:, :, :1], guess[:, :, 1:].clamp(-8, 4)], dim=2)
+        return bounded(cast(Tensor, self.out(hidden)).reshape(*hidden.shape[:-1], 2, self.settings.latent))
 
 
 class DifferencesHead(Head):
@@ -146,6 +139,35 @@ class DifferencesHead(Head):
     def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
         """Return the point that the step leads to."""
         return narrow(point[:, :, 0] + self.out(hidden))
+
+
+class KLDifferencesHead(DifferencesHead):
+    """The steps of mean and log deviation, added to the current point; the divergence of where they lead.
+
+    The public code's two options together, which differences both numbers, but never adds the steps up.
+    """
+
+    stochastic = True
+
+    def __init__(self, settings: HeadSettings) -> None:
+        super().__init__(replace(settings, latent=2 * settings.latent))  # mean and log deviation alike
+
+    def read(self, points: Tensor, before: Tensor | None) -> Tensor:
+        """Return the steps of both numbers that led to `points`, 0 for the very first, and where they led."""
+        return super().read(_as_means(points), None if before is None else _as_means(before))
+
+    def loss(self, hidden: Tensor, points: Tensor, targets: Tensor, truth: Tensor) -> Tensor:
+        """Return the divergence in nats after the step from `truth`, and `drift` times that from `points`."""
+        from_truth, from_points = (divergence(targets, self._after(hidden, start)) for start in (truth, points))
+        return from_truth + self.settings.drift * from_points
+
+    def draw(self, hidden: Tensor, point: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+        """Return the point that the step leads to; above temperature 0 its mean is a draw from it."""
+        return drawn(self._after(hidden, point), temperature, generator)
+
+    def _after(self, hidden: Tensor, start: Tensor) -> Tensor:
+        """Return the points (B, T, 2, D) that the steps lead to from `start` (B, T, 2, D)."""
+        return bounded(start + cast(Tensor, self.out(hidden)).reshape(start.shape))
 
 
 class MixtureHead(Head):
@@ -198,6 +220,7 @@ HEADS: dict[HeadName, Callable[[HeadSettings], Head]] = {
     "mse": MSEHead,
     "kl": KLHead,
     "differences": DifferencesHead,
+    "kl-differences": KLDifferencesHead,
     "mixture": MixtureHead,
 }
 
@@ -205,3 +228,28 @@ HEADS: dict[HeadName, Callable[[HeadSettings], Head]] = {
 def narrow(means: Tensor) -> Tensor:
     """Return means (..., D) as points (..., 2, D) with a small deviation."""
     return torch.stack([means, torch.full_like(means, NARROW)], dim=-2)
+
+
+def divergence(points: Tensor, guess: Tensor) -> Tensor:
+    """Return KL(points || guess), (B, T), of points (B, T, 2, D) both: in nats, summed over the latent."""
+    return kl_normal(points[:, :, 0], points[:, :, 1], guess[:, :, 0], guess[:, :, 1], reduction="none")
+
+
+def bounded(points: Tensor) -> Tensor:
+    """Return points (..., 2, D) whose log deviations are within -8 and 4."""
+    mean, log_sigma = points.unbind(-2)
+    return torch.stack([mean, log_sigma.clamp(-8, 4)], dim=-2)
+
+
+def drawn(points: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+    """Return points (..., 2, D) with means drawn from them; temperature 0: as they are."""
+    if temperature == 0:
+        return points
+    mean, log_sigma = points.unbind(-2)
+    noise = normal_like(mean, generator) * log_sigma.exp() * math.sqrt(temperature)
+    return torch.stack([mean + noise, log_sigma], dim=-2)
+
+
+def _as_means(points: Tensor) -> Tensor:
+    """Return both numbers of points (B, T, 2, D) as the means of wider ones, (B, T, 1, 2 D)."""
+    return points.flatten(2).unsqueeze(2)

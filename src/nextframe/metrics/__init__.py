@@ -10,7 +10,7 @@ from nextframe.metrics.metric import Metric, moving
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["COMPATS", "METRICS", "Metric", "find_metric", "moving"]
+__all__ = ["COMPATS", "METRICS", "MOVING", "Metric", "find_metric", "moving"]
 
 COMPATS = ("openstl", "mathieu")  # ends of names: other codes' definitions
 MOVING = "-moving"  # ends the name of a metric over the pixels that moved
@@ -34,6 +34,8 @@ METRICS.add("perceptual-distance", "nextframe.metrics.perceptual:PERCEPTUAL_DIST
 METRICS.add("sharpness-difference", "nextframe.metrics.sharpness:SHARPNESS_DIFFERENCE")
 METRICS.add("gradient-difference", "nextframe.metrics.sharpness:GRADIENT_DIFFERENCE")
 METRICS.add("lpips", "nextframe.metrics.lpips:LPIPS")
+METRICS.add("mse-openstl", "nextframe.metrics.pixel:MSE_OPENSTL")
+METRICS.add("mae-openstl", "nextframe.metrics.pixel:MAE_OPENSTL")
 METRICS.add("ssim-openstl", "nextframe.metrics.similarity:SSIM_OPENSTL")
 METRICS.add("psnr-mathieu", "nextframe.metrics.mathieu:PSNR_MATHIEU")
 METRICS.add("ssim-mathieu", "nextframe.metrics.mathieu:SSIM_MATHIEU")

@@ -19,6 +19,10 @@ from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults,
 
 SHIFT = 0.5  # frames are in [-0.5, 0.5] inside, where tanh reaches
 LOG_SIGMA = math.log(0.1)  # the log deviation of a latent that has none
+DenseBiases = Literal["map", "number"]
+Unpool = Literal["nearest", "switches"]
+DENSE_BIASES = "the decoder's biases where a dense layer reads maps: one for each map, or for each of their numbers"
+UNPOOL = "how pooling is undone: by repeating, or back to where each maximum was"
 FILM_SPEC = "d-0.2,16-5,p-2,d-0.2,32-3,d-0.2,32-3,d-0.2,512"  # the one in the public code's chain for videos
 
 
@@ -28,16 +32,15 @@ class CAEConfig(AutoencoderConfig):
     spec: str = Field(
         FILM_SPEC, description="d-P dropout, F-K convolution of F filters K x K, p-K max-pooling, N dense"
     )
-    unpool: Literal["switches", "nearest"] = Field(
-        "switches", description="how pooling is undone: back to where each maximum was, or repeated"
-    )
+    unpool: Unpool = Field("nearest", description=UNPOOL)
+    dense_biases: DenseBiases = Field("map", description=DENSE_BIASES)
     frames: int = Field(8, ge=1)
 
 
 class CAE(Autoencoder):
     """Each convolution and dense layer is linear, bias, tanh; the decoder goes back through the same weights.
 
-    "switches" needs the positions of the maxima, so a latent that was predicted and not encoded decodes with "nearest".
+    Pooling is undone by repeating; "switches" needs the positions of the maxima, which no predicted latent has.
     """
 
     Config: ClassVar[type[ModelConfig]] = CAEConfig
@@ -56,7 +59,7 @@ class CAE(Autoencoder):
         for layer, before in zip(self.layers, self.shapes, strict=False):
             if layer.kind in ("conv", "dense"):
                 self.weights[layer.name] = _weights(layer, before)
-                self.back_biases[layer.name] = nn.Parameter(torch.zeros(_bias_length(layer, before)))
+                self.back_biases[layer.name] = nn.Parameter(torch.zeros(self._bias_length(layer, before)))
         glorot(self)
         self._split = split_after(self.layers) if any(layer.kind == "conv" for layer in self.layers) else 0
 
@@ -132,12 +135,16 @@ class CAE(Autoencoder):
             elif layer.kind == "conv":
                 maps = F.conv_transpose2d(maps, self._weight(layer), self.back_biases[layer.name]).tanh()
             elif layer.kind == "dense":
-                maps = F.linear(maps, self._weight(layer).T, self.back_biases[layer.name]).tanh()
-                maps = maps.reshape(-1, *before)
+                maps = F.linear(maps, self._weight(layer).T).reshape(-1, *before)
+                maps = (maps + _spread(self.back_biases[layer.name], before)).tanh()
         return maps
 
     def _weight(self, layer: Layer) -> Tensor:
         return cast(Tensor, self.weights[layer.name].weight)
+
+    def _bias_length(self, layer: Layer, before: tuple[int, ...]) -> int:
+        """Return how many biases the decoder adds to what was read: one a channel or unit, as Lasagne shares them."""
+        return math.prod(before) if layer.kind == "dense" and self.config.dense_biases == "number" else before[0]
 
 
 def _weights(layer: Layer, before: tuple[int, ...]) -> nn.Module:
@@ -146,9 +153,9 @@ def _weights(layer: Layer, before: tuple[int, ...]) -> nn.Module:
     return nn.Linear(math.prod(before), layer.size)
 
 
-def _bias_length(layer: Layer, before: tuple[int, ...]) -> int:
-    """Return how many biases the decoder has: one per channel, or one per unit that a dense layer read."""
-    return before[0] if layer.kind == "conv" else math.prod(before)
+def _spread(bias: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return biases as they are added to numbers of `shape`: each its own, or one for all of a map."""
+    return bias.reshape(shape) if bias.numel() == math.prod(shape) else bias.reshape(-1, *[1] * (len(shape) - 1))
 
 
 def _unpool(maps: Tensor, size: tuple[int, ...], layer: Layer, switches: Tensor | None) -> Tensor:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from nextframe.core.clip import Clip
-from nextframe.core.errors import NotSupportedError, UserError
+from nextframe.core.errors import NotSupportedError
+from nextframe.layers.frame_judge import FrameJudge
+from nextframe.layers.frame_vectors import FrameVectors
+from nextframe.layers.gaussian_state import GaussianState, joined, parted
 from nextframe.layers.lstm import Activation, LSTMStack, LSTMState
-from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
+from nextframe.layers.state_decoder import StateDecoder
+from nextframe.losses.latent import kl_standard_normal
+from nextframe.models.contract import (
+    Capabilities,
+    ModelConfig,
+    ModelOptions,
+    Objective,
+    OptimizerDefaults,
+    Predictor,
+    Request,
+    Stage,
+)
 
 
 class CompositeLSTMConfig(ModelConfig):
@@ -39,11 +52,19 @@ class CompositeLSTMConfig(ModelConfig):
     activation: Activation = Field("tanh", description="function of the candidate and of the output")
     start: float | None = Field(None, gt=0, description="matrices start uniform in +-start; None: 1 / sqrt(hidden)")
     forget_bias: float = Field(1.0, description="forget gates' bias before training")
+    latent: int = Field(
+        0, ge=0, description="numbers of the Gaussian that the state goes through; 0: decoders get the state itself"
+    )
+    kl_weight: float = Field(0.1, ge=0, description="with latent: weight of its divergence from a standard normal")
+    adversarial_weight: float = Field(0.0, ge=0, description="weight of a discriminator's loss on predicted frames")
+    pretrain: float = Field(0.5, ge=0, lt=1, description="the part of the run before a discriminator comes in")
 
     @model_validator(mode="after")
     def _sizes(self) -> CompositeLSTMConfig:
         if min(self.hidden) < 1:
             raise ValueError("hidden sizes must be positive")
+        if self.adversarial_weight and self.decoders == "autoencoder":
+            raise ValueError("an autoencoder predicts no frames to judge: set adversarial_weight to 0")
         return self
 
     @property
@@ -52,47 +73,10 @@ class CompositeLSTMConfig(ModelConfig):
         return self.channels * self.frame_height * self.frame_width
 
 
-class Decoder(nn.Module):
-    """An LSTM that starts from the encoder's state and generates one frame per step from its top layer."""
+class CompositeLSTMOptions(ModelOptions):
+    """What may be chosen when futures are drawn."""
 
-    def __init__(self, config: CompositeLSTMConfig) -> None:
-        super().__init__()
-        self.config = config
-        inputs = config.frame_size if config.conditional else 0
-        self.lstm = LSTMStack(inputs, config.hidden, config.activation, config.start, config.forget_bias)
-        self.output = nn.Linear(config.hidden[-1], config.frame_size)
-        if config.start is not None:
-            nn.init.uniform_(self.output.weight, -config.start, config.start)
-        nn.init.zeros_(self.output.bias)
-
-    def forward(self, states: list[LSTMState], frames: Tensor) -> Tensor:
-        """Return the logits (T, B, D) of `frames` (T, B, D), each generated after the true ones before it."""
-        if not self.config.conditional:
-            return self._unconditional(states, len(frames))
-        known = frames[:-1] if self.config.copy_state else torch.cat([torch.zeros_like(frames[:1]), frames[:-1]])
-        outputs = [states[-1][0][None]] if self.config.copy_state else []
-        if len(known):
-            outputs.append(self.lstm(known, states, len(known))[0])
-        return cast(Tensor, self.output(torch.cat(outputs)))
-
-    def generate(self, states: list[LSTMState], steps: int) -> Tensor:
-        """Return the logits (steps, B, D) of frames that are generated after the decoder's own."""
-        if not self.config.conditional:
-            return self._unconditional(states, steps)
-        hidden = states[-1][0]
-        blank = hidden.new_zeros(len(hidden), self.config.frame_size)
-        logits: list[Tensor] = [self.output(hidden)] if self.config.copy_state else []
-        while len(logits) < steps:
-            before = levels(logits[-1], self.config) if logits else blank
-            outputs, states = self.lstm(before[None], states, 1)
-            logits.append(self.output(outputs[0]))
-        return torch.stack(logits)
-
-    def _unconditional(self, states: list[LSTMState], steps: int) -> Tensor:
-        first = states[-1][0][None]
-        ahead = steps - 1 if self.config.copy_state else steps
-        outputs = self.lstm(None, states, ahead)[0] if ahead else first[:0]
-        return cast(Tensor, self.output(torch.cat([first, outputs]) if self.config.copy_state else outputs))
+    temperature: float = Field(0.0, ge=0, description="with latent: 0 the mean future, 1 draws as learned")
 
 
 class CompositeLSTM(Predictor):
@@ -103,20 +87,51 @@ class CompositeLSTM(Predictor):
     """
 
     Config: ClassVar[type[ModelConfig]] = CompositeLSTMConfig
+    Options: ClassVar[type[ModelOptions]] = CompositeLSTMOptions
     idea: ClassVar[str] = "An LSTM reads the frames into one state; two more generate them backwards, and the future."
     paper: ClassVar[str] = "Srivastava, Mansimov & Salakhutdinov 2015, arXiv 1502.04681"
     config: CompositeLSTMConfig
 
     def __init__(self, config: CompositeLSTMConfig) -> None:
         super().__init__(config)
-        self.encoder = LSTMStack(config.frame_size, config.hidden, config.activation, config.start, config.forget_bias)
-        self.backward_decoder = Decoder(config) if config.decoders != "future" else None
-        self.future_decoder = Decoder(config) if config.decoders != "autoencoder" else None
+        sizes = config.channels, config.frame_height, config.frame_width
+        self.pixels = FrameVectors(*sizes, config.loss, config.zero)
+        self.encoder = self._stack(config.frame_size)
+        self.backward_decoder = self._decoder() if config.decoders != "future" else None
+        self.future_decoder = self._decoder() if config.decoders != "autoencoder" else None
+        self.gaussian = GaussianState(config.hidden, config.latent) if config.latent else None
+        self.judge = FrameJudge(config.channels) if config.adversarial_weight else None
+        self._made: tuple[Clip, Tensor] | None = None  # the frames of a clip that its generator's loss has made
+
+    def _stack(self, inputs: int) -> LSTMStack:
+        config = self.config
+        return LSTMStack(inputs, config.hidden, config.activation, config.start, config.forget_bias)
+
+    def _decoder(self) -> StateDecoder:
+        config = self.config
+        return StateDecoder(
+            self._stack(config.frame_size if config.conditional else 0),
+            config.frame_size,
+            self.pixels.levels,
+            conditional=config.conditional,
+            copy_state=config.copy_state,
+            start=config.start,
+        )
 
     @property
     def capabilities(self) -> Capabilities:
         """One frame size; any context and horizon. The causal part is the encoder."""
         return Capabilities(any_size=False, channels=self.config.channels)
+
+    def draws(self, options: ModelOptions) -> bool:
+        """Whether futures differ: with a Gaussian, at a temperature above 0."""
+        return self.gaussian is not None and self._temperature(options) > 0
+
+    def _temperature(self, options: ModelOptions) -> float:
+        assert isinstance(options, CompositeLSTMOptions)
+        if options.temperature and self.gaussian is None:
+            raise NotSupportedError("temperature is for a variational model: train one with model.latent=64")
+        return options.temperature
 
     def encode(self, frames: Tensor) -> tuple[Tensor, list[LSTMState]]:
         """Return the top layer's outputs (T, B, hidden[-1]) for frames (B, T, C, H, W), and every layer's last state.
@@ -124,7 +139,7 @@ class CompositeLSTM(Predictor):
         Raises:
             UserError: frames of another size than the model's.
         """
-        x = self._vectors(frames)
+        x = self.pixels.read(frames)
         outputs, states = self.encoder(x, self.encoder.blank(x.shape[1], x), len(x))
         return outputs, states
 
@@ -136,14 +151,53 @@ class CompositeLSTM(Predictor):
         """Return (B, hidden[-1]): the encoder's output after the last frame of the context."""
         return self.encode(clip.context)[1][-1][0]
 
+    def state(self, context: Tensor) -> Tensor:
+        """Return the state (B, D) that decoders get of a context (B, T, C, H, W): with `latent`, the Gaussian's mean.
+
+        Without, it is every layer's hidden state and cell, side by side.
+        """
+        states = self.encode(context)[1]
+        return joined(states) if self.gaussian is None else self.gaussian(states)[0]
+
+    def decode_state(self, state: Tensor, context: int, horizon: int) -> tuple[Tensor, Tensor]:
+        """Return what a state (B, D) says: `context` frames in their own order, and the `horizon` after them.
+
+        Both are (B, T, C, H, W) in [0, 1]. An autoencoder's future is its last frame again.
+
+        Raises:
+            NotSupportedError: a future predictor, which has no decoder for the context.
+        """
+        states = self._states(state)
+        return self._backward(states, context), self._future(states, horizon)
+
+    def _states(self, state: Tensor) -> list[LSTMState]:
+        return parted(state, self.config.hidden) if self.gaussian is None else self.gaussian.states(state)
+
+    def _backward(self, states: list[LSTMState], steps: int) -> Tensor:
+        if self.backward_decoder is None:
+            raise NotSupportedError("a future predictor does not reconstruct: train decoders=composite or autoencoder")
+        return self.pixels.frames(self.backward_decoder.generate(states, steps)).flip(1)
+
+    def _future(self, states: list[LSTMState], horizon: int) -> Tensor:
+        if self.future_decoder is None:
+            return self._backward(states, 1).expand(-1, horizon, -1, -1, -1)
+        return self.pixels.frames(self.future_decoder.generate(states, horizon))
+
     def forecast(self, request: Request) -> Tensor:
         """Predict the future; an autoencoder, which has none, repeats its reconstruction of the last frame."""
-        states, horizon = self.encode(request.context)[1], request.horizon
-        if self.future_decoder is None:
-            assert self.backward_decoder is not None
-            last = self._frames(self.backward_decoder.generate(states, 1))
-            return last.expand(-1, horizon, -1, -1, -1)
-        return self._frames(self.future_decoder.generate(states, horizon))
+        temperature = self._temperature(request.options)
+        return self._future(self._kept(request.context, temperature, request.generator)[0], request.horizon)
+
+    def _kept(
+        self, context: Tensor, temperature: float, generator: torch.Generator | None = None
+    ) -> tuple[list[LSTMState], Tensor | None]:
+        """Return the states that the decoders start from, and with a Gaussian its divergence of each clip, (B,)."""
+        states = self.encode(context)[1]
+        if self.gaussian is None:
+            return states, None
+        mean, log_sigma = self.gaussian(states)
+        drawn = self.gaussian.draw(mean, log_sigma, temperature, generator)
+        return self.gaussian.states(drawn), kl_standard_normal(mean, log_sigma, "none")
 
     @property
     def reconstructs(self) -> bool:
@@ -161,67 +215,74 @@ class CompositeLSTM(Predictor):
         Raises:
             NotSupportedError: a future predictor, which has no decoder for it.
         """
-        if self.backward_decoder is None:
-            raise NotSupportedError("a future predictor does not reconstruct: train decoders=composite or autoencoder")
-        states = self.encode(context)[1]
-        if leak:
-            logits = self.backward_decoder(states, self._vectors(context).flip(0))
-        else:
-            logits = self.backward_decoder.generate(states, context.shape[1])
-        return self._frames(logits).flip(1)
+        states = self._kept(context, 0.0)[0]
+        if not leak or self.backward_decoder is None:
+            return self._backward(states, context.shape[1])
+        return self.pixels.frames(self.backward_decoder(states, self.pixels.read(context).flip(0))).flip(1)
 
     def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        """Add the losses of both decoders with equal weight; logs are per frame, summed over its pixels."""
-        states = self.encode(clip.context)[1]
-        total, logs = clip.context.new_zeros(()), {}
+        """Add the losses of both decoders with equal weight; logs are per frame, summed over its pixels.
+
+        With a Gaussian its state is drawn, and `kl_weight` times the divergence of a clip is added.
+        """
+        total, logs, _ = self._generated(clip)
+        return total, logs
+
+    def _generated(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor], Tensor | None]:
+        """Return the loss, its logs, and the logits (T, B, D) of the future."""
+        states, divergence = self._kept(clip.context, 1.0)
+        total, logs, logits = clip.context.new_zeros(()), {}, None
         for name, decoder, frames in (
             ("reconstruction", self.backward_decoder, clip.context.flip(1)),
             ("future", self.future_decoder, clip.target),
         ):
             if decoder is not None:
-                target = self._vectors(frames)
+                target = self.pixels.read(frames)
                 own = self.config.train_on == "own"
                 logits = decoder.generate(states, len(target)) if own else decoder(states, target)
-                summed = distance(logits, target, self.config)
+                summed = self.pixels.distance(logits, target)
                 mean = summed / (target.shape[0] * target.shape[1])
                 logs[name] = mean.detach()
                 total = total + self.reduced(summed, mean)
-        return total, logs
+        if divergence is not None:
+            logs["kl"] = divergence.mean().detach()
+            total = total + self.config.kl_weight * self.reduced(divergence.sum(), divergence.mean())
+        return total, logs, logits
 
     def reduced(self, summed: Tensor, mean: Tensor) -> Tensor:
         """Return a decoder's loss, given its sum over everything and its mean over clips and frames: the mean."""
         return mean
 
+    def generator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return `loss` plus what the discriminator makes of the predicted frames."""
+        total, logs, logits = self._generated(clip)
+        assert self.judge is not None
+        assert logits is not None  # an autoencoder is refused
+        frames = self.pixels.frames(logits)
+        self._made = (clip, frames.detach())
+        cost = self.judge.fooled(clip.context[:, -1:], frames)
+        return total + self.config.adversarial_weight * cost, {**logs, "adversarial": cost.detach()}
+
+    def judge_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the discriminator's loss on true and predicted frames, and how often it is right, in [0, 1]."""
+        made, self._made = self._made, None
+        if made is None or made[0] is not clip:
+            with torch.no_grad():
+                self.generator_loss(clip)
+            made, self._made = self._made, None
+        assert self.judge is not None
+        assert made is not None
+        loss, right = self.judge.told(clip.context[:, -1:], clip.target, made[1])
+        return loss, {"accuracy": right.detach()}
+
     def stages(self) -> list[Stage]:
-        """One stage, one objective, by Adam."""
-        adam = OptimizerDefaults(name="adam", lr=1e-3)
-        return [Stage("train", [Objective("frames", list(self.parameters()), self.loss, adam)])]
-
-    def _vectors(self, frames: Tensor) -> Tensor:
-        """Return frames (B, T, C, H, W) as vectors (T, B, D), around the config's zero."""
-        shape = (self.config.channels, self.config.frame_height, self.config.frame_width)
-        if tuple(frames.shape[2:]) != shape:
-            made, found = "x".join(map(str, shape)), "x".join(map(str, frames.shape[2:]))
-            raise UserError(f"this composite-lstm takes frames of {made} (channels x height x width), not {found}")
-        vectors = frames.flatten(2).transpose(0, 1)
-        return vectors - self.config.zero if self.config.zero else vectors
-
-    def _frames(self, logits: Tensor) -> Tensor:
-        """Return the frames (B, T, C, H, W) in [0, 1] of logits (T, B, D)."""
-        shown = levels(logits, self.config) + self.config.zero
-        shape = (self.config.channels, self.config.frame_height, self.config.frame_width)
-        return shown.transpose(0, 1).reshape(shown.shape[1], len(shown), *shape)
-
-
-def levels(logits: Tensor, config: CompositeLSTMConfig) -> Tensor:
-    """Return what a decoder shows, and reads in its next step: its outputs as frames in [0, 1], minus the zero."""
-    if config.loss == "bce":
-        return logits.sigmoid() - config.zero
-    return logits.clamp(-config.zero, 1 - config.zero)
-
-
-def distance(logits: Tensor, target: Tensor, config: CompositeLSTMConfig) -> Tensor:
-    """Return the cross-entropy, or half the squared distance, summed over everything; (T, B, D) both."""
-    if config.loss == "bce":
-        return F.binary_cross_entropy_with_logits(logits, target + config.zero, reduction="sum")
-    return (logits - target).square().sum() / 2
+        """One stage, one objective, by Adam; with a discriminator first without it, then in turn with it."""
+        adam, judge = OptimizerDefaults(name="adam", lr=1e-3), self.judge
+        if judge is None:
+            return [Stage("train", [Objective("frames", list(self.parameters()), self.loss, adam)])]
+        own = [parameter for name, parameter in self.named_parameters() if not name.startswith("judge.")]
+        alone, rivals = (Objective("frames", own, loss, adam) for loss in (self.loss, self.generator_loss))
+        rate = OptimizerDefaults(name="adam", lr=4e-4, betas=(0.5, 0.999))
+        told = Objective("discriminator", list(judge.parameters()), self.judge_loss, rate)
+        first = [Stage("pretrain", [alone], share=self.config.pretrain)] if self.config.pretrain else []
+        return [*first, Stage("adversarial", [rivals, told], share=1 - self.config.pretrain)]

@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise
+from nextframe.models.bases.one_step import DisturbedConfig, OneStep, disturbed
 from nextframe.models.contract import Capabilities, ModelConfig
 
 KERNEL = 3
 
 
-class Conv3dConfig(OneStepConfig):
+class Conv3dConfig(DisturbedConfig):
     """Fields of `conv3d`."""
 
     noise: float = Field(0.0, ge=0, description="standard deviation of the noise on the context while training")
@@ -50,7 +50,7 @@ class Conv3dModel(OneStep):
 
     def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W)."""
-        return context[:, -1:] + self.change(add_noise(context, self.config.noise, self.training))
+        return context[:, -1:] + self.change(disturbed(context, self.config, self.training))
 
     def change(self, frames: Tensor) -> Tensor:
         """Return the convolution's output for frames (B, T, C, H, W): (B, 1, C, H, W)."""

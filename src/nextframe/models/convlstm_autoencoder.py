@@ -13,17 +13,16 @@ from nextframe.layers.batch_norm import BatchNorm2d
 from nextframe.layers.convlstm import ConvLSTMLayer
 from nextframe.layers.grid import pad_to_multiple
 from nextframe.layers.lstm import Activation, Gate
-from nextframe.models.bases.one_step import OneStep, OneStepConfig, add_noise, keras_conv
+from nextframe.models.bases.one_step import DisturbedConfig, OneStep, disturbed, keras_conv
 from nextframe.models.contract import ModelConfig
 
 
-class ConvLSTMAutoencoderConfig(OneStepConfig):
+class ConvLSTMAutoencoderConfig(DisturbedConfig):
     """Fields of `convlstm-autoencoder`."""
 
     width: int = Field(4, ge=1, description="hidden maps at full size; twice as many at half, four times at a quarter")
     activation: Activation = Field("tanh", description="function of the candidate and of the output")
     gate: Gate = Field("hard_sigmoid", description="how gates are squashed; hard_sigmoid is Keras 2's default")
-    noise: float = Field(0.1, ge=0, description="standard deviation of the noise on the context while training")
     dropout: float = Field(0.2, ge=0, lt=1, description="before both poolings, and after the skip connection is added")
 
 
@@ -55,7 +54,7 @@ class ConvLSTMAutoencoder(OneStep):
 
     def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W)."""
-        return self.painted(add_noise(context, self.config.noise, self.training), context[:, -1])
+        return self.painted(disturbed(context, self.config, self.training), context[:, -1])
 
     def painted(self, seen: Tensor, last: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W) of the frames `seen` (B, T, C, H, W) and the last one.

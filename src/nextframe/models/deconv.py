@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,17 @@ from nextframe.core.clip import Clip
 from nextframe.layers.cae_spec import parse_spec, shapes, split_after
 from nextframe.losses.pixel import mse
 from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, glorot, some_frames
-from nextframe.models.cae import CAE, FILM_SPEC, LOG_SIGMA, SHIFT, CAEConfig
+from nextframe.models.cae import (
+    CAE,
+    DENSE_BIASES,
+    FILM_SPEC,
+    LOG_SIGMA,
+    SHIFT,
+    UNPOOL,
+    CAEConfig,
+    DenseBiases,
+    Unpool,
+)
 from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults, Stage
 
 
@@ -21,9 +31,8 @@ class DeconvConfig(AutoencoderConfig):
     """Settings of `Deconv`: those of its `cae`, and the dropout between its own layers."""
 
     spec: str = Field(FILM_SPEC, description="layers of the `cae` that makes the features, as written there")
-    unpool: Literal["switches", "nearest"] = Field(
-        "switches", description="how the `cae` undoes pooling: back to where each maximum was, or repeated"
-    )
+    unpool: Unpool = Field("nearest", description=f"of the `cae`: {UNPOOL}")
+    dense_biases: DenseBiases = Field("map", description=f"of the `cae`: {DENSE_BIASES}")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout before each layer from features to image")
     cae_frames: int = Field(8, ge=1, description="frames per step of the stage that trains the features")
 
@@ -124,6 +133,7 @@ def cae_config(config: DeconvConfig) -> CAEConfig:
         frames=config.cae_frames,
         spec=config.spec,
         unpool=config.unpool,
+        dense_biases=config.dense_biases,
     )
 
 

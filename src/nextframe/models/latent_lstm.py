@@ -46,10 +46,10 @@ class LatentLSTMConfig(ModelConfig):
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before each LSTM layer")
     forget_bias: float = Field(1.0, description="forget gates' bias before training")
     head: HeadName = Field(
-        "differences", description="the next latent as itself, as a Gaussian (kl), as its change, or as a mixture"
+        "differences", description="the next latent as itself, a Gaussian (kl), its change, both of these, or a mixture"
     )
-    drift: float = Field(1.0, ge=0, description='head "differences": weight of the error after adding up')
-    anchored: bool = Field(True, description='head "differences": the LSTM reads the latent too, not only its changes')
+    drift: float = Field(1.0, ge=0, description="heads of differences: weight of the error after adding up")
+    anchored: bool = Field(True, description="heads of differences: the LSTM reads the latent too, not only changes")
     components: int = Field(5, ge=1, description='head "mixture": how many Gaussians')
     per_dimension: bool = Field(False, description='head "mixture": a mixture for each dimension of the latent')
     sigma_floor: float = Field(0.05, gt=0, description='head "mixture": the smallest deviation')

@@ -105,6 +105,19 @@ class ContextReconstructor(Protocol):
         ...
 
 
+@runtime_checkable
+class StateCoder(Protocol):
+    """Reads a context into one state of plain numbers, and decodes any such state: states can be added."""
+
+    def state(self, context: Tensor) -> Tensor:
+        """Return the state (B, D) after a context (B, T, C, H, W)."""
+        ...
+
+    def decode_state(self, state: Tensor, context: int, horizon: int) -> tuple[Tensor, Tensor]:
+        """Return `context` frames in their own order, and the `horizon` after them: (B, T, C, H, W) in [0, 1]."""
+        ...
+
+
 def unrolls(model: Predictor) -> bool:
     """Whether `unrolled` makes the frames of `model` as they are asked for; else all are made for the first one."""
     return _way(model) == "unroll"

@@ -34,6 +34,7 @@ class TrainedTask(Config):
     gap: int | None = None  # trained on the frame between two that are 2 * gap apart; None: on the frames that follow
     fps: float | None = None
     data: str = ""
+    metrics: tuple[str, ...] = ()  # registered ones that it is measured by before the usual ones
     sources: tuple[str, ...] = ()  # texts in the names of published videos it was trained on: no test of it has them
 
 

@@ -12,7 +12,9 @@ from nextframe.models.request import Block, gathered
 __all__ = ["Block", "roll_on", "roll_out"]
 
 
-def roll_on(advance: Callable[[Tensor], Tensor], context: Tensor, horizon: int, clamp: bool = True) -> Iterator[Block]:
+def roll_on(
+    advance: Callable[[Tensor], Tensor], context: Tensor, horizon: int, clamp: bool = True, least: int = 1
+) -> Iterator[Block]:
     """Yield at least `horizon` frames, one call's at a time, by feeding predictions back; the last T are held.
 
     Args:
@@ -21,8 +23,9 @@ def roll_on(advance: Callable[[Tensor], Tensor], context: Tensor, horizon: int, 
         horizon: how many frames.
         clamp: whether predicted frames are clamped to [0, 1] before they are seen and yielded; not so for a model
             that is trained on what it sees here, as a clamped value has no gradient.
+        least: how many frames are held if T is less: calls see more and more, until there are as many.
     """
-    length, made = context.shape[1], 0
+    length, made = max(context.shape[1], least), 0
     while made < horizon:
         following = advance(context)
         following = following.clamp(0, 1) if clamp else following

@@ -11,7 +11,7 @@ from torch import Tensor
 from nextframe.checkpoint import resolve_model
 from nextframe.core.clip import Clip, as_float
 from nextframe.core.errors import NotSupportedError, UserError
-from nextframe.core.seeds.seeding import torch_generator
+from nextframe.core.seeds.seeding import numpy_generator, torch_generator
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Split
 from nextframe.media.writer import write_video
@@ -23,28 +23,34 @@ SHOWN = 10  # frames of a sheet, columns of the others
 NUMBERS = 8  # rows of a traversal: the latent dimensions that differ most between frames
 REACH = 2.0  # of a traversal, in deviations of the dimension
 SECONDS = 0.1  # a frame of the animation
+ENDLESS = 1_000_000  # clips of an endless split that animations are drawn from
 
 
-def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: Path, seed: int = 0) -> list[Path]:
+def draw_latents(
+    model: str | Predictor, clips: ClipSet, split: Split, folder: Path, seed: int = 0, gifs: int = 1
+) -> list[Path]:
     """Write images of a model's latent space to `folder` and return their paths.
 
     reconstructions.png (frames above their reconstructions), interpolation.png and traversal.png; for a
-    latent predictor also primed.gif: truth next to one-step predictions in the context, then free ones.
+    latent predictor also `gifs` animations primed-01.gif, ...: truth next to one-step predictions in the context, then
+    free ones.
 
     Args:
         model: a run or model folder, or a model.
         clips: what to draw; context and horizon are the numbers of primed and free frames.
         split: of the clips.
         folder: where; it is made.
-        seed: of a model with randomness.
+        seed: chooses the clips of the animations, and is that of a model with randomness.
+        gifs: how many animations, each of another clip.
 
     Raises:
-        UserError: a model without a latent space, or a split without clips.
+        UserError: a model without a latent space, or a split with fewer clips than animations.
     """
     net = resolve_model(model).eval()
     count = clips.count(split)
     if count == 0:
         raise UserError(f"{clips.name}: the {split} split has no clips")
+    chosen = chosen_clips(count, gifs, seed, f"{clips.name}: the {split} split")
     shown = min(SHOWN, count or SHOWN)
     clip = clips.on_device(split, clips.read(split, np.arange(shown, dtype=np.int64)), "cpu")
     encoder = reconstructor_of(net)
@@ -59,9 +65,23 @@ def draw_latents(model: str | Predictor, clips: ClipSet, split: Split, folder: P
         write_video(folder / name, image.unsqueeze(0), fps=1.0)
         paths.append(folder / name)
     if isinstance(net, LatentPredictor):
-        write_video(folder / "primed.gif", primed_animation(net, clip[:1], seed), fps=1 / SECONDS)
-        paths.append(folder / "primed.gif")
+        for number, index in enumerate(chosen, start=1):  # one after another: thirty at once are not held
+            clip = clips.on_device(split, clips.read(split, np.array([index], dtype=np.int64)), "cpu")
+            paths.append(folder / f"primed-{number:0{max(2, len(str(gifs)))}}.gif")
+            write_video(paths[-1], primed_animation(net, clip, seed), fps=1 / SECONDS)
     return paths
+
+
+def chosen_clips(count: int | None, wanted: int, seed: int, where: str) -> list[int]:
+    """Return the numbers of `wanted` different clips, drawn by `seed` from `count`; None: of endlessly many.
+
+    Raises:
+        UserError: there are fewer; `where` begins the line.
+    """
+    if count is not None and wanted > count:
+        raise UserError(f"{where} has {count} clips, not {wanted}: ask for at most {count}")
+    drawn = numpy_generator(seed, "animations").choice(ENDLESS if count is None else count, wanted, replace=False)
+    return [int(number) for number in drawn]
 
 
 def reconstructor_of(model: Predictor) -> Reconstructor:

@@ -1,9 +1,9 @@
 """The cat-gif notebook and the catz benchmark (L. Biewald, Weights & Biases, 2019), model by model.
 
-Each recipe is the original: its network with its faults (`models/originals/catz.py`), mean squared error, Adam at
-1e-3, batches of 32, and its epochs as steps. Each `-fixed` recipe is the same budget with the faults corrected;
-docs/catz.md lists them. An epoch of the notebook is 52 steps, a quarter of its data; one of the benchmark's script
-is 200.
+Each recipe is the original: its network with its faults (`models/originals/catz.py`), mean squared error, Keras's
+Adam at 1e-3, batches of 32, its epochs as steps, and after each the perceptual distance and images of 15 clips. Each
+`-fixed` recipe is the same budget with the faults corrected; docs/catz.md lists them. An epoch of the notebook is 52
+steps, a quarter of its data; one of the benchmark's script is 200.
 
 The data is a folder `catz` with train/ID/cat_0.jpg ... cat_4.jpg, cat_result.jpg, or any other with --data PATH.
 """
@@ -25,12 +25,14 @@ def _recipe(model: str, steps: int, epoch: int = NOTEBOOK_EPOCH, **fields: Any) 
         precision="32" if model in ORIGINALS else "auto",
         steps=steps,
         batch=32,
-        optimizer="adam",
+        optimizer="keras-adam",
         lr=1e-3,
         schedule="constant",
         val_every=epoch,
         checkpoint_every=epoch,
         val_clips=416,  # a quarter of the validation clips, in batches of 32
+        metrics=("perceptual-distance",),
+        samples=15,
         monitor="val/loss",
         keep="best",
     )

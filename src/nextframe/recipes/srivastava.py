@@ -6,6 +6,9 @@ peepholes in +-0.1, biases at zero. Not kept: at test the reconstruction is fed 
 fed it the true ones: `--set evaluate.compat=srivastava` measures both). The last weights are kept; the original
 stopped by hand.
 
+Sizes are those of the public configs: 10 + 10 frames, of digits and of patches. The paper's clips of patches have
+16 + 13 (`--context 16 --horizon 13`), as those of percepts and flow here, of which no config is public.
+
 The percepts are files of features in the folder that `--root` names; flow is made from any videos given with --data.
 """
 
@@ -39,7 +42,7 @@ def _recipe(data: DataConfig, steps: int, batch: int, hidden: tuple[int, ...] = 
 
 
 _DIGITS = DataConfig(name="moving-digits", context=10, horizon=10, size=(64, 64), options={"digits": "mnist"})
-_PATCHES = DataConfig(name="clips", context=16, horizon=13, size=(32, 32), color="rgb")
+_PATCHES = DataConfig(name="clips", context=10, horizon=10, size=(32, 32), color="rgb")
 _PERCEPTS = DataConfig(name="percepts", context=16, horizon=13)
 _FLOW = DataConfig(name="clips", context=16, horizon=13, size=(32, 32), color="rgb", kind="flow")
 

@@ -75,8 +75,13 @@ def _check_settings(target: nn.Module, found: nn.Module, part: str, run: str) ->
         return  # load_state_dict compares names and shapes
     wanted, has = target.config.model_dump(), found.config.model_dump()
     for name, value in wanted.items():
-        if name != "frames" and has[name] != value:  # the number of frames per step has no effect on the weights
+        if name not in _without_effect(target) and has[name] != value:
             raise UserError(f"{run}: its '{name}' is {has[name]!r}, this model's {part} has {value!r}: set it alike")
+
+
+def _without_effect(model: Predictor) -> set[str]:
+    """Return the settings that the weights do not depend on: frames per step, and the context where any is taken."""
+    return {"frames"} if model.capabilities.max_context is not None else {"frames", "context"}
 
 
 def _kind(model: Predictor) -> str:

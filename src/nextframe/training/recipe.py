@@ -16,6 +16,7 @@ from nextframe.core.settings import MOST_CHARACTERS, read_yaml, set_dotted
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import batch_indices
 from nextframe.data.order import Balance
+from nextframe.metrics import METRICS, MOVING
 from nextframe.models import MODELS
 from nextframe.models.contract import ModelConfig, Predictor
 from nextframe.models.request import check_conditions
@@ -36,6 +37,9 @@ class TrainingConfig(Config):
 
     steps: int | None = Field(None, ge=1, description="training steps; or give minutes")
     minutes: float | None = Field(None, gt=0, description="training time; or give steps")
+    clock: Literal["wall", "processor"] = Field(
+        "wall", description="what minutes are; processor: those that this process works on a CPU, all threads together"
+    )
     batch: int = Field(16, ge=1, description="clips per step")
     balance: Balance = Field(
         "clips",
@@ -57,6 +61,10 @@ class TrainingConfig(Config):
     val_every: int = Field(500, ge=1, description="steps between validations")
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
     val_clips: int = Field(128, ge=1, description="clips of the val split that a validation measures")
+    metrics: tuple[str, ...] = Field(
+        (), description="registered metrics that validations log and evaluations have before their usual ones"
+    )
+    samples: int = Field(2, ge=1, description="clips in the image that a validation writes")
     monitor: Literal["val/mse", "val/loss"] = Field(
         "val/mse", description="what decides which weights are best; lower is better"
     )
@@ -93,6 +101,14 @@ class TrainingConfig(Config):
         if name is not None and name not in registry:
             raise ValueError(str(UnknownNameError(registry.kind, name, registry)))
         return name
+
+    @field_validator("metrics")
+    @classmethod
+    def _measured(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name.removesuffix(MOVING) not in METRICS:
+                raise ValueError(str(UnknownNameError(METRICS.kind, name, METRICS)))
+        return names
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainingConfig:

@@ -244,11 +244,11 @@ class Run:
     def _show_samples(self, values: dict[str, float]) -> None:
         if not (self.processes.first and values):
             return
-        value = values[self.config.monitor]
-        self.bar.say(self.trainer.step, self.trainer.progress, f"{self.config.monitor} {value:.5f}")
-        image = save_samples(self.model, self.clips, self.folder, self.trainer.step, self.fabric.device)
+        step, config = self.trainer.step, self.config
+        self.bar.say(step, self.trainer.progress, f"{config.monitor} {values[config.monitor]:.5f}")
+        image = save_samples(self.model, self.clips, self.folder, step, self.fabric.device, config.samples)
         if self.metrics and image is not None:
-            self.metrics.image(self.trainer.step, "samples", image)
+            self.metrics.image(step, "samples", image)
 
     def _take(self, values: dict[str, float]) -> bool:
         """Decide by `values`, which all processes share: what is kept, the rate, and whether to stop."""
@@ -270,7 +270,7 @@ class Run:
         self._checkpoint()
 
     def _save_model(self) -> None:
-        model = gathered(self.model)
+        model, step = gathered(self.model), self.trainer.step
         if not self.processes.first:
             return
         task = TrainedTask(
@@ -281,10 +281,10 @@ class Run:
             gap=self.recipe.data.gap,
             fps=self.clips.fps,
             data=self.recipe.data.name,
+            metrics=self.config.metrics,
             sources=self.model.trained.sources if self.model.trained else (),  # of the weights that it started from
         )
-        facts = {"step": self.trainer.step, "seed": self.config.seed}
-        save_model(model, self.folder / "model", task=task, training=facts)
+        save_model(model, self.folder / "model", task=task, training={"step": step, "seed": self.config.seed})
 
     def _checkpoint(self) -> None:
         self.trainer.settle()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nextframe.core.clip import Clip
 from nextframe.core.seeds.noise import clip_noise
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Indices
+from nextframe.metrics import find_metric
 from nextframe.models.contract import Predictor, Stage
 from nextframe.training.optim.optimizer import Average
 from nextframe.training.parallel.processes import Processes
@@ -42,11 +44,13 @@ def validate(
 ) -> dict[str, float]:
     """Return {"val/loss", "val/mse"}: the objectives' summed loss, and closed-loop mean squared error per pixel.
 
+    So is each of `config.metrics`, under its name: closed loop, on predictions in [0, 1].
+
     The model is in eval mode; random parts of a loss use one fixed seed for each batch, so that validations can be
     compared. Every process takes its share of the batches, and returns the values over all of them.
     """
     model.eval()
-    sums = {"val/loss": 0.0, "val/mse": 0.0, "seen": 0.0}
+    sums = dict.fromkeys(["val/loss", "val/mse", *(f"val/{name}" for name in config.metrics), "seen"], 0.0)
     for indices in validation_batches(clips, config.val_clips, config.batch, processes.rank, processes.world):
         seed_everything(0, "validation", int(indices[0]))
         clip = clips.on_device("val", clips.read("val", indices), fabric.device)
@@ -56,12 +60,19 @@ def validate(
         ):
             loss = sum(float(objective.loss(clip)[0]) for objective in stage.objectives)
             future = model.predict(clip.context, clip.horizon, conditions=model.wanted(clip.conditions)).float()
-        sums["val/loss"] += loss * len(clip)
-        sums["val/mse"] += float((future - clip.target).square().mean()) * len(clip)
-        sums["seen"] += len(clip)
+        for name, value in {"val/loss": loss, **_measured(future, clip, config.metrics), "seen": 1.0}.items():
+            sums[name] += value * len(clip)
     totals = processes.total(sums)
     seen = totals.pop("seen")
     return {name: total / seen for name, total in totals.items()} if seen else {}
+
+
+def _measured(future: Tensor, clip: Clip, metrics: Sequence[str]) -> dict[str, float]:
+    """Return the mean squared error, and each of `metrics`, of a predicted future (B, T, C, H, W)."""
+    values = {"val/mse": float((future - clip.target).square().mean())}
+    for name in metrics:
+        values[f"val/{name}"] = float(find_metric(name, clip.context).function(future, clip.target).mean())
+    return values
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from nextframe.checkpoint.folder import find_model_folder, read_config
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
 from nextframe.core.seeds.seeding import seed_everything
-from nextframe.data import ClipSet
+from nextframe.data import ClipSet, flow
+from nextframe.data.prepared.manifest import read_manifest
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
 from nextframe.models.protocols import Encoder, StepEncoder
@@ -76,15 +77,28 @@ def like(model: Predictor, *keys: int | str) -> Predictor:
         return create_model(model_name(model), **model.config.model_dump()).eval()
 
 
-def trained_size(specs: Sequence[str]) -> tuple[tuple[int, int] | None, str | None]:
-    """Return (height, width) and colour that the first run folder of `specs` was trained on; None if none says."""
+def trained_data(specs: Sequence[str]) -> dict[str, Any]:
+    """Return the frames that the first run folder of `specs` was trained on, as fields of `DataConfig`.
+
+    These are size and colour, and for a model of optical flow kind and max_flow; {} if no folder says.
+    """
     for spec in specs:
         facts = training_facts(spec)
         task = facts["task"] if facts else None
-        if isinstance(task, dict) and task.get("size"):
-            color = {1: "grey", 3: "rgb"}.get(task.get("channels") or 0)
-            return (int(task["size"][0]), int(task["size"][1])), color
-    return None, None
+        if facts and isinstance(task, dict) and task.get("size"):
+            size, channels = (int(task["size"][0]), int(task["size"][1])), task.get("channels") or 0
+            if channels == flow.CHANNELS:
+                return {"size": size, "kind": flow.KIND, **_flow_scale(facts.get("recipe", {}).get("data", {}))}
+            return {"size": size, "color": {1: "grey", 3: "rgb"}.get(channels)}
+    return {}
+
+
+def _flow_scale(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the max_flow of a recipe's data, or of its prepared clips if they are there; {}: the default."""
+    prepared = Path(str(data.get("name", "")))
+    if (prepared / "prepared.json").is_file():
+        return {"max_flow": read_manifest(prepared)["settings"]["max_flow"]}
+    return {"max_flow": data["max_flow"]} if "max_flow" in data else {}
 
 
 def training_facts(spec: str) -> dict[str, Any] | None:

@@ -108,7 +108,7 @@ def open_windows(data: DataConfig, config: TransferConfig) -> ClipSet:
     return open_data(values)
 
 
-LABELLED = ("motion-digits", "labelled", "kth", "ucf101", "hmdb51", "percepts")
+LABELLED = ("motion-digits", "motion-clips", "labelled", "kth", "ucf101", "hmdb51", "percepts")
 
 
 class _Bench:

@@ -52,16 +52,20 @@ class PreparedClips(ClipSet):
             fix = f"ask for --context {made['context']} --horizon {made['horizon']}"
             raise UserError(f"{here} {frames} frames, not {self.task.context} + {self.task.horizon}; {fix}")
         if config.stride not in (1, made["stride"]):
-            raise UserError(f"{here} stride {made['stride']}, not {config.stride}; prepare them again with that stride")
+            fix = f"prepare them again with --set prepare.stride={config.stride}, or read them with --set data.stride=1"
+            raise UserError(f"{here} stride {made['stride']}, not {config.stride}; {fix}")
         if config.size not in (None, self.frame_shape[1:]):
             height, width = self.frame_shape[1:]
-            raise UserError(f"{here} size {height}x{width}; skip --size, or prepare them again with another")
+            other = "x".join(map(str, config.size or ()))
+            raise UserError(f"{here} size {height}x{width}, not {other}; give --size {height}x{width}")
         channels = {"grey": 1, "rgb": 3, None: self.frame_shape[0]}[config.color]
-        if channels != self.frame_shape[0]:
+        flow = made["kind"] == "flow"  # then the colour is that of the frames it was made from
+        if channels != self.frame_shape[0] and not flow:
             fix = f"prepare them again with --set prepare.color={config.color}"
             raise UserError(f"{here} {self.frame_shape[0]} channels, not {config.color}; {fix}")
-        if made["kind"] == config.kind == "flow" and made["max_flow"] != config.max_flow:
-            raise UserError(f"{here} max_flow {made['max_flow']:g}, not {config.max_flow:g}; set data.max_flow")
+        if flow and config.kind == "flow" and made["max_flow"] != config.max_flow:
+            fix = f"give --set data.max_flow={made['max_flow']:g}"
+            raise UserError(f"{here} max_flow {made['max_flow']:g}, not {config.max_flow:g}; {fix}")
         if config.options:
             raise UserError(f"{self.folder}: prepared clips have no options such as '{next(iter(config.options))}'")
 

@@ -15,6 +15,7 @@ DATASETS: Registry[Any] = Registry(
 
 DATASETS.add("moving-digits", "nextframe.data.sets.moving_digits:open_moving_digits")
 DATASETS.add("motion-digits", "nextframe.data.sets.motion_digits:open_motion_digits")
+DATASETS.add("motion-clips", "nextframe.data.sets.motion_clips:open_motion_clips")
 DATASETS.add("pushed-digits", "nextframe.data.sets.pushed_digits:open_pushed_digits")
 DATASETS.add("moving-scenes", "nextframe.data.sets.scenes.clips:open_moving_scenes")
 DATASETS.add("moving-mnist", "nextframe.data.sets.moving_mnist:open_moving_mnist")

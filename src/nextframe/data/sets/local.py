@@ -196,8 +196,10 @@ def opened(name: str, config: DataConfig, options: type[L]) -> tuple[L, Path]:
     parsed = options.parse(config.options, f"options of {name}")
     root = Path(parsed.root).expanduser() if parsed.root else None
     if root is None or not root.is_dir():
-        what = f"{root} is not a folder" if root else "it needs a local copy"
-        raise UserError(f"{name}: {what}; get it from {FACTS[name].source}, {_lay_out(name)}, and give --root ROOT")
+        facts = FACTS[name]
+        what = f"{root} is not a folder" if root else "it needs a local copy, as nothing is downloaded for you"
+        source = f"{facts.source} (licence: {facts.licence})"
+        raise UserError(f"{name}: {what}; get it from {source}, {_lay_out(name)}, and give --root ROOT")
     return parsed, root
 
 

@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.core.seeds.noise import normal_like
+from nextframe.core.color import COLORED
+from nextframe.core.seeds.noise import normal_like, uniform
 from nextframe.losses.perceptual import perceptual
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import Block, roll_on
@@ -24,6 +25,18 @@ class OneStepConfig(ModelConfig):
     context: int = Field(5, ge=1, description="context frames, exactly")
     channels: int = Field(3, ge=1, description="1 grey, 3 RGB")
     loss: Loss = Field("perceptual", description="perceptual is the metric by which the catz benchmark ranks")
+
+
+class DisturbedConfig(OneStepConfig):
+    """Fields of those whose context is disturbed while they are trained."""
+
+    noise: float = Field(0.1, ge=0, description="standard deviation of the noise on the context while training")
+    input_dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the context's values set to 0 while training: instead of noise",
+    )
 
 
 class OneStep(Predictor):
@@ -55,7 +68,10 @@ class OneStep(Predictor):
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         frame, target = self.next_frame(clip.context), clip.target[:, :1]
         loss = F.mse_loss(frame, target) if self.config.loss == "mse" else perceptual(frame, target)
-        return loss, {self.config.loss: loss.detach()}
+        logs: dict[str, Tensor] = {self.config.loss: loss.detach()}
+        if frame.shape[2] in COLORED:  # the metric, which the notebook logs beside the loss
+            logs["perceptual-distance"] = perceptual(frame.detach(), target, epsilon=0)
+        return loss, logs
 
 
 def keras_conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
@@ -66,6 +82,11 @@ def keras_conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
     return conv
 
 
-def add_noise(frames: Tensor, sigma: float, training: bool) -> Tensor:
-    """Return frames with Gaussian noise while training, and unchanged otherwise (Keras's GaussianNoise)."""
-    return frames + sigma * normal_like(frames) if training and sigma else frames
+def disturbed(frames: Tensor, config: DisturbedConfig, training: bool) -> Tensor:
+    """Return frames as a network sees them while training: Keras's GaussianNoise, then its Dropout; else unchanged."""
+    if training and config.noise:
+        frames = frames + config.noise * normal_like(frames)
+    if training and config.input_dropout:
+        kept = uniform(frames.shape, frames.device) >= config.input_dropout
+        frames = frames * kept / (1 - config.input_dropout)
+    return frames

@@ -10,7 +10,7 @@ from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
-from nextframe.models.bases.one_step import Loss, add_noise
+from nextframe.models.bases.one_step import Loss, disturbed
 from nextframe.models.catz_baseline import CatzBaseline, CatzBaselineConfig
 from nextframe.models.contract import Capabilities, ModelConfig
 from nextframe.models.conv2d import Conv2dConfig, Conv2dModel
@@ -92,7 +92,7 @@ class CatzConv3d(Conv3dModel):
 
     def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W)."""
-        seen = add_noise(context, self.config.noise, self.training)
+        seen = disturbed(context, self.config, self.training)
         return seen[:, -1:] + self.change(seen)
 
     def change(self, frames: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class CatzConvLSTM(ConvLSTMResidual):
 
     def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W)."""
-        seen = add_noise(context, self.config.noise, self.training)
+        seen = disturbed(context, self.config, self.training)
         return seen[:, -1:] + self.change(seen)
 
 
@@ -136,7 +136,7 @@ class CatzAutoencoder(ConvLSTMAutoencoder):
 
     def next_frame(self, context: Tensor) -> Tensor:
         """Return the next frame (B, 1, C, H, W)."""
-        seen = add_noise(context, self.config.noise, self.training)
+        seen = disturbed(context, self.config, self.training)
         return self.painted(seen, seen[:, -1])
 
     def pooled(self, maps: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ class SrivastavaCompositeConfig(CompositeLSTMConfig):
 
     start: float | None = Field(0.01, gt=0)
     forget_bias: float = 0.0
+    kl_weight: float = Field(1.0, ge=0)  # of sums
 
 
 class SrivastavaComposite(CompositeLSTM):

@@ -1,4 +1,4 @@
-"""Images while a model trains: context, truth and prediction of the first validation clip of each run."""
+"""Images while a model trains: context, truth and prediction of the first validation clips."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
 from nextframe.prediction.panels import SHOWABLE, comparison_strip
 
-CLIPS = 2  # how many clips one image shows
-
 
 def save_samples(
-    model: Predictor, clips: ClipSet, folder: Path, step: int, device: torch.device | str
+    model: Predictor, clips: ClipSet, folder: Path, step: int, device: torch.device | str, most: int = 2
 ) -> Tensor | None:
-    """Write samples/step-N.png with rows context | truth | prediction; return it as (C, H, W) uint8.
+    """Write samples/step-N.png with rows context | truth | prediction of `most` clips; return it as (C, H, W) uint8.
 
     None if the validation split is empty, or its frames are not images (percepts).
     """
     count = clips.count("val")
-    shown = CLIPS if count is None else min(CLIPS, count)
+    shown = most if count is None else min(most, count)
     if not shown or clips.frame_shape[0] > SHOWABLE:
         return None
     clip = clips.on_device("val", clips.read("val", np.arange(shown, dtype=np.int64)), device)

@@ -12,6 +12,7 @@ from nextframe.core.errors import UserError
 from nextframe.core.registry import Registry, takes
 from nextframe.models.contract import Objective, OptimizerDefaults
 from nextframe.training.optim.clipped_sgd import ClippedSGD
+from nextframe.training.optim.keras_adam import KerasAdam
 from nextframe.training.optim.muon import MuonWithAdamW
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ def adam(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaul
     return torch.optim.Adam(decay_groups(parameters, decay), lr=lr, betas=wants.betas, fused=True)
 
 
+def keras_adam(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
+    """Return `KerasAdam`: Adam with the epsilon of Keras, where Keras adds it."""
+    return KerasAdam(decay_groups(parameters, decay), lr, wants.betas)
+
+
 def sgd(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
     """Return stochastic gradient descent, with the objective's momentum."""
     return torch.optim.SGD(decay_groups(parameters, decay), lr=lr, momentum=wants.momentum)
@@ -77,7 +83,21 @@ def muon(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaul
     return MuonWithAdamW(parameters, lr, decay, wants.betas)
 
 
-for _name, _builder in {"adamw": adamw, "adam": adam, "sgd": sgd, "muon": muon, "clipped-sgd": clipped_sgd}.items():
+def muon_kernels(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
+    """Return `MuonWithAdamW` with the kernels of convolutions among its matrices."""
+    return MuonWithAdamW(parameters, lr, decay, wants.betas, kernels=True)
+
+
+_BUILT_IN: dict[str, Builder] = {
+    "adamw": adamw,
+    "adam": adam,
+    "keras-adam": keras_adam,
+    "sgd": sgd,
+    "muon": muon,
+    "muon-kernels": muon_kernels,
+    "clipped-sgd": clipped_sgd,
+}
+for _name, _builder in _BUILT_IN.items():
     OPTIMIZERS.add(_name, _builder)
 
 
