@@ -31,10 +31,14 @@ from pages import LANGUAGES, PAGES, ROOT, SHELL, Block, blocks, commands, name_o
 
 TESTS = Path(__file__).parent
 SLOW = {
+    "cat-gifs",
     "catz",
     "composite-lstm",
+    "convlstm",
     "hub",
     "latent",
+    "latent-lstm",
+    "lstm-encoder-decoders",
     "multiscale-gan",
     "transfer",
 }  # many trainings: tens of seconds a page
