@@ -24,7 +24,7 @@ from nextframe.benchmark import (
 )
 from nextframe.benchmark.entries import budget_of, check_names, make_entry
 from nextframe.benchmark.run import multiply_accumulates
-from nextframe.checkpoint import create_model, load_model, save_model, shipped_models
+from nextframe.checkpoint import create_model, load_model, save_model, shipped_for_video
 from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
@@ -156,7 +156,8 @@ def test_no_time_to_train_measures_models_as_they_are(made: Path, films: Path, t
     names = default_names(TINY, open_data(TINY.data_at(str(films))), training=False)
     assert "flow" in names
     assert "conv2d" not in names
-    assert set(shipped_models()) <= set(names)
+    assert "motion" in shipped_for_video(TINY.data.task)
+    assert set(shipped_for_video(TINY.data.task)) <= set(names)
 
 
 def test_a_row_says_of_which_sources_the_model_has_seen_material(made: Path, films: Path, tmp_path: Path) -> None:

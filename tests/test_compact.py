@@ -5,7 +5,7 @@ import torch
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
-from nextframe.models.compact import Compact, CompactConfig
+from nextframe.models.compact import Compact, CompactConfig, MixBlock, ProductStem
 
 
 def build(**fields: object) -> Compact:
@@ -81,8 +81,9 @@ def test_residual_rgb_starts_near_the_last_frame() -> None:
     assert (future - context[:, -1:]).abs().mean() < 0.02
 
 
-def test_every_parameter_gets_a_gradient() -> None:
-    model = build()
+@pytest.mark.parametrize("fields", [{}, {"gated": True, "pairs": 5}])
+def test_every_parameter_gets_a_gradient(fields: dict[str, object]) -> None:
+    model = build(**fields)
     frames = moving_square(2, 7)
     objective = model.stages()[0].objectives[0]
     loss, _ = objective.loss(Clip(frames[:, :3], frames[:, 3:]))
@@ -91,8 +92,30 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
-def test_a_few_steps_on_one_batch_beat_the_last_frame() -> None:
-    model, frames = build(width=32), moving_square(6, 7)
+def test_a_gated_block_multiplies_two_halves() -> None:
+    block = MixBlock(2, torch.nn.Identity(), gated=True)
+    values = {"norm.weight": [1, 1], "norm.bias": [0, 0], "expand.bias": [1, 2, 3, 4], "reduce.bias": [0, 0]}
+    matrices = {"expand.weight": torch.zeros(4, 2), "reduce.weight": torch.eye(2)}
+    block.load_state_dict({name: torch.tensor(value).float() for name, value in values.items()} | matrices)
+    added = block(torch.zeros(1, 2, 1, 1)).flatten()
+    torch.testing.assert_close(added, torch.tensor([1.0 * 3.0, 2.0 * 4.0]))
+
+
+def test_the_stem_adds_products_of_pairs() -> None:
+    stem = ProductStem(1, 1, 1)
+    for weights, middle in ((stem.plain, [5.0]), (stem.pairs, [2.0, 3.0])):
+        torch.nn.init.zeros_(weights.weight)
+        torch.nn.init.zeros_(weights.bias)
+        weights.weight.data[:, 0, 1, 1] = torch.tensor(middle)
+    torch.nn.init.ones_(stem.mix.weight)
+    torch.nn.init.zeros_(stem.mix.bias)
+    x = torch.full((1, 1, 1, 1), 0.5)
+    assert stem(x).item() == pytest.approx(5 * 0.5 + (2 * 0.5) * (3 * 0.5))
+
+
+@pytest.mark.parametrize("fields", [{"width": 32}, {"width": 32, "gated": True, "pairs": 16}])
+def test_a_few_steps_on_one_batch_beat_the_last_frame(fields: dict[str, object]) -> None:
+    model, frames = build(**fields), moving_square(6, 7)
     clip = Clip(frames[:, :3], frames[:, 3:])
     objective = model.stages()[0].objectives[0]
     optimizer = torch.optim.AdamW(objective.parameters, lr=4e-3)

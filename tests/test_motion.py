@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import nextframe
-from nextframe.checkpoint.names import SHIPPED
+from nextframe.checkpoint.weights import SHIPPED
 from nextframe.core.clip import Clip, Task
 from nextframe.core.conditions import Conditions
 from nextframe.core.errors import UserError

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.sets.digits import read_idx_images
+from nextframe.data.sets.download import fetch
 from nextframe.data.sets.moving_digits import MOTIONS, SLOTS, draw, srivastava_path
 from nextframe.media.reader import open_source
 
@@ -173,3 +175,14 @@ def test_the_splits_of_the_keras_example_are_of_the_file(shared: Path, tmp_path)
     time_first(tmp_path, sequences=1_000)
     with pytest.raises(UserError, match="needs more than 1000 sequences, the file has 1000"):
         moving_mnist(shared, file=str(tmp_path), train="file")
+
+
+def test_a_file_that_is_there_needs_nothing_that_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXTFRAME_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pooch", None)  # cannot be imported
+    (tmp_path / "numbers").mkdir()
+    (tmp_path / "numbers" / "one.txt").write_bytes(b"1")
+    url, md5 = "https://example.org/one.txt", "c4ca4238a0b923820dcc509a6f75849b"
+    assert fetch(url, f"md5:{md5}", "numbers") == tmp_path / "numbers" / "one.txt"
+    with pytest.raises(ImportError):
+        fetch(url, f"md5:{md5[::-1]}", "numbers")  # another file of that name: it is fetched again

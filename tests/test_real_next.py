@@ -20,7 +20,7 @@ from nextframe.benchmark.real.summary import Measured, by_source, figure, row, s
 from nextframe.benchmark.real.table import as_markdown
 from nextframe.benchmark.real.task import VideoClip
 from nextframe.benchmark.real.tasks import REAL_NEXT
-from nextframe.checkpoint import create_model, load, shipped_models
+from nextframe.checkpoint import create_model, load, shipped_for_video
 from nextframe.cli import app
 from nextframe.core.clip import Clip
 from nextframe.core.errors import BadInputError, UserError
@@ -280,7 +280,7 @@ def test_a_row_says_of_which_sources_its_model_has_seen_material(tmp_path):
 
 
 def test_what_ships_says_what_it_was_trained_on():
-    for name in shipped_models():
+    for name in shipped_for_video(REAL_NEXT.task):
         trained = load(name).trained
         assert trained is not None
         assert {"intel-iot-devkit", "learning-area", "dom-examples"} <= set(trained.sources), name

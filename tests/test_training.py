@@ -25,7 +25,7 @@ from nextframe.training import ModelSection, Recipe, TrainingConfig, override, r
 from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.loader import Steps, training_batches
 from nextframe.training.optim.optimizer import Average
-from nextframe.training.optim.schedule import Patience, cosine, onecycle
+from nextframe.training.optim.schedule import Patience, cosine, onecycle, trapezoid
 from nextframe.training.recipe import read_recipe
 
 SMALL = {"patch": 8, "width": 8, "blocks": 1, "kernel": 3}
@@ -249,6 +249,11 @@ def test_onecycle_is_torchs():
         peer.step()
 
 
+def test_a_trapezoid_rises_stays_and_falls_straight_to_zero():
+    factors = {0.0: 0, 0.015: 0.5, 0.03: 1, 0.4: 1, 0.7: 0.5, 0.85: 0.25, 1.0: 0, 1.2: 0}
+    assert {done: trapezoid(done, 0.03) for done in factors} == pytest.approx(factors)
+
+
 def test_cosine_ends_at_zero():
     assert cosine(0.05, 0.1) == pytest.approx(0.5)
     assert cosine(0.55, 0.1) == pytest.approx(0.5)
@@ -299,6 +304,21 @@ def test_muon_orthogonalises_the_step_of_a_matrix_and_leaves_the_rest_to_adamw()
     assert ((values > 0.6) & (values < 1.3)).all()  # Muon's polynomial brings singular values near 1, not to it
     # AdamW's first step has the size of the rate, whatever the gradient's
     assert torch.allclose(bias.detach(), -0.1 * REST * torch.tensor([1.0, -1, 1]), atol=1e-5)
+
+
+def test_muon_of_kernels_steps_a_dense_kernel_as_the_matrix_of_its_outputs_and_no_depthwise_one():
+    from nextframe.training.optim.muon import REST, MuonWithAdamW
+
+    torch.manual_seed(0)
+    kernel, depthwise = nn.Parameter(torch.zeros(4, 3, 2, 2)), nn.Parameter(torch.zeros(4, 1, 2, 2))
+    matrix = nn.Parameter(torch.zeros(4, 12))
+    kernel.grad = torch.randn(4, 3, 2, 2)
+    matrix.grad, depthwise.grad = kernel.grad.reshape(4, 12).clone(), torch.ones(4, 1, 2, 2)
+    MuonWithAdamW([kernel, depthwise, matrix], 0.1, 0.0, (0.9, 0.99), kernels=True).step()
+    assert torch.equal(kernel.reshape(4, 12), matrix)
+    torch.testing.assert_close(depthwise, torch.full_like(depthwise, -0.1 * REST))  # Adam's first step is the rate
+    MuonWithAdamW([kernel], 0.1, 0.0, (0.9, 0.99)).step()  # without: AdamW has it
+    torch.testing.assert_close((kernel.reshape(4, 12) - matrix).abs(), torch.full((4, 12), 0.1 * REST))
 
 
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch before 2.9 has no Muon to compare with")

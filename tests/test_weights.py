@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import nextframe
-from nextframe.checkpoint.names import SHIPPED
+from nextframe.checkpoint.weights import SHIPPED
 from nextframe.core.clip import Task
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.recipes.weights.__main__ import main
@@ -177,7 +177,7 @@ def test_an_absent_folder_and_an_unknown_name_are_refused_in_one_line(tmp_path, 
     assert main(["motoin", "--steps", "1"]) == 2
     absent, unknown = capsys.readouterr().err.splitlines()
     assert "there is no such folder of training material; set MOTION_DATA" in absent
-    assert "unknown name of weights 'motoin'; did you mean 'motion'? (one of: motion)" in unknown
+    assert "unknown name of weights 'motoin'; did you mean 'motion'? (one of: catz-mixture, " in unknown
 
 
 def test_a_part_of_the_material_is_enough_and_stands_on_the_card(trained, material, tmp_path):

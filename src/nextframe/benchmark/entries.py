@@ -82,7 +82,7 @@ def trains(budget: Budget) -> bool:
 def make_entry(task: BenchmarkTask, data: DataConfig, name: str | Predictor, budget: Budget, device: str) -> Entry:
     """Return the entry that `name` (a model, its name, a recipe or a recipe's YAML file) means.
 
-    A recipe brings its model, optimiser and batch; the data, seed and budget are the task's.
+    A recipe brings its model, optimiser and batch; the data, seed, clock and budget are the task's.
 
     Raises:
         UserError: an unknown name, a model that is already trained, with another budget, or one that is not and
@@ -99,6 +99,7 @@ def make_entry(task: BenchmarkTask, data: DataConfig, name: str | Predictor, bud
     recipe = Recipe(model=own, data=data, training=training)
     settings = {
         **{f"training.{unit}": value for unit, value in budget.items()},
+        "training.clock": task.training.clock,
         "training.seed": task.training.seed,
         "training.device": device,
         "training.checkpoint_every": min(training.checkpoint_every, task.training.checkpoint_every),

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nextframe.benchmark.cells import half_width, paired_range, short_count, shown, shown_speed
 from nextframe.benchmark.row import MACS, BenchmarkRow, Figure, named, read_row
+from nextframe.benchmark.speed import SPEED
 from nextframe.benchmark.tasks import TASKS
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.whole_file import write_whole
 from nextframe.evaluation.scores import mean_interval
 from nextframe.evaluation.table import ARROW
-from nextframe.evaluation.verdict import number
 from nextframe.models import MODELS
 
 TEMPLATE = "leaderboard.html.j2"
@@ -96,6 +97,11 @@ class Board:
         whole = f"{data.clips} held-out clips from {data.sources} sources ({data.split} split)"
         fewer = f"; all figures are over {self.first.figures[0].n} sources, without {', '.join(self.excluded)}"
         return whole + (fewer if self.excluded else "")
+
+    @property
+    def timed(self) -> bool:
+        """Whether any row says how many clips are predicted in a second."""
+        return any(line.row.clips_per_s is not None for line in self.lines)
 
     @property
     def notes(self) -> list[str]:
@@ -214,8 +220,14 @@ def write_leaderboard(paths: Sequence[Path], output: Path, exclude: Sequence[str
     environment = Environment(
         loader=PackageLoader("nextframe", "benchmark"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters |= {"number": shown, "spread": half_width, "count": short_count, "paired": paired_range}
-    page = environment.get_template(TEMPLATE).render(boards=boards(paths, exclude), arrow=ARROW, macs=MACS)
+    environment.filters |= {
+        "number": shown,
+        "spread": half_width,
+        "count": short_count,
+        "paired": paired_range,
+        "speed": shown_speed,
+    }
+    page = environment.get_template(TEMPLATE).render(boards=boards(paths, exclude), arrow=ARROW, macs=MACS, speed=SPEED)
     write_whole(output, page)
     return output
 
@@ -231,7 +243,8 @@ def as_markdown(paths: Sequence[Path], exclude: Sequence[str] = ()) -> str:
 def _section(board: Board) -> str:
     first, main = board.first, board.metrics[0]
     heads = [f"{figure.metric} {ARROW[figure.better]}" for figure in board.metrics]
-    head = ["", "model", heads[0], "gain", *heads[1:], "parameters", "MACs", "training"]
+    speed = ["clips/s"] if board.timed else []
+    head = ["", "model", heads[0], "gain", *heads[1:], "parameters", "MACs", *speed, "training"]
     rows = [_cells(line, board) for line in board.lines]
     made = [
         [line.row.entry, f"`{line.row.run.get('command')}`", *map(str, line.facts.values())] for line in board.lines
@@ -245,7 +258,7 @@ def _section(board: Board) -> str:
         f"Mean over sources ± half the width of the 95 % interval; ranked by {main.metric}. Gain: per cent better than "
         "the reference, which is bold, and its 95 % interval from the differences source by source.",
         "\n".join(f"- **{f.metric}**: {f.definition} ({f.unit}); {f.better} is better" for f in board.metrics),
-        f"- **MACs**: {first.macs_definition}",
+        f"- **MACs**: {first.macs_definition}" + (f"\n- **clips/s**: {SPEED}" if board.timed else ""),
         _table(["model", "command", *board.lines[0].facts], made),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -257,6 +270,7 @@ def _cells(line: Line, board: Board) -> list[str]:
     values = [f"{shown(f.mean)} {half_width(f)}".strip() if f else "" for f in figures]
     gain = "" if line.gain is None else f"{line.gain:+.1f} % {paired_range(line.paired)}".strip()
     cells = [row.entry, values[0], gain, *values[1:], short_count(row.parameters), short_count(row.macs)]
+    cells += [shown_speed(row.clips_per_s)] if board.timed else []
     if line.reference:
         cells = [f"**{cell}**" if cell else "" for cell in cells]
         cells[0] += f" ({line.reference})"
@@ -266,29 +280,3 @@ def _cells(line: Line, board: Board) -> list[str]:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def shown(value: float | None) -> str:
-    """Return a figure with three or four digits, "not finite" for None."""
-    return "not finite" if value is None else number(value)
-
-
-def half_width(figure: Figure) -> str:
-    """Return "± 0.12", half the width of the 95 % interval, or "" without one."""
-    if figure.ci95 is None or None in figure.ci95:
-        return ""
-    low, high = figure.ci95
-    return f"± {number((high - low) / 2)}"  # type: ignore[operator]  # None was looked for
-
-
-def paired_range(interval: tuple[float, float] | None) -> str:
-    """Return "(-3.1 to +5.0)" of an interval in per cent, or "" without one."""
-    return "" if interval is None else f"({interval[0]:+.1f} to {interval[1]:+.1f})"
-
-
-def short_count(value: int) -> str:
-    """Return a count in readable form: 136, 14.5 k, 3.2 M, 1.1 G."""
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return str(value)

@@ -69,6 +69,7 @@ class TrainingFacts(Config):
     budget: dict[str, float]  # {"minutes": 30} or {"steps": 1000}
     steps: int
     seconds: float
+    cpu_seconds: float | None = None  # of the last process that trained: less than `seconds` where cores are shared
     batch: int
     clips_seen: int  # steps times batch
     clips: int | None  # of the train split; None: generated without end
@@ -101,6 +102,7 @@ class BenchmarkRow(Config):
     parameters: int
     macs: int
     macs_definition: str = MACS
+    clips_per_s: float | None = None  # None: made before it was measured
     task: TaskFacts
     data: DataFacts
     training: TrainingFacts | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ import torch
 from nextframe.benchmark.entries import Budget, Entry, check_names, default_names, make_entry, misfit, trains
 from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, named, read_row
 from nextframe.benchmark.share import Share
+from nextframe.benchmark.speed import clips_per_second
 from nextframe.benchmark.strip import image_strip
 from nextframe.benchmark.tasks import BenchmarkTask
 from nextframe.checkpoint import load_model, model_name, save_model, take_weights
@@ -77,24 +79,42 @@ def benchmark(
     Raises:
         UserError: an unknown name, a model that does not fit, or a row or run of other settings in `output`.
     """
+    setting, entries = prepare(task, output, data, models, budget, device, show, command)
+    share = share or Share()
+    return [make_row(setting, entry) for index, entry in enumerate(entries) if share.takes(index)]
+
+
+def prepare(
+    task: BenchmarkTask,
+    output: Path,
+    data: str | None,
+    models: Sequence[str | Predictor] | None,
+    budget: Budget,
+    device: str,
+    show: bool,
+    command: str | None,
+) -> tuple[Setting, list[Entry]]:
+    """Return what the rows of one command share, and an entry for each row; the arguments are those of `benchmark`.
+
+    Raises:
+        UserError: an unknown name, or a model that does not fit.
+    """
     check_names(models or [])
-    config = task.data_at(data)
+    config, task = task.data_at(data), task.at(data)
     clips = open_data(config)
     names = list(dict.fromkeys(models)) if models else default_names(task, clips, trains(budget))
     entries = [make_entry(task, config, name, budget, device) for name in names]
     for entry in entries:
         if why := misfit(entry, clips):
             raise UserError(f"{entry.name} does not fit {task.name}: {why}")
-    setting = Setting(task, clips, output, budget, device, show, command)
-    share = share or Share()
-    return [make_row(setting, entry) for index, entry in enumerate(entries) if share.takes(index)]
+    return Setting(task, clips, output, budget, device, show, command), entries
 
 
 def make_row(setting: Setting, entry: Entry) -> Path:
     """Train (if there is anything to train), measure and write one row, or keep an existing one."""
     path, folder = setting.output / f"{entry.name}.json", setting.output / entry.name
     if path.exists():
-        _check_same(read_row(path), setting, entry, path)
+        check_same(read_row(path), setting, entry, path)
         LOG.info("%s: already done", entry.name)
         return path
     started = time.monotonic()
@@ -106,7 +126,10 @@ def make_row(setting: Setting, entry: Entry) -> Path:
     evaluation = measure(setting.task, model, setting.clips, entry.name, setting.device, setting.command)
     strip = setting.output / f"{entry.name}.png"
     write_video(strip, image_strip(evaluation.examples, entry.name).unsqueeze(0), fps=1.0)
-    _row(setting, entry, model, evaluation, training, started).write(path)
+    with exact_products():
+        speed = clips_per_second(model, setting.clips, setting.task.split, setting.device)
+    row = _row(setting, entry, model, evaluation, training, started)
+    row.model_copy(update={"clips_per_s": round(speed, 2)}).write(path)
     return path
 
 
@@ -140,8 +163,8 @@ def exact_products() -> Iterator[None]:
         cudnn.allow_tf32 = before
 
 
-def _check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -> None:
-    """Refuse a row of other settings: the table would show it as if it were this one."""
+def check_same(row: BenchmarkRow, setting: Setting, entry: Entry, path: Path) -> None:
+    """Refuse a row of other settings, which a table would show as if it were this one; UserError says what differs."""
     made = {"task": row.task.hash, "data": row.data, "budget": row.training and row.training.budget}
     made["recipe"] = _settings(Recipe.parse(row.training.recipe, where=str(path))) if row.training else None
     now = {
@@ -170,12 +193,14 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 def _train(setting: Setting, entry: Entry, folder: Path) -> TrainingFacts:
     if (folder / "recipe.yaml").exists() and _budget(read_recipe(folder)) != dict(setting.budget):
         raise UserError(f"{folder}: was begun with another budget; give another output folder, or remove it")
+    worked = time.process_time()
     run: Run = train(entry.recipe, folder, resume=True, show=setting.show, model=entry.model, clips=setting.clips)
     batch = entry.recipe.training.batch
     return TrainingFacts(
         budget=dict(setting.budget),
         steps=run.trainer.step,
         seconds=round(run.trainer.seconds, 1),
+        cpu_seconds=round(time.process_time() - worked, 1),
         batch=batch,
         clips_seen=run.trainer.step * batch,
         clips=setting.clips.count("train"),
@@ -204,11 +229,17 @@ def _row(
         data=data_facts(setting.clips, task.split),
         training=training,
         figures=figures(found),
-        run=run_facts(setting.command, task.training.seed, started),
+        run=run_facts(setting.command, task.training.seed, started) | _load(),
         model_folder=f"{entry.name}/model" if training else entry.name,
         strip=f"{entry.name}.png",
         seen=named(_sources(setting.clips, task.split), model.trained.sources) if model.trained else [],
     )
+
+
+def _load() -> dict[str, Any]:
+    """Return the threads of this process, and how many processes wanted a core in the last minute, on average."""
+    load = {"load": round(os.getloadavg()[0], 1)} if hasattr(os, "getloadavg") else {}
+    return {"threads": torch.get_num_threads(), **load}
 
 
 def figures(evaluation: Evaluation) -> list[Figure]:
@@ -239,12 +270,14 @@ def parameters(model: Predictor) -> int:
 
 def multiply_accumulates(model: Predictor, clips: ClipSet) -> int:
     """Return the multiply-accumulates of predicting one clip's whole horizon (definition: `row.MACS`)."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     context = torch.zeros(1, clips.task.context, *clips.frame_shape)
     conditions = NO_CONDITIONS
     if model.capabilities.conditions:
         conditions = model.wanted(clips.read("train", batch_indices(clips, "train", 0, 0, 1)).conditions)
-    with FlopCounterMode(display=False) as counter:
+    # a CPU's own attention is one step, which the counter does not know: here it is the products that it consists of
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model.predict(context, clips.task.horizon, conditions=conditions)
     return int(counter.get_total_flops()) // 2

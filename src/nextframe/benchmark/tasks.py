@@ -14,7 +14,10 @@ from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.registry import Registry
 from nextframe.data import DataConfig
+from nextframe.recipes.small import SMALL_DATA, TRAINING
 from nextframe.training import TrainingConfig
+
+WHERE = ("file", "draw")  # options of data that change no clip
 
 
 class BenchmarkTask(Config):
@@ -24,6 +27,7 @@ class BenchmarkTask(Config):
     about: str
     data: DataConfig  # its name is empty if the user must give the data
     wants: str = ""  # what to give with --data, if it must be given
+    takes: str = ""  # what may be given with --data, and replaces the test split
     split: Literal["val", "test"] = "test"  # the whole of it is measured
     metrics: tuple[str, ...]  # the first is the ranking metric
     training: TrainingConfig  # of models that come without a recipe; its budget and seed are everyone's
@@ -33,6 +37,7 @@ class BenchmarkTask(Config):
     def definition(self) -> dict[str, Any]:
         """What decides a figure, as plain values: not the path of the data, and not how a model was trained."""
         data = self.data.model_dump(mode="json", exclude={"name"} if self.data.mix else {"name", "mix"})
+        data["options"] = {name: value for name, value in data["options"].items() if name not in WHERE}
         return {
             "name": self.name,
             "data": data if self.wants else {"name": self.data.name, **data},
@@ -53,10 +58,24 @@ class BenchmarkTask(Config):
         Raises:
             UserError: a path that is missing, or given to a task that has its own data.
         """
-        if bool(path) != bool(self.wants):
+        if bool(path) != bool(self.wants) and not (path and self.takes):
             what = f"needs --data: {self.wants}" if self.wants else "has its own data: omit --data"
             raise UserError(f"task {self.name} {what}")
-        return self.data.model_copy(update={"name": path}) if path else self.data
+        if not path:
+            return self.data
+        if self.takes:
+            options = {**self.data.options, "test": "file", "file": path}
+            return self.data.model_copy(update={"options": options})
+        return self.data.model_copy(update={"name": path})
+
+    def at(self, path: str | None) -> BenchmarkTask:
+        """Return the task as it is measured on `path`: with another test split it has another definition.
+
+        Raises:
+            UserError: as `data_at`.
+        """
+        data = self.data_at(path)
+        return self.model_copy(update={"data": data}) if self.takes else self
 
 
 AnyTask = BenchmarkTask | VideoTask
@@ -106,6 +125,32 @@ MOVING_DIGITS = BenchmarkTask(
     recipes=("quickstart", "keras-convlstm"),
 )
 
+DIGITS_METRICS = ("mse-openstl", "mae-openstl", "mse", "mae", "ssim", "ssim-openstl")
+
+MOVING_MNIST = BenchmarkTask(
+    name="moving-mnist",
+    about="Ten frames of two moving MNIST digits from ten, 64x64 grey: the field's test file with --data, else as many "
+    "sequences generated from MNIST's test digits.",
+    data=DataConfig(
+        name="moving-mnist",
+        context=10,
+        horizon=10,
+        options={"test": "generated", "test_clips": 10_000, "draw": "device"},
+    ),
+    takes="mnist_test_seq.npy, or its folder, for test",
+    metrics=DIGITS_METRICS,
+    training=TrainingConfig(minutes=30, schedule="onecycle", checkpoint_every=2_000, val_clips=256),
+)
+
+MOVING_MNIST_SMALL = BenchmarkTask(
+    name="moving-mnist-small",
+    about="Five frames of one moving MNIST digit from five, 32x32 grey; every model takes at most 1 GMAC a clip.",
+    data=SMALL_DATA,
+    metrics=DIGITS_METRICS,
+    training=TRAINING,
+    recipes=("small-",),
+)
+
 MSPACMAN_NEXT = BenchmarkTask(
     name="mspacman-next",
     about="The next two frames of Ms. Pac-Man from four, 210x160 RGB, as in Mathieu et al. 2016; highest PSNR wins.",
@@ -132,7 +177,7 @@ INTERPOLATE = BenchmarkTask(
     training=TrainingConfig(minutes=30, batch=16, schedule="cosine", checkpoint_every=100),
 )
 
-for _task in (GIF_NEXT, MOVING_DIGITS, MSPACMAN_NEXT, INTERPOLATE):
+for _task in (GIF_NEXT, MOVING_DIGITS, MOVING_MNIST, MOVING_MNIST_SMALL, MSPACMAN_NEXT, INTERPOLATE):
     TASKS.add(_task.name, _task)
 TASKS.add("real-next", "nextframe.benchmark.real.tasks:REAL_NEXT")
 TASKS.add("kitti-next", "nextframe.benchmark.real.tasks:KITTI_NEXT")

@@ -37,8 +37,8 @@ def verify(path: Path, data: str | None = None, device: str = "auto") -> Benchma
         UserError: the first thing that differs, in one line.
     """
     row = read_row(path)
-    task = _task(row, path)
-    clips = open_data(task.data_at(data or row.data.name if task.wants else None))
+    task = _task(row, path, data)
+    clips = open_data(task.data_at(data or row.data.name) if task.wants else task.data)
     here = data_facts(clips, task.split).model_copy(update={"name": row.data.name})
     for name, value in here.model_dump().items():
         _equal(path, f"data.{name}", getattr(row.data, name), value)
@@ -53,10 +53,11 @@ def verify(path: Path, data: str | None = None, device: str = "auto") -> Benchma
     return row
 
 
-def _task(row: BenchmarkRow, path: Path) -> BenchmarkTask:
+def _task(row: BenchmarkRow, path: Path, data: str | None) -> BenchmarkTask:
     task = TASKS.get(row.task.name)
     if not isinstance(task, BenchmarkTask):
         raise UserError(f"{path}: task {task.name} has no rows: run nextframe benchmark {task.name} again and compare")
+    task = task if task.wants else task.at(data)
     if row.task.hash != task.hash or row.task.definition != task.definition:
         raise UserError(f"{path}: was made for another definition of task {task.name}: make the row again")
     return task

@@ -10,8 +10,9 @@ from nextframe.checkpoint.names import (
     load,
     needs_training,
     resolve_model,
-    shipped_models,
+    shipped_for_video,
 )
+from nextframe.checkpoint.weights import find_here, find_trained, shipped_models, trained_models
 from nextframe.core.files.atomic import replaced_folder, settled
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "DEFAULT_MODEL",
     "baseline_names",
     "create_model",
+    "find_here",
+    "find_trained",
     "list_models",
     "load",
     "load_model",
@@ -29,6 +32,8 @@ __all__ = [
     "resolve_model",
     "save_model",
     "settled",
+    "shipped_for_video",
     "shipped_models",
     "take_weights",
+    "trained_models",
 ]

@@ -73,6 +73,7 @@ def save_model(
 
     Raises:
         BadInputError: `folder` exists and holds something else than a model.
+        UserError: with `half`, a weight that is too large for it.
     """
     folder = Path(folder)
     _check_replaceable(folder)
@@ -216,7 +217,17 @@ def _kind(name: str, path: Path, facts: dict[str, Any]) -> type[Predictor]:
 def _plain_tensors(model: Predictor, half: bool) -> dict[str, Tensor]:
     """Copy the state to contiguous CPU tensors: safetensors takes neither views nor shared memory."""
     state = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in model.state_dict().items()}
-    return {name: value.half() if half and value.is_floating_point() else value for name, value in state.items()}
+    return {name: _halved(name, value) for name, value in state.items()} if half else state
+
+
+def _halved(name: str, value: Tensor) -> Tensor:
+    """Return a tensor of floats in half precision, and any other as it is."""
+    if not value.is_floating_point():
+        return value
+    halved = value.half()
+    if bool((halved.isinf() & value.isfinite()).any()):
+        raise UserError(f"tensor '{name}' has {value.abs().max():g}, too large for half precision: save it whole")
+    return halved
 
 
 def _check_finite(weights: Path, model: Predictor) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from nextframe.checkpoint.folder import load_model
 from nextframe.checkpoint.hub import HubModel, fetch_model, parse_hub_name
+from nextframe.checkpoint.weights import find_trained, shipped_models, trained_models
 from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UnknownNameError, UserError
 from nextframe.models import MODELS
@@ -18,12 +19,6 @@ from nextframe.models.wrap import Module
 
 DEFAULT_MODEL = "motion"  # of those that come with the package, the one that predicts real video best
 DEFAULT_MIDDLE = "flow-middle"  # the same for the frame between two
-SHIPPED = Path(__file__).parent / "shipped"  # model folders that come with the package
-
-
-def shipped_models() -> list[str]:
-    """Return the names of the trained models that ship with the package."""
-    return sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir()) if SHIPPED.is_dir() else []
 
 
 def list_models() -> list[str]:
@@ -53,13 +48,19 @@ def baseline_names(task: Task | None = None) -> list[str]:
     return [name for name in names if task is None or create_model(name).capabilities.serves(task)]
 
 
+def shipped_for_video(task: Task) -> list[str]:
+    """Return the models that ship with the package and can do `task` on colour video of any size."""
+    able = {name: load(name).capabilities for name in shipped_models()}
+    return [name for name, can in able.items() if can.channels in (None, 3) and can.any_size and can.serves(task)]
+
+
 def load(spec: str | os.PathLike[str], *, revision: str | None = None, module: Module | None = None) -> Predictor:
     """Return a trained model, in eval mode on the CPU; nothing in its folder is executed.
 
     Args:
-        spec: a run folder, a model folder, the name of a model that comes with the package, or one of the Hub:
-            user/name, user/name@revision, or its address, with /tree/REVISION for another revision. A folder that
-            exists takes precedence over a name of the Hub.
+        spec: a run folder, a model folder, the name of a trained model, or one of the Hub: user/name,
+            user/name@revision, or its address, with /tree/REVISION for another revision. A folder that exists takes
+            precedence over a name.
         revision: of a model of the Hub: a branch, a tag or a commit.
         module: the code of a module that was wrapped with `nextframe.wrap`, or its class: it gets the weights.
 
@@ -68,13 +69,14 @@ def load(spec: str | os.PathLike[str], *, revision: str | None = None, module: M
         UserError: a revision of something that is not on the Hub.
     """
     name = os.fspath(spec)
-    on_hub = None if Path(name).exists() or name in shipped_models() else parse_hub_name(name)
+    here = Path(name).exists()
+    trained = None if here or revision is not None else find_trained(name)
+    on_hub = None if here or trained else parse_hub_name(name)
     if on_hub is None and revision is not None:
         raise UserError(f"'{name}' is not on the Hub, so it has no revision '{revision}'")
     if on_hub is not None:
         return load_model(fetch_model(HubModel(on_hub.name, revision or on_hub.revision)), module=module)
-    folder = SHIPPED / name if name in shipped_models() and not Path(name).exists() else name
-    return load_model(folder, module=module)
+    return load_model(trained or name, module=module)
 
 
 def resolve_model(spec: str | os.PathLike[str] | Predictor) -> Predictor:
@@ -90,10 +92,10 @@ def resolve_model(spec: str | os.PathLike[str] | Predictor) -> Predictor:
     name = os.fspath(spec)
     if name in MODELS and not needs_training(name):
         return create_model(name).eval()
-    if Path(name).exists() or os.sep in name or name in shipped_models():
+    if Path(name).exists() or os.sep in name or name in trained_models():
         return load(name)
     if name in MODELS:
         raise NotSupportedError(
             f"'{name}' has to be trained first: nextframe train {name} -o runs/{name}; or give a run folder"
         )
-    raise UnknownNameError("model or run folder", name, [*MODELS, *shipped_models()])
+    raise UnknownNameError("model or run folder", name, dict.fromkeys([*MODELS, *trained_models()]))

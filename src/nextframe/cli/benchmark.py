@@ -12,6 +12,7 @@ from nextframe.cli.sections import read_settings, section
 
 if TYPE_CHECKING:
     from nextframe.benchmark import RealConfig, VideoTask
+    from nextframe.benchmark.tasks import AnyTask
 
 RIVALS = ("flow", "copy-last")  # what every model is compared with; gains are over the first
 
@@ -22,7 +23,7 @@ def benchmark(
         str | None, typer.Option(help="Models, recipes or recipe files, separated by commas; all that fit by default.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="A path, or several separated by commas, for a task that needs one.")
+        str | None, typer.Option(help="A path, or several separated by commas, for a task that needs or takes one.")
     ] = None,
     minutes: Annotated[
         float | None,
@@ -109,17 +110,25 @@ def _measure(
 ) -> None:
     """Measure the models on videos, and write both files."""
     from nextframe.benchmark import measure_videos
-    from nextframe.checkpoint import baseline_names, shipped_models
+    from nextframe.checkpoint import baseline_names, shipped_for_video
     from nextframe.core.errors import UserError
 
     if data is None:
         raise UserError(f"task {task.name} needs --data: {task.wants}")
     check_files(*(output.with_name(f"{output.name}{ending}") for ending in (".json", ".md")))
-    names = [*baseline_names(task.task), *shipped_models()] if models is None else models
+    names = [*baseline_names(task.task), *shipped_for_video(task.task)] if models is None else models
     rivals = RIVALS if task.compared else ()
     result = measure_videos(task, names, data, rivals=rivals, config=config, device=device, show=show)
     for path in result.write(output):
         typer.echo(str(path))
+
+
+def _data(task: AnyTask) -> str:
+    """Return where a task's clips come from, for the list."""
+    if task.wants:
+        return f"--data, {task.wants}"
+    takes = getattr(task, "takes", "")
+    return f"its own, or --data: {takes}" if takes else "its own"
 
 
 def _list() -> None:
@@ -132,5 +141,5 @@ def _list() -> None:
             budget = ", ".join(f"{value:g} {unit}" for unit, value in budget_of(task).items())
             training = f"{budget} for each model"
         typer.echo(f"{name}: {task.about}")
-        typer.echo(f"    data: {f'--data, {task.wants}' if task.wants else 'its own'}; training: {training}")
+        typer.echo(f"    data: {_data(task)}; training: {training}")
         typer.echo(f"    metrics: {', '.join(task.metrics)}")

@@ -20,7 +20,7 @@ def models(
     markdown: Annotated[Path | None, typer.Option(help="Write the table of all models to this file.")] = None,
     plugin: Plugin = None,
 ) -> None:
-    """List the models, or show one: its idea, its paper, and its fields with type, default and meaning.
+    """List the models and those that come trained, or show one: its idea, its paper, and its fields.
 
     Examples:
     nextframe models
@@ -69,6 +69,12 @@ def as_markdown() -> str:
             "|---|---|---|---|",
             *rows,
             "",
+            "Trained, for `nextframe predict VIDEO --model NAME`; the folder of each has its card.",
+            "",
+            "| name | model | what it is |",
+            "|---|---|---|",
+            *(f"| `{name}` | `{kind}` | {what} |" for name, kind, what in _trained()),
+            "",
             "The originals: the same models as papers, notebooks and public codes have them, with their faults.",
             "",
             "| model | of | what it is | source |",
@@ -94,13 +100,55 @@ def _list(console: Console) -> None:
         kind = "original" if name in ORIGINALS else "trained" if needs_training(name) else "baseline"
         table.add_row(name, kind, MODELS.get(name).idea)
     console.print(table)
+    ready = Table("ready to predict", "model", "what it is", box=None, pad_edge=False)
+    for row in _trained():
+        ready.add_row(*row)
+    console.print()
+    console.print(ready)
     console.print("\nnextframe models NAME shows one; nextframe recipes lists the recipes")
 
 
+def _trained() -> list[tuple[str, str, str]]:
+    """Return name, model and what it is of each trained model; of one that is not on this machine, its place."""
+    from nextframe.checkpoint import find_here, trained_models
+    from nextframe.checkpoint.folder import read_config
+    from nextframe.checkpoint.weights import ON_HUB
+    from nextframe.models import MODELS
+
+    rows = []
+    for name in trained_models():
+        folder = find_here(name)
+        if folder is None:
+            rows.append((name, "", f"on the Hub: {ON_HUB[name]}"))
+            continue
+        facts = read_config(folder)
+        kind = str(facts.get("model"))
+        own = MODELS.get(kind).idea if kind in MODELS else ""
+        rows.append((name, kind, str((facts.get("training") or {}).get("about") or own)))
+    return rows
+
+
+def _show_trained(console: Console, name: str, folder: Path) -> None:
+    """Show what a trained model's folder says, and where its card is."""
+    from nextframe.checkpoint.folder import read_config
+
+    facts = read_config(folder)
+    task, training = facts.get("task") or {}, facts.get("training") or {}
+    console.print(f"{name}: {training.get('about') or 'trained weights'}")
+    console.print(f"model: {facts.get('model')}; trained on: {task.get('data')}; licence: {training.get('licence')}")
+    console.print(f"card: {folder / 'README.md'}")
+
+
 def _show(console: Console, name: str) -> None:
+    from nextframe.checkpoint import find_here
     from nextframe.cli.fields import describe, show, table
     from nextframe.models import MODELS
 
+    folder = find_here(name)
+    if folder is not None:
+        _show_trained(console, name, folder)
+        if name not in MODELS:
+            return
     model = MODELS.get(name)
     console.print(f"{name}: {model.idea}")
     if model.paper:

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 
 def complete_models(incomplete: str) -> list[str]:
-    """Return the registered models whose names begin with `incomplete`; files are completed by the shell."""
+    """Return the registered and trained models whose names begin with `incomplete`; the shell completes files."""
+    from nextframe.checkpoint import trained_models
     from nextframe.models import MODELS
 
-    return [name for name in MODELS if name.startswith(incomplete)]
+    return [name for name in dict.fromkeys([*MODELS, *trained_models()]) if name.startswith(incomplete)]
 
 
 Root = Annotated[

@@ -28,7 +28,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="motion (trained, comes along), a baseline, a run folder, or user/name on the Hub.",
+        help="A trained model (nextframe models), a baseline, a run folder, or user/name on the Hub.",
         autocompletion=complete_models,
     ),
 ]

@@ -9,15 +9,14 @@ import logging
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from nextframe.checkpoint import baseline_names, create_model, model_name, resolve_model
+from nextframe.checkpoint import model_name, resolve_model
 from nextframe.core.clip import Clip, Task, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import UserError
@@ -27,18 +26,18 @@ from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import SPLITS, Indices, Split
 from nextframe.data.given import Data, as_clips
 from nextframe.evaluation.reconstruction import Reconstructions, lines
-from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
+from nextframe.evaluation.result import Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
+from nextframe.evaluation.runners import Forecaster, forecaster, make_runners
 from nextframe.evaluation.scores import Scores, summary_rows, usual_metrics
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
-from nextframe.models.contract import ModelOptions, Predictor, Request, check_request, check_task, task_note
+from nextframe.models.contract import ModelOptions, Predictor, task_note
 from nextframe.prediction.panels import SHOWABLE
 
 LOG = logging.getLogger(__name__)
 RECONSTRUCTS = "srivastava"  # the compat that adds reconstructions to the rows
 ENDLESS_CLIPS = 512  # of an endless generated split, if the user does not say how many
-Forecaster = Callable[[Clip, torch.Generator], Tensor]
 T = TypeVar("T")
 
 
@@ -95,8 +94,8 @@ def evaluate(
     chosen = _metrics(usual_metrics(net) if metrics is None else metrics, compat, first_clip.context)
     chosen_options = net.read_options(options, name)
     samples = _futures(net, samples, chosen_options, name)
-    runners, notes = _runners(net, name, baselines, clip_set, first_clip, where)
-    runners[name] = _forecaster(net, where, chosen_options, samples)
+    runners, notes = make_runners(net, name, baselines, clip_set, first_clip, where)
+    runners[name] = forecaster(net, where, chosen_options, samples)
     painted = Reconstructions(net, name) if compat == RECONSTRUCTS else None
     contest = Contest(runners, chosen, clip_set.task.horizon, where, seed, painted)
     kept = _evenly(len(indices), min(examples, len(indices))).tolist() if clip_set.frame_shape[0] <= SHOWABLE else []
@@ -169,12 +168,16 @@ class Contest:
             )
 
     def _score(self, runner: str, futures: Tensor, clip: Clip, sources: list[str]) -> None:
+        clipped = futures.clamp(0, 1)
         for metric in self.metrics:
-            measure = find_metric(metric.name, clip.context).function
-            for row, values in score_samples(runner, futures, clip.target, measure, metric.better).items():
+            measure, measured = (
+                find_metric(metric.name, clip.context).function,
+                futures if metric.unclipped else clipped,
+            )
+            for row, values in score_samples(runner, measured, clip.target, measure, metric.better).items():
                 self.scores[row, metric.name].add(sources, values.double().cpu().numpy())
         if len(futures) > 1:
-            self.spread.add(sources, differences(futures).double().cpu().numpy())
+            self.spread.add(sources, differences(clipped).double().cpu().numpy())
 
     def spread_note(self) -> list[str]:
         """Return a line that says how far several futures are apart, if there were several."""
@@ -234,51 +237,6 @@ def _metrics(names: Sequence[str], compat: str | None, context: Tensor) -> list[
     if not names:
         raise UserError("name at least one metric")
     return [find_metric(name, context) for name in dict.fromkeys(names)]
-
-
-def _runners(
-    net: Predictor, name: str, baselines: Literal["all"] | Sequence[str], data: ClipSet, clip: Clip, device: str
-) -> tuple[dict[str, Forecaster], list[str]]:
-    """Return the model and the baselines that can take `clip`, and a note for each that cannot."""
-    check_task(net, data.task, name)
-    _check(net, clip, name)
-    runners, notes = {name: _forecaster(net, device)}, []
-    for other in [*baseline_names(data.task), ZERO] if baselines == "all" else baselines:
-        if other in runners:
-            continue
-        if other == ZERO:
-            runners[ZERO] = _zero
-            continue
-        rival = create_model(other)
-        try:
-            check_task(rival, data.task, other)
-            _check(rival, clip, other)
-        except UserError as error:
-            notes.append(f"baseline {other} is skipped: {error}")
-            continue
-        runners[other] = _forecaster(rival, device)
-    return runners, notes
-
-
-def _check(net: Predictor, clip: Clip, name: str) -> None:
-    check_request(net.capabilities, Request(clip.context, clip.horizon, net.wanted(clip.conditions)), name)
-
-
-def _forecaster(net: Predictor, device: str, options: ModelOptions | None = None, samples: int = 1) -> Forecaster:
-    """Return a function that predicts (B, T, C, H, W) for a clip, or several futures (S, B, T, C, H, W)."""
-    net = net.to(device).eval()
-
-    def forecast(clip: Clip, generator: torch.Generator) -> Tensor:
-        given = net.wanted(clip.conditions)
-        return net.predict(
-            clip.context, clip.horizon, conditions=given, samples=samples, generator=generator, options=options
-        )
-
-    return forecast
-
-
-def _zero(clip: Clip, generator: torch.Generator) -> Tensor:
-    return torch.zeros_like(clip.context[:, :1]).expand(-1, clip.horizon, -1, -1, -1)
 
 
 def _training_notes(net: Predictor, name: str, task: Task) -> list[str]:

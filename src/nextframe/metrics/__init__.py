@@ -34,6 +34,8 @@ METRICS.add("perceptual-distance", "nextframe.metrics.perceptual:PERCEPTUAL_DIST
 METRICS.add("sharpness-difference", "nextframe.metrics.sharpness:SHARPNESS_DIFFERENCE")
 METRICS.add("gradient-difference", "nextframe.metrics.sharpness:GRADIENT_DIFFERENCE")
 METRICS.add("lpips", "nextframe.metrics.lpips:LPIPS")
+METRICS.add("mse-openstl", "nextframe.metrics.pixel:MSE_OPENSTL")
+METRICS.add("mae-openstl", "nextframe.metrics.pixel:MAE_OPENSTL")
 METRICS.add("ssim-openstl", "nextframe.metrics.similarity:SSIM_OPENSTL")
 METRICS.add("psnr-mathieu", "nextframe.metrics.mathieu:PSNR_MATHIEU")
 METRICS.add("ssim-mathieu", "nextframe.metrics.mathieu:SSIM_MATHIEU")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # names and definitions can be listed without importing torch
 class Metric:
     """A value for each predicted frame.
 
-    `function(prediction, target)` takes two (B, T, C, H, W) in [0, 1] and returns (B, T); callers average.
+    `function(prediction, target)` takes two (B, T, C, H, W) in [0, 1] and returns (B, T); callers average. One that is
+    `unclipped` is of predictions as the model computes them, which may be outside of [0, 1].
     """
 
     name: str
@@ -25,6 +26,7 @@ class Metric:
     better: Literal["lower", "higher"]
     range: tuple[float, float]  # of frames in [0, 1]
     function: Callable[[Tensor, Tensor], Tensor]
+    unclipped: bool = False
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return (B, T) values for two (B, T, C, H, W) of the same shape."""

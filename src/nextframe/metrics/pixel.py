@@ -54,7 +54,7 @@ MSE = Metric("mse", "squared difference of [0, 1] frames, mean over C, H, W", "1
 MAE = Metric("mae", "absolute difference of [0, 1] frames, mean over C, H, W", "1", "lower", (0, 1), mae)
 MSE_SUM = Metric(
     "mse-sum",
-    "squared difference of [0, 1] frames, sum over C, H, W (what OpenSTL calls MSE)",
+    "squared difference of [0, 1] frames, sum over C, H, W",
     "per frame",
     "lower",
     (0, float("inf")),
@@ -62,11 +62,29 @@ MSE_SUM = Metric(
 )
 MAE_SUM = Metric(
     "mae-sum",
-    "absolute difference of [0, 1] frames, sum over C, H, W (what OpenSTL calls MAE)",
+    "absolute difference of [0, 1] frames, sum over C, H, W",
     "per frame",
     "lower",
     (0, float("inf")),
     mae_sum,
+)
+MSE_OPENSTL = Metric(
+    "mse-openstl",
+    "squared difference, sum over C, H, W, of predictions that are not clipped to [0, 1] (what OpenSTL calls MSE)",
+    "per frame",
+    "lower",
+    (0, float("inf")),
+    mse_sum,
+    unclipped=True,
+)
+MAE_OPENSTL = Metric(
+    "mae-openstl",
+    "absolute difference, sum over C, H, W, of predictions that are not clipped to [0, 1] (what OpenSTL calls MAE)",
+    "per frame",
+    "lower",
+    (0, float("inf")),
+    mae_sum,
+    unclipped=True,
 )
 CROSS_ENTROPY = Metric(
     "cross-entropy",

@@ -28,6 +28,8 @@ class CompactConfig(ModelConfig):
     kernel: int = Field(5, ge=1, description="side of the square kernels, in patches, odd")
     reach: int = Field(15, ge=1, description="length of the line kernels, in patches, odd")
     residual: bool = Field(False, description="predict the change from the last frame; sensible for real video")
+    gated: bool = Field(False, description="blocks multiply two hidden halves instead of bending one by GELU")
+    pairs: int = Field(0, ge=0, description="products of two convolutions that the stem adds: energies of motion")
 
     @field_validator("kernel", "reach")
     @classmethod
@@ -59,23 +61,51 @@ class LineMixer(nn.Module):
 class MixBlock(nn.Module):
     """Mix positions within each channel, then channels within each position; the result is added to the input.
 
-    The last layer starts near zero, so the block starts as the identity. After ConvNeXt (Liu et al. 2022).
+    The last layer starts near zero, so the block starts as the identity. After ConvNeXt (Liu et al. 2022). A gated
+    block multiplies two halves of `width` instead of bending 2 * `width` channels: products relate where things are
+    to how they move (Memisevic 2013), at three quarters of the arithmetic.
     """
 
-    def __init__(self, width: int, places: nn.Module) -> None:
+    def __init__(self, width: int, places: nn.Module, gated: bool = False) -> None:
         super().__init__()
         self.places = places
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, 2 * width)
-        self.reduce = nn.Linear(2 * width, width)
+        self.bend = product_of_halves if gated else F.gelu
+        self.reduce = nn.Linear(width if gated else 2 * width, width)
         nn.init.normal_(self.reduce.weight, std=1e-3)  # not exactly zero: `expand` must learn from step 1
         nn.init.zeros_(self.reduce.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix x (B, D, h, w)."""
         hidden = self.norm(self.places(x).permute(0, 2, 3, 1))  # (B, h, w, D)
-        mixed = self.reduce(F.gelu(self.expand(hidden)))
+        mixed = self.reduce(self.bend(self.expand(hidden)))
         return x + cast(Tensor, mixed).permute(0, 3, 1, 2)
+
+
+def product_of_halves(x: Tensor) -> Tensor:
+    """Return the product of the halves of the last axis."""
+    first, second = x.chunk(2, dim=-1)
+    return first * second
+
+
+class ProductStem(nn.Module):
+    """A convolution, and beside it products of pairs of convolutions: what moved where between the frames folded in.
+
+    Energies of motion are products of filters (Adelson & Bergen 1985); sums alone learn them slowly.
+    """
+
+    def __init__(self, fold: int, width: int, pairs: int) -> None:
+        super().__init__()
+        self.plain = nn.Conv2d(fold, width, 3, padding=1)
+        self.pairs = nn.Conv2d(fold, 2 * pairs, 3, padding=1)
+        self.mix = nn.Conv2d(pairs, width, 1)
+        nn.init.normal_(self.mix.weight, std=1e-2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, width, h, w) of folded frames (B, fold, h, w)."""
+        first, second = self.pairs(x).chunk(2, dim=1)
+        return cast(Tensor, self.plain(x) + self.mix(first * second))
 
 
 class Compact(Predictor):
@@ -89,8 +119,10 @@ class Compact(Predictor):
     def __init__(self, config: CompactConfig) -> None:
         super().__init__(config)
         fold = config.channels * config.patch**2
-        self.stem = nn.Conv2d(config.context * fold + 2, config.width, 3, padding=1)
-        self.blocks = nn.Sequential(*(MixBlock(config.width, _mixer(config, n)) for n in range(config.blocks)))
+        width, pairs = config.width, config.pairs
+        inputs = config.context * fold + 2  # and where each patch is
+        self.stem = ProductStem(inputs, width, pairs) if pairs else nn.Conv2d(inputs, width, 3, padding=1)
+        self.blocks = nn.Sequential(*(MixBlock(width, _mixer(config, n), config.gated) for n in range(config.blocks)))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.horizon * fold)
         nn.init.normal_(self.head.weight, std=1e-3)  # start near the last frame, or near black

@@ -208,6 +208,7 @@ class Predictor(nn.Module):
         samples: int = 1,
         generator: torch.Generator | None = None,
         options: Mapping[str, Any] | ModelOptions | None = None,
+        clamp: bool = True,
     ) -> Tensor:
         """Predict the `horizon` frames that follow `context`.
 
@@ -218,6 +219,7 @@ class Predictor(nn.Module):
             samples: how many futures. Deterministic models return the same one each time.
             generator: randomness of a stochastic model, on the context's device.
             options: the model's own, such as {"temperature": 0.5}.
+            clamp: False: frames as the model computes them, which may be outside of [0, 1].
 
         Returns:
             (B, horizon, C, H, W) in [0, 1]; with samples > 1, (samples, B, horizon, C, H, W).
@@ -228,10 +230,10 @@ class Predictor(nn.Module):
         """
         request = self.request(context, horizon, conditions=conditions, generator=generator, options=options)
         with predicting(self):
-            if samples == 1 or not self.draws(request.options):
-                future = self.forecast(request).clamp(0, 1)
-                return future if samples == 1 else future.expand(samples, *future.shape)
-            return torch.stack([self.forecast(request).clamp(0, 1) for _ in range(samples)])
+            one = samples == 1 or not self.draws(request.options)
+            future = self.forecast(request) if one else torch.stack([self.forecast(request) for _ in range(samples)])
+            future = future.clamp(0, 1) if clamp else future
+            return future.expand(samples, *future.shape) if one and samples > 1 else future
 
     def forecast(self, request: Request) -> Tensor:
         """Return one future (B, horizon, C, H, W); callers use `predict` or the model.

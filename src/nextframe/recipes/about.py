@@ -38,8 +38,11 @@ PROTOCOLS = {
     "kth": "the standard protocol of KTH, 100 epochs",
     "caltech": "the standard protocol of Kitti-Caltech, 100 epochs",
 }
+SMALL = "our own: the model at no more than 1 GMAC, for the table of one thread's minutes"
 
 
 def about(name: str) -> str:
     """Return what the recipe `name` is in one line; "" for one that is not ours."""
+    if name.startswith("small-"):
+        return SMALL
     return ABOUT.get(name, PROTOCOLS.get(name.rpartition("-")[2], ""))

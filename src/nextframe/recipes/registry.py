@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nextframe.core.registry import Registry
 from nextframe.recipes.protocols import PROTOCOLS
+from nextframe.recipes.small import SMALL
 from nextframe.training.recipe import Recipe
 
 RECIPES: Registry[Recipe] = Registry(
@@ -11,6 +12,7 @@ RECIPES: Registry[Recipe] = Registry(
 )
 
 RECIPES.add("quickstart", "nextframe.recipes.quickstart:QUICKSTART")
+RECIPES.add("moving-mnist-fast", "nextframe.recipes.moving_mnist:MOVING_MNIST_FAST")
 RECIPES.add("keras-convlstm", "nextframe.recipes.keras_convlstm:KERAS_CONVLSTM")
 RECIPES.add("catz-baseline", "nextframe.recipes.catz:CATZ_BASELINE")
 RECIPES.add("catz-baseline-fixed", "nextframe.recipes.catz:CATZ_BASELINE_FIXED")
@@ -38,5 +40,5 @@ RECIPES.add("srivastava-mnist-2layer", "nextframe.recipes.srivastava:SRIVASTAVA_
 RECIPES.add("srivastava-patches", "nextframe.recipes.srivastava:SRIVASTAVA_PATCHES")
 RECIPES.add("srivastava-percepts", "nextframe.recipes.srivastava:SRIVASTAVA_PERCEPTS")
 RECIPES.add("srivastava-flow", "nextframe.recipes.srivastava:SRIVASTAVA_FLOW")
-for _name, _recipe in PROTOCOLS.items():
+for _name, _recipe in [*PROTOCOLS.items(), *SMALL.items()]:
     RECIPES.add(_name, _recipe)

@@ -37,6 +37,9 @@ class TrainingConfig(Config):
 
     steps: int | None = Field(None, ge=1, description="training steps; or give minutes")
     minutes: float | None = Field(None, gt=0, description="training time; or give steps")
+    clock: Literal["wall", "processor"] = Field(
+        "wall", description="what minutes are; processor: those that this process works on a CPU, all threads together"
+    )
     batch: int = Field(16, ge=1, description="clips per step")
     balance: Balance = Field(
         "clips",

@@ -87,12 +87,13 @@ class Trainer:
         feeds = self._feeds(self.stage, self._stage_clips(folder))
         self._start_turns()
         span = self.spans[self.stage_index]
-        clock = time.monotonic()
+        read = time.process_time if self.config.clock == "processor" else time.monotonic
+        clock = read()
         while span.progress(self.stage_step, self.stage_seconds) < 1:
             self.between_steps = False
             self._train_step(feeds, span)
             # validation and checkpoints after a step are charged with the next one
-            now = time.monotonic()
+            now = read()
             spent = self.processes.clock(now - clock)
             self.seconds, self.stage_seconds, clock = self.seconds + spent, self.stage_seconds + spent, now
             stop = after_step()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from nextframe.checkpoint import DEFAULT_MODEL, baseline_names, resolve_model, shipped_models
+from nextframe.checkpoint import DEFAULT_MODEL, baseline_names, resolve_model, trained_models
 from nextframe.checkpoint.hub import fetch_model, parse_hub_name
 from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UserError
@@ -44,8 +44,8 @@ def serve(
     """Run the app until it is interrupted; then all visitors' files are deleted.
 
     Args:
-        models: what visitors may choose: names, run or model folders, names of the Hub; () for the models that ship
-            with the package and the baselines. Those of the Hub are downloaded before the server opens.
+        models: what visitors may choose: names, run or model folders, names of the Hub; () for the trained models and
+            the baselines. Those of the Hub are downloaded before the server opens.
         rows: row files of benchmarks for the leaderboard.
         limits: the limits of one visitor.
         host: the address to listen on; "0.0.0.0" opens the app to others.
@@ -87,7 +87,7 @@ def offer(models: Sequence[str]) -> dict[str, str]:
         UserError: a model that is unknown, untrained, or does not predict following frames.
     """
     offered = {}
-    usual = dict.fromkeys([DEFAULT_MODEL, *shipped_models(), *baseline_names(FORECAST)])  # the best one first
+    usual = dict.fromkeys([DEFAULT_MODEL, *trained_models(), *baseline_names(FORECAST)])  # the best one first
     for name in models or usual:
         on_hub = None if Path(name).exists() or "/" not in name else parse_hub_name(name)
         spec = str(fetch_model(on_hub)) if on_hub else name

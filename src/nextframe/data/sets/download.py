@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from nextframe.core.errors import BadInputError
@@ -20,12 +21,14 @@ def fetch(url: str, checksum: str, folder: str) -> Path:
     Raises:
         BadInputError: no network, an answer that is not the file, or a cache folder that cannot be written.
     """
+    name = url.rsplit("/", 1)[1]
+    target = cache_folder() / folder / name
+    if _is_there(target, checksum):
+        return target
     import_bars()
     import pooch
     from requests.exceptions import RequestException
 
-    name = url.rsplit("/", 1)[1]
-    target = cache_folder() / folder / name
     pooch.get_logger().setLevel("WARNING")
     try:
         return Path(pooch.retrieve(url, checksum, fname=name, path=target.parent))
@@ -37,3 +40,13 @@ def fetch(url: str, checksum: str, folder: str) -> Path:
     except OSError as error:
         fix = f"set {CACHE_VARIABLE} to a folder that can be written"
         raise BadInputError(target, f"could not be stored ({error.strerror or error})", fix) from None
+
+
+def _is_there(path: Path, checksum: str) -> bool:
+    """Whether the file is there and whole; where it is, nothing that downloads has to be installed."""
+    kind, _, digest = checksum.partition(":")
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, kind).hexdigest() == digest
+    except OSError:
+        return False  # absent, or not to be read: what downloads says so

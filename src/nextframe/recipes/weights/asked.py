@@ -8,7 +8,7 @@ from typing import Any
 
 from nextframe.checkpoint import create_model, load_model
 from nextframe.checkpoint.folder import find_model_folder, read_config
-from nextframe.checkpoint.names import SHIPPED
+from nextframe.checkpoint.weights import SHIPPED
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.models.contract import Predictor
 

@@ -1,4 +1,4 @@
-"""How each model's weights are trained: a new one is a file with its plan, and one line here."""
+"""How the weights of each name are trained: by a plan of their own (`Plan`), or as a recipe is (`RecipePlan`)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import nn
 from nextframe.core.clip import Task
 from nextframe.core.registry import Registry
 from nextframe.models.contract import Predictor
+from nextframe.recipes.weights.by_recipe.plans import RecipePlan
 from nextframe.recipes.weights.feed import Sets
 from nextframe.recipes.weights.material import Material
 from nextframe.recipes.weights.measure import Clips
@@ -66,5 +67,9 @@ class Plan:
         return self.paces.get(device, self.paces["cpu"])
 
 
-PLANS: Registry[Plan] = Registry("name of weights")
+PLANS: Registry[Plan | RecipePlan] = Registry("name of weights")
 PLANS.add("motion", "nextframe.recipes.weights.motion:MOTION")
+for _name in ("keras-convlstm", "mnist-latent", "composite-lstm", "multiscale-gan-small", "catz-mixture"):
+    PLANS.add(_name, f"nextframe.recipes.weights.by_recipe.plans:{_name.upper().replace('-', '_')}")
+PLANS.add("film-latent-small", "nextframe.recipes.weights.by_recipe.plans:FILM_LATENT_SMALL")
+PLANS.add("digits", "nextframe.recipes.weights.by_recipe.plans:DIGITS")

@@ -16,7 +16,7 @@ ITERATIONS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose step is made orthogonal, its size scaled to AdamW's; for 2-D weights only.
+    """Momentum whose step is made orthogonal, its size scaled to AdamW's; a kernel is a matrix, a row an output.
 
     Jordan et al. 2024 (kellerjordan.github.io/posts/muon); the scaling, 0.2 sqrt(max(rows, columns)), is that of Liu
     et al. 2025, arXiv 2502.16982. torch.optim.Muon computes the same in bfloat16, matrix by matrix; on a processor
@@ -34,12 +34,12 @@ class Muon(torch.optim.Optimizer):
             alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for matrix in group["params"]:
                 if matrix.grad is not None:
-                    alike[matrix.shape].append(matrix)
+                    alike[matrix.flatten(1).shape].append(matrix)
             for shape, matrices in alike.items():
-                steps = orthogonalise(torch.stack([self._nesterov(matrix, bad) for matrix in matrices]))
+                steps = orthogonalise(torch.stack([self._nesterov(matrix, bad).flatten(1) for matrix in matrices]))
                 size = group["lr"] * 0.2 * max(shape) ** 0.5
                 for matrix, step in zip(matrices, steps, strict=True):
-                    new = matrix.mul(1 - group["lr"] * group["weight_decay"]).sub_(step, alpha=size)
+                    new = matrix.mul(1 - group["lr"] * group["weight_decay"]).sub_(step.view_as(matrix), alpha=size)
                     matrix.copy_(new if bad is None else torch.where(bad > 0, matrix, new))
 
     def _nesterov(self, matrix: nn.Parameter, bad: Tensor | None) -> Tensor:
@@ -67,13 +67,22 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Muon for 2-D weights, AdamW at `REST` of the rate for the rest: kernels, biases and norms are not linear maps."""
+    """Muon for 2-D weights, AdamW at `REST` of the rate for the rest: biases and norms are not linear maps.
+
+    With `kernels`, Muon has the dense kernels of convolutions too; one of a depthwise convolution stays with AdamW.
+    """
 
     def __init__(
-        self, parameters: list[nn.Parameter], lr: float, weight_decay: float, betas: tuple[float, float]
+        self,
+        parameters: list[nn.Parameter],
+        lr: float,
+        weight_decay: float,
+        betas: tuple[float, float],
+        kernels: bool = False,
     ) -> None:
-        matrices = [p for p in parameters if p.ndim == 2]
-        others = [p for p in parameters if p.ndim != 2]
+        matrices = [p for p in parameters if p.ndim == 2 or (kernels and p.ndim == 4 and p.shape[1] > 1)]
+        taken = {id(p) for p in matrices}
+        others = [p for p in parameters if id(p) not in taken]
         self.parts: list[torch.optim.Optimizer] = []
         if matrices:
             self.parts.append(Muon(matrices, lr, weight_decay))

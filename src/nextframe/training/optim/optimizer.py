@@ -83,14 +83,21 @@ def muon(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaul
     return MuonWithAdamW(parameters, lr, decay, wants.betas)
 
 
-for _name, _builder in {
+def muon_kernels(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
+    """Return `MuonWithAdamW` with the kernels of convolutions among its matrices."""
+    return MuonWithAdamW(parameters, lr, decay, wants.betas, kernels=True)
+
+
+_BUILT_IN: dict[str, Builder] = {
     "adamw": adamw,
     "adam": adam,
     "keras-adam": keras_adam,
     "sgd": sgd,
     "muon": muon,
+    "muon-kernels": muon_kernels,
     "clipped-sgd": clipped_sgd,
-}.items():
+}
+for _name, _builder in _BUILT_IN.items():
     OPTIMIZERS.add(_name, _builder)
 
 

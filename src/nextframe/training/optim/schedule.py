@@ -30,6 +30,20 @@ def cosine(progress: float, warmup: float = 0.1) -> float:
     return (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
 
+COOLDOWN = 0.6  # the part of a budget in which `trapezoid` falls
+
+
+def trapezoid(progress: float, warmup: float = 0.03) -> float:
+    """Return a linear rise over `warmup`, 1 until 0.4 of the budget, then a straight fall to 0 at its end.
+
+    The "warm-up, stable, decay" of Hu et al. 2024, arXiv 2404.06395, with a long fall: it is annealing that short runs
+    miss, not steps.
+    """
+    if progress < warmup:
+        return progress / warmup
+    return min(1.0, max(0.0, (1 - progress) / COOLDOWN))
+
+
 def constant(progress: float, warmup: float = 0.0) -> float:
     """Return 1 at any progress; `plateau` starts from it and multiplies its own cuts."""
     return 1.0
@@ -39,7 +53,14 @@ Schedule = Callable[[float, float], float]  # the factor of the rate after a par
 SCHEDULES: Registry[Schedule] = Registry(
     "schedule", "nextframe.schedules", "a function of (progress, warmup)", lambda name, thing: takes(thing, 2)
 )
-for _name, _schedule in {"onecycle": onecycle, "cosine": cosine, "constant": constant, "plateau": constant}.items():
+_BUILT_IN: dict[str, Schedule] = {
+    "onecycle": onecycle,
+    "cosine": cosine,
+    "trapezoid": trapezoid,
+    "constant": constant,
+    "plateau": constant,
+}
+for _name, _schedule in _BUILT_IN.items():
     SCHEDULES.add(_name, _schedule)
 
 

@@ -1,0 +1,37 @@
+"""How a row's figures look in a table."""
+
+from __future__ import annotations
+
+from nextframe.benchmark.row import Figure
+from nextframe.evaluation.verdict import number
+
+
+def shown(value: float | None) -> str:
+    """Return a figure with three or four digits, "not finite" for None."""
+    return "not finite" if value is None else number(value)
+
+
+def half_width(figure: Figure) -> str:
+    """Return "± 0.12", half the width of the 95 % interval, or "" without one."""
+    if figure.ci95 is None or None in figure.ci95:
+        return ""
+    low, high = figure.ci95
+    return f"± {number((high - low) / 2)}"  # type: ignore[operator]  # None was looked for
+
+
+def paired_range(interval: tuple[float, float] | None) -> str:
+    """Return "(-3.1 to +5.0)" of an interval in per cent, or "" without one."""
+    return "" if interval is None else f"({interval[0]:+.1f} to {interval[1]:+.1f})"
+
+
+def shown_speed(value: float | None) -> str:
+    """Return clips per second as they are shown, "" for a row without."""
+    return "" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def short_count(value: int) -> str:
+    """Return a count in readable form: 136, 14.5 k, 3.2 M, 1.1 G."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return str(value)

@@ -1,0 +1,113 @@
+"""What the weights of a recipe are trained on: free digits, or free videos whose every file is known."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nextframe.core.errors import BadInputError, UserError
+from nextframe.recipes.weights.material import REBUILD, find, read_list
+
+LISTED = Path(__file__).parents[1] / "motion.json"
+KIND = "real"
+INTEL = "intel-iot-devkit/sample-videos (CC-BY-4.0)"
+FREE_VIDEOS = f"short videos of {INTEL} and mdn/learning-area (CC0-1.0)"
+
+
+class Material(Protocol):
+    """Where clips come from, and under which licence."""
+
+    @property
+    def told(self) -> str:
+        """What it is and whose, for the card."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Texts in the names of the published videos among it: no test has them."""
+
+    def usual(self, videos: Path) -> Path | None:
+        """Return where it is if the user does not say: `videos`, or None for what needs no path."""
+
+    def settings(self, data: Path | None, folder: Path) -> dict[str, Any]:
+        """Return the recipe's settings that open it; `data` is where the user has it, None: the usual place.
+
+        Args:
+            data: a path.
+            folder: where files that the clips are read from may be put.
+        """
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Generated clips of moving digits: those that scikit-learn brings, or a local copy of MNIST's files."""
+
+    name: str  # embedded or mnist
+    told: str
+    sources: tuple[str, ...] = ()
+
+    def usual(self, videos: Path) -> Path | None:
+        """Return None: digits come along, or are downloaded."""
+        return None
+
+    def settings(self, data: Path | None, folder: Path) -> dict[str, Any]:
+        """Return which digits; UserError for a path to some that come along."""
+        if data is not None and self.name == "embedded":
+            raise UserError(f"--data {data}: these weights are trained on digits that come along; omit it")
+        return {"data.options.digits": self.name if data is None else str(data)}
+
+
+@dataclass(frozen=True)
+class Videos:
+    """The real videos of the list of `motion`; those that it keeps for validation are the test split.
+
+    With `film` it is that file alone, divided by time.
+    """
+
+    told: str
+    val: Sequence[str] = ("real_monster.mp4",)
+    film: str | None = None
+    sources: tuple[str, ...] = ("intel-iot-devkit", "learning-area", "dom-examples")
+
+    def usual(self, videos: Path) -> Path | None:
+        """Return the folder of videos."""
+        return videos
+
+    def settings(self, data: Path | None, folder: Path) -> dict[str, Any]:
+        """Copy the files into `folder`, each split by itself, and return where they are.
+
+        Raises:
+            BadInputError: they are absent, or differ from the list.
+        """
+        if data is None:
+            raise UserError(f"these weights are trained on videos: give their folder; {REBUILD}")
+        parts = self._parts(data)
+        for part, paths in parts.items():
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            for path in paths:
+                if not (folder / part / path.name).exists():
+                    shutil.copyfile(path, folder / part / path.name)
+        place = folder if self.film is None else folder / "film" / self.film
+        return {"data.name": str(place), "data.options": dict[str, Any]()}
+
+    def _parts(self, data: Path) -> Mapping[str, Sequence[Path]]:
+        material = find(data, read_list(LISTED))
+        if self.film is not None:
+            if self.film not in material.used:
+                raise BadInputError(data / self.film, "there is no such file", REBUILD)
+            return {"film": [data / self.film]}
+        training = material.training(KIND)
+        return {
+            "train": [path for path in training if path.name not in self.val],
+            "val": [path for path in training if path.name in self.val],
+            "test": [path for path in material.validation() if path.name in material.listed.kinds[KIND]],
+        }
+
+
+SKLEARN_DIGITS = Digits(
+    "embedded", "scikit-learn's 1,797 handwritten digits: E. Alpaydin and C. Kaynak, UCI, 1998 (CC-BY-4.0)"
+)
+MNIST_DIGITS = Digits("mnist", "MNIST: Y. LeCun, C. Cortes and C. Burges (usually stated as CC-BY-SA-3.0)")
+VIDEOS = Videos(FREE_VIDEOS)

@@ -1,0 +1,117 @@
+"""The trained models of recipes: which recipe, how it differs, on what, and where the folder goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nextframe.recipes.weights.by_recipe.material import (
+    INTEL,
+    MNIST_DIGITS,
+    SKLEARN_DIGITS,
+    VIDEOS,
+    Material,
+    Videos,
+)
+
+
+@dataclass(frozen=True)
+class RecipePlan:
+    """What the weights of one name are, and how they come about."""
+
+    about: str  # one sentence for the card and `nextframe models`
+    recipe: str  # a recipe's or a model's name
+    material: Material
+    licence: str  # of the weights
+    settings: Mapping[str, Any] = field(default_factory=dict)  # dotted, where it differs from the recipe
+    whole: int | None = None  # steps of the original's training, or of the recipe's
+    shown: int = 10  # frames that the images predict
+    clips: int = 256  # of the test split that are measured
+    ships: bool = False  # with the package, instead of in `weights/` of the repository
+
+
+KERAS_CONVLSTM = RecipePlan(
+    about="The ConvLSTM of the Keras example of 2021, with its leak, on two moving digits.",
+    recipe="keras-convlstm",
+    material=SKLEARN_DIGITS,
+    licence="CC-BY-4.0",
+    settings={"training.val_every": 60, "training.val_clips": 10, "training.checkpoint_every": 10},
+    whole=3600,
+    clips=32,
+)
+MNIST_LATENT = RecipePlan(
+    about="A latent for what a digit is and where it is, and an LSTM that predicts where: one moving digit.",
+    recipe="mnist-latent",
+    material=SKLEARN_DIGITS,
+    licence="CC-BY-4.0",
+    settings={"model.cache_clips": 2000, "training.val_every": 500, "training.val_clips": 32},
+    whole=10_000,
+    shown=20,
+)
+COMPOSITE_LSTM = RecipePlan(
+    about="An LSTM reads whole frames into one state; decoders draw the past backwards and the future: one digit.",
+    recipe="composite-lstm",
+    material=SKLEARN_DIGITS,
+    licence="CC-BY-4.0",
+    settings={
+        "data.options.count": 1,
+        "data.size": (48, 48),
+        "model.hidden": (384,),
+        "model.conditional": False,
+        "model.forget_bias": 4.0,
+        "training.lr": 1e-3,
+        "training.batch": 32,
+        "training.schedule": "cosine",
+        "training.grad_clip": 1.0,
+    },
+)
+MULTISCALE_GAN_SMALL = RecipePlan(
+    about="Generators from coarse to fine and a discriminator at each scale, on free videos.",
+    recipe="multiscale-gan-small",
+    material=VIDEOS,
+    licence="CC-BY-4.0",
+    settings={"data.size": (64, 64), "data.color": "rgb", "data.stride": 2, "training.balance": "sources"},
+    whole=3000,
+    shown=4,
+)
+CATZ_MIXTURE = RecipePlan(
+    about="The best model of the catz task: it weighs the last frame, the flow's and its own for every pixel.",
+    recipe="mixture",
+    material=VIDEOS,
+    licence="CC-BY-4.0",
+    settings={
+        "data.context": 5,
+        "data.horizon": 1,
+        "data.size": (96, 96),
+        "data.color": "rgb",
+        "data.stride": 3,
+        "training.balance": "changes",
+        "training.val_every": 100,
+        "training.val_clips": 64,
+    },
+    shown=4,
+)
+FILM_LATENT_SMALL = RecipePlan(
+    about="A latent of whole frames and an LSTM that predicts it, of one video: people who walk to a table.",
+    recipe="film-latent-small",
+    material=Videos(f"real_one-by-one-person-detection.mp4 of {INTEL}", film="real_one-by-one-person-detection.mp4"),
+    licence="CC-BY-4.0",
+    settings={
+        "data.stride": 2,
+        "data.options.val_share": 0.15,
+        "data.options.test_share": 0.2,
+        "data.options.eval_step": 2,
+        "data.options.across_cuts": True,
+        "training.val_every": 200,
+    },
+    whole=2000,
+)
+DIGITS = RecipePlan(
+    about="The fast recipe of Moving MNIST: two moving digits, ten frames from ten.",
+    recipe="moving-mnist-fast",
+    material=MNIST_DIGITS,
+    licence="CC-BY-SA-3.0",
+    clips=1000,
+    ships=True,
+)
