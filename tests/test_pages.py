@@ -55,6 +55,7 @@ CUTS = {
     "prepare": "--clips 8 --held-out 4",
     "transfer": "--per-class 1 --draws 1 --set transfer.classifier.steps=2 --set transfer.classifier.batch=2",
     "push": "--clips 2",
+    "latent": "--gifs 2",
 }
 FEW_MODELS = ["--models", "copy-last,conv2d"]  # of a benchmark that does not say which
 SMALL = {  # by model or recipe: what makes a large network small
