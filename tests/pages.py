@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-LINKED = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / "spaces").rglob("*.md"))]  # pages whose links are followed
+LINKED = [*PAGES, ROOT / "CHANGELOG.md"]  # pages whose links are followed
 LANGUAGES = {"bash", "sh", "python", "yaml", "mermaid", ""}
 SHELL = {"bash", "sh"}
 

@@ -86,6 +86,7 @@ RENEWED = [
     ("evaluate", "--compat openstl", "evaluate.compat", "openstl"),
     ("evaluate", "--temperature 0.5", "options.temperature", 0.5),
     ("predict", "--one-step", "predict.one_step", True),
+    ("predict", "--with-context", "predict.with_context", True),
     ("predict", "--stride 2", "predict.stride", 2),
     ("predict", "--tile 64", "predict.tile", 64),
     ("predict", "--overlap 8", "predict.overlap", 8),
@@ -145,6 +146,23 @@ def test_a_verb_shows_few_options(verb):
     assert options_of(verb, hidden=True) <= COMMON
     shown = re.findall(r"^  (?:-\w, )?(--[\w-]+)", CliRunner().invoke(app, [verb, "--help"]).output, re.MULTILINE)
     assert len(shown) == len(options_of(verb, hidden=False)) + 1  # --help itself
+
+
+@pytest.mark.parametrize("verb", ["prepare", "predict"])
+def test_help_says_the_default_of_every_option(verb):
+    command, context = ROOT.commands[verb], ROOT.make_context("nextframe", [verb, "x"])
+    shown = [param for param in command.params if param.param_type_name == "option" and not param.hidden]
+    texts = {param.opts[-1]: param.get_help_record(context)[1] for param in shown}
+    assert [name for name, text in texts.items() if "[default: " not in text and "[required]" not in text] == []
+    if verb == "prepare":  # its options are None there: the config has the defaults
+        config = load_config(SECTIONS["prepare"]["prepare"])()
+        height, width = config.size
+        known = {"--clips": config.clips, "--size": f"{height}x{width}", "--context": config.context}
+        known |= {"--horizon": config.horizon, "--threshold": round(config.threshold)}
+        assert {name: f"[default: ({value})]" in texts[name] for name, value in known.items()} == dict.fromkeys(
+            known, True
+        )
+        assert config.count("val") == config.clips // 10
 
 
 @pytest.mark.parametrize("verb", BEFORE)

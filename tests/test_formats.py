@@ -20,6 +20,7 @@ import yaml
 from torch import Tensor
 
 from nextframe.checkpoint import load_model
+from nextframe.checkpoint.formats import MODEL_FORMATS
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.formats import Formats, NewerFormatError
 from nextframe.core.files.whole_file import sha256_of
@@ -129,7 +130,7 @@ def test_models_of_format_1_predict_what_they_predicted() -> None:
 def test_a_shared_model_of_format_1_gets_a_checksum(old_run: Path, tmp_path: Path) -> None:
     shared = write_shared(old_run, tmp_path / "shared", "user/old", clips=1)
     facts = json.loads((shared / "config.json").read_text())
-    assert facts["format"] == 3
+    assert facts["format"] == MODEL_FORMATS.newest
     assert facts["weights_sha256"] == hashlib.sha256((shared / "model.safetensors").read_bytes()).hexdigest()
     flip(shared / "model.safetensors", -1)
     with pytest.raises(BadInputError, match=r"model\.safetensors: is damaged"):

@@ -32,7 +32,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def call(folder: Path, script: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a script in `folder` on tiny tasks; av cannot be imported there."""
     command = [sys.executable, "-c", TINY, str(ROOT / "bench" / script), *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=900)
 
 
 @pytest.fixture(scope="module")

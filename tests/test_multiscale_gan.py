@@ -85,6 +85,50 @@ def test_the_authors_script_has_a_small_model():
     ]
 
 
+def weighted_layers(model):
+    kinds = (torch.nn.Conv2d, torch.nn.Linear)
+    return [layer for judge in model.discriminators for layer in judge.modules() if isinstance(layer, kinds)]
+
+
+def test_the_chainer_ports_discriminators_start_with_lecuns_weights_and_no_biases():
+    """Deviation 1 / sqrt(inputs of a unit): 0.082 for 3 channels and a kernel of 7, the finest scale's first."""
+    seed_everything(0, "weights")
+    layers = weighted_layers(create_model("mathieu-chainer", width=4))
+    for layer in layers:
+        expected = layer.weight[0].numel() ** -0.5
+        if layer.weight.numel() > 1500:
+            assert layer.weight.std().item() == pytest.approx(expected, rel=0.05)
+            assert layer.weight.abs().max() > 3 * expected  # normal, neither cut nor uniform
+        assert layer.bias.abs().max() == 0
+    finest = next(layer for layer in layers if layer.weight.shape == (128, 3, 7, 7))
+    assert finest.weight.std().item() == pytest.approx(0.0825, rel=0.02)
+
+
+def test_the_tensorflow_ports_discriminators_start_with_cut_normal_weights_and_biases_of_a_tenth():
+    """Deviation 0.01, cut at twice that: 0.0088 is left of it, whatever the size of the layer."""
+    for layer in weighted_layers(build("mathieu-tf", d_table="authors")):
+        assert layer.weight.abs().max() <= 0.02
+        if layer.weight.numel() > 1500:
+            assert layer.weight.std().item() == pytest.approx(0.0088, rel=0.05)
+        torch.testing.assert_close(layer.bias, torch.full_like(layer.bias, 0.1))
+
+
+@pytest.mark.parametrize("name", ["mathieu-paper", "mathieu-torch"])
+def test_discriminators_of_the_paper_start_as_torchs_layers(name):
+    """Uniform within 1 / sqrt(inputs of a unit), biases too, as Torch's layers did."""
+    for layer in weighted_layers(build(name, d_table="authors")):
+        bound = layer.weight[0].numel() ** -0.5
+        assert layer.weight.abs().max() <= bound
+        if layer.weight.numel() > 1500:
+            assert layer.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
+
+
+def test_spectral_norm_does_not_hide_a_ports_initial_weights():
+    judge = build("mathieu-tf", spectral=True, d_table="authors").discriminators[3]
+    raw = judge.layers[0].parametrizations.weight.original
+    assert raw.std().item() == pytest.approx(0.0088, rel=0.05)
+
+
 @pytest.mark.parametrize("name", MATHIEU)
 def test_recipes_say_what_the_codes_say(name):
     recipe = load_recipe(name)
@@ -121,6 +165,23 @@ def test_three_ways_to_halve_and_double():
     double = {"average": [0, 0, 3, 3], "bilinear-corners": [0, 1, 2, 3], "bilinear-legacy": [0, 1.5, 3, 3]}
     for how, expected in double.items():
         assert grow(pair, (4, 4), how)[0, 0, 0].tolist() == pytest.approx(expected)
+
+
+def test_a_frame_read_at_the_centres_is_halved_to_means_of_two_and_quartered_to_means_of_the_middle_two():
+    line = torch.tensor([0.0, 1, 2, 7, 4, 6, 8, 9]).view(1, 1, 1, 8).expand(1, 1, 8, 8)
+    expected = {4: [0.5, 4.5, 5.0, 8.5], 2: [1.5, 7.0], 1: [5.5]}
+    for size, values in expected.items():
+        assert shrink(line, (size, size), "bilinear-centres")[0, 0, 0].tolist() == values
+
+
+@pytest.mark.parametrize("size", [(26, 20), (52, 40), (105, 80), (9, 7)])
+def test_a_frame_read_at_the_centres_is_that_of_skimage(size):
+    from skimage.transform import resize
+
+    frame = np.random.default_rng(0).random((210, 160, 3))
+    expected = torch.from_numpy(resize(frame, size, order=1, anti_aliasing=False)).permute(2, 0, 1)
+    found = shrink(torch.from_numpy(frame).permute(2, 0, 1)[None], size, "bilinear-centres")[0]
+    torch.testing.assert_close(found, expected)
 
 
 def test_odd_sizes_are_averaged_without_a_pixel_lost():
@@ -239,6 +300,32 @@ def test_the_discriminator_judges_the_frames_that_the_generator_made_before_its_
             parameter.mul_(0.5)
     assert torch.equal(model.discriminator_loss(clip)[0], before)
     assert not torch.equal(model.discriminator_loss(clip)[0], before)  # kept for one turn only
+
+
+def test_the_tensorflow_ports_discriminators_see_true_frames_by_a_filter_of_their_own():
+    """Means of pixels, where its generator's truths are every second, fourth and eighth pixel."""
+    model, clip, shown = build("mathieu-tf", d_table="authors").eval(), clip_of(), []
+    for judge in model.discriminators:
+        judge.register_forward_pre_hook(lambda judge, given: shown.append(given[0]))
+    model.discriminator_loss(clip)
+    truth = clip.target[:, 0] * 2 - 1
+    expected = [truth[..., 3::8] + truth[..., 4::8], truth[..., 1::4] + truth[..., 2::4]]
+    expected = [a[..., k::s, :] + a[..., k + 1 :: s, :] for a, k, s in zip(expected, (3, 1), (8, 4), strict=True)]
+    for seen, four in zip(shown[:2], expected, strict=True):
+        torch.testing.assert_close(seen, four / 4)
+    torch.testing.assert_close(shown[2], F.avg_pool2d(truth, 2))
+    assert torch.equal(shown[3], truth)
+    assert torch.equal(model._truths(clip)[2], truth[..., ::2, ::2])  # what the generator is held to
+
+
+@pytest.mark.parametrize("name", ["multiscale-gan", "mathieu-chainer", "mathieu-paper", "mathieu-torch"])
+def test_other_discriminators_see_the_truths_that_the_generator_is_held_to(name):
+    fields = {} if name == "multiscale-gan" else {"d_table": "authors"}
+    model, clip, shown = build(name, **fields).eval(), clip_of(), []
+    for judge in model.discriminators:
+        judge.register_forward_pre_hook(lambda judge, given: shown.append(given[0][:, -3:]))
+    model.discriminator_loss(clip)
+    assert all(torch.equal(a, b) for a, b in zip(shown[:4], model._truths(clip), strict=True))
 
 
 def test_r1_is_added_in_training_only():

@@ -45,7 +45,7 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_every_file_that_is_named_is_there() -> None:
     """`docs/x.md`, `tests/test_x.py`, `results/x.json`, `src/nextframe/x/`: from the root, or from the package."""
-    named = re.compile(r"(?:(?:src|tests|docs|results|bench|scripts|spaces)/[\w./-]*\w/?)(?= |$|:)")
+    named = re.compile(r"(?:(?:src|tests|docs|results|bench|scripts)/[\w./-]*\w/?)(?= |$|:)")
     lost = [
         f"{name_of(page)}: `{span}`"
         for page in LINKED

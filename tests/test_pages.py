@@ -31,10 +31,14 @@ from pages import LANGUAGES, PAGES, ROOT, SHELL, Block, blocks, commands, name_o
 
 TESTS = Path(__file__).parent
 SLOW = {
+    "cat-gifs",
     "catz",
     "composite-lstm",
+    "convlstm",
     "hub",
     "latent",
+    "latent-lstm",
+    "lstm-encoder-decoders",
     "multiscale-gan",
     "transfer",
 }  # many trainings: tens of seconds a page
@@ -51,12 +55,14 @@ CUTS = {
     "prepare": "--clips 8 --held-out 4",
     "transfer": "--per-class 1 --draws 1 --set transfer.classifier.steps=2 --set transfer.classifier.batch=2",
     "push": "--clips 2",
+    "latent": "--gifs 2",
 }
 FEW_MODELS = ["--models", "copy-last,conv2d"]  # of a benchmark that does not say which
 SMALL = {  # by model or recipe: what makes a large network small
     "keras-convlstm": "--set model.hidden=[4] --set model.kernels=[3]",
     "composite-lstm": "--set model.hidden=[8]",
     "srivastava-mnist": "--set model.hidden=[8] --set data.options.digits=embedded",  # MNIST is a download
+    "ddpae-moving-mnist": "--set model.width=2 --set data.options.digits=embedded",
     "latent-lstm": "--set model.hidden=[8] --set model.cache_clips=8",
     "mnist-latent": "--set model.hidden=[8] --set model.cache_clips=8",
     "film-latent": "--set model.hidden=[8] --set model.cache_clips=8",

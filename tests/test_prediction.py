@@ -251,3 +251,19 @@ def test_real_comparison(shared: Path, tmp_path: Path) -> None:
     assert torch.equal(found.truth, tail[4:])
     frames, _ = read_video(write_prediction(found, tmp_path / "out.mp4"))
     assert len(frames) == 10
+
+
+@pytest.mark.parametrize(("ending", "fps"), [("gif", 4.0), ("mp4", 7.5)])
+def test_the_rate_of_what_is_written_can_be_chosen(ending: str, fps: float, tmp_path: Path) -> None:
+    from nextframe.cli import main
+
+    np.save(tmp_path / "clip.npy", np.random.default_rng(0).integers(0, 256, (5, 16, 16), dtype=np.uint8))
+    words = ["predict", str(tmp_path / "clip.npy"), "--model", "linear", "-n", "3", "-q", "--fps"]
+    for rate, code in ((str(fps), 0), ("0", 2), ("nan", 2), ("inf", 2)):
+        path = tmp_path / f"{rate}.{ending}"
+        with pytest.raises(SystemExit) as done:
+            main([*words, rate, "-o", str(path)])
+        assert done.value.code == code
+        assert path.exists() == (code == 0)
+    written, found = read_video(tmp_path / f"{fps}.{ending}")
+    assert (len(written), found) == (3, pytest.approx(fps))

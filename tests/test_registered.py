@@ -348,3 +348,57 @@ def test_data_verb_takes_root_and_shows_what_a_registered_set_holds(tmp_path):
     assert [row["name"] for row in report["skipped"]] == ["YoYo/v_YoYo_g05_c02.avi"]
     assert report["checked"]
     assert (tmp_path / "sheet.png").stat().st_size > 1000
+
+
+def test_prepare_takes_a_registered_set_with_its_splits_and_colour(tmp_path):
+    from nextframe.cli import app
+    from nextframe.data.prepared.manifest import read_manifest
+
+    for person in (1, 2, 15, 17):
+        film(tmp_path / "kth" / "walking" / f"person{person:02d}_walking_d1_uncomp.avi", 10 * person, frames=6)
+    words = ["prepare", "kth", "--root", str(tmp_path / "kth"), "-o", str(tmp_path / "clips"), "--size", "8x8"]
+    done = CliRunner().invoke(app, [*words, "--clips", "6", "--held-out", "2", "--context", "2", "--quiet"])
+    assert done.exit_code == 0, done.exception
+    manifest = read_manifest(tmp_path / "clips")
+    assert manifest["splits"] == {"train": 6, "val": 2, "test": 2}
+    spans = {source["name"]: list(source["spans"]) for source in manifest["sources"]}
+    where = {name.rpartition("/")[2][:8]: found for name, found in spans.items()}
+    assert where == {"person01": ["train"], "person02": ["train"], "person15": ["val"], "person17": ["test"]}
+    assert manifest["settings"]["color"] == "grey"
+    assert manifest["record"]["shape"] == [3, 1, 8, 8]
+    assert clips_of_prepared(tmp_path / "clips").count("train") == 6
+
+
+def clips_of_prepared(folder):
+    return open_data(DataConfig(name=str(folder), context=2, horizon=1))
+
+
+def test_prepare_keeps_what_a_set_says_of_cuts(tmp_path):
+    from nextframe.data.prepared.config import PrepareConfig
+    from nextframe.data.prepared.prepare import prepare
+
+    for split, name in (("train", "1"), ("test", "2")):
+        cat(tmp_path / "catz" / split, name)
+    config = PrepareConfig(size=(4, 4), context=5, clips=2, held_out=1)
+    assert prepare("catz", tmp_path / "clips", config, root=str(tmp_path / "catz"))["settings"]["across_cuts"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "root", "line"),
+    [
+        ("ucf101", None, "ucf101: it needs a local copy"),
+        ("kth", "nowhere", "nowhere is not a folder"),
+        ("films", "films", "--root is for a data set with a name, and films is a path: skip --root"),
+        ("moving-digits", None, "data set 'moving-digits' has no videos to prepare"),
+    ],
+)
+def test_prepare_says_what_is_wrong_with_a_name_or_its_root(name, root, line, tmp_path, monkeypatch):
+    from nextframe.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    Path("films").mkdir()
+    given = ["--root", root] if root else []
+    done = CliRunner().invoke(app, ["prepare", name, *given, "-o", "clips"])
+    assert isinstance(done.exception, UserError)
+    assert line in str(done.exception)
+    assert not Path("clips").exists()

@@ -29,6 +29,7 @@ from nextframe.recipes.weights.by_recipe.plans import RecipePlan
 from nextframe.recipes.weights.by_recipe.work import Spent, recipe_for, ship_recipe_weights
 from nextframe.recipes.weights.plans import PLANS
 from nextframe.training import override
+from nextframe.training.optim.schedule import SCHEDULES
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "motion" / "data"
@@ -90,6 +91,27 @@ def test_the_minutes_of_a_call_are_added_to_those_spent(tmp_path: Path) -> None:
     assert recipe.training.steps is None
     assert recipe.training.seed == 5
     assert recipe_for(TINY, replace(asked, minutes=None, steps=3), None, Spent(7, 90.0)).training.steps == 10
+
+
+def stopping(progress: float, warmup: float) -> float:
+    """A schedule that stops the training, as Ctrl-C does, once half of the steps are taken."""
+    if progress >= 0.5:
+        raise KeyboardInterrupt
+    return 1.0
+
+
+def test_a_call_that_is_interrupted_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names, schedules = list(PLANS), list(SCHEDULES)
+    SCHEDULES.add("stopping", stopping)
+    settings = {**TINY.settings, "training.schedule": "stopping", "training.checkpoint_every": 1}
+    PLANS.add("stopped", replace(TINY, settings=settings))
+    try:
+        assert main(["stopped", "--steps", "6", "--device", "cpu", "--out", str(tmp_path / "out")]) == 130
+    finally:
+        PLANS.keep(names)
+        SCHEDULES.keep(schedules)
+    assert capsys.readouterr().err.endswith("nextframe: interrupted; the same command goes on\n")
+    assert [call["steps"] for call in json.loads((tmp_path / "out" / "calls.json").read_text())] == [3]
 
 
 def test_the_folder_says_how_it_came_about(out: Path) -> None:

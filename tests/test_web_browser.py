@@ -17,6 +17,7 @@ from chromium import BINARY, Chromium, Page, answers, wait_for
 pytest.importorskip("gradio", reason="needs the extra [web]")
 pytest.importorskip("websockets", reason="needs websockets to drive the browser")
 from app_server import AppServer
+from nextframe.publish.space import write_space
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BINARY is None, reason="needs Chromium")]
 DONE = "document.querySelector('.nf-results img')?.complete && document.querySelector('#status').innerText == 'Done.'"
@@ -190,8 +191,10 @@ def test_a_space_runs_the_same_app(chromium, tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {"PORT": str(port), "TMPDIR": str(tmp_path)}
-    space = Path(__file__).parent.parent / "spaces" / "app.py"
-    process = subprocess.Popen([sys.executable, str(space)], env=environment, stderr=subprocess.DEVNULL)
+    write_space(tmp_path / "space", ["flow"])
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "space" / "app.py")], env=environment, stderr=subprocess.DEVNULL
+    )
     try:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), 60)
         page = chromium.page()

@@ -28,6 +28,7 @@ from nextframe.cli import (
     quickstart,
     recipes,
     settings,
+    space,
     train,
     transfer,
 )
@@ -60,6 +61,7 @@ VERBS = (
     push.push,
     export.export,
     import_.import_,
+    space.space,
 )
 for verb in VERBS:
     app.command(verb.__name__.strip("_").replace("_", "-"), cls=Verb)(verb)  # "import" cannot name a function

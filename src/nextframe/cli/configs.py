@@ -43,6 +43,7 @@ class PredictConfig(Reading):
 
     stride: int = Field(1, ge=1, description="take every k-th frame")
     one_step: bool = Field(False, description="predict each frame from the true ones before it; implies --compare")
+    with_context: bool = Field(False, description="start the output with the context frames")
     tile: int | None = Field(None, ge=16, description="predict in tiles of this many pixels per side: less memory")
     overlap: int = Field(32, ge=0, description="pixels that neighbouring tiles share")
     memory: float = Field(2.0, gt=0, description="GiB that reading and predicting may take")

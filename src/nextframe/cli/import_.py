@@ -1,4 +1,4 @@
-"""nextframe import: a checkpoint of OpenSTL becomes a model folder."""
+"""nextframe import: a checkpoint of OpenSTL or Keras becomes a model folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ def complete_translations(incomplete: str) -> list[str]:
 
 
 def import_(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Lightning's .ckpt, or a .pth of weights.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="Lightning's .ckpt, a .pth of weights, Keras's .keras or .h5, or the folder of a SavedModel.",
+        ),
+    ],
     model: Annotated[
         str,
         typer.Option("--as", metavar="MODEL", help="Which model it is of.", autocompletion=complete_translations),
@@ -28,12 +34,13 @@ def import_(
     setting: Set = None,
     quiet: Quiet = False,
 ) -> None:
-    """Make a model folder of a checkpoint that OpenSTL wrote. Nothing in the file is executed.
+    """Make a model folder of a checkpoint that OpenSTL or Keras wrote. Nothing in the file is executed.
 
     What a file of weights alone does not say can be set: model.FIELD is the model's own, settings.NAME OpenSTL's.
 
     Examples:
     nextframe import best.ckpt --as predrnn -o runs/imported
+    nextframe import conv_lstm.keras --as convlstm-keras -o runs/imported
     nextframe import weights.pth --as predrnn -o runs/imported --set settings.patch_size=4
     nextframe import checkpoint.pth --as predformer -o runs/imported --set model.context=10 --set model.heads=8
     """

@@ -40,6 +40,7 @@ OLD: dict[str, dict[str, str]] = {
     "predict": {
         "--stride": "predict.stride",
         "--one-step": "predict.one_step=true",
+        "--with-context": "predict.with_context=true",
         "--tile": "predict.tile",
         "--overlap": "predict.overlap",
         "--temperature": "options.temperature",

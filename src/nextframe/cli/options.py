@@ -20,15 +20,21 @@ def complete_models(incomplete: str) -> list[str]:
 
 
 Root = Annotated[
-    str | None, typer.Option(metavar="PATH", help="Your local copy of a registered data set, such as ucf101 or kth.")
+    str | None,
+    typer.Option(
+        metavar="PATH", help="Your local copy of a registered data set, such as ucf101 or kth.", show_default="none"
+    ),
 ]
 Context = Annotated[int | None, typer.Option(help="Context frames.")]
 Horizon = Annotated[int | None, typer.Option(help="Frames to predict.")]
 Size = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the frames, for example 64x64.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows to this file.")]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the rows to this file.", show_default="not written"),
+]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Any other setting; repeatable."),
+    typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Any other setting; repeatable.", show_default="none"),
 ]
 
 # Common options: `nextframe --help` shows them once for all verbs.

@@ -15,7 +15,6 @@ from nextframe.cli.options import (
     Quiet,
     Seed,
     Set,
-    Size,
     begin,
     check_files,
     complete_models,
@@ -37,18 +36,38 @@ Output = Annotated[
     typer.Option("-o", "--output", help="A .gif, .mp4, .png (strip) or .npy file, or a folder of images."),
 ]
 Compare = Annotated[
-    bool, typer.Option("--compare", help="Hold back the last frames and show them next to the prediction.")
+    bool,
+    typer.Option(
+        "--compare", help="Hold back the last frames and show them next to the prediction.", show_default="no"
+    ),
 ]
 Adapt = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", help="First train a copy of the model on the context frames; used if that helps."),
+    typer.Option(
+        metavar="SECONDS",
+        help="First train a copy of the model on the context frames; used if that helps.",
+        show_default="no",
+    ),
 ]
 JsonFile = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write how sure each frame is to this file.")
+    Path | None,
+    typer.Option(
+        "--json", metavar="FILE", help="Write how sure each frame is to this file.", show_default="not written"
+    ),
 ]
-WithContext = Annotated[bool, typer.Option("--with-context", help="Start the output with the context frames.")]
-ContextFrames = Annotated[int | None, typer.Option(min=1, help="Context frames; as many as in training by default.")]
-At = Annotated[int | None, typer.Option(min=1, help="Number of the first predicted frame; after the end by default.")]
+ContextFrames = Annotated[
+    int | None, typer.Option(min=1, help="Context frames.", show_default="as many as in training")
+]
+At = Annotated[
+    int | None, typer.Option(min=1, help="Number of the first predicted frame.", show_default="after the last")
+]
+Size = Annotated[
+    str | None, typer.Option(help="HEIGHTxWIDTH of the frames, such as 64x64.", show_default="the video's own")
+]
+Fps = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=1000, help="Frames a second of the written clip.", show_default="the video's own"),
+]
 
 
 def predict(
@@ -58,10 +77,10 @@ def predict(
     output: Output = Path("prediction.gif"),
     samples: Annotated[int, typer.Option(min=1, help="How many futures, of a stochastic model.")] = 1,
     compare: Compare = False,
-    with_context: WithContext = False,
     context: ContextFrames = None,
     at: At = None,
     size: Size = None,
+    fps: Fps = None,
     adapt: Adapt = None,
     json_file: JsonFile = None,
     setting: Set = None,
@@ -75,7 +94,7 @@ def predict(
     Examples:
     nextframe predict cat.mp4 -o next.gif
     nextframe predict cat.mp4 --adapt 20 --set options.mirror=true --json sure.json
-    nextframe predict cat.mp4 --model runs/mine -n 20 --compare -o next.mp4
+    nextframe predict cat.mp4 --model runs/mine -n 20 --compare --fps 5 -o next.mp4
     nextframe predict frames/ --model runs/mine --at 300 --set predict.tile=96 -o out/
     """
     from nextframe.cli.configs import PredictConfig
@@ -98,6 +117,7 @@ def predict(
         at=at,
         stride=config.stride,
         size=parse_size(size),
+        fps=fps,
         tile=config.tile,
         overlap=config.overlap,
         limits=Limits(bytes=round(config.memory * 2**30)),
@@ -108,7 +128,7 @@ def predict(
         adapt=adapt,
     )
     prediction = stream(source, model, frames, asked, output)
-    write_stream(prediction, output, with_context=with_context)
+    write_stream(prediction, output, with_context=config.with_context)
     if json_file is not None:
         from nextframe.evaluation.run_facts import run_facts  # evaluation is not needed but for this
 

@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nextframe.cli.options import JsonFile, Quiet, Set, begin, check_files, parse_size
+from nextframe.cli.options import JsonFile, Quiet, Root, Set, begin, check_files, parse_size
 from nextframe.cli.sections import read_settings, section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nextframe.cli.configs import PrepareRun
     from nextframe.data.prepared.config import PrepareConfig
 
 
 def prepare(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="A file or a folder of videos, GIFs, image folders or arrays.")
+        Path,
+        typer.Argument(
+            metavar="PATH_OR_NAME",
+            help="A file or a folder of videos, GIFs, image folders or arrays; with --root the name of a data set.",
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the clips; continued if it was begun.")],
+    root: Root = None,
     clips: Annotated[int | None, typer.Option(help="Clips of the train split.", show_default="20000")] = None,
     held_out: Annotated[
         int | None, typer.Option(help="Clips of val and of test each.", show_default="a tenth of --clips")
@@ -29,10 +35,12 @@ def prepare(
     context: Annotated[int | None, typer.Option(help="Context frames.", show_default="4")] = None,
     horizon: Annotated[int | None, typer.Option(help="Frames to predict.", show_default="1")] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Least motion: squared differences in [-1, 1], summed.", show_default="100")
+        float | None,
+        typer.Option(help="Least motion: squared differences in [-1, 1], summed.", show_default="100"),
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option("--picture", help="Show the first clips in this .png, .gif or .mp4.")
+        Path | None,
+        typer.Option("--picture", help="Show the first clips in this .png, .gif or .mp4.", show_default="not written"),
     ] = None,
     setting: Set = None,
     json_file: JsonFile = None,
@@ -44,6 +52,7 @@ def prepare(
     Examples:
     nextframe prepare videos/ -o clips/ --size 64x64 --context 10 --horizon 10 --threshold 1600
     nextframe prepare videos/ -o flow/ --set prepare.kind=flow --picture flow.gif
+    nextframe prepare ucf101 --root ~/data/ucf101 -o ucf/ --clips 50000
     nextframe train compact --data clips/ --context 4 --horizon 1 --steps 10000
     """
     from nextframe.cli.configs import PrepareRun
@@ -53,7 +62,7 @@ def prepare(
 
     begin(quiet)
     check_folder(output)
-    check_apart(output, path, inside=False)
+    check_apart(output, root or path, inside=False)
     check_files(sheet, json_file)
     if sheet is not None:
         check_ending(sheet)
@@ -69,7 +78,7 @@ def prepare(
     given = {name: value for name, value in options.items() if value is not None}
     config = PrepareConfig.parse(given | section(more, "prepare"), "prepare")
     run = PrepareRun.parse(section(more, "run"), "run")
-    manifest = _prepare(path, output, config, run.workers, run.memory, json_file, not quiet)
+    manifest = _prepare(path, root, output, config, run, json_file, not quiet)
     if sheet is not None:
         _show_clips(sheet, output, config)
     _show(output, manifest)
@@ -77,10 +86,10 @@ def prepare(
 
 def _prepare(
     path: Path,
+    root: str | None,
     output: Path,
     config: PrepareConfig,
-    workers: int | None,
-    memory: float,
+    run: PrepareRun,
     json_file: Path | None,
     show: bool,
 ) -> Mapping[str, Any]:
@@ -89,7 +98,7 @@ def _prepare(
     from nextframe.data.prepared.prepare import prepare as prepare_clips
 
     started = time.monotonic()
-    manifest = prepare_clips(path, output, config, workers=workers, memory=memory, show=show)
+    manifest = prepare_clips(path, output, config, root=root, workers=run.workers, memory=run.memory, show=show)
     if json_file is not None:
         _write_json(json_file, output, manifest, config.seed, started)
     return manifest

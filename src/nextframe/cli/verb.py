@@ -20,7 +20,7 @@ GROUPS = {
     "Train": ("quickstart", "train", "models", "recipes", "settings"),
     "Measure": ("evaluate", "benchmark", "leaderboard", "transfer", "latent"),
     "Predict": ("predict", "interpolate", "app"),
-    "Share": ("push", "export", "import"),
+    "Share": ("push", "export", "import", "space"),
 }
 COMMON = (
     ("--device NAME", "auto, cpu, cuda or mps.  [default: auto]"),

@@ -25,18 +25,17 @@ from nextframe.core.seeds.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import SPLITS, Indices, Split
 from nextframe.data.given import Data, as_clips
+from nextframe.evaluation.beside import RECONSTRUCTS, Beside, lines, measured_beside
 from nextframe.evaluation.result import Evaluation, Example, Row
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.runners import Forecaster, forecaster, make_runners
 from nextframe.evaluation.scores import Scores, summary_rows, usual_metrics
 from nextframe.evaluation.several import differences, score_samples
-from nextframe.evaluation.states.reconstruction import Reconstructions, lines
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
 from nextframe.models.contract import ModelOptions, Predictor, task_note
 from nextframe.prediction.panels import SHOWABLE
 
 LOG = logging.getLogger(__name__)
-RECONSTRUCTS = "srivastava"  # the compat that adds reconstructions to the rows
 ENDLESS_CLIPS = 512  # of an endless generated split, if the user does not say how many
 T = TypeVar("T")
 
@@ -96,14 +95,14 @@ def evaluate(
     samples = _futures(net, samples, chosen_options, name)
     runners, notes = make_runners(net, name, baselines, clip_set, first_clip, where)
     runners[name] = forecaster(net, where, chosen_options, samples)
-    painted = Reconstructions(net, name) if compat == RECONSTRUCTS else None
-    contest = Contest(runners, chosen, clip_set.task.horizon, where, seed, painted)
+    beside = measured_beside(net, name, compat, first_clip)
+    contest = Contest(runners, chosen, clip_set.task.horizon, where, seed, beside)
     kept = _evenly(len(indices), min(examples, len(indices))).tolist() if clip_set.frame_shape[0] <= SHOWABLE else []
     firsts = range(0, len(indices), batch)
     for first in _watched(firsts, f"evaluate {name}", len(firsts)):
         part = indices[first : first + batch]
         contest.add(clip_set, split, part, [place - first for place in kept if first <= place < first + len(part)])
-    backwards = painted.rows(clip_set.name, split) if painted else []
+    found = [row for other in beside for row in other.rows(clip_set.name, split)]
     return Evaluation(
         model=name,
         rows=contest.rows(clip_set.name, split),
@@ -111,9 +110,9 @@ def evaluate(
         clips=len(indices),
         context=clip_set.task.context,
         fps=clip_set.fps,
-        notes=[*_training_notes(net, name, clip_set.task), *notes, *contest.spread_note(), *lines(backwards)],
+        notes=[*_training_notes(net, name, clip_set.task), *notes, *contest.spread_note(), *lines(found)],
         examples=contest.examples,
-        reconstruction=backwards,
+        beside=found,
     )
 
 
@@ -136,7 +135,7 @@ class Contest:
     horizon: int
     device: str
     seed: int
-    reconstructions: Reconstructions | None = None
+    beside: Sequence[Beside] = ()
 
     def __post_init__(self) -> None:
         self.scores: dict[tuple[str, str], Scores] = defaultdict(Scores)  # by row and metric
@@ -147,8 +146,8 @@ class Contest:
         """Let every runner predict clips `indices`, add the values, and keep those at `kept` as examples."""
         clip = data.on_device(split, data.read(split, indices), self.device)
         sources = [data.source(split, int(index)) for index in indices]
-        if self.reconstructions is not None:
-            self.reconstructions.add(clip, sources)
+        for other in self.beside:
+            other.add(clip, sources)
         shown: dict[str, Tensor] = {}
         for runner, forecast in self.runners.items():
             generator = torch_generator(self.seed, "evaluate", int(indices[0]), device=self.device)

@@ -69,12 +69,17 @@ class Evaluation:
     fps: float = 10.0
     notes: list[str] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
-    reconstruction: list[Row] = field(default_factory=list)  # of the context, with `compat="srivastava"`
+    beside: list[Row] = field(default_factory=list)  # of the context's reconstruction, or of components
 
     @property
     def models(self) -> list[str]:
         """The evaluated model first, then its baselines."""
         return list(dict.fromkeys(row.model for row in self.rows))
+
+    @property
+    def reconstruction(self) -> list[Row]:
+        """The rows of the context's reconstruction, with `compat="srivastava"`."""
+        return [row for row in self.beside if row.metric.endswith("of the reconstruction")]
 
     @property
     def metrics(self) -> list[str]:
@@ -118,7 +123,7 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """Return {"rows": [...], "run": {...}} of plain values; a number that is not finite is null."""
-        return {"rows": [_finite(asdict(row)) for row in [*self.rows, *self.reconstruction]], "run": dict(self.run)}
+        return {"rows": [_finite(asdict(row)) for row in [*self.rows, *self.beside]], "run": dict(self.run)}
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """Write `as_json` to `path`, whole or not at all."""

@@ -13,6 +13,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from nextframe.core.errors import UserError
 from nextframe.layers.scales import scale_sizes
+from nextframe.layers.stacks import Start, Weighted
 from nextframe.layers.winograd import FastConv2d
 
 Table = Literal["light", "ports", "authors"]
@@ -74,20 +75,28 @@ class PatchDiscriminator(nn.Module):
 class DenseDiscriminator(nn.Module):
     """As in Mathieu et al. 2016: convolutions without padding, then fully connected layers, for frames of one size."""
 
-    def __init__(self, inputs: int, layers: Layers, spectral: bool, size: tuple[int, int], pool: bool) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        layers: Layers,
+        spectral: bool,
+        size: tuple[int, int],
+        pool: bool,
+        start: Start | None = None,
+    ) -> None:
         super().__init__()
         self.size = size
         rows, columns = layers.side(size[0], pool), layers.side(size[1], pool)
         if rows < 1 or columns < 1:
             raise UserError(f"frames of {size[0]}x{size[1]} are too small for this discriminator: use larger crops")
-        steps = list(convolutions(inputs, layers, spectral, padded=False))
+        steps = list(convolutions(inputs, layers, spectral, padded=False, start=start))
         steps += [nn.MaxPool2d(2)] if pool else []
         steps.append(nn.Flatten())
         units = layers.maps[-1] * rows * columns
         for hidden in layers.hidden:
-            steps += [_normed(nn.Linear(units, hidden), spectral), nn.ReLU()]
+            steps += [_normed(nn.Linear(units, hidden), spectral, start), nn.ReLU()]
             units = hidden
-        steps.append(_normed(nn.Linear(units, 1), spectral))
+        steps.append(_normed(nn.Linear(units, 1), spectral, start))
         self.layers = nn.Sequential(*steps)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -106,31 +115,38 @@ def discriminators(
     spectral: bool,
     size: tuple[int, int] | None = None,
     pool: bool = False,
+    start: Start | None = None,
 ) -> list[nn.Module]:
     """Return the discriminators of the `scales` finest scales, coarse to fine, of a table.
 
-    They judge patches; with the `size` (height, width) of the finest frames they are the original, fully connected.
+    They judge patches; with the `size` (height, width) of the finest frames they are the original, fully connected,
+    and `start` sets the initial weights of each layer: without it they are torch's.
     """
     tables = TABLES[table][-scales:]
     if size is None:
         return [PatchDiscriminator(inputs, layers, spectral) for layers in tables]
     sizes = scale_sizes(*size, scales)
     return [
-        DenseDiscriminator(inputs, layers, spectral, side, pool) for layers, side in zip(tables, sizes, strict=True)
+        DenseDiscriminator(inputs, layers, spectral, side, pool, start)
+        for layers, side in zip(tables, sizes, strict=True)
     ]
 
 
-def convolutions(inputs: int, layers: Layers, spectral: bool, padded: bool) -> Iterator[nn.Module]:
+def convolutions(
+    inputs: int, layers: Layers, spectral: bool, padded: bool, start: Start | None = None
+) -> Iterator[nn.Module]:
     """Yield the convolutions of one scale, each with its ReLU (leaky if the patch head needs gradients)."""
     for maps, kernel, stride in zip(layers.maps, layers.kernels, layers.strides, strict=False):
         padding = kernel // 2 if padded else 0
-        yield _normed(FastConv2d(inputs, maps, kernel, stride=stride, padding=padding), spectral)
+        yield _normed(FastConv2d(inputs, maps, kernel, stride=stride, padding=padding), spectral, start)
         yield nn.LeakyReLU(0.2) if padded else nn.ReLU()
         inputs = maps
 
 
-def _normed(layer: nn.Module, spectral: bool) -> nn.Module:
-    """Return `layer`, with spectral normalisation if asked for (Miyato et al. 2018)."""
+def _normed(layer: Weighted, spectral: bool, start: Start | None = None) -> nn.Module:
+    """Return `layer` with the initial weights that `start` sets, and spectral normalisation (Miyato et al. 2018)."""
+    if start is not None:
+        start([layer])
     return spectral_norm(layer) if spectral else layer
 
 

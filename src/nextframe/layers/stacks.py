@@ -15,10 +15,11 @@ SCALES = 4
 MAPS = ((1, 2, 1), (1, 2, 1), (1, 2, 4, 2, 1), (1, 2, 4, 2, 1))
 KERNELS = ((3, 3, 3, 3), (5, 3, 3, 5), (5, 3, 3, 3, 3, 5), (7, 5, 5, 5, 5, 7))
 
-Start = Callable[[Sequence[nn.Conv2d]], None]  # sets the initial weights of a stack's convolutions
+Weighted = nn.Conv2d | nn.Linear
+Start = Callable[[Sequence[Weighted]], None]  # sets the initial weights of layers
 
 
-def start_normal(layers: Sequence[nn.Conv2d], gain: float) -> None:
+def start_normal(layers: Sequence[Weighted], gain: float) -> None:
     """Set normal weights of variance `gain` over the inputs of a unit, and no biases: gain 2 is He's, 1 LeCun's."""
     for layer in layers:
         nn.init.normal_(layer.weight, std=(gain / layer.weight[0].numel()) ** 0.5)

@@ -14,7 +14,7 @@ from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
 from nextframe.layers.discriminators import discriminators, frozen
 from nextframe.layers.scales import grow, scale_sizes, shrink
-from nextframe.layers.stacks import SCALES, painter, start_normal
+from nextframe.layers.stacks import SCALES, Weighted, painter, start_normal
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.multiscale import Images, gradient_term, pixel_term
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
@@ -32,9 +32,7 @@ class MultiscaleGanConfig(ModelConfig):
     scales: int = Field(SCALES, ge=1, le=SCALES, description="how many scales; 1: the finest generator alone")
     width: int = Field(16, ge=1, description="maps of each generator's first layer: 128 in the paper")
     p: Literal[1, 2] = Field(1, description="exponent of the pixel term")
-    smooth: float = Field(
-        0.2, ge=0, lt=1, description="with p 1 and in gradients: what is much below it, of 2, costs its square"
-    )
+    smooth: float = Field(0.2, ge=0, lt=1, description="with p 1 and in gradients: gaps much below, of 2, are squared")
     pixel_weight: float = Field(1.0, ge=0, description="weight of the pixel term")
     gradient_weight: float = Field(1.0, ge=0, description="weight of the gradient difference term")
     adversarial_weight: float = Field(0.05, ge=0, description="weight of the adversarial term; 0: no discriminators")
@@ -110,7 +108,7 @@ class Generator(nn.Module):
         """Return the frame of a scale, whose stack gave `change`."""
         return change + (last if guess is None else guess)
 
-    def start(self, layers: Sequence[nn.Conv2d]) -> None:
+    def start(self, layers: Sequence[Weighted]) -> None:
         """Set the initial weights of a stack: He's, but small in the last layer, to start near the last frame."""
         start_normal(layers, gain=2)
         nn.init.normal_(layers[-1].weight, std=1e-3)
@@ -201,7 +199,7 @@ class MultiscaleGan(Predictor):
 
     def discriminator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the discriminators' loss at all scales, and their accuracy in [0, 1]."""
-        truths = self._truths(clip)
+        truths = self.real(clip)
         penalized = self.config.r1 > 0 and torch.is_grad_enabled()
         if penalized:
             truths = [truth.requires_grad_() for truth in truths]
@@ -228,8 +226,7 @@ class MultiscaleGan(Predictor):
         self._check_horizon(task.horizon)
 
     def _check_horizon(self, horizon: int) -> None:
-        steps = self.config.unroll
-        if steps > horizon:
+        if (steps := self.config.unroll) > horizon:
             raise UserError(f"model.unroll is {steps}, the clips have {horizon} frame(s) to predict: ask for more")
 
     def _further(self, images: list[Tensor], clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
@@ -274,6 +271,10 @@ class MultiscaleGan(Predictor):
     def _truths(self, clip: Clip) -> list[Tensor]:
         """Return the first target frame, (B, C, h, w) at every scale, in [-1, 1]."""
         return self._at_scales(clip.target[:, 0] * 2 - 1)
+
+    def real(self, clip: Clip) -> Images:
+        """Return the true frames that the discriminators see, (B, C, h, w) at every scale, in [-1, 1]."""
+        return self._truths(clip)
 
     def _at_scales(self, frames: Tensor) -> list[Tensor]:
         sizes = scale_sizes(frames.shape[-2], frames.shape[-1], self.config.scales)

@@ -118,6 +118,15 @@ class StateCoder(Protocol):
         ...
 
 
+@runtime_checkable
+class Decomposer(Protocol):
+    """Predicts a frame as the sum of components, which are to be one object each."""
+
+    def components(self, context: Tensor, horizon: int) -> Tensor:
+        """Return the components (B, T + horizon, K, C, H, W) in [0, 1] of a context (B, T, C, H, W) and its future."""
+        ...
+
+
 def unrolls(model: Predictor) -> bool:
     """Whether `unrolled` makes the frames of `model` as they are asked for; else all are made for the first one."""
     return _way(model) == "unroll"

@@ -34,6 +34,7 @@ MODELS.add("convlstm-residual", "nextframe.models.convlstm_residual:ConvLSTMResi
 MODELS.add("convlstm-autoencoder", "nextframe.models.convlstm_autoencoder:ConvLSTMAutoencoder")
 MODELS.add("mixture", "nextframe.models.mixture:Mixture")
 MODELS.add("multiscale-gan", "nextframe.models.multiscale_gan:MultiscaleGan")
+MODELS.add("dual-motion-gan", "nextframe.models.dual_motion_gan:DualMotionGan")
 MODELS.add("vae", "nextframe.models.vae:VAE")
 MODELS.add("vcae", "nextframe.models.vcae:VCAE")
 MODELS.add("cae", "nextframe.models.cae:CAE")
@@ -41,6 +42,7 @@ MODELS.add("deconv", "nextframe.models.deconv:Deconv")
 MODELS.add("vae-on-features", "nextframe.models.vae_on_features:VAEOnFeatures")
 MODELS.add("latent-lstm", "nextframe.models.latent_lstm:LatentLSTM")
 MODELS.add("composite-lstm", "nextframe.models.composite_lstm:CompositeLSTM")
+MODELS.add("ddpae", "nextframe.models.ddpae:DDPAE")
 
 CITED = {  # of papers, in their sizes: docs/cited-models.md
     "convlstm-openstl": "convlstm_openstl:ConvLSTMOpenSTL",

@@ -1,4 +1,4 @@
-"""Images of a latent space: reconstructions, interpolations, traversals of its dimensions, and futures."""
+"""Images of a latent space: reconstructions, interpolations, traversals of its dimensions, futures, components."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nextframe.data import ClipSet
 from nextframe.data.clipset import Split
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.models.protocols import LatentPredictor, Reconstructor
+from nextframe.models.protocols import Decomposer, LatentPredictor, Reconstructor
 from nextframe.prediction.panels import CONTEXT, PREDICTED, TRUTH, Rgb, enlarge, framed, label, panel_size, surround
 
 SHOWN = 10  # frames of a sheet, columns of the others
@@ -33,7 +33,8 @@ def draw_latents(
 
     reconstructions.png (frames above their reconstructions), interpolation.png and traversal.png; for a
     latent predictor also `gifs` animations primed-01.gif, ...: truth next to one-step predictions in the context, then
-    free ones.
+    free ones. For a model of components components.png, and `gifs` animations components-01.gif, ..., instead: each
+    component by itself, in context and future.
 
     Args:
         model: a run or model folder, or a model.
@@ -53,23 +54,36 @@ def draw_latents(
     chosen = chosen_clips(count, gifs, seed, f"{clips.name}: the {split} split")
     shown = min(SHOWN, count or SHOWN)
     clip = clips.on_device(split, clips.read(split, np.arange(shown, dtype=np.int64)), "cpu")
-    encoder = reconstructor_of(net)
-    frames = clip.frames[:, -1]
-    images = {
+    paths = []
+    for name, image in sheets(net, clip).items():
+        write_video(folder / name, image.unsqueeze(0), fps=1.0)
+        paths.append(folder / name)
+    kind = "components" if isinstance(net, Decomposer) else "primed"
+    if isinstance(net, Decomposer | LatentPredictor):
+        for number, index in enumerate(chosen, start=1):  # one after another: thirty at once are not held
+            clip = clips.on_device(split, clips.read(split, np.array([index], dtype=np.int64)), "cpu")
+            paths.append(folder / f"{kind}-{number:0{max(2, len(str(gifs)))}}.gif")
+            write_video(paths[-1], animation(net, clip, seed), fps=1 / SECONDS)
+    return paths
+
+
+def sheets(model: Predictor, clip: Clip) -> dict[str, Tensor]:
+    """Return still images (3, H', W') uint8 of what `model` makes of `clip`, by the names of their files."""
+    if isinstance(model, Decomposer):
+        return {"components.png": grid(component_rows(model, clip[:1]))}
+    encoder, frames = reconstructor_of(model), clip.frames[:, -1]
+    return {
         "reconstructions.png": reconstruction_sheet(encoder, frames),
         "interpolation.png": interpolation(encoder, frames[:2]),
         "traversal.png": traversal(encoder, clip.frames.flatten(0, 1)),
     }
-    paths = []
-    for name, image in images.items():
-        write_video(folder / name, image.unsqueeze(0), fps=1.0)
-        paths.append(folder / name)
-    if isinstance(net, LatentPredictor):
-        for number, index in enumerate(chosen, start=1):  # one after another: thirty at once are not held
-            clip = clips.on_device(split, clips.read(split, np.array([index], dtype=np.int64)), "cpu")
-            paths.append(folder / f"primed-{number:0{max(2, len(str(gifs)))}}.gif")
-            write_video(paths[-1], primed_animation(net, clip, seed), fps=1 / SECONDS)
-    return paths
+
+
+def animation(model: Decomposer | LatentPredictor, clip: Clip, seed: int) -> Tensor:
+    """Return the animation (T, 3, H', W') uint8 of the first of `clip`."""
+    if isinstance(model, Decomposer):
+        return side_by_side(component_rows(model, clip), clip.context.shape[1])
+    return primed_animation(model, clip, seed)
 
 
 def chosen_clips(count: int | None, wanted: int, seed: int, where: str) -> list[int]:
@@ -135,10 +149,23 @@ def traversal(encoder: Reconstructor, frames: Tensor, steps: int = SHOWN) -> Ten
 def primed_animation(model: LatentPredictor, clip: Clip, seed: int = 0) -> Tensor:
     """Return a clip (T, 3, H', W') uint8 of the first of `clip`: truth left, predictions right, context first."""
     predicted, truth = model.primed(clip, torch_generator(seed, "latents"))[0], as_float(clip.frames[0])
-    given = clip.context.shape[1]
-    size = panel_size(truth, low=128, high=256)
+    return side_by_side([("truth", truth, TRUTH), ("predicted", predicted, PREDICTED)], clip.context.shape[1])
+
+
+@torch.no_grad()
+def component_rows(model: Decomposer, clip: Clip) -> list[tuple[str, Tensor, Rgb]]:
+    """Return the truth of the first of `clip`, its components each by itself, and their sum, (T + H, C, H, W) each."""
+    components = model.components(as_float(clip.context), clip.horizon)[0]  # (T + H, K, C, H, W)
+    shown = [(f"part {number + 1}", components[:, number], PREDICTED) for number in range(components.shape[1])]
+    total = components.sum(1).clamp(max=1)
+    return [("truth", as_float(clip.frames[0]), TRUTH), *shown, ("sum", total, PREDICTED)]
+
+
+def side_by_side(columns: list[tuple[str, Tensor, Rgb]], given: int) -> Tensor:
+    """Return a clip (T, 3, H', W') uint8 of frames (T, C, H, W) beside one another, the first `given` as context."""
+    size = panel_size(columns[0][1], low=128, high=256)
     panels = []
-    for name, frames, color in (("truth", truth, TRUTH), ("predicted", predicted, PREDICTED)):
+    for name, frames, color in columns:
         shown = enlarge(frames, size)
         bordered = torch.cat([framed(shown[:given], CONTEXT), framed(shown[given:], color)])
         words = [f"{name} {t + 1}" if t < given else f"{name} +{t + 1 - given}" for t in range(len(frames))]

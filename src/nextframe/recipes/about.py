@@ -21,6 +21,7 @@ ABOUT = {
     "mathieu-tf": "Mathieu et al. 2016 as the TensorFlow port trains it",
     "mathieu-paper": "Mathieu et al. 2016 as the paper means it",
     "multiscale-gan-small": "our own: the multi-scale adversarial model in minutes on a CPU",
+    "dual-motion-gan-walks": "our own: frames and flows that teach each other, small, on videos",
     "mnist-latent": "our own: prediction in a latent space, small enough for a CPU",
     "mnist-latent-original": "tencia/video_predict 2016 on digits, with its numbers and faults",
     "film-latent": "tencia/video_predict's chain for videos, small enough for a CPU",

@@ -127,7 +127,7 @@ def _command(job: Job, plan: Plan) -> str:
     words += ["--size", f"{plan.size[0]}x{plan.size[1]}"] if plan.size else []
     words += ["--samples", str(plan.samples)] if plan.samples > 1 else []
     words += ["--set", "predict.one_step=true"] if job.one_step else ["--compare"] if plan.known else []
-    return shlex.join([*words, "--with-context", "-o", "prediction.gif"])
+    return shlex.join([*words, "--set", "predict.with_context=true", "-o", "prediction.gif"])
 
 
 def _draw(prediction: Prediction, job: Job) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A checkpoint of OpenSTL, or of a program that grew from it, becomes a model folder."""
+"""A checkpoint of another program becomes a model folder."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from nextframe.checkpoint.folder import model_name, save_model
-from nextframe.checkpoint.foreign.reading import Checkpoint, read_checkpoint
-from nextframe.checkpoint.foreign.table import TRANSLATIONS, translation
+from nextframe.checkpoint.foreign.reading import Checkpoint
+from nextframe.checkpoint.foreign.table import TRANSLATIONS, reader, translation
 from nextframe.checkpoint.foreign.translated import fitted
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.models import MODELS
@@ -20,11 +20,16 @@ from nextframe.models.contract import ModelConfig, Predictor, TrainedTask
 
 @dataclass(frozen=True)
 class Imported:
-    """A model folder made of a checkpoint, and the tensors omitted, which the original never uses."""
+    """A model folder made of a checkpoint.
+
+    `dropped` are the tensors omitted, which the original never uses; `assumed` what the checkpoint does not say, as
+    "FIELD=VALUE" of the model.
+    """
 
     folder: Path
     model: Predictor
     dropped: tuple[str, ...]
+    assumed: tuple[str, ...] = ()
 
 
 def import_checkpoint(
@@ -37,7 +42,7 @@ def import_checkpoint(
     """Write the model of a checkpoint as a model folder; nothing in the file is executed.
 
     Args:
-        path: Lightning's .ckpt, or a .pth of a state dict.
+        path: Lightning's .ckpt, a .pth of a state dict, or what Keras or TensorFlow wrote.
         name: what the checkpoint is of, one of `TRANSLATIONS`.
         folder: where the model folder goes.
         fields: of the model's config, over what the checkpoint says.
@@ -50,7 +55,7 @@ def import_checkpoint(
         raise UnknownNameError("model of other programs", name, TRANSLATIONS)
     fields = dict(fields or {})
     MODELS.get(name).Config.parse(fields, f"model '{name}'")  # a field that it does not have, before any reading
-    found = read_checkpoint(path)
+    found = reader(name)(path)
     checkpoint = replace(found, settings={**found.settings, **(settings or {})})
     try:
         translated = translation(name)(checkpoint.state, {**checkpoint.settings, **fields})
@@ -61,14 +66,16 @@ def import_checkpoint(
     if bad is not None:
         raise BadInputError(path, f"what would be '{bad}' has values that are not finite")
     save_model(model, folder, task=_task(model, checkpoint), training={"imported_from": path.name})
-    return Imported(folder, model, translated.dropped)
+    assumed = tuple(f"{name}={value}" for name, value in translated.assumed.items() if name not in fields)
+    return Imported(folder, model, translated.dropped, assumed)
 
 
 def describe(imported: Imported) -> str:
-    """Return one line: what was made, how large it is, what was omitted."""
+    """Return one line: what was made, how large it is, what was omitted, what was assumed and how to say otherwise."""
     size = sum(value.numel() for value in imported.model.parameters()) / 1e6
     dropped = f"; omitted, as never used: {', '.join(imported.dropped)}" if imported.dropped else ""
-    return f"{imported.folder}  ({model_name(imported.model)}, {size:.2f} M parameters{dropped})"
+    said = f"; not said, so taken as {', '.join(imported.assumed)}: --set model.FIELD=VALUE" if imported.assumed else ""
+    return f"{imported.folder}  ({model_name(imported.model)}, {size:.2f} M parameters{dropped}{said})"
 
 
 def _task(model: Predictor, checkpoint: Checkpoint) -> TrainedTask | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,13 +19,14 @@ class Translated:
     """A model of the registry, with weights that another program trained.
 
     `fields` are the model's config, `weights` its state dict, `dropped` the names of tensors that the original has and
-    never uses.
+    never uses, `assumed` the fields among `fields` that the checkpoint does not say.
     """
 
     model: str
     fields: dict[str, Any]
     weights: dict[str, Tensor]
     dropped: tuple[str, ...] = ()
+    assumed: Mapping[str, Any] = field(default_factory=dict)
 
 
 Translate = Callable[[Mapping[str, Tensor], Mapping[str, Any]], Translated]

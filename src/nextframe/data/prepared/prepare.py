@@ -23,13 +23,14 @@ from nextframe.core.errors import UserError
 from nextframe.core.files.lock import locked
 from nextframe.core.files.room import room_for
 from nextframe.core.progress import ProgressBar
-from nextframe.data.clipset import SPLITS, DataConfig, Split
-from nextframe.data.folder.contents import Contents, FolderConfig, look
+from nextframe.data.clipset import SPLITS, Split
+from nextframe.data.folder.contents import Contents
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.crops import Choice, draw_clips
 from nextframe.data.prepared.manifest import FORMAT, VERSION, begin, checksum, layout_of, shard_files, write_manifest
 from nextframe.data.prepared.places import span_places
 from nextframe.data.prepared.shards import Layout, Note, padded, write_shard
+from nextframe.data.prepared.sources import find_sources
 from nextframe.data.prepared.spans import Memory, SourceFrames
 from nextframe.data.prepared.statistics import measure, write_histogram
 from nextframe.media.reading import Reading
@@ -58,6 +59,7 @@ def prepare(
     output: str | Path,
     config: PrepareConfig | None = None,
     *,
+    root: str | None = None,
     workers: int | None = None,
     memory: float = 2.0,
     show: bool = True,
@@ -65,9 +67,11 @@ def prepare(
     """Cut clips from the sources at `path` into shards in `output`; existing shards are kept.
 
     Args:
-        path: a file or folder of sources; train, val and test folders are honoured, else names decide the split.
+        path: a file or folder of sources; train, val and test folders are honoured, else names decide the split. Or
+            the name of a registered data set of videos, whose own lists decide.
         output: the folder of the clips, new or begun before with the same settings and sources.
         config: which clips; None: 20,000, chosen by motion.
+        root: the folder of the local copy of that data set.
         workers: threads; None: one for each core, 4 at most. The clips are the same.
         memory: GiB of decoded frames to hold at most; sources beyond it are read from their files in order.
         show: whether progress is shown.
@@ -80,10 +84,7 @@ def prepare(
     """
     config = config or PrepareConfig()
     output = Path(output)
-    contents = look(
-        DataConfig(name=str(path), color=config.color),
-        FolderConfig(**dict(config.reading), val_share=config.val_share, test_share=config.test_share),
-    )
+    contents, config = find_sources(str(path), root, config)
     contents.warn_of_cut(str(path))
     work = Preparation(output, config, contents, round(memory * GIB))
     begin(output, work.plan)  # refuses another's folder, before anything is written to it

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 WHICH, PLACES = "digit", "place"  # the extras of a clip that is not drawn yet
+OBJECTS = "objects"  # the extra with each object's own frames, (B, T + H, D, C, H, W) uint8, context first
 
 
 def add_up(frames: Tensor, more: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from nextframe.core.clip import Clip
@@ -18,7 +18,7 @@ from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.seeds.seeding import Floats, derive_seed, uniforms
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
-from nextframe.data.sets.digit_renderer import PLACES, WHICH, add_up, render
+from nextframe.data.sets.digit_renderer import OBJECTS, PLACES, WHICH, add_up, render
 from nextframe.data.sets.digits import DigitSplits, Images, open_digits
 
 Integers = NDArray[np.int64]
@@ -41,6 +41,15 @@ class MovingDigitsConfig(Config):
     draw: Literal["reading", "device"] = Field(
         "reading", description="where frames are drawn; device: where the model is, the same to the last bit"
     )
+    objects: bool = Field(
+        False, description="each digit's own frames too, to measure components by; models do not see them"
+    )
+
+    @model_validator(mode="after")
+    def _drawn_alone(self) -> MovingDigitsConfig:
+        if self.objects and self.draw == "device":
+            raise ValueError("objects are drawn while reading: remove draw=device or objects")
+        return self
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,8 @@ class MovingDigits(ClipSet):
         if self.options.draw == "device":
             return self._not_drawn(which, positions)
         frames = draw(self.digits.of(split), which, positions, self.frame_shape[1:], self._motion)
-        return self._clip(torch.from_numpy(frames).unsqueeze(2))
+        clip = self._clip(torch.from_numpy(frames).unsqueeze(2))
+        return replace(clip, extras={OBJECTS: self._alone(split, which, positions)}) if self.options.objects else clip
 
     @property
     def finishes_on_device(self) -> bool:
@@ -116,6 +126,14 @@ class MovingDigits(ClipSet):
         size = self.frame_shape[1:]
         frames = render(self._images[key], which, places, size, self._motion.margin, self._motion.merged)
         return self._clip(frames.unsqueeze(2)).to(device)
+
+    def _alone(self, split: Split, which: Integers, places: Integers) -> Tensor:
+        """Return each digit by itself, (B, T + H, D, C, H, W) uint8: context frames, then target frames."""
+        images, size, alone = self.digits.of(split), self.frame_shape[1:], []
+        for index in range(which.shape[1]):
+            frames = draw(images, which[:, [index]], places[:, :, [index]], size, self._motion)
+            alone.append(self._clip(torch.from_numpy(frames).unsqueeze(2)).frames)
+        return torch.stack(alone, dim=2)
 
     def _not_drawn(self, which: Integers, places: Integers) -> Clip:
         """Return black frames that take no memory, and the plan as extras."""

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
 from nextframe.layers.discriminators import Table, discriminators
-from nextframe.layers.scales import Resize, grow, shrink
-from nextframe.layers.stacks import start_normal
+from nextframe.layers.scales import Resize, grow, scale_sizes, shrink
+from nextframe.layers.stacks import Weighted, start_normal
 from nextframe.losses.adversarial import Gan, fooling, telling
 from nextframe.losses.gradient_difference import gdl_of_sums, gdl_padded
 from nextframe.losses.multiscale import Images, distance
@@ -71,9 +71,10 @@ class Mathieu(MultiscaleGan):
     pooled: ClassVar[bool] = True  # 2x2 max-pooling before the fully connected layers
 
     def judges(self) -> list[nn.Module]:
-        """Return a fully connected discriminator for each scale, coarse to fine."""
+        """Return a fully connected discriminator for each scale, coarse to fine, started as the generators are."""
         config, size = self.config, (self.config.frame_height, self.config.frame_width)
-        return discriminators(config.d_table, config.scales, self.judged_channels, config.spectral, size, self.pooled)
+        inputs, start = self.judged_channels, self.generator.start
+        return discriminators(config.d_table, config.scales, inputs, config.spectral, size, self.pooled, start)
 
     @property
     def judged_channels(self) -> int:
@@ -106,7 +107,7 @@ class CoarserGenerator(PortGenerator):
         """Return the frame of a scale: what its stack gave, on the enlarged coarser image."""
         return (change if guess is None else change + guess).tanh()
 
-    def start(self, layers: Sequence[nn.Conv2d]) -> None:
+    def start(self, layers: Sequence[Weighted]) -> None:
         """Keep torch's initial weights."""
 
 
@@ -188,7 +189,7 @@ class ChainerGenerator(PortGenerator):
 
     resize: ClassVar[Resize] = "bilinear-corners"
 
-    def start(self, layers: Sequence[nn.Conv2d]) -> None:
+    def start(self, layers: Sequence[Weighted]) -> None:
         """Set LeCun's normal initial weights."""
         start_normal(layers, gain=1)
 
@@ -233,7 +234,7 @@ class TfGenerator(PortGenerator):
 
     resize: ClassVar[Resize] = "bilinear-legacy"
 
-    def start(self, layers: Sequence[nn.Conv2d]) -> None:
+    def start(self, layers: Sequence[Weighted]) -> None:
         """Set truncated normal weights of 0.01, and biases of 0.1."""
         for layer in layers:
             nn.init.trunc_normal_(layer.weight, std=0.01, a=-0.02, b=0.02)
@@ -261,6 +262,12 @@ class MathieuTf(Port):
         """Return both objectives, the discriminators first, on other clips; Adam has TensorFlow's own moments."""
         generator, judges = super().rivals()
         return [replace(judges, own_batch=True), replace(generator, optimizer=self.generator_rate)]
+
+    def real(self, clip: Clip) -> Images:
+        """Return the true frames as this port shrinks them for its discriminators: by another library's filter."""
+        frames = clip.target[:, 0] * 2 - 1
+        sizes = scale_sizes(frames.shape[-2], frames.shape[-1], self.config.scales)
+        return [shrink(frames, size, "bilinear-centres") for size in sizes]
 
     def pixel_term(self, images: Images, truths: Images) -> Tensor:
         """Return the mean over scales of the sum of |difference|^p."""

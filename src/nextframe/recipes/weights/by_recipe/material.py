@@ -63,12 +63,12 @@ class Digits:
 class Videos:
     """The real videos of the list of `motion`; those that it keeps for validation are the test split.
 
-    With `film` it is that file alone, divided by time.
+    With `single` it is that file alone, divided by time.
     """
 
     told: str
     val: Sequence[str] = ("real_monster.mp4",)
-    film: str | None = None
+    single: str | None = None
     sources: tuple[str, ...] = ("intel-iot-devkit", "learning-area", "dom-examples")
 
     def usual(self, videos: Path) -> Path | None:
@@ -89,15 +89,15 @@ class Videos:
             for path in paths:
                 if not (folder / part / path.name).exists():
                     shutil.copyfile(path, folder / part / path.name)
-        place = folder if self.film is None else folder / "film" / self.film
+        place = folder if self.single is None else folder / "single" / self.single
         return {"data.name": str(place), "data.options": dict[str, Any]()}
 
     def _parts(self, data: Path) -> Mapping[str, Sequence[Path]]:
         material = find(data, read_list(LISTED))
-        if self.film is not None:
-            if self.film not in material.used:
-                raise BadInputError(data / self.film, "there is no such file", REBUILD)
-            return {"film": [data / self.film]}
+        if self.single is not None:
+            if self.single not in material.used:
+                raise BadInputError(data / self.single, "there is no such file", REBUILD)
+            return {"single": [data / self.single]}
         training = material.training(KIND)
         return {
             "train": [path for path in training if path.name not in self.val],

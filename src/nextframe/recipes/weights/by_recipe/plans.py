@@ -95,7 +95,7 @@ CATZ_MIXTURE = RecipePlan(
 FILM_LATENT_SMALL = RecipePlan(
     about="A latent of whole frames and an LSTM that predicts it, of one video: people who walk to a table.",
     recipe="film-latent-small",
-    material=Videos(f"real_one-by-one-person-detection.mp4 of {INTEL}", film="real_one-by-one-person-detection.mp4"),
+    material=Videos(f"real_one-by-one-person-detection.mp4 of {INTEL}", single="real_one-by-one-person-detection.mp4"),
     licence="CC-BY-4.0",
     settings={
         "data.stride": 2,

@@ -56,8 +56,10 @@ def train_recipe_weights(plan: RecipePlan, asked: Asked, data: Path | None) -> P
         raise BadInputError(asked.out, "holds other things", "give a new folder as OUT")
     recipe = recipe_for(plan, asked, data, before)
     began = time.monotonic()
-    train(recipe, asked.out / RUN, resume=(asked.out / RUN / "recipe.yaml").exists())
-    calls = _add_call(asked, before, began)
+    try:
+        train(recipe, asked.out / RUN, resume=(asked.out / RUN / "recipe.yaml").exists())
+    finally:
+        calls = _add_call(asked, before, began)  # of one that is interrupted too
     return write_weights(plan, asked, recipe, calls)
 
 
@@ -86,9 +88,11 @@ def _others(out: Path) -> list[str]:
 
 
 def _add_call(asked: Asked, before: Spent, began: float) -> list[dict[str, Any]]:
-    """Store what this call did beside those before it, and return all."""
+    """Store what this call did, if it took a step, beside those before it, and return all."""
     path, after = asked.out / CALLS, spent(asked.out / RUN)
     calls: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    if after.steps == before.steps:
+        return calls
     facts = run_facts(asked.command(), asked.seed, began)
     calls.append(facts | {"steps": after.steps - before.steps, "seconds": round(after.seconds - before.seconds, 1)})
     write_whole(path, json.dumps(calls, indent=1) + "\n")

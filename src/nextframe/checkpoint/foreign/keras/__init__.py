@@ -1,0 +1,1 @@
+"""Networks that Keras and TensorFlow saved, read without either."""

@@ -1,0 +1,48 @@
+"""What is prepared: the sources at a path, or those of a registered data set's local copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nextframe.core.errors import UserError
+from nextframe.data.clipset import DataConfig
+from nextframe.data.folder.clips import SourceClips
+from nextframe.data.folder.contents import Contents, FolderConfig, look
+from nextframe.data.prepared.config import PrepareConfig
+from nextframe.data.sets import DATASETS
+from nextframe.media.reading import Reading
+
+SHARED = (*Reading.model_fields, "val_share", "test_share", "across_cuts")  # fields that a set of videos has too
+
+
+def find_sources(path: str, root: str | None, config: PrepareConfig) -> tuple[Contents, PrepareConfig]:
+    """Return the sources, and the settings with what a registered set decides, such as its colour.
+
+    Args:
+        path: a file or a folder; with `root`, or if no file has that name, the name of a registered data set.
+        root: the folder of its local copy.
+        config: what is asked for; what it does not say of how files are read and split is the set's.
+
+    Raises:
+        UserError: nothing to read, or a `root` without such a set; the line says what to give.
+    """
+    if path in DATASETS and (root is not None or not Path(path).exists()):
+        return _registered(path, root, config)
+    if root is not None:
+        raise UserError(f"--root is for a data set with a name, and {path} is a path: skip --root")
+    shares = {"val_share": config.val_share, "test_share": config.test_share}
+    options = FolderConfig(**dict(config.reading), **shares)
+    return look(DataConfig(name=path, color=config.color), options), config
+
+
+def _registered(name: str, root: str | None, config: PrepareConfig) -> tuple[Contents, PrepareConfig]:
+    given: dict[str, Any] = {field: getattr(config, field) for field in SHARED if field in config.model_fields_set}
+    if root is not None:
+        given["root"] = root
+    data = DataConfig(name=name, context=1, horizon=1, size=config.size, color=config.color, options=given)
+    clips = DATASETS.get(name)(data)
+    if not isinstance(clips, SourceClips):
+        raise UserError(f"data set '{name}' has no videos to prepare: nextframe train MODEL --data {name} reads it")
+    own = {field: getattr(clips.options, field) for field in ("val_share", "test_share", "across_cuts")}
+    return clips.contents, config.model_copy(update={**own, "color": clips.config.color})
