@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_one_line(films, tmp_path, words, line):
         ("extract-features --set prepare.across_cuts=true", "setting 'prepare.across_cuts': write data.FIELD=VALUE"),
         ("extract-features --classes --root x", "--root is for a data set with a name"),
         ("prepare --classes", "No such option: --classes"),
-        ("prepare --root x", "No such option: --root"),
+        ("prepare --root x", "--root is for a data set with a name"),
     ],
 )
 def test_an_option_that_would_be_ignored_is_refused(films, tmp_path, words, line, capsys):

@@ -159,9 +159,9 @@ def test_clips_do_not_cross_the_cut_of_a_spliced_film(tmp_path):
     assert index_source(path).cuts.tolist() == [30]
     options = {"val_share": 0.0, "test_share": 0.0}
     clips = open_data(config(path, options=options))
-    assert clips.count("train") == (30 - 5 - 5 + 1) + (25 - 5 + 1)  # the last 5 frames of a stretch by time are a gap
+    assert clips.count("train") == (30 - 5 + 1) + (25 - 5 + 1)  # 26 of 30 frames, 21 of 25, none across
     across = open_data(config(path, options={**options, "across_cuts": True}))
-    assert across.count("train") == 55 - 5 - 5 + 1
+    assert across.count("train") == 55 - 5 + 1
     firsts = clips.tables["train"].firsts
     assert not any(first < 30 < first + 5 for first in firsts.tolist())
 

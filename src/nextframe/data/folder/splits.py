@@ -47,12 +47,12 @@ def split_by_time(frames: int, span: int, val_share: float, test_share: float) -
     """Return the stretch [first, stop) of each split: train, then val, then test, with `span` unused frames between.
 
     The gaps are taken from the ends of train and val, so a longer span never moves a frame from one to the other. There
-    is none before a split that gets no frame: with both shares 0 all of them are train.
+    is none before a split whose share is 0: with both shares 0 all frames are train.
     """
     test = round(frames * (1 - test_share))
     val = round(frames * (1 - test_share - val_share))
-    train_stop = val - span if val < frames else frames
-    val_stop = test - span if test < frames else frames
+    train_stop = val - span if val_share or test_share else frames
+    val_stop = test - span if test_share else frames
     return {"train": (0, max(0, train_stop)), "val": (val, max(val, val_stop)), "test": (test, frames)}
 
 
