@@ -48,6 +48,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SHARE = ("moving-mnist-small", "--steps", "2", "-o", "rows.json")
 
 
+@pytest.mark.slow
 def test_a_share_makes_what_is_left(rows: Path) -> None:
     first = read_rows(rows / "rows.json")
     assert [row.entry for row in first] == ["copy-last"]
@@ -77,6 +78,7 @@ def test_a_share_begins_nothing_that_would_not_end_in_time(rows: Path) -> None:
     assert "was made with another task" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_race_says_who_was_faster(tmp_path: Path) -> None:
     names = ("--rival", "small-simvp", "--fast", "small-compact", "--fast-set", "training.batch=4")
     race = call(tmp_path, "moving_mnist_race.py", *names, "--minutes", "0.04", "-o", "race.json")

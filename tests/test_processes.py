@@ -263,7 +263,7 @@ def test_a_model_that_is_given_is_trained_as_by_one_process(tmp_path: Path) -> N
         torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("devices", ["1", "2"])
+@pytest.mark.parametrize("devices", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_processes_of_torchrun_train_one_run_together(tmp_path: Path, devices: str) -> None:
     """However many run.devices says."""
     (tmp_path / "mine.yaml").write_text(recipe("conv2d", val_every=6, checkpoint_every=6).to_yaml())
