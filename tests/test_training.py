@@ -306,6 +306,17 @@ def test_muon_orthogonalises_the_step_of_a_matrix_and_leaves_the_rest_to_adamw()
     assert torch.allclose(bias.detach(), -0.1 * REST * torch.tensor([1.0, -1, 1]), atol=1e-5)
 
 
+def test_muon_of_a_long_matrix_is_the_iteration_itself():
+    from nextframe.training.optim.muon import iterated, iterated_on_squares, orthogonalise
+
+    x = torch.randn(2, 6, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    unit = x / x.norm(dim=(1, 2), keepdim=True)
+    torch.testing.assert_close(iterated_on_squares(unit), iterated(unit), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(orthogonalise(x.mT), iterated(unit).mT, rtol=1e-6, atol=1e-6)  # 1e-7 beside the norm
+    weak = unit.float() * torch.logspace(0, -6, 6)[:, None]  # rows of very different size
+    torch.testing.assert_close(iterated_on_squares(weak), iterated(weak), rtol=2e-3, atol=2e-4)
+
+
 def test_muon_of_kernels_steps_a_dense_kernel_as_the_matrix_of_its_outputs_and_no_depthwise_one():
     from nextframe.training.optim.muon import REST, MuonWithAdamW
 

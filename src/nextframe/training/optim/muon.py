@@ -13,6 +13,7 @@ REST = 0.2  # AdamW's rate for the other parameters, as a part of Muon's
 MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)  # coefficients of the iteration, from Jordan et al.
 ITERATIONS = 5
+LONG = 4  # times as many columns as rows, from which on the iteration is cheaper on squares
 
 
 class Muon(torch.optim.Optimizer):
@@ -58,12 +59,32 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x = iterated_on_squares(x) if x.shape[2] >= LONG * x.shape[1] else iterated(x)
+    result: Tensor = x.mT if tall else x
+    return result
+
+
+def iterated(x: Tensor) -> Tensor:
+    """Return the result of the iteration of (N, rows, columns), singular values at most 1."""
     a, b, c = QUINTIC
     for _ in range(ITERATIONS):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    result: Tensor = x.mT if tall else x
-    return result
+    return x
+
+
+def iterated_on_squares(x: Tensor) -> Tensor:
+    """Return the same as `iterated`, from products of (rows, rows) alone: less than half of the work for long rows.
+
+    Every step multiplies x by a polynomial p of x x^T from the left, and x x^T becomes p (x x^T) p: all commute.
+    """
+    a, b, c = QUINTIC
+    one = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    square, product = x @ x.mT, one
+    for _ in range(ITERATIONS):
+        step = a * one + b * square + c * square @ square
+        product, square = step @ product, step @ square @ step
+    return product @ x
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
