@@ -197,3 +197,9 @@ def test_no_library_speaks_to_a_user_who_trains(precision, tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=ENVIRONMENT | path
     )
     assert (again.returncode, again.stderr) == (0, "")  # and in a script that has set no logging up
+
+
+def test_every_recipe_says_what_it_is_in_one_line():
+    from nextframe.recipes import RECIPES, about
+
+    assert [name for name in RECIPES if not about(name) or "\n" in about(name)] == []

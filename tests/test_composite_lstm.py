@@ -175,6 +175,32 @@ def test_decoders_fed_the_truth_equal_decoders_fed_themselves_where_both_agree(f
         torch.testing.assert_close(decoder(states, own.sigmoid()), own)
 
 
+@pytest.mark.parametrize("train_on", ["truth", "own"])
+def test_it_can_be_trained_on_its_own_frames(train_on):
+    """Then its loss is that of what it predicts; fed the truth, it is so for the first frame alone."""
+    net, clip = model(train_on=train_on, decoders="future"), Clip(frames(), frames(steps=3).flip(0))
+    predicted = net.predict(clip.context, 3)
+    for steps in (1, 3):
+        target = clip.target[:, :steps]
+        nats = torch.nn.functional.binary_cross_entropy(predicted[:, :steps], target, reduction="sum") / (2 * steps)
+        loss = net.loss(Clip(clip.context, target))[0].detach()
+        assert (abs(loss - nats) < 1e-5) == (train_on == "own" or steps == 1)
+
+
+def test_a_copied_state_is_the_first_frame_itself():
+    """Without a step: the layer above the encoder's last state, whatever the decoder's own weights."""
+    net = model(copy_state=True)
+    states = net.encode(frames())[1]
+    for decoder in (net.backward_decoder, net.future_decoder):
+        assert torch.equal(decoder.generate(states, 2)[0], decoder.output(states[-1][0]))
+        with torch.no_grad():
+            for weight in decoder.lstm.parameters():
+                weight += 1
+        assert torch.equal(decoder.generate(states, 1)[0], decoder.output(states[-1][0]))
+    stepped = model().future_decoder
+    assert not torch.equal(stepped.generate(states, 1)[0], stepped.output(states[-1][0]))
+
+
 def test_the_reconstruction_is_fed_its_own_frames_but_with_the_originals_leak():
     net = model()
     context = frames()

@@ -1,6 +1,7 @@
 """The shape of the code itself: short files and functions, no prints, no files called utils."""
 
 import ast
+import re
 from pathlib import Path
 from statistics import median
 
@@ -40,6 +41,34 @@ def test_rooms_are_small(room):
     files = [path for path in room.glob("*.py") if path.stem != "__init__"]
     name = str(room.relative_to(ROOT / "src" / "nextframe"))
     assert name in ONE_FILE_EACH or len(files) <= 12
+
+
+REGISTERED = {"cli", "data/sets", "models", "models/originals", "recipes"}  # their files are listed by the program
+
+
+def tree_of_the_page() -> dict[str, set[str]]:
+    """The rooms of the tree in docs/architecture.md, each with the words that stand beside it."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    lines = page.split("## The tree")[1].split("```")[1].strip().splitlines()[1:]
+    rooms: dict[str, set[str]] = {}
+    path: list[tuple[int, str]] = []
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        path = [(deep, room) for deep, room in path if deep < indent]
+        named = re.match(r" *(\w+)/ ", line)
+        if named:
+            path.append((indent, named[1]))
+        rooms.setdefault("/".join(room for _, room in path), set()).update(re.findall(r"\w+", line))
+    return rooms
+
+
+def test_the_page_has_every_room_and_its_files():
+    tree = tree_of_the_page()
+    there = {str(room.relative_to(ROOT / "src" / "nextframe")) for room in ROOMS} - {"."}
+    assert set(tree) == there
+    for room in there - REGISTERED:
+        files = {path.stem for path in (ROOT / "src" / "nextframe" / room).glob("*.py")} - {"__init__", "__main__"}
+        assert files <= tree[room], (room, sorted(files - tree[room]))
 
 
 def test_functions_are_short():
