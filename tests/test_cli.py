@@ -27,6 +27,13 @@ def nextframe(*words, cwd=None, **environment):
     )
 
 
+def works(*words):
+    """Run the program in this process, and let it end well."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    assert not ended.value.code
+
+
 @pytest.fixture
 def moving_square(tmp_path):
     """A GIF of 12 frames in which a square moves two pixels a frame."""
@@ -135,7 +142,7 @@ def test_evaluate_writes_the_rows_of_the_design(tmp_path):
 
 def test_evaluate_measures_the_metrics_that_were_asked_for(tmp_path, capsys):
     words = ("evaluate", "copy-last", "--clips", "2", "--json", str(tmp_path / "rows.json"), "--metrics")
-    main([*words, "psnr-moving, mae"])
+    works(*words, "psnr-moving, mae")
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert list(dict.fromkeys(row["metric"] for row in rows)) == ["psnr-moving", "mae"]
     (tmp_path / "rows.json").unlink()
@@ -161,11 +168,11 @@ def test_train_leaves_a_report_of_the_val_split(tmp_path):
     small = ("model.width=8", "model.blocks=1", "data.options.val_clips=8")
     words = ["train", "compact", "--steps", "2", "--batch", "2"]
     words += [word for setting in small for word in ("--set", setting)]
-    main([*words, "-o", str(tmp_path / "run")])
+    works(*words, "-o", str(tmp_path / "run"))
     page = (tmp_path / "run" / "report.html").read_text()
     assert "val split" in page
     assert "copy-last" in page
-    main([*words, "--set", "run.report=false", "-o", str(tmp_path / "bare")])
+    works(*words, "--set", "run.report=false", "-o", str(tmp_path / "bare"))
     assert not (tmp_path / "bare" / "report.html").exists()
 
 

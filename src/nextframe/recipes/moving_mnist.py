@@ -2,7 +2,7 @@
 
 What makes it fast, each tried on MNIST's training digits with clips of validation, none of test: products instead of
 GELU (blocks and stem), few clips a step and so many steps, Muon for matrices, and a rate that reaches zero when the
-budget ends, whatever it is. docs/protocols.md has figures.
+budget ends, whatever it is. docs/studies/moving-mnist-fast.md has the figures, and what did not help.
 """
 
 from __future__ import annotations
