@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -14,8 +14,8 @@ from torch import Tensor
 from nextframe.core.clip import Clip, as_float
 from nextframe.core.errors import NotSupportedError
 from nextframe.data.sets.digit_renderer import OBJECTS
-from nextframe.evaluation.result import MOST_SOURCES, Row
-from nextframe.evaluation.scores import Scores, summary_rows
+from nextframe.evaluation.result import Row
+from nextframe.evaluation.scores import Measure, Scores, summary_rows
 from nextframe.evaluation.verdict import number
 from nextframe.metrics import METRICS
 from nextframe.models.contract import Predictor
@@ -91,22 +91,18 @@ def lines(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class Named:
-    """A measure of components, with its definition."""
-
-    name: str
-    definition: str
-
-
-OVERLAP = Named(
+OVERLAP = Measure(
     "IoU of components",
     f"pixels above {BRIGHT:g} in a component and in the object that it was matched with, over those in either, mean "
     "over objects; each component has one object of the clip, so that the sum over all frames is largest",
+    "1",
+    "higher",
 )
-SEPARATED = Named(
+SEPARATED = Measure(
     "one object a component",
     f"share of clips in which every object's {OVERLAP.name}, averaged over frames, is above {ALONE:g}",
+    "1",
+    "higher",
 )
 
 
@@ -151,7 +147,7 @@ class Components:
 
     def __init__(self, model: Decomposer, name: str) -> None:
         self.model, self.name = model, name
-        self.scores = {OVERLAP: Scores(), SEPARATED: Scores()}
+        self.scores: dict[tuple[str, str], Scores] = defaultdict(Scores)
 
     @torch.no_grad()
     def add(self, clip: Clip, sources: list[str]) -> None:
@@ -160,27 +156,8 @@ class Components:
         found = matched(overlaps(components, as_float(clip.extras[OBJECTS])))
         alone = (found.mean(1) > ALONE).all(1, keepdim=True)
         for measure, values in ((OVERLAP, found.mean(2)), (SEPARATED, alone)):
-            self.scores[measure].add(sources, values.cpu().numpy().astype(np.float64))
+            self.scores[self.name, measure.name].add(sources, values.cpu().numpy().astype(np.float64))
 
     def rows(self, data: str, split: str) -> list[Row]:
         """Return a row for each of both measures."""
-        rows = []
-        for measure, scores in self.scores.items():
-            found = scores.summary()
-            by_name = found.per_source if found.n <= MOST_SOURCES else {}
-            row = Row(
-                self.name,
-                data,
-                split,
-                measure.name,
-                measure.definition,
-                "1",
-                "higher",
-                found.mean,
-                found.ci95,
-                found.per_step,
-                found.n,
-                by_name,
-            )
-            rows.append(row)
-        return rows
+        return summary_rows(self.scores, [OVERLAP, SEPARATED], data, split)

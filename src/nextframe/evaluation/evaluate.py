@@ -169,10 +169,9 @@ class Contest:
     def _score(self, runner: str, futures: Tensor, clip: Clip, sources: list[str]) -> None:
         clipped = futures.clamp(0, 1)
         for metric in self.metrics:
-            measure, measured = (
-                find_metric(metric.name, clip.context).function,
-                futures if metric.unclipped else clipped,
-            )
+            measure, measured = find_metric(metric.name, clip.context).function, clipped
+            if metric.unclipped:
+                measured = futures
             for row, values in score_samples(runner, measured, clip.target, measure, metric.better).items():
                 self.scores[row, metric.name].add(sources, values.double().cpu().numpy())
         if len(futures) > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,16 @@ from nextframe.models.contract import Predictor
 
 Interval = tuple[float, float]
 DEFAULT_METRICS = ("mse", "mae", "psnr", "ssim", "mse-sum", "mae-sum")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is measured of a clip by something else than a function of two videos: how its rows describe it."""
+
+    name: str
+    definition: str
+    unit: str
+    better: Literal["lower", "higher"]
 
 
 def usual_metrics(model: Predictor) -> tuple[str, ...]:
@@ -57,9 +68,9 @@ class Scores:
 
 
 def summary_rows(
-    scores: Mapping[tuple[str, str], Scores], metrics: Sequence[Metric], data: str, split: str
+    scores: Mapping[tuple[str, str], Scores], metrics: Sequence[Metric | Measure], data: str, split: str
 ) -> list[Row]:
-    """Return a row for each of `metrics` and each model, of `scores` by model and metric."""
+    """Return a row for each of `metrics` and each model, of `scores` by model and name of the metric."""
     rows = []
     for metric in metrics:
         for model in dict.fromkeys(model for model, _ in scores):
