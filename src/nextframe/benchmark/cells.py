@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nextframe.benchmark.row import Figure
 from nextframe.evaluation.verdict import number
 
@@ -35,3 +37,9 @@ def short_count(value: int) -> str:
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return str(value)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], rule: str = "---") -> str:
+    """Return a table in Markdown; `rule` aligns all columns but the first: "---:" to the right."""
+    lines = [head, ["---", *[rule] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from nextframe.benchmark.cells import short_count, shown, shown_speed
+from nextframe.benchmark.cells import markdown_table, short_count, shown, shown_speed
 from nextframe.benchmark.entries import Budget
 from nextframe.benchmark.row import ROW_FORMATS, BenchmarkRow, read_row
 from nextframe.benchmark.run import check_same, make_row, prepare
@@ -105,9 +105,7 @@ def digits_table(rows: Sequence[BenchmarkRow]) -> str:
     """Return rows of a task of moving digits as a Markdown table, the lowest MSE first, and how they were made."""
     ranked = sorted(rows, key=lambda row: row.figures[0].mean if row.figures[0].mean is not None else float("inf"))
     heads = ["model", *HEADS.values(), "sequences/s", "parameters", "MACs", "steps", "training"]
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *map(_cells, ranked)]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{table}\n\n{made(ranked)}\n"
+    return f"{markdown_table(heads, list(map(_cells, ranked)), rule='---:')}\n\n{made(ranked)}\n"
 
 
 def _cells(row: BenchmarkRow) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nextframe.benchmark.cells import half_width, paired_range, short_count, shown, shown_speed
+from nextframe.benchmark.cells import half_width, markdown_table, paired_range, short_count, shown, shown_speed
 from nextframe.benchmark.row import MACS, BenchmarkRow, Figure, named, read_row
 from nextframe.benchmark.speed import SPEED
 from nextframe.benchmark.tasks import TASKS
@@ -253,13 +253,13 @@ def _section(board: Board) -> str:
         f"## {first.task.name}",
         f"{board.about} Measured on {board.clips}. Task {first.task.hash}, clips {first.data.fingerprint}.",
         board.finding,
-        _table(head, rows),
+        markdown_table(head, rows),
         "\n\n".join(f"{note}." for note in board.notes),
         f"Mean over sources ± half the width of the 95 % interval; ranked by {main.metric}. Gain: per cent better than "
         "the reference, which is bold, and its 95 % interval from the differences source by source.",
         "\n".join(f"- **{f.metric}**: {f.definition} ({f.unit}); {f.better} is better" for f in board.metrics),
         f"- **MACs**: {first.macs_definition}" + (f"\n- **clips/s**: {SPEED}" if board.timed else ""),
-        _table(["model", "command", *board.lines[0].facts], made),
+        markdown_table(["model", "command", *board.lines[0].facts], made),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -275,8 +275,3 @@ def _cells(line: Line, board: Board) -> list[str]:
         cells = [f"**{cell}**" if cell else "" for cell in cells]
         cells[0] += f" ({line.reference})"
     return [str(line.rank), *cells, line.trained]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
