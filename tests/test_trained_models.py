@@ -37,7 +37,6 @@ TINY = RecipePlan(
     about="A tiny one, for a test.",
     recipe="composite-lstm",
     material=SKLEARN_DIGITS,
-    licence="CC-BY-4.0",
     settings={
         "data.size": (32, 32),
         "data.context": 3,

@@ -25,6 +25,10 @@ class Material(Protocol):
         """What it is and whose, for the card."""
 
     @property
+    def licence(self) -> str:
+        """The licence of weights that are trained on it."""
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """Texts in the names of the published videos among it: no test has them."""
 
@@ -46,6 +50,7 @@ class Digits:
 
     name: str  # embedded or mnist
     told: str
+    licence: str
     sources: tuple[str, ...] = ()
 
     def usual(self, videos: Path) -> Path | None:
@@ -67,6 +72,7 @@ class Videos:
     """
 
     told: str
+    licence: str = "CC-BY-4.0"
     val: Sequence[str] = ("real_monster.mp4",)
     single: str | None = None
     sources: tuple[str, ...] = ("intel-iot-devkit", "learning-area", "dom-examples")
@@ -107,7 +113,9 @@ class Videos:
 
 
 SKLEARN_DIGITS = Digits(
-    "embedded", "scikit-learn's 1,797 handwritten digits: E. Alpaydin and C. Kaynak, UCI, 1998 (CC-BY-4.0)"
+    "embedded", "scikit-learn's 1,797 handwritten digits: E. Alpaydin and C. Kaynak, UCI, 1998 (CC-BY-4.0)", "CC-BY-4.0"
 )
-MNIST_DIGITS = Digits("mnist", "MNIST: Y. LeCun, C. Cortes and C. Burges (usually stated as CC-BY-SA-3.0)")
+MNIST_DIGITS = Digits(
+    "mnist", "MNIST: Y. LeCun, C. Cortes and C. Burges (usually stated as CC-BY-SA-3.0)", "CC-BY-SA-3.0"
+)
 VIDEOS = Videos(FREE_VIDEOS)

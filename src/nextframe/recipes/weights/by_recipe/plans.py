@@ -23,19 +23,22 @@ class RecipePlan:
     about: str  # one sentence for the card and `nextframe models`
     recipe: str  # a recipe's or a model's name
     material: Material
-    licence: str  # of the weights
     settings: Mapping[str, Any] = field(default_factory=dict)  # dotted, where it differs from the recipe
     whole: int | None = None  # steps of the original's training, or of the recipe's
     shown: int = 10  # frames that the images predict
     clips: int = 256  # of the test split that are measured
     ships: bool = False  # with the package, instead of in `weights/` of the repository
 
+    @property
+    def licence(self) -> str:
+        """That of the weights: the material's."""
+        return self.material.licence
+
 
 KERAS_CONVLSTM = RecipePlan(
     about="The ConvLSTM of the Keras example of 2021, with its leak, on two moving digits.",
     recipe="keras-convlstm",
     material=SKLEARN_DIGITS,
-    licence="CC-BY-4.0",
     settings={"training.val_every": 60, "training.val_clips": 10, "training.checkpoint_every": 10},
     whole=3600,
     clips=32,
@@ -44,7 +47,6 @@ MNIST_LATENT = RecipePlan(
     about="A latent for what a digit is and where it is, and an LSTM that predicts where: one moving digit.",
     recipe="mnist-latent",
     material=SKLEARN_DIGITS,
-    licence="CC-BY-4.0",
     settings={"model.cache_clips": 2000, "training.val_every": 500, "training.val_clips": 32},
     whole=10_000,
     shown=20,
@@ -53,7 +55,6 @@ COMPOSITE_LSTM = RecipePlan(
     about="An LSTM reads whole frames into one state; decoders draw the past backwards and the future: one digit.",
     recipe="composite-lstm",
     material=SKLEARN_DIGITS,
-    licence="CC-BY-4.0",
     settings={
         "data.options.count": 1,
         "data.size": (48, 48),
@@ -70,7 +71,6 @@ MULTISCALE_GAN_SMALL = RecipePlan(
     about="Generators from coarse to fine and a discriminator at each scale, on free videos.",
     recipe="multiscale-gan-small",
     material=VIDEOS,
-    licence="CC-BY-4.0",
     settings={"data.size": (64, 64), "data.color": "rgb", "data.stride": 2, "training.balance": "sources"},
     whole=3000,
     shown=4,
@@ -79,7 +79,6 @@ CATZ_MIXTURE = RecipePlan(
     about="The best model of the catz task: it weighs the last frame, the flow's and its own for every pixel.",
     recipe="mixture",
     material=VIDEOS,
-    licence="CC-BY-4.0",
     settings={
         "data.context": 5,
         "data.horizon": 1,
@@ -96,7 +95,6 @@ FILM_LATENT_SMALL = RecipePlan(
     about="A latent of whole frames and an LSTM that predicts it, of one video: people who walk to a table.",
     recipe="film-latent-small",
     material=Videos(f"real_one-by-one-person-detection.mp4 of {INTEL}", single="real_one-by-one-person-detection.mp4"),
-    licence="CC-BY-4.0",
     settings={
         "data.stride": 2,
         "data.options.val_share": 0.15,
@@ -111,7 +109,6 @@ DIGITS = RecipePlan(
     about="The fast recipe of Moving MNIST: two moving digits, ten frames from ten.",
     recipe="moving-mnist-fast",
     material=MNIST_DIGITS,
-    licence="CC-BY-SA-3.0",
     clips=1000,
     ships=True,
 )
