@@ -17,10 +17,11 @@ from nextframe.checkpoint import load_model, save_model
 from nextframe.cli import app
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
+from nextframe.core.seeds.noise import drawn_normal
 from nextframe.data import DataConfig, clips, open_data
 from nextframe.evaluation.states.drawings import BOTH, LESS, PLAIN, Pair, _separated, draw_both_ways, draw_separation
 from nextframe.evaluation.verdict import number
-from nextframe.layers.gaussian_state import GaussianState, joined, parted
+from nextframe.layers.gaussian_state import joined, parted
 from nextframe.models.composite_lstm import CompositeLSTM, CompositeLSTMConfig
 from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request, TrainedTask
 from nextframe.models.protocols import Reconstructor, StateCoder
@@ -173,10 +174,9 @@ def test_the_divergence_is_that_of_the_gaussian_from_a_standard_normal():
 
 
 def test_numbers_are_drawn_around_the_mean():
-    gaussian = GaussianState((3,), 1)
     mean, log_sigma = torch.full((20_000, 1), 2.0), torch.full((20_000, 1), math.log(0.5))
-    assert torch.equal(gaussian.draw(mean, log_sigma, 0.0), mean)
-    drawn = gaussian.draw(mean, log_sigma, 3.0, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn_normal(mean, log_sigma, 0.0), mean)
+    drawn = drawn_normal(mean, log_sigma, 3.0, torch.Generator().manual_seed(0))
     assert drawn.mean().item() == pytest.approx(2, abs=0.05)
     assert drawn.std().item() == pytest.approx(1.5, abs=0.03)
 

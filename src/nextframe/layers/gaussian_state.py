@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nextframe.core.seeds.noise import normal_like
 from nextframe.layers.lstm import LSTMState
+from nextframe.layers.sampling import precise
 
 
 def joined(states: Sequence[LSTMState]) -> Tensor:
@@ -39,17 +39,8 @@ class GaussianState(nn.Module):
 
     def forward(self, states: Sequence[LSTMState]) -> tuple[Tensor, Tensor]:
         """Return mean and log deviation, (B, latent) each, in float32 at least."""
-        both = self.encode(joined(states))
-        mean, log_sigma = both.to(torch.promote_types(both.dtype, torch.float32)).chunk(2, dim=-1)
+        mean, log_sigma = precise(self.encode(joined(states))).chunk(2, dim=-1)
         return mean, log_sigma
-
-    def draw(
-        self, mean: Tensor, log_sigma: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Return numbers (B, latent) of the Gaussian, its deviation times `temperature`; at 0 the mean."""
-        if temperature == 0:
-            return mean
-        return mean + temperature * torch.exp(log_sigma) * normal_like(mean, generator)
 
     def states(self, numbers: Tensor) -> list[LSTMState]:
         """Return the states that `numbers` (B, latent) stand for."""

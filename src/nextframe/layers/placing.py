@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nextframe.layers.sampling import precise
+
 
 def place(images: Tensor, poses: Tensor, size: tuple[int, int]) -> Tensor:
     """Return a black frame with each image in it.
@@ -45,8 +47,8 @@ def _sampled(images: Tensor, scale: Tensor, shift: Tensor, size: tuple[int, int]
 
 def _weights(scale: Tensor, shift: Tensor, made: int, given: int) -> Tensor:
     """Return how much each of `given` pixels of a line counts in each of the `made` ones: (N, made, given)."""
-    kind = torch.promote_types(scale.dtype, torch.float32)
-    scale, shift = scale.to(kind), shift.to(kind)
+    scale, shift = precise(scale), precise(shift)
+    kind = scale.dtype
     place = (2 * torch.arange(made, device=scale.device, dtype=kind) + 1) / made - 1
     found = ((scale.unsqueeze(1) * place + shift.unsqueeze(1) + 1) * given - 1) / 2  # in pixels of what is given
     return (1 - (found.unsqueeze(2) - torch.arange(given, device=scale.device, dtype=kind)).abs()).relu()

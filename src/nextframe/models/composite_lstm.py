@@ -10,12 +10,14 @@ from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError
+from nextframe.core.seeds.noise import drawn_normal
 from nextframe.layers.frame_judge import FrameJudge
 from nextframe.layers.frame_vectors import FrameVectors
 from nextframe.layers.gaussian_state import GaussianState, joined, parted
 from nextframe.layers.lstm import Activation, LSTMStack, LSTMState
 from nextframe.layers.state_decoder import StateDecoder
 from nextframe.losses.latent import kl_standard_normal
+from nextframe.models.bases.rivals import Generated, in_turn
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
@@ -101,7 +103,7 @@ class CompositeLSTM(Predictor):
         self.future_decoder = self._decoder() if config.decoders != "autoencoder" else None
         self.gaussian = GaussianState(config.hidden, config.latent) if config.latent else None
         self.judge = FrameJudge(config.channels) if config.adversarial_weight else None
-        self._made: tuple[Clip, Tensor] | None = None  # the frames of a clip that its generator's loss has made
+        self._made: Generated[Tensor] = Generated()
 
     def _stack(self, inputs: int) -> LSTMStack:
         config = self.config
@@ -196,7 +198,7 @@ class CompositeLSTM(Predictor):
         if self.gaussian is None:
             return states, None
         mean, log_sigma = self.gaussian(states)
-        drawn = self.gaussian.draw(mean, log_sigma, temperature, generator)
+        drawn = drawn_normal(mean, log_sigma, temperature, generator)
         return self.gaussian.states(drawn), kl_standard_normal(mean, log_sigma, "none")
 
     @property
@@ -255,25 +257,24 @@ class CompositeLSTM(Predictor):
 
     def generator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return `loss` plus what the discriminator makes of the predicted frames."""
-        total, logs, logits = self._generated(clip)
         assert self.judge is not None
-        assert logits is not None  # an autoencoder is refused
-        frames = self.pixels.frames(logits)
-        self._made = (clip, frames.detach())
+        total, logs, logits = self._generated(clip)
+        frames = self._predicted(logits)
+        self._made.keep(clip, frames.detach())
         cost = self.judge.fooled(clip.context[:, -1:], frames)
         return total + self.config.adversarial_weight * cost, {**logs, "adversarial": cost.detach()}
 
     def judge_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the discriminator's loss on true and predicted frames, and how often it is right, in [0, 1]."""
-        made, self._made = self._made, None
-        if made is None or made[0] is not clip:
-            with torch.no_grad():
-                self.generator_loss(clip)
-            made, self._made = self._made, None
         assert self.judge is not None
-        assert made is not None
-        loss, right = self.judge.told(clip.context[:, -1:], clip.target, made[1])
+        made = self._made.take(clip, lambda: self._predicted(self._generated(clip)[2]))
+        loss, right = self.judge.told(clip.context[:, -1:], clip.target, made)
         return loss, {"accuracy": right.detach()}
+
+    def _predicted(self, logits: Tensor | None) -> Tensor:
+        """Return the frames (B, T, C, H, W) in [0, 1] of the future's logits."""
+        assert logits is not None  # an autoencoder has none, and is refused a discriminator
+        return self.pixels.frames(logits)
 
     def stages(self) -> list[Stage]:
         """One stage, one objective, by Adam; with a discriminator first without it, then in turn with it."""
@@ -284,5 +285,4 @@ class CompositeLSTM(Predictor):
         alone, rivals = (Objective("frames", own, loss, adam) for loss in (self.loss, self.generator_loss))
         rate = OptimizerDefaults(name="adam", lr=4e-4, betas=(0.5, 0.999))
         told = Objective("discriminator", list(judge.parameters()), self.judge_loss, rate)
-        first = [Stage("pretrain", [alone], share=self.config.pretrain)] if self.config.pretrain else []
-        return [*first, Stage("adversarial", [rivals, told], share=1 - self.config.pretrain)]
+        return in_turn(alone, [rivals, told], self.config.pretrain)

@@ -14,11 +14,12 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, Task
-from nextframe.core.seeds.noise import normal_like
+from nextframe.core.seeds.noise import drawn_normal
 from nextframe.layers.dcgan import decoder, encoder, start_small
 from nextframe.layers.placing import cut_out, place
+from nextframe.layers.sampling import precise
 from nextframe.losses.latent import kl_normal, kl_standard_normal
-from nextframe.models.bases.autoencoder import at_least_float32, check_size
+from nextframe.models.bases.autoencoder import check_size
 from nextframe.models.contract import (
     Block,
     Capabilities,
@@ -79,9 +80,7 @@ class Gaussian(NamedTuple):
 
     def draw(self, temperature: float = 1.0, generator: Random = None) -> Tensor:
         """Return numbers (..., D), the mean at temperature 0; differentiable."""
-        if temperature == 0:
-            return self.mean
-        return self.mean + temperature * self.log_sigma.exp() * normal_like(self.mean, generator)
+        return drawn_normal(self.mean, self.log_sigma, temperature, generator)
 
 
 class GaussianHead(nn.Module):
@@ -95,7 +94,7 @@ class GaussianHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Gaussian:
         """Return the numbers (..., D) of hidden (..., width)."""
-        mean, deviation = at_least_float32(self.mean(hidden)), at_least_float32(self.deviation(hidden))
+        mean, deviation = precise(self.mean(hidden)), precise(self.deviation(hidden))
         return Gaussian(mean, F.softplus(deviation).clamp_min(1e-6).log())
 
 
@@ -225,7 +224,7 @@ class DDPAE(Predictor):
     def images(self, content: Tensor) -> Tensor:
         """Return each component's own image (B, K, C, h, w) in [0, 1] of content (B, K, D)."""
         painted: Tensor = self.decoder(content.flatten(0, 1)[..., None, None])
-        return at_least_float32(painted).sigmoid().reshape(*content.shape[:2], *painted.shape[1:])
+        return precise(painted).sigmoid().reshape(*content.shape[:2], *painted.shape[1:])
 
     def placed(self, images: Tensor, path: Tensor) -> Tensor:
         """Return components (B, T, K, C, H, W) of `images` (B, K, C, h, w) at `path` (B, T, K, 3)."""

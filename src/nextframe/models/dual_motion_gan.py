@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.core.seeds.noise import normal_like
+from nextframe.core.seeds.noise import drawn_normal
 from nextframe.flow.dis import dense_flow
 from nextframe.flow.warp import backward_warp
 from nextframe.layers.discriminators import Layers, PatchDiscriminator, frozen
@@ -22,6 +22,7 @@ from nextframe.losses.adversarial import Gan, accuracy, fooling, telling
 from nextframe.losses.gradient_difference import gdl_paper
 from nextframe.losses.latent import kl_standard_normal
 from nextframe.losses.multiscale import distance
+from nextframe.models.bases.rivals import Generated, in_turn
 from nextframe.models.contract import (
     Block,
     Capabilities,
@@ -133,7 +134,7 @@ class DualMotionGan(StreamingPredictor):
         self.judges = nn.ModuleList()  # of frames, of flows
         if config.adversarial_weight:
             self.judges.extend(PatchDiscriminator(channels + n, JUDGE, config.spectral) for n in (channels, 2))
-        self._made: tuple[Clip, Shown] | None = None  # what was generated for a clip, for its adversaries
+        self._made: Generated[Shown] = Generated()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -174,9 +175,7 @@ class DualMotionGan(StreamingPredictor):
     ) -> tuple[Coming, MotionState]:
         """Read `frame` (B, C, H, W); return all that is generated for the frame after it, and the new state."""
         motion, state = self.read(frame.unsqueeze(1), state)
-        drawn = motion.mean
-        if temperature:
-            drawn = drawn + temperature * motion.log_sigma.exp() * normal_like(drawn, generator)
+        drawn = drawn_normal(motion.mean, motion.log_sigma, temperature, generator)
         height, width = frame.shape[-2:]
         change = self.frame_generator(drawn, motion.maps)[..., :height, :width]
         flow = self.flow_generator(drawn, motion.maps)[..., :height, :width] * PIXELS
@@ -204,8 +203,7 @@ class DualMotionGan(StreamingPredictor):
             Objective("generators", generators, self.generator_loss, next(rates)),
             Objective("discriminators", judges, self.discriminator_loss, next(rates)),
         ]
-        adversarial = Stage("adversarial", rivals, share=1 - config.pretrain)
-        return [Stage("pretrain", [alone], share=config.pretrain), adversarial] if config.pretrain else [adversarial]
+        return in_turn(alone, rivals, config.pretrain)
 
     def content_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted terms but the adversarial one, means over all target frames, and each term to log."""
@@ -215,7 +213,7 @@ class DualMotionGan(StreamingPredictor):
         """Return the content loss plus what the discriminators cost; its gradient reaches no discriminator."""
         steps = list(self._steps(clip))
         shown, (loss, logs) = _shown(steps), self._content(steps)
-        self._made = (clip, Shown(*(maps.detach() for maps in shown)))
+        self._made.keep(clip, Shown(*(maps.detach() for maps in shown)))
         made = shown.made_frames, shown.made_flows
         with frozen(self.judges.parameters()):
             scores = [judge(maps) for judge, maps in zip(self.judges, made, strict=True)]
@@ -279,11 +277,7 @@ class DualMotionGan(StreamingPredictor):
 
     def _shown_of(self, clip: Clip) -> Shown:
         """Return what was generated for `clip` for the generators' own loss a moment ago, or generate it again."""
-        made, self._made = self._made, None
-        if made is not None and made[0] is clip:
-            return made[1]
-        with torch.no_grad():
-            return _shown(list(self._steps(clip)))
+        return self._made.take(clip, lambda: _shown(list(self._steps(clip))))
 
 
 def _shown(steps: Sequence[Step]) -> Shown:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip, EncodedClip, Task
 from nextframe.layers.latent_heads import HEADS, HeadName, HeadSettings, narrow
 from nextframe.layers.lstm import LasagneLSTM, LSTMState
-from nextframe.models.bases.autoencoder import Autoencoder, Part, at_least_float32, build_autoencoder, check_size
+from nextframe.layers.sampling import precise
+from nextframe.models.bases.autoencoder import Autoencoder, Part, build_autoencoder, check_size
 from nextframe.models.contract import (
     Block,
     Capabilities,
@@ -143,8 +144,7 @@ class LatentLSTM(StreamingPredictor):
 
     def _encoded(self, frames: Tensor) -> Tensor:
         self.autoencoder.eval()  # no dropout: what is predicted is what is decoded
-        mean, log_sigma = self.autoencoder.encode(frames.flatten(0, 1))
-        points = at_least_float32(torch.stack([mean, log_sigma], dim=1))
+        points = precise(torch.stack(self.autoencoder.encode(frames.flatten(0, 1)), dim=1))  # means, log deviations
         return points.reshape(*frames.shape[:2], 2, self.autoencoder.latent)
 
     def decode(self, points: Tensor) -> Tensor:

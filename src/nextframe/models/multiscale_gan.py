@@ -17,6 +17,7 @@ from nextframe.layers.scales import grow, scale_sizes, shrink
 from nextframe.layers.stacks import SCALES, Weighted, painter, start_normal
 from nextframe.losses.adversarial import Gan, accuracy, fooling, gradient_penalty, telling
 from nextframe.losses.multiscale import Images, gradient_term, pixel_term
+from nextframe.models.bases.rivals import Generated, in_turn
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import Block, roll_on
 
@@ -127,7 +128,7 @@ class MultiscaleGan(Predictor):
         super().__init__(config)
         self.generator = self.GENERATOR(config)
         self.discriminators = nn.ModuleList(self.judges() if config.adversarial_weight else [])
-        self._made: tuple[Clip, list[Tensor]] | None = None  # the generator's frames for a clip, for its adversary
+        self._made: Generated[list[Tensor]] = Generated()
 
     def judges(self) -> list[nn.Module]:
         """Return a discriminator for each scale, coarse to fine; they see the context and the frame after it."""
@@ -155,12 +156,10 @@ class MultiscaleGan(Predictor):
 
     def stages(self) -> list[Stage]:
         """Without discriminators one stage; with them the generator alone first, then both in turn."""
-        pretrain, rate = self.config.pretrain, self.generator_rate
-        alone = Objective("generator", list(self.generator.parameters()), self.content_loss, rate)
+        alone = Objective("generator", list(self.generator.parameters()), self.content_loss, self.generator_rate)
         if not self.discriminators:
             return [Stage("train", [alone])]
-        adversarial = Stage("adversarial", self.rivals(), share=1 - pretrain)
-        return [Stage("pretrain", [alone], share=pretrain), adversarial] if pretrain else [adversarial]
+        return in_turn(alone, self.rivals(), self.config.pretrain)
 
     @property
     def generator_rate(self) -> OptimizerDefaults:
@@ -190,7 +189,7 @@ class MultiscaleGan(Predictor):
     def generator_loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the content loss plus what the discriminators cost the generator; its gradient reaches it."""
         images = self.generator(clip.context * 2 - 1)
-        self._made = (clip, [image.detach() for image in images])
+        self._made.keep(clip, [image.detach() for image in images])
         loss, logs = self._further(images, clip)
         with frozen(self.discriminators.parameters()):
             scores = self._scores(clip, images)
@@ -282,11 +281,7 @@ class MultiscaleGan(Predictor):
 
     def _fakes(self, clip: Clip) -> list[Tensor]:
         """Return the generator's frames of `clip`: those it made for its own loss a moment ago, or new ones."""
-        made, self._made = self._made, None
-        if made is not None and made[0] is clip:
-            return made[1]
-        with torch.no_grad():
-            return cast(list[Tensor], self.generator(clip.context * 2 - 1))
+        return self._made.take(clip, lambda: cast(list[Tensor], self.generator(clip.context * 2 - 1)))
 
     def _scores(self, clip: Clip, images: Images) -> list[Tensor]:
         """Return every scale's logits for frames of that scale."""

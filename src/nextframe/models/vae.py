@@ -15,9 +15,10 @@ from nextframe.core.clip import Clip
 from nextframe.core.seeds.noise import integers
 from nextframe.layers.grid import pad_to_multiple, places
 from nextframe.layers.processes import mean_over_processes
+from nextframe.layers.sampling import precise
 from nextframe.losses.latent import kl_standard_normal
 from nextframe.losses.pixel import bce_logits
-from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, at_least_float32, sample, some_runs
+from nextframe.models.bases.autoencoder import Autoencoder, AutoencoderConfig, sample, some_runs
 from nextframe.models.contract import ModelConfig, Objective, OptimizerDefaults, Stage
 
 GROUP = 8  # channels per group, for widths that it divides
@@ -98,7 +99,7 @@ class VAE(Autoencoder):
         """Return mean and log deviation, (N, latent) each."""
         padded = pad_to_multiple(frames, self.factor)
         seen = torch.cat([padded - 0.5, places(padded)], dim=1).contiguous(memory_format=torch.channels_last)
-        mean, log_sigma = at_least_float32(self.head(self.encoder(seen))).chunk(2, dim=1)
+        mean, log_sigma = precise(self.head(self.encoder(seen))).chunk(2, dim=1)
         return mean, log_sigma.clamp(-6, 3)  # e^-6: far below what a latent can hold, far above where exp overflows
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -115,7 +116,7 @@ class VAE(Autoencoder):
         _, height, width = self.config.shape
         maps = self.start(latents).contiguous(memory_format=torch.channels_last)
         painted: Tensor = self.paint(self.decoder(maps))
-        return at_least_float32(painted)[..., :height, :width]
+        return precise(painted)[..., :height, :width]
 
     def _with_content(self, clip: Clip, owners: Tensor, *latents: Tensor) -> tuple[Tensor, ...]:
         """Return `latents` (N * length, latent) of N runs with the content of any one frame of each run's clip."""

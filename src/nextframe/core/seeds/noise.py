@@ -119,6 +119,22 @@ def global_batch(clips: int) -> int:
     return clips if scope is None else scope.total
 
 
+def drawn_normal(
+    mean: Tensor, log_sigma: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return numbers of normal distributions, their deviations times `temperature`; at 0 the means.
+
+    Args:
+        mean: (k * B, ...), floats, as in `normal_like`; gradients reach it and `log_sigma` (Kingma & Welling 2014).
+        log_sigma: logarithms of the deviations, of the same shape.
+        temperature: 0 or more.
+        generator: as in `normal_like`.
+    """
+    if temperature == 0:
+        return mean
+    return mean + temperature * log_sigma.exp() * normal_like(mean, generator)
+
+
 def normal_like(values: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Return standard normal numbers of the shape, device and dtype of `values`.
 

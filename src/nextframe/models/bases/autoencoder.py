@@ -156,11 +156,6 @@ def sample(mean: Tensor, log_sigma: Tensor, count: int = 1) -> Tensor:
     return (mean + log_sigma.exp() * noise).flatten(0, 1)
 
 
-def at_least_float32(x: Tensor) -> Tensor:
-    """Return `x`, in float32 if it is narrower (autocast); float64 is unchanged."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 def glorot(module: nn.Module) -> None:
     """Initialise every layer of `module` as Lasagne does: Glorot uniform weights, zero biases."""
     for layer in module.modules():
