@@ -169,15 +169,20 @@ class Clip:
         """Return the clip in page-locked memory, from where a GPU fetches it while the processor goes on."""
         return replace(
             self,
-            context=self.context.pin_memory(),
-            target=self.target.pin_memory(),
-            conditions=self.conditions.map(Tensor.pin_memory),
-            extras={name: value.pin_memory() for name, value in self.extras.items()},
+            context=_pinned(self.context),
+            target=_pinned(self.target),
+            conditions=self.conditions.map(_pinned),
+            extras={name: _pinned(value) for name, value in self.extras.items()},
         )
 
 
 class EncodedClip(Clip):
     """A clip whose frames are codes that a stage asked for: context and target are (B, T, 2, 1, D) float."""
+
+
+def _pinned(values: Tensor) -> Tensor:
+    """Return values in page-locked memory; torch cannot pin what `expand` made, whose rows share their memory."""
+    return values.contiguous().pin_memory()
 
 
 def check_frames(frames: Tensor) -> Tensor:
