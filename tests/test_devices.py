@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip, Task
+from nextframe.core.conditions import moved
 from nextframe.recipes import load_recipe
 from nextframe.recipes.weights.asked import Asked
 from nextframe.recipes.weights.by_recipe import work
@@ -29,6 +31,28 @@ def test_clips_of_every_task_can_be_pinned(monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(found, Clip)
     assert found.conditions["offsets"].tolist() == [[-1, 1]] * 4
     assert torch.equal(found.context, clip.context)
+
+
+class Moving:
+    """Stands for a tensor on a GPU: says how it was moved."""
+
+    def to(self, device: str, non_blocking: bool) -> tuple[str, bool]:
+        return device, non_blocking
+
+
+def test_only_what_goes_to_a_gpu_is_moved_while_the_processor_goes_on() -> None:
+    """What comes back must be waited for: torch copies into pinned memory, which holds nothing yet."""
+    assert moved(Moving(), "cuda") == ("cuda", True)  # type: ignore
+    assert moved(Moving(), "cpu") == ("cpu", False)  # type: ignore
+
+
+def test_recurrent_layers_of_cudnn_have_gradients_in_eval_mode_too() -> None:
+    """It refuses them in eval mode, in which `--adapt` trains and `model(frames)` may be asked for them."""
+    model = create_model("ddpae", object_size=16, width=4, features=16, hidden=8, content=8)
+    layers = [part for part in model.eval().modules() if isinstance(part, nn.RNNBase)]
+    assert len(layers) == 4
+    assert all(part.training and not part.dropout for part in layers)
+    assert not model.training
 
 
 def test_averaged_weights_of_a_checkpoint_go_where_the_model_is() -> None:

@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions
+from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions, moved
 from nextframe.core.errors import UserError
 
 
@@ -140,10 +140,10 @@ class Clip:
         """Return the clip on `device`, frames as float in [0, 1] (uint8 travels, the conversion runs there)."""
         return replace(
             self,
-            context=as_float(self.context.to(device, non_blocking=True)),
-            target=as_float(self.target.to(device, non_blocking=True)),
+            context=as_float(moved(self.context, device)),
+            target=as_float(moved(self.target, device)),
             conditions=self.conditions.to(device),
-            extras={name: value.to(device, non_blocking=True) for name, value in self.extras.items()},
+            extras={name: moved(value, device) for name, value in self.extras.items()},
         )
 
     @classmethod
