@@ -130,8 +130,8 @@ DIGITS = RecipePlan(
             "training.ema": 0.999,
             "training.compile": True,
             "training.log_every": 500,
-            "training.val_every": 4000,  # a validation takes as long as a hundred steps
-            "training.checkpoint_every": 4000,
+            "training.val_every": 8000,  # a validation, its image and a checkpoint take as long as hundreds of steps
+            "training.checkpoint_every": 8000,
         }
     },
     clips=1000,
