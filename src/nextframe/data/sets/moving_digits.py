@@ -121,7 +121,7 @@ class MovingDigits(ClipSet):
             return clip.to(device)
         key = (split, str(device))
         if key not in self._images:
-            self._images[key] = torch.from_numpy(self.digits.of(split)).to(device)
+            self._images[key] = torch.tensor(self.digits.of(split), device=device)
         which, places = (clip.extras[name].to(device, non_blocking=True) for name in (WHICH, PLACES))
         size = self.frame_shape[1:]
         frames = render(self._images[key], which, places, size, self._motion.margin, self._motion.merged)
