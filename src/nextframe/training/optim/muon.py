@@ -41,7 +41,7 @@ class Muon(torch.optim.Optimizer):
                 self._update(matrices, group["lr"], group["weight_decay"], bad)
 
     def _update(self, matrices: list[Tensor], lr: float, decay: float, bad: Tensor | None) -> None:
-        """Step matrices of one shape together: a GPU is done with a small one before the next is asked for."""
+        """Step matrices of the same shape together: a GPU is done with a small one before the next is asked for."""
         steps = orthogonalise(torch.stack([step.flatten(1) for step in self._nesterov(matrices, bad)]))
         if bad is None:
             torch._foreach_mul_(matrices, 1 - lr * decay)
