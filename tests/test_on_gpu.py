@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.test_contract import CONTEXT, HORIZON, SMALL, TRAINED
 
 from nextframe.checkpoint import load_model
 from nextframe.data import DataConfig, open_data
 from nextframe.models.contract import Predictor
 from nextframe.training import train
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig
-from tests.test_contract import CONTEXT, HORIZON, SMALL, TRAINED
 
 DEVICE = "cuda"
 STEPS = 6
@@ -49,4 +49,3 @@ def test_a_model_trains_resumes_and_predicts_as_on_the_processor(name: str, tmp_
     here, there = predicted(load_model(tmp_path / "run"), "cpu"), predicted(run.model, DEVICE)
     assert torch.isfinite(here).all()
     assert (here - there).abs().max() < 1e-3
-
