@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip, Task
 from nextframe.core.conditions import moved
+from nextframe.data import DataConfig, open_data
 from nextframe.recipes import load_recipe
 from nextframe.recipes.weights.asked import Asked
 from nextframe.recipes.weights.by_recipe import work
@@ -31,6 +33,8 @@ def test_clips_of_every_task_can_be_pinned(monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(found, Clip)
     assert found.conditions["offsets"].tolist() == [[-1, 1]] * 4
     assert torch.equal(found.context, clip.context)
+    planned = open_data(DataConfig(context=3, horizon=2, options={"draw": "device"})).read("train", np.arange(4))
+    assert planned.pin_memory().context.shape == (4, 3, 1, 64, 64)
 
 
 class Moving:

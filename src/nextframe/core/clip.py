@@ -79,7 +79,7 @@ class Task:
             raise UserError(f"the task needs {self.length} frames, the span has {frames.shape[1]}")
         conditions.check(*frames.shape[:2])
         given, asked = list(self.given), list(self.asked)
-        return Clip(frames[:, given], frames[:, asked], conditions.at(given + asked).adding(self.told(frames)))
+        return Clip(_at(frames, given), _at(frames, asked), conditions.at(given + asked).adding(self.told(frames)))
 
 
 @dataclass(frozen=True)
@@ -181,8 +181,17 @@ class EncodedClip(Clip):
 
 
 def _pinned(values: Tensor) -> Tensor:
-    """Return values in page-locked memory; torch cannot pin what `expand` made, whose rows share their memory."""
-    return values.contiguous().pin_memory()
+    """Return values in page-locked memory; as they are if `expand` made them: torch cannot pin shared elements."""
+    shared = any(size > 1 and not stride for size, stride in zip(values.shape, values.stride(), strict=True))
+    return values if shared else values.pin_memory()
+
+
+def _at(frames: Tensor, times: list[int]) -> Tensor:
+    """Return a copy of frames (B, T, ...) at `times`: those in a row by a slice, as a list would halt a GPU's queue."""
+    first, count = times[0], len(times)
+    if times != list(range(first, first + count)):
+        return frames[:, times]
+    return frames[:, first : first + count].clone(memory_format=torch.contiguous_format)
 
 
 def check_frames(frames: Tensor) -> Tensor:
