@@ -1,5 +1,6 @@
-"""What weights are trained on: clips of videos as simple arithmetic gives them, and batches that are read early."""
+"""What keeps a GPU busy while weights are trained: clips, batches that are read early, and compiled parts."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -12,12 +13,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from nextframe.core.clip import Task
+import nextframe
+from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import BadInputError
+from nextframe.core.files.cache import keep_compiled
 from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.media.fit import fit_frame
 from nextframe.recipes.weights import videos
 from nextframe.recipes.weights.feed import AHEAD, Feed, _readers
+from nextframe.recipes.weights.motion import MOTION
 from nextframe.recipes.weights.videos import CUT, HELD, SMALLER, STILL, STRIDES, TRIES, VideoClips, held, turned
 
 SIDE = 32
@@ -160,3 +164,43 @@ raise KeyboardInterrupt
     words = [sys.executable, "-c", script, str(Path(__file__).parent)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert "KeyboardInterrupt" in done.stderr
+
+
+def test_each_compiled_part_has_two_graphs_and_validation_has_none():
+    """For context frames alone, and with frames that are fed back, whose gradient is wanted; no part breaks in two."""
+    torch._dynamo.reset()
+    made = []
+
+    def backend(graph, examples):
+        made.append(graph)
+        return graph.forward
+
+    model = nextframe.create_model("motion", widths=(8, 8, 8, 8), depths=(2, 2, 2, 2)).train()
+    parts = MOTION.compiled(model)
+    for part in parts:
+        part.compile(dynamic=False, fullgraph=True, backend=backend)
+    graphs = []
+    for ahead in (1, 1, 2, 3, 1):
+        for extras in ({}, {"flow": torch.zeros(2, ahead, 6, 64, 64), "clean": torch.rand(2, ahead, 3, 64, 64)}):
+            clip = Clip(torch.rand(2, 3, 3, 64, 64), torch.rand(2, ahead, 3, 64, 64), extras=extras)
+            with torch.autocast("cpu", torch.bfloat16):
+                model.loss(clip)[0].backward()
+        graphs.append(len(made))
+    assert graphs == [len(parts), len(parts), 2 * len(parts), 2 * len(parts), 2 * len(parts)]
+    viewer = nextframe.create_model("motion", **model.config.model_dump()).eval()
+    with torch.no_grad():
+        for size in ((48, 64), (64, 80)):
+            viewer.predict(torch.rand(1, 4, 3, *size), 3)
+    assert len(made) == 2 * len(parts)
+    torch._dynamo.reset()
+
+
+def test_compiling_for_a_gpu_needs_no_pooch(monkeypatch):
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.delenv("NEXTFRAME_CACHE", raising=False)
+    monkeypatch.setitem(sys.modules, "pooch", None)  # so that it cannot be imported
+    keep_compiled()
+    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
+    monkeypatch.setenv("NEXTFRAME_CACHE", "kept")
+    keep_compiled()
+    assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]) == Path("kept/compiled")

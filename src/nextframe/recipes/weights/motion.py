@@ -49,9 +49,12 @@ class MotionData:
 
 
 def compiled(model: Predictor) -> Sequence[nn.Module]:
-    """Return the parts that see the same shapes in every step: features, coarse motion and the refinements."""
+    """Return the parts that see the same shapes in every step: coarse motion and the refinements.
+
+    Not the features' convolutions: torch compiles no module of its own, such as `nn.Sequential`, in place.
+    """
     assert isinstance(model, Motion)
-    return [model.coarse.encoder, model.coarse, *model.refine]
+    return [model.coarse, *model.refine]
 
 
 MOTION = Plan(
