@@ -40,7 +40,7 @@ class VideoClips(ClipSet):
         """Take `videos` (T, 3, H, W) uint8; clips are squares of `side` pixels.
 
         Raises:
-            ValueError: a video that is too short or too small, or a task that is no forecast.
+            ValueError: a video that is too short or too small, or a task other than a forecast.
         """
         if not task.is_forecast:
             raise ValueError(f"{name}: clips of videos are for forecasts")
