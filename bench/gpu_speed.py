@@ -31,7 +31,6 @@ WARM = 5  # steps before the clock starts
 GREY = {"context": 10, "horizon": 10, "channels": 1}
 TRAINED: list[tuple[str, dict[str, Any], int, bool]] = [  # model, fields, clips a step, compiled
     ("compact", GREY | {"width": 256, "blocks": 16}, 64, False),
-    ("compact", GREY | {"width": 256, "blocks": 16}, 64, True),
     ("convlstm", {}, 32, False),
     ("simvp", GREY | {"frame_height": 64, "frame_width": 64}, 16, False),
 ]
