@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nextframe.checkpoint import create_model, load_model, save_model
+from nextframe.cli import main
 from nextframe.core.errors import BadInputError, NextframeError
 from nextframe.core.files.whole_file import sha256_of
 from nextframe.media.limits import Limits
@@ -75,13 +76,14 @@ def test_an_archive_that_unpacks_to_more_than_the_limit_is_not_unpacked(tmp_path
         open_source(path, limits=Limits(bytes=20_000_000))
 
 
-def test_the_limit_is_a_setting_of_the_command_line(clip, tmp_path):
+def test_the_limit_is_a_setting_of_the_command_line(clip, tmp_path, capsys):
     words = ["predict", str(clip), "-m", "copy-last", "-o", str(tmp_path / "next.gif")]
-    run = [sys.executable, "-m", "nextframe", *words, "--set", "predict.memory=0.0001"]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "takes about" in done.stderr
-    assert done.stderr.count("\n") == 1
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--set", "predict.memory=0.0001"])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "takes about" in told
+    assert told.count("\n") == 1
 
 
 # --- predictions that are numbers -------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ from nextframe.data.sets.moving_digits import open_moving_digits
 from page_inputs import Inputs, for_command, for_python
 from pages import LANGUAGES, PAGES, ROOT, SHELL, Block, blocks, commands, name_of, prose
 
+pytestmark = [pytest.mark.usefixtures("quick_speed"), pytest.mark.any_processor]
+
 TESTS = Path(__file__).parent
 SLOW = {
     "cat-gifs",
