@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -111,7 +112,7 @@ RUNS = {
     "minutes": override(recipe("tiny"), {"training.minutes": 0.02, "training.val_every": 20}),
     "plateau": recipe("tiny", lr=STILL, schedule="plateau", plateau_patience=0, val_every=1),
     "last": recipe("tiny", keep="last"),
-    "resumed": recipe("tiny", schedule="constant"),
+    "resumed": recipe("tiny", schedule="constant", val_every=2),
     "stopping": recipe("tiny", lr=STILL, schedule="constant", early_stopping=2, val_every=1, steps=20),
     "dropout": recipe("dropped"),
     "buffers": recipe("counting"),
@@ -167,6 +168,7 @@ def all_runs(folder: Path) -> None:
             job = Job(settings, folder / name, devices=2, show=False, model=given(name))
             if name == "resumed":
                 _train_here(replace(job, recipe=override(settings, {"training.steps": 4})))
+                dist.barrier()  # the first process writes the checkpoint
             run = _train_here(replace(job, resume=name == "resumed"))
             torch.save(facts(run), folder / f"{name}-{run.processes.rank}.pt")
         refused = Job(recipe("tiny"), folder / "unused", devices=2, show=False, model=Unused(TinyConfig()))
