@@ -574,6 +574,7 @@ def test_what_is_shown_moves_in_a_notebook_and_stands_still_elsewhere(here, capf
 # --- the names themselves
 
 
+@pytest.mark.any_processor
 def test_every_name_is_there_typed_explained_and_costs_nothing_before_it_is_used():
     code = "import sys, nextframe; print(sorted({'torch', 'numpy', 'pydantic'} & set(sys.modules)), *dir(nextframe))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -642,6 +643,7 @@ nf.fit("compact", torch.rand(6, 7, 1, 16, 16), minutes=0.08, context=4, horizon=
 """
 
 
+@pytest.mark.any_processor
 def test_a_script_without_logging_hears_of_a_training(here):
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert done.stdout == ""
@@ -735,6 +737,7 @@ def page_lines() -> list[str]:
     return [line for line in block.splitlines() if line]
 
 
+@pytest.mark.any_processor
 def test_the_lines_of_the_page_work_in_a_notebook(here, hub):
     import nbformat
     from nbclient import NotebookClient

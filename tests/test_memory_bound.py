@@ -76,6 +76,7 @@ def test_an_archive_that_unpacks_to_more_than_the_limit_is_not_unpacked(tmp_path
         open_source(path, limits=Limits(bytes=20_000_000))
 
 
+@pytest.mark.any_processor
 def test_the_limit_is_a_setting_of_the_command_line(clip, tmp_path, capsys):
     words = ["predict", str(clip), "-m", "copy-last", "-o", str(tmp_path / "next.gif")]
     with pytest.raises(SystemExit) as ended:
@@ -140,6 +141,7 @@ print("torch._dynamo" in sys.modules)
 """
 
 
+@pytest.mark.any_processor
 def test_a_look_at_the_memory_does_not_load_a_compiler():
     done = subprocess.run([sys.executable, "-c", LOOKED], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
