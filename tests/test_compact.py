@@ -5,7 +5,9 @@ import torch
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
-from nextframe.models.compact import Compact, CompactConfig, MixBlock, ProductStem
+from nextframe.layers.dense_mix import DenseGate
+from nextframe.models.compact import Compact, CompactConfig, LineMixer, MixBlock, ProductStem, unshuffled
+from nextframe.models.contract import StageLoss
 
 
 def build(**fields: object) -> Compact:
@@ -30,10 +32,14 @@ def moving_square(count: int, frames: int, size: int = 32) -> torch.Tensor:
     return clips
 
 
+DENSE = {"dense": True, "kernel": 3, "gated": True}
+
+
+@pytest.mark.parametrize("fields", [{}, DENSE])
 @pytest.mark.parametrize("size", [(32, 32), (33, 30), (7, 41), (3, 3)])
-def test_output_has_the_size_of_the_context(size: tuple[int, int]) -> None:
+def test_output_has_the_size_of_the_context(size: tuple[int, int], fields: dict[str, object]) -> None:
     context = torch.rand(2, 3, 1, *size)
-    future = shake(build()).predict(context, 4)
+    future = shake(build(**fields)).predict(context, 4)
     assert future.shape == (2, 4, 1, *size)
     assert torch.isfinite(future).all()
     assert future.min() >= 0
@@ -81,7 +87,56 @@ def test_residual_rgb_starts_near_the_last_frame() -> None:
     assert (future - context[:, -1:]).abs().mean() < 0.02
 
 
-@pytest.mark.parametrize("fields", [{}, {"gated": True, "pairs": 5}])
+def test_a_dense_block_multiplies_two_convolutions() -> None:
+    block = DenseGate(2, 3)
+    values = {"norm.weight": [1, 1], "norm.bias": [0, 0], "expand.bias": [1, 2, 3, 4], "reduce.bias": [0, 0]}
+    matrices = {"expand.weight": torch.zeros(4, 2, 3, 3), "reduce.weight": torch.eye(2).reshape(2, 2, 1, 1)}
+    block.load_state_dict({name: torch.tensor(value).float() for name, value in values.items()} | matrices)
+    added = block(torch.zeros(1, 2, 1, 1)).flatten()
+    torch.testing.assert_close(added, torch.tensor([1.0 * 3.0, 2.0 * 4.0]))
+
+
+@pytest.mark.parametrize("size", [(5, 7), (16, 16), (1, 20)])
+def test_lines_mix_alike_by_kernels_and_by_products(size: tuple[int, int]) -> None:
+    """On a GPU they are products of matrices; values and gradients are those of the depthwise convolutions."""
+    torch.manual_seed(0)
+    mixer, x = LineMixer(3, 7).double(), torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    wanted = torch.randn(2, 3, *size, dtype=torch.float64)
+    inputs = [x, *mixer.parameters()]
+    one, other = mixer.by_kernels(x), mixer.by_products(x)
+    torch.testing.assert_close(other, one)
+    for first, second in zip(*(torch.autograd.grad((y * wanted).sum(), inputs) for y in (one, other)), strict=True):
+        torch.testing.assert_close(second, first)
+
+
+def test_squares_are_unfolded_as_by_pixel_shuffle() -> None:
+    squares = torch.rand(2, 3, 5, 32)
+    assert torch.equal(unshuffled(squares, 4), torch.nn.functional.pixel_shuffle(squares.permute(0, 3, 1, 2), 4))
+
+
+def test_its_loss_can_be_compiled() -> None:
+    """Strides that the compiler expects and strides that there are must agree, or backwards fails."""
+    model, frames = build(dense=True, kernel=3, gated=True), moving_square(2, 7)
+    loss = StageLoss(model, model.stages()[0].objectives)
+    compiled = torch.compile(loss, dynamic=False, backend="aot_eager", fullgraph=True)
+    clip = Clip(frames[:, :3], frames[:, 3:])
+    gradients = []
+    for function in (loss, compiled):
+        model.zero_grad()
+        function(0, clip)[0].backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_dense_blocks_and_lines_alternate() -> None:
+    model = build(dense=True, kernel=3, gated=True, blocks=3)
+    assert [type(block).__name__ for block in model.blocks] == ["DenseGate", "MixBlock", "DenseGate"]
+    assert isinstance(model.blocks[1].places, LineMixer)
+    assert model.blocks[0].expand.weight.shape == (32, 16, 3, 3)
+    assert {type(block).__name__ for block in build(blocks=2).blocks} == {"MixBlock"}
+
+
+@pytest.mark.parametrize("fields", [{}, {"gated": True, "pairs": 5}, DENSE])
 def test_every_parameter_gets_a_gradient(fields: dict[str, object]) -> None:
     model = build(**fields)
     frames = moving_square(2, 7)
@@ -113,7 +168,7 @@ def test_the_stem_adds_products_of_pairs() -> None:
     assert stem(x).item() == pytest.approx(5 * 0.5 + (2 * 0.5) * (3 * 0.5))
 
 
-@pytest.mark.parametrize("fields", [{"width": 32}, {"width": 32, "gated": True, "pairs": 16}])
+@pytest.mark.parametrize("fields", [{"width": 32}, {"width": 32, "gated": True, "pairs": 16}, {"width": 32, **DENSE}])
 def test_a_few_steps_on_one_batch_beat_the_last_frame(fields: dict[str, object]) -> None:
     model, frames = build(**fields), moving_square(6, 7)
     clip = Clip(frames[:, :3], frames[:, 3:])

@@ -180,6 +180,12 @@ def test_clips_that_are_drawn_on_the_device_are_the_same_to_the_last_bit(motion,
         assert torch.equal(drawn.target, read.to("cpu").target)
 
 
+def test_a_plan_of_clips_takes_no_memory_for_their_frames():
+    clip = moving(draw="device").read("train", np.arange(64))
+    assert clip.context.untyped_storage().nbytes() <= 64 * clip.context.shape[1]
+    assert clip.target.shape[2:] == clip.context.shape[2:] == (1, 64, 64)
+
+
 def test_training_on_digits_drawn_on_the_device_takes_the_same_steps(tmp_path):
     from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
 

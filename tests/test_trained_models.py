@@ -92,6 +92,30 @@ def test_the_minutes_of_a_call_are_added_to_those_spent(tmp_path: Path) -> None:
     assert recipe_for(TINY, replace(asked, minutes=None, steps=3), None, Spent(7, 90.0)).training.steps == 10
 
 
+def test_settings_of_a_device_come_on_top_of_the_plan_s_and_are_told(tmp_path: Path) -> None:
+    plan = replace(TINY, on={"cpu": {"training.batch": 3, "training.compile": True}, "cuda": {"training.batch": 64}})
+    here = plan.for_device("cpu")
+    assert here.settings == {**TINY.settings, "training.batch": 3, "training.compile": True}
+    asked = Asked("tiny", tmp_path, tmp_path, minutes=8.0)
+    assert recipe_for(here, asked, None, Spent()).training.batch == 3
+    assert recipe_for(here, asked, None, Spent()).training.compile
+    assert not recipe_for(here, replace(asked, compile=False), None, Spent()).training.compile
+    assert TINY.for_device("cpu").settings == TINY.settings
+
+
+def test_the_settings_of_the_device_are_what_trains_and_what_the_folder_tells(tmp_path: Path) -> None:
+    names = list(PLANS)
+    PLANS.add("on-a-cpu", replace(TINY, on={"cpu": {"training.batch": 3}, "cuda": {"training.batch": 64}}))
+    try:
+        assert main(["on-a-cpu", "--steps", "1", "--device", "cpu", "--out", str(tmp_path / "out")]) == 0
+    finally:
+        PLANS.keep(names)
+    facts = json.loads((tmp_path / "out" / "model" / "config.json").read_text())
+    assert facts["training"]["settings"]["training.batch"] == 3
+    assert "batch: 3\n" in (tmp_path / "out" / "run" / "recipe.yaml").read_text()
+    assert "`training.batch=3`" in (tmp_path / "out" / "model" / "README.md").read_text()
+
+
 def stopping(progress: float, warmup: float) -> float:
     """A schedule that stops the training, as Ctrl-C does, once half of the steps are taken."""
     if progress >= 0.5:
@@ -268,8 +292,9 @@ def test_the_recipe_of_each_name_has_the_settings_of_its_plan(name: str, tmp_pat
         base = load_recipe(plan.recipe)
     except UnknownNameError:
         pytest.skip(f"the recipe {plan.recipe} is not there yet")
-    recipe = override(base, {**plan.settings, "training.minutes": 1.0})
-    create_model(recipe.model.name, **recipe.model.fields)
+    for more in ({}, *plan.on.values()):
+        recipe = override(base, {**plan.settings, **more, "training.minutes": 1.0})
+        create_model(recipe.model.name, **recipe.model.fields)
     assert plan.licence in ("CC-BY-4.0", "CC-BY-SA-3.0")
 
 

@@ -322,6 +322,20 @@ def test_muon_of_a_long_matrix_is_the_iteration_itself():
     torch.testing.assert_close(iterated_on_squares(weak), iterated(weak), rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 16, 96), (1, 6, 40)])
+def test_muon_in_bfloat16_is_the_iteration_to_two_digits(shape):
+    """The way of a GPU."""
+    from nextframe.training.optim.muon import iterated, iterated_in_bfloat16
+
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    unit = x / x.norm(dim=(1, 2), keepdim=True)
+    found = iterated_in_bfloat16(unit)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, iterated(unit), rtol=0, atol=0.03)
+    values = torch.linalg.svdvals(found)
+    assert ((values > 0.5) & (values < 1.3)).all()
+
+
 def test_muon_of_kernels_steps_a_dense_kernel_as_the_matrix_of_its_outputs_and_no_depthwise_one():
     from nextframe.training.optim.muon import REST, MuonWithAdamW
 

@@ -79,7 +79,7 @@ class Task:
             raise UserError(f"the task needs {self.length} frames, the span has {frames.shape[1]}")
         conditions.check(*frames.shape[:2])
         given, asked = list(self.given), list(self.asked)
-        return Clip(frames[:, given], frames[:, asked], conditions.at(given + asked).adding(self.told(frames)))
+        return Clip(_at(frames, given), _at(frames, asked), conditions.at(given + asked).adding(self.told(frames)))
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,14 @@ class Clip:
 
 class EncodedClip(Clip):
     """A clip whose frames are codes that a stage asked for: context and target are (B, T, 2, 1, D) float."""
+
+
+def _at(frames: Tensor, times: list[int]) -> Tensor:
+    """Return a copy of frames (B, T, ...) at `times`: those in a row by a slice, as a list would halt a GPU's queue."""
+    first, count = times[0], len(times)
+    if times != list(range(first, first + count)):
+        return frames[:, times]
+    return frames[:, first : first + count].clone(memory_format=torch.contiguous_format)
 
 
 def check_frames(frames: Tensor) -> Tensor:

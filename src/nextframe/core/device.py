@@ -1,8 +1,11 @@
-"""Where tensors live: which device "auto" is."""
+"""Where tensors live: which device "auto" is, and how small things get there."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from nextframe.core.errors import UserError
 
@@ -19,3 +22,13 @@ def resolve_device(device: str) -> str:
     if not here[device]:
         raise UserError(f"device '{device}' is not available: use --device cpu, or install torch for '{device}'")
     return device
+
+
+def sent(values: NDArray[np.generic], device: torch.device) -> Tensor:
+    """Return an array as a tensor on `device`; the processor does not wait for what a GPU has to do before.
+
+    Args:
+        values: of any shape; CUDA has taken a copy of them when this returns.
+        device: where it goes.
+    """
+    return torch.from_numpy(np.ascontiguousarray(values)).to(device, non_blocking=device.type == "cuda")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 from nextframe.core.quiet import import_bars
 
+LOG = logging.getLogger(__name__)
 CACHE_VARIABLE = "NEXTFRAME_CACHE"
 
 
@@ -23,7 +25,12 @@ def cache_folder() -> Path:
 def keep_compiled() -> None:
     """Let what torch.compile makes from now on be kept in the cache folder, for later runs to take.
 
-    Torch's own place is a temporary folder, which many machines empty when they start. $TORCHINDUCTOR_CACHE_DIR goes
-    first.
+    Torch's own place is a temporary folder, which many machines empty when they start. It stays where pooch is missing,
+    which knows the platform's cache folder; $TORCHINDUCTOR_CACHE_DIR goes first.
     """
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
+    if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+        return
+    try:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache_folder() / "compiled")
+    except ImportError:
+        LOG.info("pooch is not installed: torch keeps what it compiles in a temporary folder")

@@ -47,7 +47,8 @@ class _Scope:
                 "the clips, clip by clip, as flatten(0, 1) of (B, T, ...) gives it"
             )
         wanted = math.prod(shape) // max(clips, 1)  # numbers of a clip
-        seeds = splitmix(self.clips.to(device).unsqueeze(1), self.draws)
+        clip_seeds = self.clips.to(device, non_blocking=device.type == "cuda")  # without waiting for a GPU
+        seeds = splitmix(clip_seeds.unsqueeze(1), self.draws)
         numbers = torch.arange(-(-wanted // 2), device=device)
         self.draws += 1
         # a GPU takes all clips together; a CPU is faster with what fits into its caches

@@ -40,7 +40,8 @@ def render(
     (clips, length, count), (height, width) = places.shape[:3], size
     rows, columns = height + 2 * margin, width + 2 * margin
     canvas = torch.zeros(clips * length * rows * columns, dtype=torch.uint8, device=digits.device)
-    corners = ((places.long() + margin) * places.new_tensor([columns, 1], dtype=torch.long)).sum(-1)  # (B, T, D)
+    down, right = (places.long() + margin).unbind(-1)
+    corners = down * columns + right  # (B, T, D)
     frames = torch.arange(clips * length, device=digits.device).reshape(clips, length, 1)
     corners = corners + frames * (rows * columns)
     down, right = (torch.arange(side, device=digits.device) for side in digits.shape[1:])

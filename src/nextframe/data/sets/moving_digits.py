@@ -121,7 +121,7 @@ class MovingDigits(ClipSet):
             return clip.to(device)
         key = (split, str(device))
         if key not in self._images:
-            self._images[key] = torch.from_numpy(self.digits.of(split)).to(device)
+            self._images[key] = torch.tensor(self.digits.of(split), device=device)
         which, places = (clip.extras[name].to(device, non_blocking=True) for name in (WHICH, PLACES))
         size = self.frame_shape[1:]
         frames = render(self._images[key], which, places, size, self._motion.margin, self._motion.merged)
@@ -137,9 +137,10 @@ class MovingDigits(ClipSet):
 
     def _not_drawn(self, which: Integers, places: Integers) -> Clip:
         """Return black frames that take no memory, and the plan as extras."""
-        black = torch.zeros(1, dtype=torch.uint8).expand(len(which), self.task.length, *self.frame_shape)
+        clip = self.task.split(torch.zeros(len(which), self.task.length, 1, 1, 1, dtype=torch.uint8))
+        black = {name: getattr(clip, name).expand(-1, -1, *self.frame_shape) for name in ("context", "target")}
         plan = {WHICH: torch.from_numpy(which), PLACES: torch.from_numpy(places.astype(np.int16))}
-        return replace(self.task.split(black), extras=plan)
+        return replace(clip, **black, extras=plan)
 
     def _clip(self, clips: Tensor) -> Clip:
         """Cut grey sequences (B, T, 1, H, W) into context and target, in the requested colours."""

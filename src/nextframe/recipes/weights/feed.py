@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -13,10 +14,11 @@ from nextframe.core.seeds.noise import clip_noise
 from nextframe.data.clipset import ClipSet, batch_indices
 
 Sets = Mapping[str, ClipSet]
+AHEAD, THREADS = 6, 8  # batches read ahead for a GPU, and threads that read at most
 
 
 class Feed:
-    """Batches by number; a thread reads the next one while this one is trained on."""
+    """Batches by number; while one is trained on, threads read the next, or on a GPU the next six."""
 
     def __init__(
         self, sets: Callable[[int], Sets], turns: Sequence[str], size: int, seed: int, device: torch.device | str
@@ -37,24 +39,38 @@ class Feed:
         self.turns = [name for name in turns if name in self.sets[1]]
         if not self.turns:
             raise UserError(f"nothing to train on: needs one of {', '.join(dict.fromkeys(turns))}")
-        self.size, self.seed, self.device = size, seed, device
-        self.reader = ThreadPoolExecutor(1)
-        self.next: tuple[int, Future[tuple[ClipSet, Clip]]] | None = None
+        self.size, self.seed, self.device = size, seed, torch.device(device)
+        self.early, self.readers = (AHEAD, _readers()) if self.device.type == "cuda" else (1, ThreadPoolExecutor(1))
+        self.waiting: dict[tuple[int, int], Future[tuple[ClipSet, Clip]]] = {}
 
     def batch(self, number: int, ahead: int) -> Clip:
         """Return batch `number` with `ahead` target frames, floats on the device.
 
-        One that was read before it was asked for has as many target frames as the batch before it.
+        Those after it are expected with as many: when `ahead` changes, what was read early is read again.
         """
-        waiting = self.next[1] if self.next and self.next[0] == number else None
-        clips, clip = waiting.result() if waiting else self.read(number, ahead)
-        self.next = number + 1, self.reader.submit(self.read, number + 1, ahead)
-        index = torch.arange(self.size, device=self.device)
-        with clip_noise(self.seed, "weights", number, index=index):
+        wanted = [(later, ahead) for later in range(number, number + 1 + self.early)]
+        for key in self.waiting.keys() - wanted:
+            self.waiting.pop(key).cancel()
+        for key in wanted:
+            if key not in self.waiting:
+                self.waiting[key] = self.readers.submit(self.read, *key)
+        clips, clip = self.waiting.pop(wanted[0]).result()
+        with clip_noise(self.seed, "weights", number, index=torch.arange(self.size)):
             return clips.on_device("train", clip, self.device)
 
     def read(self, number: int, ahead: int) -> tuple[ClipSet, Clip]:
         """Return the set whose turn batch `number` is, and what it reads."""
         clips = self.sets[ahead][self.turns[number % len(self.turns)]]
         clip = clips.read("train", batch_indices(clips, "train", self.seed, number, self.size))
-        return clips, clip.pin_memory() if torch.device(self.device).type == "cuda" else clip
+        # what is drawn on the GPU is not sent there
+        sent = self.device.type == "cuda" and not clips.finishes_on_device
+        return clips, clip.pin_memory() if sent else clip
+
+    def close(self) -> None:
+        """Let the threads end; what nobody has asked for is not read."""
+        self.readers.shutdown(wait=True, cancel_futures=True)
+
+
+def _readers() -> ThreadPoolExecutor:
+    """Return threads that read for a GPU, at most one for two processors; each computes on its own processor alone."""
+    return ThreadPoolExecutor(max(1, min(THREADS, (os.cpu_count() or 1) // 2)), "reader", torch.set_num_threads, (1,))

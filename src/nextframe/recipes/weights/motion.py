@@ -16,7 +16,7 @@ from nextframe.recipes.weights.feed import Sets
 from nextframe.recipes.weights.material import Material
 from nextframe.recipes.weights.measure import Clips, cut
 from nextframe.recipes.weights.plans import Pace, Plan
-from nextframe.recipes.weights.videos import VideoClips, read_stills, read_video
+from nextframe.recipes.weights.videos import VideoClips, read_stills, read_videos
 
 CONTEXT, HORIZON = 3, 3
 JUDGED = Task.forecast(4, 3)  # with as many context frames as real-next gives
@@ -32,7 +32,7 @@ class MotionData:
         self.material, self.side = material, side
         stills = [read_stills(path) for path in material.training(STILLS)]
         self.stills = stills[0] if stills else None  # without: patterns, and two sample photographs
-        self.videos = {kind: [read_video(path) for path in material.training(kind)] for kind in VIDEOS}
+        self.videos = {kind: read_videos(material.training(kind)) for kind in VIDEOS}
 
     def sets(self, ahead: int) -> Sets:
         """Return the clip sets `scenes`, `walks` and `real`; without a video of a kind it has no set."""
@@ -44,13 +44,17 @@ class MotionData:
 
     def validation(self) -> list[Clips]:
         """Return clips of the videos that are kept for validation."""
-        return [cut(path.stem, read_video(path), JUDGED) for path in self.material.validation()]
+        paths = self.material.validation()
+        return [cut(path.stem, video, JUDGED) for path, video in zip(paths, read_videos(paths), strict=True)]
 
 
 def compiled(model: Predictor) -> Sequence[nn.Module]:
-    """Return the parts that see the same shapes in every step: features, coarse motion and the refinements."""
+    """Return the parts that see the same shapes in every step: coarse motion and the refinements.
+
+    Not the features' convolutions: torch compiles no module of its own, such as `nn.Sequential`, in place.
+    """
     assert isinstance(model, Motion)
-    return [model.coarse.encoder, model.coarse, *model.refine]
+    return [model.coarse, *model.refine]
 
 
 MOTION = Plan(

@@ -6,9 +6,9 @@ Videos are read through OpenCV, which brings its own decoder, so that weights ca
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +20,8 @@ from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import BadInputError
 from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.data.clipset import ClipSet, Indices, Split
-from nextframe.media.fit import fit_frame
+from nextframe.media.fit import fit_image
+from nextframe.media.source import Image
 
 TRIES = 4  # draws before a clip that stands still, or crosses a cut, is taken all the same
 STILL, CUT = 0.8, 40.0  # levels of 0-255, the mean difference of neighbouring frames
@@ -28,6 +29,7 @@ STRIDES = (1, 1, 1, 2)
 SMALLER = 0.5  # of the clips are cut larger, up to the whole shorter side, and scaled down
 MIRRORED, TRANSPOSED, REVERSED = 0.5, 0.3, 0.2
 HELD = 0.06  # of the clips show frames more than once, as animation on twos does
+READERS = 8  # videos read at a time
 HOLDS = ((2,), (3,), (1, 2, 3))  # how long a frame is held: twos, threes, irregular
 
 
@@ -38,12 +40,15 @@ class VideoClips(ClipSet):
         """Take `videos` (T, 3, H, W) uint8; clips are squares of `side` pixels.
 
         Raises:
-            ValueError: a video that is too short or too small.
+            ValueError: a video that is too short or too small, or a task other than a forecast.
         """
-        self.name, self.videos, self.task, self.side = name, videos, task, side
+        if not task.is_forecast:
+            raise ValueError(f"{name}: clips of videos are for forecasts")
+        self.name, self.task, self.side = name, task, side
         self.frame_shape = (3, side, side)
         if any(len(video) < task.length or min(video.shape[-2:]) < side for video in videos):
             raise ValueError(f"{name}: videos need {task.length} frames of {side} pixels and more")
+        self.images = [video.permute(0, 2, 3, 1).numpy() for video in videos]  # what OpenCV works on
         roots = np.array([len(video) for video in videos]) ** 0.5
         self.chances = roots / roots.sum()
 
@@ -53,39 +58,38 @@ class VideoClips(ClipSet):
 
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices`, uint8."""
-        return self.task.split(torch.stack([self._clip(int(index)) for index in indices]))
+        clips, context = [self._clip(int(index)) for index in indices], self.task.context
+        return Clip(torch.stack([clip[:context] for clip in clips]), torch.stack([clip[context:] for clip in clips]))
 
     def _clip(self, index: int) -> Tensor:
         """Return clip `index`, (T, 3, side, side)."""
         random = numpy_generator(self.name, index)
-        video = self.videos[random.choice(len(self.videos), p=self.chances)]
+        video = self.images[random.choice(len(self.images), p=self.chances)]
         frames = self._part(video, random)
         for _ in range(TRIES - 1):
             if moves(frames):
                 break
             frames = self._part(video, random)
         if random.random() < HELD:
-            frames = frames[held(self.task.length, random)]
-        return turned(frames, random)
+            frames = [frames[number] for number in held(self.task.length, random)]
+        return turned(torch.from_numpy(np.stack([np.stack(cv2.split(frame)) for frame in frames])), random)
 
-    def _part(self, video: Tensor, random: Generator) -> Tensor:
-        """Return frames and a square of them, drawn at random and scaled to `side`."""
-        length, (height, width) = self.task.length, video.shape[-2:]
+    def _part(self, video: Image, random: Generator) -> list[Image]:
+        """Return frames of `video` (T, H, W, 3) and a square of them, drawn at random and scaled to `side`."""
+        length, (height, width) = self.task.length, video.shape[1:3]
         stride = random.choice([stride for stride in STRIDES if stride * (length - 1) < len(video)])
         first = random.integers(len(video) - stride * (length - 1))
         largest = min(height, width)
         side = random.integers(self.side, largest + 1) if random.random() < SMALLER else self.side
         top, left = random.integers(height - side + 1), random.integers(width - side + 1)
-        frames = video[first : first + stride * (length - 1) + 1 : stride, :, top : top + side, left : left + side]
-        if side == self.side:
-            return frames
-        return torch.stack([fit_frame(frame, (self.side, self.side), "crop") for frame in frames])
+        frames = video[first : first + stride * (length - 1) + 1 : stride, top : top + side, left : left + side]
+        return [fit_image(frame, (self.side, self.side), "crop") for frame in frames]
 
 
-def moves(frames: Tensor) -> bool:
-    """Return whether something moves in (T, C, H, W) uint8, and nothing as much as at a cut."""
-    steps = frames.float().diff(dim=0).abs().mean((1, 2, 3))
-    return bool(steps.mean() > STILL) and bool(steps.max() < CUT)
+def moves(frames: Sequence[Image]) -> bool:
+    """Return whether something moves in frames (H, W, C), and nothing as much as at a cut."""
+    steps = [cv2.norm(later, earlier, cv2.NORM_L1) / later.size for earlier, later in pairwise(frames)]
+    return float(np.mean(steps)) > STILL and max(steps) < CUT
 
 
 def held(length: int, random: Generator) -> list[int]:
@@ -106,8 +110,14 @@ def turned(frames: Tensor, random: Generator) -> Tensor:
     return frames.flip(0) if random.random() < REVERSED else frames
 
 
+def read_videos(paths: Sequence[Path]) -> list[Tensor]:
+    """Return what `read_video` does of each path, several at a time; errors as there."""
+    with ThreadPoolExecutor(READERS) as readers:
+        return list(readers.map(read_video, paths))
+
+
 def read_video(path: Path) -> Tensor:
-    """Return all frames of a video, (T, 3, H, W) uint8.
+    """Return all frames of a video, (T, 3, H, W) uint8, the colours of a pixel side by side in memory.
 
     Raises:
         BadInputError: OpenCV reads no frame of it.
@@ -133,9 +143,9 @@ def read_stills(path: Path) -> Tensor:
     read = [image for image in images if image is not None]
     if not read or len(read) < len(images):
         raise BadInputError(path, "has no images, or one that OpenCV cannot read", "copy it again")
-    return _rgb(read)
+    return _rgb(read).contiguous()
 
 
-def _rgb(images: Sequence[Any]) -> Tensor:
+def _rgb(images: Sequence[Image]) -> Tensor:
     """Return images (H, W, 3) with OpenCV's order of colours as (N, 3, H, W)."""
-    return torch.from_numpy(np.ascontiguousarray(np.stack(images)[..., ::-1].transpose(0, 3, 1, 2)))
+    return torch.from_numpy(np.stack([cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in images])).permute(0, 3, 1, 2)

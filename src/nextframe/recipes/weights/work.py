@@ -131,6 +131,7 @@ class Call:
             return stop()
 
         self.loop.train(progress, after_step)
+        self.loop.feed.close()
         self.validate()
 
     def validate(self, known: Score | None = None) -> None:

@@ -21,7 +21,8 @@ class Muon(torch.optim.Optimizer):
 
     Jordan et al. 2024 (kellerjordan.github.io/posts/muon); the scaling, 0.2 sqrt(max(rows, columns)), is that of Liu
     et al. 2025, arXiv 2502.16982. torch.optim.Muon computes the same in bfloat16, matrix by matrix; on a processor
-    without bfloat16 that took half of a training step. Here equal shapes are stacked, in their own precision.
+    without bfloat16 that took half of a training step. Here equal shapes are stacked, on a processor in their own
+    precision.
     """
 
     def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float) -> None:
@@ -32,26 +33,40 @@ class Muon(torch.optim.Optimizer):
         """Update every matrix that has a gradient; none if the tensor `found_inf`, once set, is 1."""
         bad: Tensor | None = getattr(self, "found_inf", None)
         for group in self.param_groups:
-            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for matrix in group["params"]:
                 if matrix.grad is not None:
                     alike[matrix.flatten(1).shape].append(matrix)
-            for shape, matrices in alike.items():
-                steps = orthogonalise(torch.stack([self._nesterov(matrix, bad).flatten(1) for matrix in matrices]))
-                size = group["lr"] * 0.2 * max(shape) ** 0.5
-                for matrix, step in zip(matrices, steps, strict=True):
-                    new = matrix.mul(1 - group["lr"] * group["weight_decay"]).sub_(step.view_as(matrix), alpha=size)
-                    matrix.copy_(new if bad is None else torch.where(bad > 0, matrix, new))
+            for matrices in alike.values():
+                self._update(matrices, group["lr"], group["weight_decay"], bad)
 
-    def _nesterov(self, matrix: nn.Parameter, bad: Tensor | None) -> Tensor:
-        assert matrix.grad is not None
+    def _update(self, matrices: list[Tensor], lr: float, decay: float, bad: Tensor | None) -> None:
+        """Step matrices of the same shape together: a GPU is done with a small one before the next is asked for."""
+        steps = orthogonalise(torch.stack([step.flatten(1) for step in self._nesterov(matrices, bad)]))
+        if bad is None:
+            torch._foreach_mul_(matrices, 1 - lr * decay)
+        else:
+            left_out = bad > 0
+            torch._foreach_mul_(matrices, torch.where(left_out, 1.0, 1 - lr * decay))
+            steps = torch.where(left_out, 0.0, steps)
+        size = lr * 0.2 * max(steps.shape[1:]) ** 0.5
+        torch._foreach_sub_(matrices, [step.view_as(m) for m, step in zip(matrices, steps, strict=True)], alpha=size)
+
+    def _nesterov(self, matrices: list[Tensor], bad: Tensor | None) -> list[Tensor]:
+        gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]
+        momenta = [self._momentum(matrix) for matrix in matrices]
+        if bad is not None:  # a mean with itself leaves the momentum as it is
+            left_out = bad > 0
+            gradients = [torch.where(left_out, m, g) for m, g in zip(momenta, gradients, strict=True)]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        return [gradient.lerp(momentum, MOMENTUM) for gradient, momentum in zip(gradients, momenta, strict=True)]
+
+    def _momentum(self, matrix: Tensor) -> Tensor:
         state = self.state[matrix]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(matrix)
-        # a mean with itself leaves the momentum as it is
-        gradient = matrix.grad if bad is None else torch.where(bad > 0, state["momentum"], matrix.grad)
-        momentum: Tensor = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        return gradient.lerp(momentum, MOMENTUM)
+        momentum: Tensor = state["momentum"]
+        return momentum
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
@@ -59,7 +74,10 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    x = iterated_on_squares(x) if x.shape[2] >= LONG * x.shape[1] else iterated(x)
+    if x.is_cuda:
+        x = iterated_in_bfloat16(x)
+    else:
+        x = iterated_on_squares(x) if x.shape[2] >= LONG * x.shape[1] else iterated(x)
     result: Tensor = x.mT if tall else x
     return result
 
@@ -85,6 +103,17 @@ def iterated_on_squares(x: Tensor) -> Tensor:
         step = a * one + b * square + c * square @ square
         product, square = step @ product, step @ square @ step
     return product @ x
+
+
+def iterated_in_bfloat16(x: Tensor) -> Tensor:
+    """Return the same as `iterated` to two digits, as Jordan et al. do: for a GPU, a call for each product."""
+    a, b, c = QUINTIC
+    y = x.bfloat16()
+    for _ in range(ITERATIONS):
+        square = y @ y.mT
+        step = torch.baddbmm(square, square, square, beta=b, alpha=c)
+        y = torch.baddbmm(y, step, y, beta=a)
+    return y.to(x.dtype)
 
 
 class MuonWithAdamW(torch.optim.Optimizer):

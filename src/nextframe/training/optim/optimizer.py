@@ -131,8 +131,11 @@ class Average:
         """Take in the model's newest weights; the decay warms up as (1 + n) / (10 + n), as in TensorFlow's EMA."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                self.weights[name].lerp_(value.detach(), 1 - decay)
-            else:
-                self.weights[name].copy_(value)
+        values = model.state_dict()
+        means = [name for name, value in values.items() if value.is_floating_point()]
+        for kind in {type(values[name]) for name in means}:  # one kind at a time, in one call: spread weights, others
+            names = [name for name in means if type(values[name]) is kind]
+            old, new = [self.weights[name] for name in names], [values[name].detach() for name in names]
+            torch._foreach_lerp_(old, new, 1 - decay)
+        for name in values.keys() - set(means):
+            self.weights[name].copy_(values[name])

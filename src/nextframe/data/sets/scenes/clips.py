@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nextframe.core.clip import Clip, Task
 from nextframe.core.config import Config
+from nextframe.core.device import sent
 from nextframe.core.errors import UserError
 from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.scenes import finish
@@ -21,7 +22,7 @@ from nextframe.data.sets.scenes.plan import Recording, Scene, draw_recording, dr
 from nextframe.data.sets.scenes.render import Renderer
 from nextframe.data.sets.scenes.stills import stills_of
 
-AT_ONCE = 16  # clips that a GPU draws together; a CPU is faster with one
+AT_ONCE = 2**24  # pixels of frames that a GPU draws together, of whole clips; a CPU is faster with one clip
 SMALLEST = 16
 INDEX = "scene"  # the extra of clips that are not drawn yet: their index
 
@@ -88,14 +89,16 @@ class MovingScenes(ClipSet):
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips that are not drawn yet: black frames, and their indices as the extra `scene`."""
         check_indices(self, split, indices)
-        black = torch.zeros(1, dtype=torch.uint8).expand(len(indices), self.task.length, *self.frame_shape)
-        clip = self.task.split(black)
-        return replace(clip, extras={INDEX: torch.from_numpy(np.asarray(indices, np.int64))})
+        counts = self.task.context, self.task.horizon
+        context, target = (torch.zeros(len(indices), count, *self.frame_shape, dtype=torch.uint8) for count in counts)
+        extras = {INDEX: torch.from_numpy(np.asarray(indices, np.int64))}
+        return Clip(context, target, self.task.told(context), extras)
 
     def on_device(self, split: Split, clip: Clip, device: torch.device | str) -> Clip:
         """Return the clips drawn on `device`, with the extras `flow` and `clean`."""
         indices, device = clip.extras[INDEX].cpu().numpy(), torch.device(device)
-        at_once = AT_ONCE if device.type != "cpu" else 1
+        pixels = self.task.length * math.prod(self.frame_shape[1:])
+        at_once = max(1, AT_ONCE // pixels) if device.type != "cpu" else 1
         parts = [indices[first : first + at_once] for first in range(0, len(indices), at_once)]
         return Clip.join([self.drawn(split, part, device) for part in parts])
 
@@ -129,7 +132,7 @@ class MovingScenes(ClipSet):
         usual = np.repeat(recording.usual[:, None], self.task.horizon, 1)
         clean = finish.with_palette(finish.compressed(images[:, context:], usual), recording)
         shown = finish.with_palette(noisy, recording).clamp(0, 1)
-        first = torch.from_numpy(recording.first).to(frames.device)
+        first = sent(recording.first, frames.device)
         shown, clean = repeated(shown, first), repeated(torch.cat([shown[:, :context], clean], 1), first)[:, context:]
         return self._coloured(shown), self._coloured(clean.clamp(0, 1))
 
@@ -143,7 +146,7 @@ class MovingScenes(ClipSet):
         given = np.maximum(windows(self.task, self.options.flows), recording.cut[:, None, None])  # (B, H', K)
         clips, context = np.arange(len(given))[:, None, None], self.task.context
         now, then = recording.times[:, context:], recording.times[clips, given]
-        moved = torch.from_numpy(np.repeat(then != now[..., None], 2, axis=2)).to(renderer.device)
+        moved = sent(np.repeat(then != now[..., None], 2, axis=2), renderer.device)
         return (renderer.flow(scene, now, then) * moved[..., None, None]).to(torch.get_default_dtype())
 
     def _renderer(self, split: Split, device: torch.device) -> Renderer:
@@ -168,8 +171,8 @@ def before_cuts(frames: Tensor, recording: Recording, others: Tensor) -> Tensor:
     """Return frames (B, T, ...) with those before a cut taken from `others`, which has the clips with a cut alone."""
     rows = np.flatnonzero(recording.cut > 0)
     before = np.arange(frames.shape[1]) < recording.cut[rows, None]
-    mask = torch.from_numpy(before).to(frames.device)[..., None, None, None]
-    index = torch.from_numpy(rows).to(frames.device)
+    mask = sent(before, frames.device)[..., None, None, None]
+    index = sent(rows, frames.device)
     return frames.index_copy(0, index, torch.where(mask, others, frames[index]))
 
 

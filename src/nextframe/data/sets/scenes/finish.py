@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nextframe.core.device import sent
 from nextframe.core.seeds.noise import clip_noise, normal_like
 from nextframe.data.clipset import Indices
 from nextframe.data.sets.scenes.draws import Flags
@@ -71,19 +72,20 @@ def compressed(frames: Tensor, quantiser: np.ndarray) -> Tensor:
 def quantised(frames: Tensor, step: Tensor) -> Tensor:
     """Return frames (b, T, 3, H, W) coded in blocks with steps (b, T, 1, 1, 1, 1, 1)."""
     height, width = frames.shape[-2:]
-    towards = torch.tensor(TOWARDS_RGB, device=frames.device)
+    towards = torch.tensor(TOWARDS_RGB)
+    apart, together = (_tensor(part.numpy(), frames.device) for part in (torch.linalg.inv(towards), towards))
     padded = F.pad(frames.flatten(0, 1), (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
     tall, wide = padded.shape[-2:]
-    channels = torch.einsum("ij,njhw->nihw", torch.linalg.inv(towards), padded)
+    channels = torch.einsum("ij,njhw->nihw", apart, padded)
     blocks = channels.view(*frames.shape[:3], tall // BLOCK, BLOCK, wide // BLOCK, BLOCK).transpose(4, 5)
     cosine = cosines(frames.device)
     coefficients = cosine @ blocks @ cosine.T  # (b, T, 3, rows, columns, 8, 8)
     frequency = torch.arange(BLOCK, device=frames.device)
     table = 1 + COARSER * (frequency[:, None] + frequency)
-    steps = step * table * torch.tensor([1.0, 2.0, 2.0], device=frames.device).view(3, 1, 1, 1, 1)
+    steps = step * table * _tensor(np.array([1.0, 2.0, 2.0]), frames.device).view(3, 1, 1, 1, 1)
     kept = staircase(coefficients / steps, STEEP[0]) * steps
     back = (cosine.T @ kept @ cosine).transpose(4, 5).reshape(-1, 3, tall, wide)
-    return torch.einsum("ij,njhw->nihw", towards, back)[..., :height, :width].reshape(frames.shape).clamp(0, 1)
+    return torch.einsum("ij,njhw->nihw", together, back)[..., :height, :width].reshape(frames.shape).clamp(0, 1)
 
 
 def with_palette(frames: Tensor, recording: Recording) -> Tensor:
@@ -136,9 +138,9 @@ def _changed(frames: Tensor, rows: Flags, change: Callable[[Tensor, Flags], Tens
         return frames
     if rows.all():
         return change(frames, rows)
-    index = torch.from_numpy(np.flatnonzero(rows)).to(frames.device)
+    index = sent(np.flatnonzero(rows), frames.device)
     return frames.index_copy(0, index, change(frames[index], rows))
 
 
 def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device)
+    return sent(values.astype(np.float32), device)

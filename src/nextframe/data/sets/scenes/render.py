@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from nextframe.core.device import sent
 from nextframe.core.seeds.seeding import Floats
 from nextframe.data.sets.scenes.bank import Bank
 from nextframe.data.sets.scenes.looks import Looks
@@ -43,7 +44,7 @@ class Renderer:
                 within = shutter[rows, None, None] * ((np.arange(steps) + 0.5) / steps - 0.5)
                 images = self.drawn(scene.rows(rows), (moments[rows, :, None] + within).reshape(rows.sum(), -1))
                 parts[_index(rows, self.device)] = images.view(len(images), -1, steps, 3, *self.size).mean(2)
-        return parts[:, torch.from_numpy(which.reshape(-1)).to(self.device)]
+        return parts[:, sent(which.reshape(-1), self.device)]
 
     def drawn(self, scene: Scene, times: Floats) -> Tensor:
         """Return images (B, S, 3, H, W) of the scenes at times (B, S)."""
@@ -100,13 +101,13 @@ class Renderer:
         gain, offset = (self._tensor(part).view(-1, 1, 3, 1, 1) for part in (looks.gain, looks.offset))
         if not looks.gain.any():
             return offset.expand(-1, at[0].shape[1], -1, *self.size).contiguous()
-        textures = self.bank.textures[torch.from_numpy(looks.texture).to(self.device)].float() / 255
+        textures = self.bank.textures[sent(looks.texture, self.device)].float() / 255
         scale, shift = self._tensor(looks.texel * 2 / SIDE), self._tensor(looks.shift)
         return (_sampled(textures, at, scale, shift, "bicubic", "reflection").clamp(0, 1) * gain + offset).clamp(0, 1)
 
     def _cover(self, looks: Looks, at: Maps) -> tuple[Tensor, Tensor]:
         """Return how much of points a layer covers and how much of that is its drawn edge, (b, S, 1, H, W) each."""
-        masks = self.bank.outlines[torch.from_numpy(looks.outline).to(self.device)].unsqueeze(1)
+        masks = self.bank.outlines[sent(looks.outline, self.device)].unsqueeze(1)
         scale = self._tensor(2 / (looks.size * masks.shape[-1])).unsqueeze(1).expand(-1, 2)
         size, soft, line = (self._tensor(part).view(-1, 1, 1, 1, 1) for part in (looks.size, looks.soft, looks.line))
         inside = _sampled(masks, at, scale, torch.zeros_like(scale), "bilinear", "border") * size  # pixels
@@ -166,8 +167,8 @@ def _pixels(size: tuple[int, int], device: torch.device) -> Maps:
 
 
 def _tensor(values: NDArray[np.generic], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device)
+    return sent(values.astype(np.float32), device)
 
 
 def _index(rows: NDArray[np.bool_], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.flatnonzero(rows)).to(device)
+    return sent(np.flatnonzero(rows), device)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nextframe.core.device import resolve_device
 from nextframe.recipes.weights.by_recipe.material import (
     INTEL,
     MNIST_DIGITS,
@@ -24,6 +25,7 @@ class RecipePlan:
     recipe: str  # a recipe's or a model's name
     material: Material
     settings: Mapping[str, Any] = field(default_factory=dict)  # dotted, where it differs from the recipe
+    on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # more of them, by device: cpu, cuda or mps
     whole: int | None = None  # steps of the original's training, or of the recipe's
     shown: int = 10  # frames that the images predict
     clips: int = 256  # of the test split that are measured
@@ -33,6 +35,14 @@ class RecipePlan:
     def licence(self) -> str:
         """That of the weights: the material's."""
         return self.material.licence
+
+    def for_device(self, device: str) -> RecipePlan:
+        """Return the plan whose `settings` are those on `device`, which may be auto.
+
+        Raises:
+            UserError: no such device here.
+        """
+        return replace(self, settings={**self.settings, **self.on.get(resolve_device(device), {})}, on={})
 
 
 KERAS_CONVLSTM = RecipePlan(
@@ -109,6 +119,21 @@ DIGITS = RecipePlan(
     about="The fast recipe of Moving MNIST: two moving digits, ten frames from ten.",
     recipe="moving-mnist-fast",
     material=MNIST_DIGITS,
+    on={
+        "cuda": {
+            "model.width": 128,
+            "model.blocks": 18,
+            "model.dense": True,
+            "model.kernel": 3,
+            "data.options.draw": "device",
+            "training.batch": 64,
+            "training.ema": 0.999,
+            "training.compile": True,
+            "training.log_every": 500,
+            "training.val_every": 8000,  # a validation, its image and a checkpoint take as long as hundreds of steps
+            "training.checkpoint_every": 8000,
+        }
+    },
     clips=1000,
     ships=True,
 )

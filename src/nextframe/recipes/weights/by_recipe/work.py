@@ -50,6 +50,7 @@ def train_recipe_weights(plan: RecipePlan, asked: Asked, data: Path | None) -> P
     Raises:
         UserError: the material is absent, or OUT holds something else or a run of other settings.
     """
+    plan = plan.for_device(asked.device)  # what is stored tells these settings alone
     check_folder(asked.out)
     before = spent(asked.out / RUN)
     if not before.steps and asked.out.is_dir() and _others(asked.out):
@@ -69,6 +70,8 @@ def recipe_for(plan: RecipePlan, asked: Asked, data: Path | None, before: Spent)
     if asked.steps is not None:
         budget = {"training.steps": before.steps + asked.steps}
     own = {"training.seed": asked.seed, "training.device": asked.device}
+    if not asked.compile:
+        own["training.compile"] = False
     rate = {} if asked.lr is None else {"training.lr": asked.lr}
     material = plan.material.settings(data, asked.out / MATERIAL)
     return override(load_recipe(plan.recipe), {**material, **plan.settings, **own, **rate, **budget})
