@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions
+from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions, moved
 from nextframe.core.errors import UserError
 
 
@@ -140,10 +140,10 @@ class Clip:
         """Return the clip on `device`, frames as float in [0, 1] (uint8 travels, the conversion runs there)."""
         return replace(
             self,
-            context=as_float(self.context.to(device, non_blocking=True)),
-            target=as_float(self.target.to(device, non_blocking=True)),
+            context=as_float(moved(self.context, device)),
+            target=as_float(moved(self.target, device)),
             conditions=self.conditions.to(device),
-            extras={name: value.to(device, non_blocking=True) for name, value in self.extras.items()},
+            extras={name: moved(value, device) for name, value in self.extras.items()},
         )
 
     @classmethod
@@ -169,15 +169,21 @@ class Clip:
         """Return the clip in page-locked memory, from where a GPU fetches it while the processor goes on."""
         return replace(
             self,
-            context=self.context.pin_memory(),
-            target=self.target.pin_memory(),
-            conditions=self.conditions.map(Tensor.pin_memory),
-            extras={name: value.pin_memory() for name, value in self.extras.items()},
+            context=_pinned(self.context),
+            target=_pinned(self.target),
+            conditions=self.conditions.map(_pinned),
+            extras={name: _pinned(value) for name, value in self.extras.items()},
         )
 
 
 class EncodedClip(Clip):
     """A clip whose frames are codes that a stage asked for: context and target are (B, T, 2, 1, D) float."""
+
+
+def _pinned(values: Tensor) -> Tensor:
+    """Return values in page-locked memory; as they are if `expand` made them: torch cannot pin shared elements."""
+    shared = any(size > 1 and not stride for size, stride in zip(values.shape, values.stride(), strict=True))
+    return values if shared else values.pin_memory()
 
 
 def _at(frames: Tensor, times: list[int]) -> Tensor:

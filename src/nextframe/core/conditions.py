@@ -79,7 +79,7 @@ class Conditions(Mapping[str, Tensor]):
 
     def to(self, device: torch.device | str) -> Conditions:
         """Return the conditions on `device`; dtypes are kept."""
-        return self.map(lambda value: value.to(device, non_blocking=True))
+        return self.map(lambda value: moved(value, device))
 
     @property
     def timed(self) -> frozenset[str]:
@@ -119,6 +119,11 @@ class Conditions(Mapping[str, Tensor]):
 
 
 NO_CONDITIONS = Conditions()
+
+
+def moved(values: Tensor, device: torch.device | str) -> Tensor:
+    """Return values on `device`; a GPU fetches pinned ones while the processor goes on, which waits for its own."""
+    return values.to(device, non_blocking=torch.device(device).type != "cpu")
 
 
 def _shape(value: Tensor) -> str:

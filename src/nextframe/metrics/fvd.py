@@ -26,7 +26,7 @@ def video_distance(predictions: Tensor, truths: Tensor, batch: int = 8) -> float
         NotSupportedError: torchvision or its R3D-18 weights are missing.
         UserError: fewer than two videos in a set.
     """
-    network = _network()
+    network = _network().to(predictions.device)
     features = [
         torch.cat([_features(network, part) for part in torch.split(videos, batch)]) for videos in (predictions, truths)
     ]
@@ -71,7 +71,7 @@ def _features(network: nn.Module, videos: Tensor) -> Tensor:
     count, frames = videos.shape[:2]
     rgb = videos.float().expand(-1, -1, 3, -1, -1).flatten(0, 1)  # (N * T, 3, H, W)
     scaled = F.interpolate(rgb, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values, device=videos.device).view(3, 1, 1) for values in (MEAN, STD))
     normed = ((scaled - mean) / std).view(count, frames, 3, SIDE, SIDE).transpose(1, 2)  # (N, 3, T, SIDE, SIDE)
     features: Tensor = network(normed)
     return features

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -106,6 +106,13 @@ class Reading:
     states: list[State]
 
 
+class _LSTM(nn.LSTM):
+    """Always in training mode, in which cuDNN alone computes gradients; without dropout nothing else depends on it."""
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train()
+
+
 class PoseNetwork(nn.Module):
     """From frames to poses: components take turns to read the video, each told at every frame what the last one read.
 
@@ -117,9 +124,9 @@ class PoseNetwork(nn.Module):
         self.config, hidden = config, config.hidden
         size = (config.frame_height, config.frame_width)
         self.encoder = encoder(config.channels, config.width, size, config.features)
-        self.reader = nn.LSTM(config.features + hidden, hidden, batch_first=True)
-        self.predictor = nn.LSTM(2 * hidden if config.coupled else hidden, hidden, batch_first=True)
-        self.starter = nn.LSTM(hidden, hidden, batch_first=True)
+        self.reader = _LSTM(config.features + hidden, hidden, batch_first=True)
+        self.predictor = _LSTM(2 * hidden if config.coupled else hidden, hidden, batch_first=True)
+        self.starter = _LSTM(hidden, hidden, batch_first=True)
         self.step = GaussianHead(hidden, POSE, config.start_sigma)
         self.start = GaussianHead(hidden, POSE, config.start_sigma)
         with torch.no_grad():
@@ -171,7 +178,7 @@ class DDPAE(Predictor):
         super().__init__(config)
         self.poses = PoseNetwork(config)
         self.object_encoder = encoder(config.channels, config.width, (config.object_size,) * 2, config.content)
-        self.content_reader = nn.LSTM(config.content, config.hidden, batch_first=True)
+        self.content_reader = _LSTM(config.content, config.hidden, batch_first=True)
         self.content = GaussianHead(config.hidden, config.content, config.start_sigma)
         self.decoder = decoder(config.content, config.width, config.object_size, config.channels)
         for part in (self.poses.encoder, self.object_encoder, self.decoder):

@@ -75,7 +75,7 @@ def full(state: Any) -> Any:
 
 
 def like(values: Mapping[str, Tensor], model: Predictor) -> dict[str, Tensor]:
-    """Return whole `values` of a state dict spread as the weights of `model` are."""
+    """Return whole `values` of a state dict where the weights of `model` are, and spread as they are."""
     return {name: _like(value, values[name]) for name, value in model.state_dict().items()}
 
 
@@ -88,11 +88,12 @@ def spread_state(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _like(example: Any, value: Tensor) -> Tensor:
+    value = value.to(example.device)  # a checkpoint is read on the processor
     if not _is_spread(example) or _is_spread(value):
         return value
     from torch.distributed.tensor import distribute_tensor
 
-    return cast(Tensor, distribute_tensor(value.to(example.device), example.device_mesh, example.placements))
+    return cast(Tensor, distribute_tensor(value, example.device_mesh, example.placements))
 
 
 def _is_spread(value: Any) -> bool:

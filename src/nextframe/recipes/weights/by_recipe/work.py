@@ -116,7 +116,7 @@ def write_weights(plan: RecipePlan, asked: Asked, recipe: Recipe, calls: list[di
             model, recipe.data, metrics=METRICS, clips=plan.clips, device=asked.device, seed=asked.seed,
             name=asked.name, command=asked.command(),
         )  # fmt: skip
-        write_images(model, recipe, plan, asked.name, new)
+        write_images(model.to("cpu"), recipe, plan, asked.name, new)  # the evaluation took it to its own device
         write_card(plan, asked.name, model, recipe, evaluation, calls, new)
     LOG.info("%s: %s", folder, (folder / RESULTS).name)
     return folder
