@@ -200,7 +200,9 @@ def test_no_library_speaks_to_a_user_who_trains(precision, tmp_path):
         "from pathlib import Path; from nextframe.training import *; values = {'steps': 1, 'batch': 2, 'val_clips': 2};"
         "model = ModelSection(name='compact', fields={'width': 8, 'blocks': 1});"
         f"training = TrainingConfig(precision='{precision}', device='cpu', **values);"
-        f"train(Recipe(model=model, training=training), Path({str(tmp_path / 'again')!r}), show=False)"
+        f"train(Recipe(model=model, training=training), Path({str(tmp_path / 'again')!r}), show=False);"
+        "import sys; from importlib.util import find_spec;"  # what takes seconds is not imported, and still there
+        "assert 'lightning_fabric' in sys.modules and 'torchmetrics' not in sys.modules and find_spec('torchmetrics')"
     )
     again = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=ENVIRONMENT | path
