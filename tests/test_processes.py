@@ -263,6 +263,16 @@ def test_one_process_writes(pair: Path) -> None:
     assert len(list((run / "tensorboard").iterdir())) == 1
 
 
+@pytest.mark.parametrize("rank", range(2))
+def test_a_parameter_that_no_loss_uses_is_named(pair: Path, rank: int) -> None:
+    assert "the loss of 'pixels' does not use its parameter 'idle'" in (pair / f"unused-{rank}").read_text()
+
+
+def test_a_process_that_is_done_does_what_it_has_for_its_end(pair: Path) -> None:
+    """Although its libraries are not taken apart."""
+    assert sorted(path.name for path in pair.glob("ended-*")) == ["ended-0", "ended-1"]
+
+
 def test_a_model_that_is_given_is_trained_as_by_one_process(tmp_path: Path) -> None:
     """Processes that share a model's memory would take every step twice."""
     sgd = recipe(WRAPPED, optimizer="sgd", lr=0.1, keep="last")
@@ -330,16 +340,6 @@ def test_what_cannot_be_sent_to_processes_is_one_line(tmp_path: Path) -> None:
         train(recipe(WRAPPED), tmp_path / "run", devices=2, model=module, show=False)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("rank", range(2))
-def test_a_parameter_that_no_loss_uses_is_named(pair: Path, rank: int) -> None:
-    assert "the loss of 'pixels' does not use its parameter 'idle'" in (pair / f"unused-{rank}").read_text()
-
-
-def test_a_process_that_is_done_does_what_it_has_for_its_end(pair: Path) -> None:
-    """Although its libraries are not taken apart."""
-    assert sorted(path.name for path in pair.glob("ended-*")) == ["ended-0", "ended-1"]
 
 
 def raises(lines: str) -> None:
