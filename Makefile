@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
+# Compiled files are kept: without them each of the processes that tests start compiles the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: app demo weights test test-all test-processors sse41 avx2 native native-2 lint bench docs clean
 
 $(VENV)/.ready: requirements.lock pyproject.toml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what computes with torch: every test of a module that imports it. Others say so with pytestmark."""
+    """Mark what computes with torch: every test of a module that imports it. Others say so with pytestmark.
+
+    What says that it is the same on any processor is left out: that a file is read, a process ended, a page run.
+    """
     for item in items:
-        if isinstance(item, pytest.Function) and hasattr(item.module, "torch"):
+        imports_torch = isinstance(item, pytest.Function) and hasattr(item.module, "torch")
+        if imports_torch and item.get_closest_marker("any_processor") is None:
             item.add_marker("numeric")
+
+
+@pytest.fixture(scope="session")
+def quick_speed() -> Iterator[None]:
+    """The speed of a row is measured for a moment, not for two seconds, from here on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nextframe.benchmark.speed.SECONDS", 0.01)
+        yield
 
 
 @pytest.fixture(scope="session")

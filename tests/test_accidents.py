@@ -146,6 +146,7 @@ def test_an_optimizer_does_not_reach_the_next_stage(tmp_path: Path, monkeypatch:
 # --- two runs ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.any_processor
 def test_a_second_run_into_the_same_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
@@ -183,6 +184,7 @@ def test_a_killed_run_leaves_no_lock_behind(tmp_path: Path) -> None:
 # --- workers ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.any_processor
 def test_a_dead_worker_is_one_line(tmp_path: Path) -> None:
     clips = open_data(DATA)
     clips.__class__ = Fatal
@@ -193,6 +195,7 @@ def test_a_dead_worker_is_one_line(tmp_path: Path) -> None:
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.any_processor
 def test_a_mistake_in_a_worker_keeps_its_line(tmp_path: Path) -> None:
     clips = open_data(DATA)
     clips.__class__ = Unreadable
@@ -259,6 +262,7 @@ print("step", run.trainer.step)
 """
 
 
+@pytest.mark.any_processor
 def test_training_on_a_full_disk_is_one_line_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     done = on_a_small_disk(disk, 4000, FILL.format(str(disk)) + TRAIN)
@@ -283,6 +287,7 @@ for left in (0, 4096, 12288, 65536):
 """
 
 
+@pytest.mark.any_processor
 def test_no_place_of_a_run_tells_a_full_disk_in_another_way(tmp_path: Path) -> None:
     """Full from the start, or after some pages of recipe, events, log or images."""
     disk = tmp_path / "disk"
@@ -308,6 +313,7 @@ for words in (
 """
 
 
+@pytest.mark.any_processor
 def test_preparing_and_comparing_on_a_full_disk_are_one_line(tmp_path: Path) -> None:
     disk, random = tmp_path / "disk", np.random.default_rng(0)
     (tmp_path / "gifs").mkdir()
@@ -346,6 +352,7 @@ tried(lambda: list(frames))
 """
 
 
+@pytest.mark.any_processor
 def test_an_array_that_is_truncated_while_it_is_read_is_one_line(tmp_path: Path) -> None:
     """In a process of its own: where it is not noticed, the system ends it (SIGBUS)."""
     done = subprocess.run([sys.executable, "-c", SHRINK], capture_output=True, text=True, cwd=tmp_path, check=False)
@@ -357,6 +364,7 @@ def test_an_array_that_is_truncated_while_it_is_read_is_one_line(tmp_path: Path)
 # --- small things -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.any_processor
 @pytest.mark.parametrize("verb", [["data"], ["predict"], ["train"]])
 def test_an_interrupted_verb_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: list[str]) -> None:
     plugin = tmp_path / "plugin.py"
@@ -367,6 +375,7 @@ def test_an_interrupted_verb_says_so(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == "nextframe: interrupted\n"
 
 
+@pytest.mark.any_processor
 def test_weights_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "any").touch()
     save_model(MODELS.get("tiny")(TinyConfig()), tmp_path / "model")
@@ -375,6 +384,7 @@ def test_weights_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     assert len(set(modes)) == 1
 
 
+@pytest.mark.any_processor
 def test_a_message_names_no_temporary_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="nextframe"):
         write_video(tmp_path / "next.mp4", torch.zeros(3, 1, 33, 33, dtype=torch.uint8), 10)
@@ -383,6 +393,7 @@ def test_a_message_names_no_temporary_file(tmp_path: Path, caplog: pytest.LogCap
     ]
 
 
+@pytest.mark.any_processor
 def test_a_program_that_ends_amid_reading_does_not_wait_for_its_readers(tmp_path: Path) -> None:
     """Readers block signals, so the signal by which Python ends its processes does not reach them."""
     (tmp_path / "mine.py").write_text(

@@ -32,6 +32,8 @@ from nextframe.models import CITED
 from nextframe.models.contract import TrainedTask
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_recipe, train
 
+pytestmark = pytest.mark.usefixtures("quick_speed")
+
 STEPS = {"steps": 3}
 TINY = BenchmarkTask(
     name="tiny",

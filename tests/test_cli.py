@@ -76,14 +76,15 @@ def test_the_bare_program_prints_its_verbs_in_groups():
 
 
 def test_help_answers_at_once():
-    """Half a second of processor time: unlike wall time, it does not depend on what else the machine does."""
-    times = []
-    for _ in range(5):
+    """Half a second of processor time, once in five times: unlike wall time, other work of the machine adds little."""
+
+    def seconds() -> float:
         process = subprocess.Popen([sys.executable, "-m", "nextframe", "--help"], stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         assert status == 0
-        times.append(usage.ru_utime + usage.ru_stime)
-    assert min(times) < 0.5
+        return usage.ru_utime + usage.ru_stime
+
+    assert any(seconds() < 0.5 for _ in range(5))
 
 
 @pytest.mark.parametrize(
@@ -129,8 +130,7 @@ def test_predict_writes_the_next_frames(tmp_path, moving_square):
 
 def test_evaluate_writes_the_rows_of_the_design(tmp_path):
     words = ("evaluate", "linear", "--clips", 6, "--json", tmp_path / "rows.json", "--html", tmp_path / "report.html")
-    result = nextframe(*words)
-    assert result.returncode == 0, result.stderr
+    works(*map(str, words))
     written = json.loads((tmp_path / "rows.json").read_text())
     assert {"command", "commit", "seed", "machine", "date", "seconds"} <= set(written["run"])
     keys = {"model", "data", "split", "metric", "definition", "unit", "better", "mean", "ci95", "per_step", "n"}
@@ -146,12 +146,14 @@ def test_evaluate_measures_the_metrics_that_were_asked_for(tmp_path, capsys):
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert list(dict.fromkeys(row["metric"] for row in rows)) == ["psnr-moving", "mae"]
     (tmp_path / "rows.json").unlink()
-    result = nextframe(*words, "psnr,beauty")
-    assert result.returncode == 2
-    assert "beauty" in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-    assert not (tmp_path / "rows.json").exists()
     capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "psnr,beauty"])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "beauty" in told
+    assert len(told.strip().splitlines()) == 1
+    assert not (tmp_path / "rows.json").exists()
     with pytest.raises(SystemExit):
         main([*words, ","])
     assert "name at least one metric" in capsys.readouterr().err
@@ -198,7 +200,9 @@ def test_no_library_speaks_to_a_user_who_trains(precision, tmp_path):
         "from pathlib import Path; from nextframe.training import *; values = {'steps': 1, 'batch': 2, 'val_clips': 2};"
         "model = ModelSection(name='compact', fields={'width': 8, 'blocks': 1});"
         f"training = TrainingConfig(precision='{precision}', device='cpu', **values);"
-        f"train(Recipe(model=model, training=training), Path({str(tmp_path / 'again')!r}), show=False)"
+        f"train(Recipe(model=model, training=training), Path({str(tmp_path / 'again')!r}), show=False);"
+        "import sys; from importlib.util import find_spec;"  # what takes seconds is not imported, and still there
+        "assert 'lightning_fabric' in sys.modules and 'torchmetrics' not in sys.modules and find_spec('torchmetrics')"
     )
     again = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=ENVIRONMENT | path

@@ -374,6 +374,7 @@ def test_a_foreign_module_is_trained_measured_saved_and_loaded(here):
     assert nf.predict(given, model, frames=2).model == "TheirSimVP"
 
 
+@pytest.mark.usefixtures("quick_speed")
 def test_a_foreign_module_stands_in_a_leaderboard(here):
     from nextframe.benchmark import TASKS, as_markdown, benchmark, read_row, verify
 
@@ -574,6 +575,7 @@ def test_what_is_shown_moves_in_a_notebook_and_stands_still_elsewhere(here, capf
 # --- the names themselves
 
 
+@pytest.mark.any_processor
 def test_every_name_is_there_typed_explained_and_costs_nothing_before_it_is_used():
     code = "import sys, nextframe; print(sorted({'torch', 'numpy', 'pydantic'} & set(sys.modules)), *dir(nextframe))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -642,6 +644,7 @@ nf.fit("compact", torch.rand(6, 7, 1, 16, 16), minutes=0.08, context=4, horizon=
 """
 
 
+@pytest.mark.any_processor
 def test_a_script_without_logging_hears_of_a_training(here):
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert done.stdout == ""
@@ -702,6 +705,8 @@ def test_who_has_set_logging_up_is_told_there_and_nowhere_else(monkeypatch):
 
 SETUP = """
 import torch
+from nextframe.core import progress
+progress.FIRST_LINE = 0.3
 class Net(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -710,9 +715,9 @@ class Net(torch.nn.Module):
         return self.conv(frames.flatten(1, 2)).unflatten(1, (10, 1))
 their_module, tensor_or_dataset, frames = Net(), torch.rand(6, 20, 1, 16, 16), torch.rand(5, 3, 16, 16)
 """
-SMALL = 'settings={"model.width": 8, "model.blocks": 1, "training.val_clips": 2}'
+SMALL = 'settings={"model.width": 8, "model.blocks": 1, "training.val_clips": 2, "training.log_every": 1}'
 CUT = {
-    "minutes=10": f"minutes=0.08, {SMALL}",  # a notebook's user has ten minutes, a test has five seconds
+    "minutes=10": f"minutes=0.02, {SMALL}",  # a notebook's user has ten minutes, a test has a second
     '"moving-digits")': '"moving-digits", clips=2)',
 }
 MORE = """
@@ -735,6 +740,7 @@ def page_lines() -> list[str]:
     return [line for line in block.splitlines() if line]
 
 
+@pytest.mark.any_processor
 def test_the_lines_of_the_page_work_in_a_notebook(here, hub):
     import nbformat
     from nbclient import NotebookClient
@@ -757,7 +763,7 @@ def test_the_lines_of_the_page_work_in_a_notebook(here, hub):
     assert written == ""
     assert cell("nf.evaluate")[0].startswith("<Evaluation of flow on moving-digits, test split: mse 0.0")
     assert "copy-last" in cell("nf.evaluate")[1]
-    assert re.match(r"compact: 0.08 minutes on my_videos/ .*\ncompact: \d+%.*\n$", cell("run = nf.fit")[2])
+    assert re.match(r"compact: 0.02 minutes on my_videos/ .*\ncompact: \d+%.*\n$", cell("run = nf.fit")[2])
     assert cell("nf.load")[0].startswith("Compact(")
     assert "'compact'" in cell("nf.list_models")[0]
     assert "data:image/gif;base64," in cell("nf.show")[1]

@@ -11,8 +11,6 @@ import pytest
 
 from nextframe.training.parallel.guard import _is_guarded, _script
 
-pytestmark = pytest.mark.numeric
-
 
 def run(script, cwd, *flags):
     return subprocess.run(

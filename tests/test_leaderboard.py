@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from nextframe.benchmark import TASKS, BenchmarkRow, as_markdown, find_rows, wri
 from nextframe.benchmark.leaderboard import boards, short_count
 from nextframe.benchmark.row import DataFacts, Figure, TaskFacts, TrainingFacts
 from nextframe.benchmark.strip import image_strip
+from nextframe.cli import main
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.evaluation import Example
 from nextframe.media.writer import write_video
@@ -199,25 +199,19 @@ def test_counts_as_people_say_them() -> None:
     ]
 
 
-def test_the_verb(rows: Path, tmp_path: Path) -> None:
-    def nextframe(*words: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "nextframe", "leaderboard", *map(str, words)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+def test_the_verb(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(code: int, *words: object) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["leaderboard", *map(str, words)])
+        assert (ended.value.code or 0) == code
+        return capsys.readouterr().err.strip()
 
-    done = nextframe(rows, "-o", tmp_path / "a.html", "--markdown", tmp_path / "a.md")
-    assert done.returncode == 0, done.stderr
+    told(0, rows, "-o", tmp_path / "a.html", "--markdown", tmp_path / "a.md")
     assert (tmp_path / "a.html").exists()
     assert (tmp_path / "a.md").exists()
-    refused = nextframe(rows, "--exclude", "moon", "-o", tmp_path / "b.html")
-    assert refused.returncode == 2
-    assert refused.stderr.strip().endswith("--exclude moon: no row lists a source whose name contains it")
-    refused = nextframe("--verify", rows / "gone.json")
-    assert refused.returncode == 2
-    assert len(refused.stderr.strip().splitlines()) == 1
+    refused = told(2, rows, "--exclude", "moon", "-o", tmp_path / "b.html")
+    assert refused.endswith("--exclude moon: no row lists a source whose name contains it")
+    assert len(told(2, "--verify", rows / "gone.json").splitlines()) == 1
 
 
 PROBE = """<script>

@@ -19,10 +19,6 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.plugins import load_plugin
 from nextframe.models import MODELS
 
-pytestmark = pytest.mark.numeric
-
-pytestmark = pytest.mark.numeric
-
 EXAMPLE = re.findall(
     r"```python\n(.*?)```", (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL
 )[0]
@@ -111,24 +107,15 @@ def test_a_package_cannot_take_a_name(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_verbs_take_a_plugin(tmp_path: Path) -> None:
-    written(tmp_path, BY_DECORATOR)
-
-    def nextframe(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "nextframe", *words],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=os.environ,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    own = ("--plugin", "my_model.py")
+    """The second one in a process of its own, which has to load the file itself."""
+    own, run = ("--plugin", str(written(tmp_path, BY_DECORATOR))), str(tmp_path / "run")
     small = ("--size", "32x32", "--context", "3", "--horizon", "2", "--set", "data.options.count=1")
-    nextframe("train", "my-blend", *own, *small, "--steps", "3", "--batch", "2", "-o", "run")
-    nextframe("evaluate", "run", *own, "--clips", "2", "--json", "rows.json")
+    few = ("--steps", "3", "--batch", "2", "--set", "run.report=false")
+    done = CliRunner().invoke(app, ["train", "my-blend", *own, *small, *few, "-o", run])
+    assert done.exit_code == 0, done.exception
+    words = [sys.executable, "-m", "nextframe", "evaluate", run, *own, "--clips", "2", "--json", "rows.json"]
+    fresh = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=os.environ, check=False)
+    assert fresh.returncode == 0, fresh.stderr
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert "my-blend" in {row["model"] for row in rows}
 

@@ -14,11 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -110,6 +112,7 @@ RUNS = {
     "minutes": override(recipe("tiny"), {"training.minutes": 0.02, "training.val_every": 20}),
     "plateau": recipe("tiny", lr=STILL, schedule="plateau", plateau_patience=0, val_every=1),
     "last": recipe("tiny", keep="last"),
+    "resumed": recipe("tiny", schedule="constant", val_every=2),
     "stopping": recipe("tiny", lr=STILL, schedule="constant", early_stopping=2, val_every=1, steps=20),
     "dropout": recipe("dropped"),
     "buffers": recipe("counting"),
@@ -162,8 +165,17 @@ def all_runs(folder: Path) -> None:
     with float64_and_own_models():
         for name, settings in RUNS.items():
             # what `train` refuses users, for it is slow on processors, is as right there as on GPUs
-            run = _train_here(Job(settings, folder / name, devices=2, show=False, model=given(name)))
+            job = Job(settings, folder / name, devices=2, show=False, model=given(name))
+            if name == "resumed":
+                _train_here(replace(job, recipe=override(settings, {"training.steps": 4})))
+                dist.barrier()  # the first process writes the checkpoint
+            run = _train_here(replace(job, resume=name == "resumed"))
             torch.save(facts(run), folder / f"{name}-{run.processes.rank}.pt")
+        refused = Job(recipe("tiny"), folder / "unused", devices=2, show=False, model=Unused(TinyConfig()))
+        with pytest.raises(UserError) as caught:
+            _train_here(refused)
+        (folder / f"unused-{run.processes.rank}").write_text(str(caught.value))
+    atexit.register((folder / f"ended-{run.processes.rank}").touch)
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +263,16 @@ def test_one_process_writes(pair: Path) -> None:
     assert len(list((run / "tensorboard").iterdir())) == 1
 
 
+@pytest.mark.parametrize("rank", range(2))
+def test_a_parameter_that_no_loss_uses_is_named(pair: Path, rank: int) -> None:
+    assert "the loss of 'pixels' does not use its parameter 'idle'" in (pair / f"unused-{rank}").read_text()
+
+
+def test_a_process_that_is_done_does_what_it_has_for_its_end(pair: Path) -> None:
+    """Although its libraries are not taken apart."""
+    assert sorted(path.name for path in pair.glob("ended-*")) == ["ended-0", "ended-1"]
+
+
 def test_a_model_that_is_given_is_trained_as_by_one_process(tmp_path: Path) -> None:
     """Processes that share a model's memory would take every step twice."""
     sgd = recipe(WRAPPED, optimizer="sgd", lr=0.1, keep="last")
@@ -311,6 +333,7 @@ def test_processes_that_are_not_alike_on_all_machines_are_refused(monkeypatch: p
 # --- when something goes wrong
 
 
+@pytest.mark.any_processor
 def test_what_cannot_be_sent_to_processes_is_one_line(tmp_path: Path) -> None:
     module = wrap(Normed(3), context=3, horizon=2, loss=lambda one, two: (one - two).square().mean())
     with pytest.raises(UserError, match=r"cannot be sent to processes.*use a function of a module") as caught:
@@ -319,25 +342,11 @@ def test_what_cannot_be_sent_to_processes_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_parameter_that_no_loss_uses_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="the loss of 'pixels' does not use its parameter 'idle'"):
-        train(recipe("tiny"), tmp_path / "run", devices=2, model=Unused(TinyConfig()), show=False)
-
-
-def says_at_its_end(path: Path) -> None:
-    atexit.register(path.with_name(f"{path.name}-{os.environ['LOCAL_RANK']}").touch)
-
-
-def test_a_process_that_is_done_does_what_it_has_for_its_end(tmp_path: Path) -> None:
-    """Although its libraries are not taken apart."""
-    launch(2, says_at_its_end, tmp_path / "ended")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ended-0", "ended-1"]
-
-
 def raises(lines: str) -> None:
     raise ValueError(lines)
 
 
+@pytest.mark.any_processor
 def test_the_first_line_of_an_unexpected_error_is_shown() -> None:
     with pytest.raises(RuntimeError) as caught:
         launch(2, raises, "what is wrong\nand much that few want to know")
@@ -413,6 +422,7 @@ def alone(recipe: Recipe, folder: Path, resume: bool = False) -> list[float]:
     return losses(folder)
 
 
+@pytest.mark.any_processor
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(tmp_path: Path) -> None:
     slow, run = endless(tmp_path), tmp_path / "run"
@@ -432,14 +442,13 @@ def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(tmp_path:
     assert out == ""
     wait_until_none_runs(workers, 5)
 
-    # finished by two processes, as if it had never been stopped and as by one process
+    # finished as if it had never been stopped; that two processes can go on too, "resumed" above shows
     steps = checkpoint_of(run) + 5
-    words = ["--resume", "--set", f"training.steps={steps}"]
-    subprocess.run(command(tmp_path, *words), check=True, timeout=60)
-    whole = alone(override(slow, {"training.steps": steps}), tmp_path / "whole")
+    until = override(slow, {"training.steps": steps})
+    cut, whole = alone(until, run, resume=True), alone(until, tmp_path / "whole")
     assert len(whole) == steps
     # float32: each of some 30 steps adds a rounding of 6e-8
-    assert losses(run) == pytest.approx(whole, rel=1e-5)
+    assert cut == pytest.approx(whole, rel=1e-5)
 
 
 @pytest.mark.slow
@@ -471,6 +480,7 @@ def test_a_run_that_ctrl_c_stopped_goes_on_with_two_processes_or_one(tmp_path: P
     assert cut == pytest.approx(alone(whole, tmp_path / "whole"), rel=1e-5)  # float32, as above
 
 
+@pytest.mark.any_processor
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 def test_no_process_outlives_the_one_that_started_it() -> None:
     words = "from nextframe.training.parallel.launch import launch\nimport time\nlaunch(2, time.sleep, 600)\n"
@@ -492,6 +502,7 @@ def fails(folder: Path) -> None:
     time.sleep(600)
 
 
+@pytest.mark.any_processor
 def test_a_mistake_that_one_process_finds_is_the_users_one_line(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(UserError, match="is not what it should be"):

@@ -299,6 +299,7 @@ def test_a_builder_that_returns_no_optimizer_is_one_line(tmp_path: Path) -> None
     assert str(done.exception) == "optimizer 'nothing' returned NoneType, which is not a torch optimizer"
 
 
+@pytest.mark.usefixtures("quick_speed")
 def test_a_task_of_a_plugin_is_run(tmp_path: Path) -> None:
     own = ("--plugin", written(tmp_path, TASK))
     run("benchmark", "tiny", *own, "--models", "copy-last", "-o", tmp_path / "rows", "-q")

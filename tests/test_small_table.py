@@ -28,6 +28,8 @@ from nextframe.training.run import train
 from own_models import registered
 from tiny import Tiny
 
+pytestmark = pytest.mark.usefixtures("quick_speed")
+
 GIGA = 10**9
 COUNTS = {  # millions of parameters, and of multiply-accumulates: a changed field or default shows here
     "small-compact": (0.727, 184),

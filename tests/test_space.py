@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -15,14 +16,14 @@ import pytest
 import yaml
 
 from chromium import answers, wait_for
-
-pytest.importorskip("gradio", reason="needs the extra [web]")
 from nextframe.checkpoint import create_model, save_model, shipped_models
 from nextframe.cli import main
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.models.contract import TrainedTask
 from nextframe.publish.space import needed, write_space
 
+# looked for only: importing it takes each process that collects tests seconds
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra [web]")
 ROOT = Path(__file__).parent.parent
 ADDRESS = re.compile(r"http://[\w.]+:(\d+)")
 

@@ -13,19 +13,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from app_server import AppServer
 from chromium import wait_for
 from nextframe.evaluation import run_facts
 
-pytest.importorskip("gradio", reason="needs the extra [web]")
-from app_server import AppServer
-
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra [web]")]
 KEPT_SECONDS = 12.0
 
 

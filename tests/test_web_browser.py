@@ -7,19 +7,22 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from chromium import BINARY, Chromium, Page, answers, wait_for
-
-pytest.importorskip("gradio", reason="needs the extra [web]")
-pytest.importorskip("websockets", reason="needs websockets to drive the browser")
 from app_server import AppServer
+from chromium import BINARY, Chromium, Page, answers, wait_for
 from nextframe.publish.space import write_space
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(BINARY is None, reason="needs Chromium")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BINARY is None, reason="needs Chromium"),
+    pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra [web]"),
+    pytest.mark.skipif(find_spec("websockets") is None, reason="needs websockets to drive the browser"),
+]
 DONE = "document.querySelector('.nf-results img')?.complete && document.querySelector('#status').innerText == 'Done.'"
 
 

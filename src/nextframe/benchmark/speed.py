@@ -22,7 +22,7 @@ SPEED = (
 
 
 def clips_per_second(
-    model: Predictor, clips: ClipSet, split: Split, device: str = "auto", seconds: float = SECONDS
+    model: Predictor, clips: ClipSet, split: Split, device: str = "auto", seconds: float | None = None
 ) -> float:
     """Return how many clips of `split` the model predicts in a second; reading and moving them is not counted.
 
@@ -31,12 +31,13 @@ def clips_per_second(
         clips: whose first clips are predicted again and again.
         split: the split that they are of.
         device: auto, cpu, cuda or mps.
-        seconds: how long to measure, at least.
+        seconds: how long to measure, at least; None: SECONDS.
     """
     where = resolve_device(device)
     indices = clip_indices(clips, split, None)[:BATCH]
     clip = clips.on_device(split, clips.read(split, indices), where)
     model.to(where)
+    seconds = SECONDS if seconds is None else seconds
     read = _worked if where == "cpu" else time.perf_counter
     _predict(model, clip)  # what is made ready once does not count
     done, started = 0, read()

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import UserError
-from nextframe.training.parallel.launch import silence_fabric
+from nextframe.training.parallel.fabric import ready_fabric
 from nextframe.training.recipe import TrainingConfig
 
 
@@ -54,9 +54,9 @@ def make_fabric(config: TrainingConfig, devices: int = 1, machines: int = 1) -> 
 
     The processes run already; this is one of them.
     """
+    ready_fabric()
     from lightning_fabric import Fabric
 
-    silence_fabric()
     accelerator = resolve_device(config.device)
     precision = config.precision
     if precision == "auto":
@@ -74,7 +74,7 @@ def make_fabric(config: TrainingConfig, devices: int = 1, machines: int = 1) -> 
 
 def _strategy(config: TrainingConfig, processes: int) -> Any:
     """Return how processes work together; sharding wraps losses by itself, in the processes that this one sets up."""
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies import DDPStrategy  # make_fabric has made it ready
 
     if processes == 1 and config.strategy == "auto":
         return "auto"

@@ -22,6 +22,7 @@ import torch.distributed as dist
 
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.core.plugins import load_plugin, loaded_files
+from nextframe.training.parallel.fabric import ready_fabric
 from nextframe.training.parallel.processes import terminated_as_interrupted
 
 GRACE = 2.0  # seconds for processes to report why they fail, once one has ended
@@ -29,22 +30,11 @@ LAST_STEP = 30.0  # seconds to end a step and write a checkpoint in after Ctrl-C
 LOST = "a script that trains on several devices calls it under `if __name__ == '__main__':`"
 
 
-def silence_fabric() -> None:
-    """Keep Fabric's information (precision, processes) and its guesses (an `srun` on the path) from the user.
-
-    Its warnings of what is wrong still come. To be called after its import, which asks for its information.
-    """
-    from lightning_fabric.utilities.warnings import disable_possible_user_warnings
-
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    disable_possible_user_warnings()
-
-
 def started_outside() -> bool:
     """Whether torchrun, SLURM or the user started this process as one of several."""
+    ready_fabric()
     from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
-    silence_fabric()
     return "LOCAL_RANK" in os.environ or TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
 
 
@@ -56,9 +46,9 @@ def processes_of(devices: int) -> tuple[int, int]:
     Raises:
         UserError: machines have different numbers of them.
     """
+    ready_fabric()
     from lightning_fabric.plugins.environments import SLURMEnvironment
 
-    silence_fabric()
     environment = os.environ
     if "LOCAL_WORLD_SIZE" in environment and "WORLD_SIZE" in environment:
         here, world = int(environment["LOCAL_WORLD_SIZE"]), int(environment["WORLD_SIZE"])
