@@ -77,8 +77,7 @@ def evaluate(
         seed: of a model with randomness.
         compat: "openstl" or "mathieu" adds that code's definitions of the metrics, under separate names;
             "srivastava" the reconstruction of the context, with that code's leak and without.
-        examples: how many clips to keep for images, beside the best and the worst against the best baseline; none of
-            frames that are not images, such as percepts.
+        examples: clips to keep for images (not of percepts), beside the best and the worst against the best baseline.
         name: the model's name in the rows; None: its registered name.
         command: what was typed, for the record; None: this process's command line.
         samples: futures per clip, for a model with randomness; with several, rows have the mean, best and mean frame.
@@ -89,8 +88,7 @@ def evaluate(
     """
     started = time.monotonic()
     net, where = resolve_model(model), resolve_device(device)
-    clip_set = as_clips(data, clips_for(net))
-    name = name or model_name(net)
+    clip_set, name = as_clips(data, clips_for(net)), name or model_name(net)
     indices = clip_indices(clip_set, split, clips)
     first_clip = clip_set.on_device(split, clip_set.read(split, indices[:1]), "cpu")
     chosen = _metrics(usual_metrics(net) if metrics is None else metrics, compat, first_clip.context)
@@ -187,7 +185,8 @@ class Contest:
                 self.scores[row, metric.name].add(sources, found[row, metric.name])
         if len(futures) > 1:
             self.spread.add(sources, differences(clipped).double().cpu().numpy())
-        return found[runner, self.metrics[0].name].mean(axis=1)
+        main: NDArray[np.float64] = found[runner, self.metrics[0].name].mean(axis=1)
+        return main
 
     def extremes(self, baseline: Row | None) -> tuple[Extreme, ...]:
         """Return the best and the worst clip against `baseline`, if clips are kept."""

@@ -76,8 +76,8 @@ def summary_rows(
         for model in dict.fromkeys(model for model, _ in scores):
             found = scores[model, metric.name].summary()
             about = (metric.name, metric.definition, metric.unit, metric.better)
-            values = (found.mean, found.ci95, found.per_step, found.n, found.per_source)
-            rows.append(Row(model, data, split, *about, *values))
+            numbers = found.mean, found.ci95, found.per_step, found.n
+            rows.append(Row(model, data, split, *about, *numbers, per_source=found.per_source))
     return rows
 
 
