@@ -210,7 +210,7 @@ def test_json_is_the_agreed_one(tmp_path: Path) -> None:
     found = evaluate("copy-last", BY_HAND, command="nextframe evaluate copy-last", seed=3)
     found.write_json(tmp_path / "deep" / "rows.json")
     written = json.loads((tmp_path / "deep" / "rows.json").read_text())
-    assert set(written) == {"rows", "run"}
+    assert set(written) == {"rows", "differences", "run"}
     fields = ["model", "data", "split", "metric", "definition", "unit", "better", "mean", "ci95", "per_step", "n"]
     fields.append("per_source")
     for row in written["rows"]:
@@ -226,7 +226,9 @@ def test_json_is_the_agreed_one(tmp_path: Path) -> None:
 
 
 def row(model: str, mean: float, better: str = "lower", metric: str = "mse", unit: str = "") -> Row:
-    return Row(model, "d", "test", metric, "what", unit, better, mean, None, [mean], 3)  # type: ignore[arg-type]
+    """One row of six sources, all with the same value."""
+    by_name = {f"s{number}": mean for number in range(6)}
+    return Row(model, "d", "test", metric, "what", unit, better, mean, None, [mean], 6, by_name)  # type: ignore[arg-type]
 
 
 def result(*rows: Row) -> Evaluation:
@@ -241,17 +243,23 @@ def test_numbers_that_are_not_finite_are_null() -> None:
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
-        ((row("m", 0.0231), row("zero", 0.0412)), "MSE 0.0231, 44 % below the best baseline (zero)"),
-        ((row("m", 0.06), row("zero", 0.04), row("flow", 0.05)), "MSE 0.0600, 50 % above the best baseline (zero), so"),
-        ((row("m", 0.04), row("zero", 0.04)), "MSE 0.0400, the same as the best baseline (zero)"),
+        (
+            (row("m", 0.0231), row("zero", 0.0412)),
+            "MSE 0.0231; better than the best baseline (zero) by 0.0181 or 44 % (95 %",
+        ),
+        (
+            (row("m", 0.06), row("zero", 0.04), row("flow", 0.05)),
+            "MSE 0.0600; worse than the best baseline (zero) by 0.0200 or 50 % (",
+        ),
+        ((row("m", 0.04), row("zero", 0.04)), "MSE 0.0400; the same as the best baseline (zero), on 6 sources"),
         ((row("m", 0.04),), "MSE 0.0400"),
         (
             (row("m", 30.0, "higher", "psnr", "dB"), row("flow", 28.5, "higher", "psnr", "dB")),
-            "PSNR 30.00, 1.500 dB above the best baseline (flow)",
+            "PSNR 30.00; better than the best baseline (flow) by 1.500 dB (95 %",
         ),
         (
-            (row("m", 0.1), row("flow", 0.0)),
-            "MSE 0.100, 0.100 above the best baseline (flow), so the baseline is",
+            (row("m", 0.125), row("flow", 0.0)),
+            "MSE 0.125; worse than the best baseline (flow) by 0.125 (95 % interval",
         ),
     ],
 )

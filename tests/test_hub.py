@@ -160,6 +160,12 @@ def test_the_card_says_what_was_measured(run: Path, tmp_path: Path) -> None:
     code = card.split("```python\n")[1].split("```")[0].splitlines()
     assert len(code) == 3, "three lines to use it"
     assert (folder / "prediction-1.gif").read_bytes().startswith(b"GIF89a")
+    for end in ("best", "worst"):
+        assert f"{end.title()} clip of 4: " in card
+        assert f"({end}.gif)" in card
+        assert (folder / f"{end}.gif").read_bytes().startswith(b"GIF89a")
+    assert "4 clips from 4 sources" in card
+    assert "too few sources to tell (4, at least 5 are needed)" in card
     weights = load_file(folder / "model.safetensors")
     assert all(torch.equal(value, weights[name]) for name, value in nextframe.load(run).state_dict().items())
     with pytest.raises(BadInputError, match="is not empty"):

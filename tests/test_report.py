@@ -32,7 +32,8 @@ def evaluation(model_mean: float = 0.02) -> Evaluation:
         for model, mean in (("mine", model_mean), ("flow", 0.05), ("zero", 0.04)):
             interval = (mean * 0.9, mean * 1.1)
             about = (f"definition of {metric}", "dB" if metric == "psnr" else "", better)
-            rows.append(Row(model, "some data", "test", metric, *about, mean, interval, [mean, mean, mean], 12))  # type: ignore[arg-type]
+            figures = (mean, interval, [mean, mean, mean], 12, {f"s{n}": mean for n in range(12)})
+            rows.append(Row(model, "some data", "test", metric, *about, *figures))  # type: ignore[arg-type]
     run = {"command": "nextframe evaluate mine", "commit": "abc123", "seed": 4, "machine": "one CPU"}
     return Evaluation("mine", rows, run | {"date": "2025-01-01", "seconds": 1.5}, clips=24, context=2, notes=["a note"])
 
@@ -83,7 +84,7 @@ def test_the_page_says_what_was_found_and_how(tmp_path: Path) -> None:
     words = " ".join(Page(write(tmp_path)).words)
     for part in (
         "MSE 0.0200",
-        "50 % below the best baseline (zero)",
+        "better than the best baseline (zero) by 0.0200 or 50 % (95 % interval 0.0200 to 0.0200, 12 sources)",
         "definition of psnr",
         "nextframe evaluate mine",
         "abc123",
@@ -107,8 +108,8 @@ def test_names_from_outside_are_text_not_code(tmp_path: Path) -> None:
 def test_a_lost_comparison_is_not_shown_as_a_success(tmp_path: Path) -> None:
     write_report(evaluation(0.08), [], tmp_path / "r.html", title="t")
     text = (tmp_path / "r.html").read_text()
-    assert '<p class="bad">2e+02 % above' not in text
-    assert '<p class="bad">100 % above the best baseline (zero), so the baseline is better' in text
+    assert "2e+02 %" not in text
+    assert '<p class="bad">worse than the best baseline (zero) by 0.0400 or 100 %' in text
     assert "Watch it predict" not in text  # there are no examples
 
 

@@ -9,11 +9,13 @@ import logging
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nextframe.checkpoint import model_name, resolve_model
@@ -26,10 +28,10 @@ from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import SPLITS, Indices, Split
 from nextframe.data.given import Data, as_clips
 from nextframe.evaluation.beside import RECONSTRUCTS, Beside, lines, measured_beside
-from nextframe.evaluation.result import Evaluation, Example, Row
+from nextframe.evaluation.result import Evaluation, Example, Extreme, Row
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.runners import Forecaster, forecaster, make_runners
-from nextframe.evaluation.scores import Scores, summary_rows, usual_metrics
+from nextframe.evaluation.scores import Ends, Scores, gains, summary_rows, usual_metrics
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
 from nextframe.models.contract import ModelOptions, Predictor, task_note
@@ -75,7 +77,7 @@ def evaluate(
         seed: of a model with randomness.
         compat: "openstl" or "mathieu" adds that code's definitions of the metrics, under separate names;
             "srivastava" the reconstruction of the context, with that code's leak and without.
-        examples: how many clips to keep for images; none of frames that are not images, such as percepts.
+        examples: clips to keep for images (not of percepts), beside the best and the worst against the best baseline.
         name: the model's name in the rows; None: its registered name.
         command: what was typed, for the record; None: this process's command line.
         samples: futures per clip, for a model with randomness; with several, rows have the mean, best and mean frame.
@@ -86,8 +88,7 @@ def evaluate(
     """
     started = time.monotonic()
     net, where = resolve_model(model), resolve_device(device)
-    clip_set = as_clips(data, clips_for(net))
-    name = name or model_name(net)
+    clip_set, name = as_clips(data, clips_for(net)), name or model_name(net)
     indices = clip_indices(clip_set, split, clips)
     first_clip = clip_set.on_device(split, clip_set.read(split, indices[:1]), "cpu")
     chosen = _metrics(usual_metrics(net) if metrics is None else metrics, compat, first_clip.context)
@@ -96,14 +97,14 @@ def evaluate(
     runners, notes = make_runners(net, name, baselines, clip_set, first_clip, where)
     runners[name] = forecaster(net, where, chosen_options, samples)
     beside = measured_beside(net, name, compat, first_clip)
-    contest = Contest(runners, chosen, clip_set.task.horizon, where, seed, beside)
     kept = _evenly(len(indices), min(examples, len(indices))).tolist() if clip_set.frame_shape[0] <= SHOWABLE else []
+    contest = Contest(runners, chosen, clip_set.task.horizon, where, seed, beside, watched=bool(kept))
     firsts = range(0, len(indices), batch)
     for first in _watched(firsts, f"evaluate {name}", len(firsts)):
         part = indices[first : first + batch]
         contest.add(clip_set, split, part, [place - first for place in kept if first <= place < first + len(part)])
     found = [row for other in beside for row in other.rows(clip_set.name, split)]
-    return Evaluation(
+    measured = Evaluation(
         model=name,
         rows=contest.rows(clip_set.name, split),
         run=run_facts(command, seed, started),
@@ -114,6 +115,7 @@ def evaluate(
         examples=contest.examples,
         beside=found,
     )
+    return replace(measured, extremes=contest.extremes(measured.best_baseline(chosen[0].name)))
 
 
 def clips_for(model: Predictor) -> DataConfig | None:
@@ -136,11 +138,13 @@ class Contest:
     device: str
     seed: int
     beside: Sequence[Beside] = ()
+    watched: bool = False  # whether clips are kept for images
 
     def __post_init__(self) -> None:
         self.scores: dict[tuple[str, str], Scores] = defaultdict(Scores)  # by row and metric
         self.spread = Scores()  # of several futures
         self.examples: list[Example] = []
+        self.ends: dict[str, Ends] = defaultdict(Ends)  # against each other runner, on the main metric
 
     def add(self, data: ClipSet, split: Split, indices: Indices, kept: list[int]) -> None:
         """Let every runner predict clips `indices`, add the values, and keep those at `kept` as examples."""
@@ -149,33 +153,44 @@ class Contest:
         for other in self.beside:
             other.add(clip, sources)
         shown: dict[str, Tensor] = {}
+        main: dict[str, NDArray[np.float64]] = {}
         for runner, forecast in self.runners.items():
             generator = torch_generator(self.seed, "evaluate", int(indices[0]), device=self.device)
             futures = forecast(clip, generator).float()
             futures = futures if futures.ndim == 6 else futures.unsqueeze(0)  # (S, B, T, C, H, W)
-            self._score(runner, futures, clip, sources)
-            shown[runner] = as_uint8(futures[0, kept]).cpu()
-        for place, position in enumerate(kept):
-            predictions = {runner: future[place] for runner, future in shown.items()}
-            self.examples.append(
-                Example(
-                    sources[position],
-                    as_uint8(clip.context[position]).cpu(),
-                    as_uint8(clip.target[position]).cpu(),
-                    predictions,
-                )
-            )
+            main[runner] = self._score(runner, futures, clip, sources)
+            if self.watched:
+                shown[runner] = as_uint8(futures[0]).cpu()
+        if self.watched:
+            example = partial(_example, clip, sources, indices, shown)
+            self.examples += [example(place) for place in kept]
+            self._compare(main, example)
 
-    def _score(self, runner: str, futures: Tensor, clip: Clip, sources: list[str]) -> None:
+    def _compare(self, main: Mapping[str, NDArray[np.float64]], example: Callable[[int], Example]) -> None:
+        """Keep the best and the worst clip so far against each baseline: which one is the best shows at the end."""
+        own, *others = main
+        for other in others:
+            self.ends[other].add(gains(main[own], main[other], self.metrics[0].better), example)
+
+    def _score(self, runner: str, futures: Tensor, clip: Clip, sources: list[str]) -> NDArray[np.float64]:
+        """Add the values of every metric; return those of the main one, a mean for each clip."""
         clipped = futures.clamp(0, 1)
+        found: dict[tuple[str, str], NDArray[np.float64]] = {}
         for metric in self.metrics:
             measure, measured = find_metric(metric.name, clip.context).function, clipped
             if metric.unclipped:
                 measured = futures
             for row, values in score_samples(runner, measured, clip.target, measure, metric.better).items():
-                self.scores[row, metric.name].add(sources, values.double().cpu().numpy())
+                found[row, metric.name] = values.double().cpu().numpy()
+                self.scores[row, metric.name].add(sources, found[row, metric.name])
         if len(futures) > 1:
             self.spread.add(sources, differences(clipped).double().cpu().numpy())
+        main: NDArray[np.float64] = found[runner, self.metrics[0].name].mean(axis=1)
+        return main
+
+    def extremes(self, baseline: Row | None) -> tuple[Extreme, ...]:
+        """Return the best and the worst clip against `baseline`, if clips are kept."""
+        return self.ends[baseline.model].both() if baseline else ()
 
     def spread_note(self) -> list[str]:
         """Return a line that says how far several futures are apart, if there were several."""
@@ -188,6 +203,13 @@ class Contest:
     def rows(self, data: str, split: str) -> list[Row]:
         """Return a row for each metric and runner, and, for several futures, one for each way to score them."""
         return summary_rows(self.scores, self.metrics, data, split)
+
+
+def _example(clip: Clip, sources: list[str], indices: Indices, shown: Mapping[str, Tensor], place: int) -> Example:
+    """Return the clip at `place` of a batch, with what each runner predicted for it."""
+    context, truth = as_uint8(clip.context[place]).cpu(), as_uint8(clip.target[place]).cpu()
+    predictions = {runner: future[place].clone() for runner, future in shown.items()}  # not the whole batch
+    return Example(sources[place], context, truth, predictions, int(indices[place]))
 
 
 def clip_indices(data: ClipSet, split: Split, limit: int | None) -> Indices:

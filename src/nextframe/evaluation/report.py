@@ -12,14 +12,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from nextframe.core.files.whole_file import write_whole
 from nextframe.evaluation.charts import COLORS, line_chart
 from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
-from nextframe.evaluation.sprites import make_sprite
+from nextframe.evaluation.sprites import Sprite, make_sprite
 from nextframe.evaluation.table import ARROW, shown_steps
-from nextframe.evaluation.verdict import compared, findings, number, shown_unit, spread
+from nextframe.evaluation.verdict import compared, difference, extremes, findings, number, shown_unit, spread
 
 TEMPLATE = "report.html.j2"
 SLOWEST, FASTEST = 3.0, 12.0  # frames per second that the page plays at: slow enough to follow
 FACTS = ("command", "commit", "seed", "machine", "date", "seconds")
 MAX_STEP_COLUMNS = 20
+TONES = {"better": "good", "worse": "bad"}  # of what can be told; the rest is neither
 
 
 def write_report(
@@ -29,8 +30,9 @@ def write_report(
     *,
     title: str,
     training_curve: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+    training_note: str = "",
 ) -> Path:
-    """Write the page: the finding, clips to watch, curves over the horizon, the table, and how it was made.
+    """Write the page: the finding, clips to watch, the best and the worst first, curves, tables, and how it was made.
 
     Args:
         evaluation: the rows.
@@ -38,6 +40,7 @@ def write_report(
         path: the .html file.
         title: the page's heading.
         training_curve: lines by name, points (step, loss).
+        training_note: a sentence below them.
     """
     environment = Environment(
         loader=PackageLoader("nextframe", "evaluation"), autoescape=True, undefined=StrictUndefined
@@ -50,12 +53,14 @@ def write_report(
         arrow=ARROW,
         findings=findings(evaluation),
         sprites=_sprites(evaluation, examples),
+        told=len(evaluation.extremes),
         rate=min(FASTEST, max(SLOWEST, evaluation.fps)),
         charts=_charts(evaluation),
         legend=list(enumerate(evaluation.models)),
         colors=COLORS,
         steps=shown_steps(len(evaluation.rows[0].per_step), MAX_STEP_COLUMNS),
         training=_training(training_curve),
+        training_note=training_note,
         facts={name: evaluation.run.get(name) for name in FACTS},
         **_headline(evaluation),
     )
@@ -72,18 +77,23 @@ def _headline(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "main": row,
         "comparison": compared(row, best) if best else "",
-        "won": best is None or row.beats(best),
+        "tone": TONES.get(difference(row, best).state, "soft") if best else "soft",
         "best_baseline": best.model if best else "",
         "bars": [(other, 100 * abs(other.mean) / longest) for other in ranked],
     }
 
 
-def _sprites(evaluation: Evaluation, examples: Sequence[Example]) -> list[Any]:
-    """Return the frames of the model and of the best baseline: the best except zero, which shows nothing."""
+def _sprites(evaluation: Evaluation, examples: Sequence[Example]) -> list[tuple[str, Sprite]]:
+    """Return a title and the frames of each clip: the best, the worst, and `examples`, which have no title.
+
+    Beside the model's are those of the best baseline: the best except zero, which shows nothing.
+    """
+    told = [(title, each.example) for title, each in extremes(evaluation)]
+    known = [clip.index for _, clip in told]
+    shown = [*told, *(("", clip) for clip in examples if clip.index is None or clip.index not in known)]
     ranked = [row.model for row in evaluation.ranked(evaluation.metrics[0])]
-    others = [name for name in ranked if name not in (evaluation.model, ZERO)]
-    others = [name for name in others if examples and name in examples[0].predictions]  # not "(best of k)"
-    return [make_sprite(example, [evaluation.model, *others[:1]]) for example in examples]
+    others = [name for name in ranked if name in evaluation.baselines and name != ZERO]
+    return [(title, make_sprite(clip, [evaluation.model, *others[:1]])) for title, clip in shown]
 
 
 def _charts(evaluation: Evaluation) -> list[tuple[Row, Any]]:

@@ -6,7 +6,7 @@ import html
 import json
 import math
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ ZERO = "zero"  # the all-zero prediction, which is listed with the baselines
 class Row:
     """One metric of one model: the mean over sources with its 95 % interval, and the mean of each horizon step.
 
-    `per_source` has the mean of each source, and is empty if there are more than `MOST_SOURCES`.
+    `per_source` has the mean of each source; a file has it for at most `MOST_SOURCES` of them.
     """
 
     model: str
@@ -46,12 +46,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Example:
-    """One example clip, uint8 (T, C, H, W): context, truth, and each model's prediction."""
+    """One example clip, uint8 (T, C, H, W): context, truth, and each model's prediction; and its place in the split."""
 
     source: str
     context: Tensor
     truth: Tensor
     predictions: dict[str, Tensor]
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """The clip on which the model is furthest ahead of a baseline, or furthest behind, and by how much it is better."""
+
+    example: Example
+    gain: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,11 +79,18 @@ class Evaluation:
     notes: list[str] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     beside: list[Row] = field(default_factory=list)  # of the context's reconstruction, or of components
+    extremes: tuple[Extreme, ...] = ()  # the best and the worst clip against the best baseline, on the main metric
 
     @property
     def models(self) -> list[str]:
         """The evaluated model first, then its baselines."""
         return list(dict.fromkeys(row.model for row in self.rows))
+
+    @property
+    def baselines(self) -> list[str]:
+        """What the model is compared with: not the best or the mean of its own samples."""
+        own = f"{self.model} ("
+        return [name for name in self.models if name != self.model and not name.startswith(own)]
 
     @property
     def reconstruction(self) -> list[Row]:
@@ -104,10 +120,8 @@ class Evaluation:
         return sorted(rows, key=lambda row: row.mean, reverse=rows[0].better == "higher")
 
     def best_baseline(self, metric: str) -> Row | None:
-        """Return the best row of `metric` that is not the model's, of one or more samples; None if there is none."""
-        own = f"{self.model} ("  # best of, mean of
-        others = [r for r in self.ranked(metric) if r.model != self.model and not r.model.startswith(own)]
-        return others[0] if others else None
+        """Return the best row of `metric` that is a baseline's; None if there is none."""
+        return next((row for row in self.ranked(metric) if row.model in self.baselines), None)
 
     def __repr__(self) -> str:
         first = self.rows[0]
@@ -122,12 +136,20 @@ class Evaluation:
         return f"<pre>{html.escape(str(self))}</pre>"
 
     def as_json(self) -> dict[str, Any]:
-        """Return {"rows": [...], "run": {...}} of plain values; a number that is not finite is null."""
-        return {"rows": [_finite(asdict(row)) for row in [*self.rows, *self.beside]], "run": dict(self.run)}
+        """Return {"rows", "differences", "run"} of plain values; a number that is not finite is null."""
+        from nextframe.evaluation.verdict import differences  # which are made of evaluations
+
+        rows = [asdict(_as_stored(row)) for row in [*self.rows, *self.beside]]
+        found = [asdict(each) for each in differences(self)]
+        return {"rows": _finite(rows), "differences": _finite(found), "run": dict(self.run)}
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """Write `as_json` to `path`, whole or not at all."""
         write_whole(Path(path), json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n")
+
+
+def _as_stored(row: Row) -> Row:
+    return row if len(row.per_source) <= MOST_SOURCES else replace(row, per_source={})
 
 
 def _finite(value: Any) -> Any:

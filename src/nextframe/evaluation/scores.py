@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nextframe.evaluation.result import MOST_SOURCES, Row
+from nextframe.evaluation.result import Example, Extreme, Row
 from nextframe.metrics import Metric
 from nextframe.models.contract import Predictor
 
@@ -75,9 +75,9 @@ def summary_rows(
     for metric in metrics:
         for model in dict.fromkeys(model for model, _ in scores):
             found = scores[model, metric.name].summary()
-            by_name = found.per_source if found.n <= MOST_SOURCES else {}
             about = (metric.name, metric.definition, metric.unit, metric.better)
-            rows.append(Row(model, data, split, *about, found.mean, found.ci95, found.per_step, found.n, by_name))
+            numbers = found.mean, found.ci95, found.per_step, found.n
+            rows.append(Row(model, data, split, *about, *numbers, per_source=found.per_source))
     return rows
 
 
@@ -90,3 +90,32 @@ def mean_interval(values: NDArray[np.float64]) -> tuple[float, Interval | None]:
         return mean, None
     half = float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / math.sqrt(n))
     return mean, (mean - half, mean + half)
+
+
+def gains(own: NDArray[np.float64], other: NDArray[np.float64], better: str) -> NDArray[np.float64]:
+    """Return by how much each of `own` is better than that of `other`; a value that is not a number is the worst."""
+    with np.errstate(invalid="ignore"):
+        found = other - own if better == "lower" else own - other
+    return np.nan_to_num(np.where(own == other, 0.0, found), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+
+
+@dataclass
+class Ends:
+    """The clip with the largest gain and the one with the smallest, of all that were added."""
+
+    best: Extreme | None = None
+    worst: Extreme | None = None
+
+    def add(self, found: NDArray[np.float64], example: Callable[[int], Example]) -> None:
+        """Look at the clips of a batch; `example` returns one by its place in the batch."""
+        high, low = int(found.argmax()), int(found.argmin())
+        if self.best is None or found[high] > self.best.gain:
+            self.best = Extreme(example(high), float(found[high]))
+        if self.worst is None or found[low] < self.worst.gain:
+            self.worst = Extreme(example(low), float(found[low]))
+
+    def both(self) -> tuple[Extreme, ...]:
+        """Return the best and the worst; nothing if all clips are alike, or there is only one."""
+        if self.best is None or self.worst is None or self.best.gain == self.worst.gain:
+            return ()
+        return (self.best, self.worst)

@@ -1,42 +1,118 @@
-"""The results in plain sentences."""
+"""The results in plain sentences, none of which says more than the number of sources allows."""
 
 from __future__ import annotations
 
-from nextframe.evaluation.result import Evaluation, Row
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nextframe.evaluation.result import Evaluation, Extreme, Row
+from nextframe.evaluation.scores import Interval, gains, mean_interval
+
+FEWEST = 5  # sources that a comparison needs: the interval of fewer is more an assumption than a measurement
+State = Literal["better", "worse", "ahead", "behind", "same"]
+PHRASES: dict[State, str] = {
+    "worse": "{model} loses to {names} on {metrics}",
+    "behind": "{model} is behind {names} on {metrics}, but {untold}",
+    "ahead": "{model} is ahead of {names} on {metrics}, but {untold}",
+    "same": "{model} is the same as {names} on {metrics}",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much a model is better than a baseline on one metric: the mean over sources of the difference on each.
+
+    `mean` and `ci95`, its 95 % interval, are negative where the model is worse. Every source has one value: the mean
+    of its clips, or its only clip. An interval is for one comparison, however many there are.
+    """
+
+    metric: str
+    model: str
+    baseline: str
+    mean: float
+    ci95: Interval | None
+    n: int
+
+    @property
+    def state(self) -> State:
+        """What may be said: better or worse only if the sources suffice and the interval has no zero in it."""
+        if self.mean == 0 and self.ci95 in (None, (0.0, 0.0)):
+            return "same"
+        if self.n < FEWEST or self.ci95 is None or self.ci95[0] <= 0 <= self.ci95[1]:
+            return "ahead" if self.mean > 0 else "behind"
+        return "better" if self.mean > 0 else "worse"
+
+
+def difference(row: Row, other: Row) -> Difference:
+    """Return by how much `row` is better than `other`, of the same metric and sources, source by source."""
+    own = np.array(list(row.per_source.values()))
+    its = np.array([other.per_source[source] for source in row.per_source])
+    mean, ci95 = mean_interval(gains(own, its, row.better))
+    return Difference(row.metric, row.model, other.model, mean, ci95, len(own))
+
+
+def differences(evaluation: Evaluation) -> list[Difference]:
+    """Return the difference to every baseline on every metric."""
+    return [
+        difference(evaluation.row(evaluation.model, metric), evaluation.row(baseline, metric))
+        for metric in evaluation.distinct_metrics
+        for baseline in evaluation.baselines
+    ]
 
 
 def headline(evaluation: Evaluation) -> str:
-    """Return the plain finding on the main metric: "MSE 0.0231, 44 % below the best baseline (zero)"."""
+    """Return the plain finding on the main metric: "MSE 0.0231; better than the best baseline (zero) by 0.0181...".
+
+    How it compares is `compared`.
+    """
     metric = evaluation.metrics[0]
     row, best = evaluation.row(evaluation.model, metric), evaluation.best_baseline(metric)
     text = f"{metric.upper()} {number(row.mean)}"
-    return f"{text}, {compared(row, best)}" if best else text
+    return f"{text}; {compared(row, best)}" if best else text
 
 
 def compared(row: Row, best: Row) -> str:
-    """Return how `row` compares with the best baseline: "44 % below the best baseline (zero)"."""
-    name = f"the best baseline ({best.model})"
-    if row.mean == best.mean:
-        return f"the same as {name}"
-    side = "below" if row.mean < best.mean else "above"
-    worse = "" if row.beats(best) else ", so the baseline is better"
-    if best.mean <= 0 or row.unit == "dB":
-        return f"{number(abs(row.mean - best.mean))}{shown_unit(row)} {side} {name}{worse}"
-    percent = 100 * abs(row.mean / best.mean - 1)
-    return f"{percent:.2g} % {side} {name}{worse}" if percent < 10 else f"{percent:.0f} % {side} {name}{worse}"
+    """Return what may be said of `row` beside the best baseline, with the interval and the number of sources.
+
+    Better or worse by how much; that no difference can be told, because zero is in the interval; or that the sources
+    are too few to tell.
+    """
+    found, name = difference(row, best), f"the best baseline ({best.model})"
+    size, side = _size(found, row, best), "better" if found.mean > 0 else "worse"
+    if found.state == "same":
+        return f"the same as {name}, on {_sources(found.n)}"
+    if found.n < FEWEST:
+        here = f"on these it is {side} than {name} by {size}"
+        return f"too few sources to tell ({found.n}, at least {FEWEST} are needed): {here}"
+    if found.state in ("better", "worse"):
+        return f"{side} than {name} by {size} ({_interval(found, row)}, {_sources(found.n)})"
+    told = [f"on average {side} by {size}", _interval(found, row), _sources(found.n)]
+    return f"no difference to {name} can be told ({', '.join(part for part in told if part)})"
 
 
 def findings(evaluation: Evaluation) -> list[str]:
-    """Return one sentence for every metric on which baselines beat the model, and the notes of the evaluation."""
-    lines = []
-    for metric in evaluation.distinct_metrics:
-        row = evaluation.row(evaluation.model, metric)
-        better = [other.model for other in evaluation.ranked(metric) if other.beats(row)]
-        if better:
-            lines.append(f"{evaluation.model} loses to {_and(better)} on {metric}")
-    if not lines and len(evaluation.models) > 1:
+    """Return where the model loses, where no difference can be told, and the notes of the evaluation."""
+    found = differences(evaluation)
+    lines = [line for state in PHRASES for line in _lines(state, [each for each in found if each.state == state])]
+    if found and not lines:
         lines.append(f"{evaluation.model} is better than every baseline on every metric")
     return [*lines, *evaluation.notes]
+
+
+def extremes(evaluation: Evaluation) -> list[tuple[str, Extreme]]:
+    """Return the best and the worst clip, each with what it is: "Best clip of 64: better than flow by 0.012 (mse)"."""
+    metric = evaluation.metrics[0]
+    row, best = evaluation.row(evaluation.model, metric), evaluation.best_baseline(metric)
+    if best is None:
+        return []
+    told = []
+    for which, each in zip(("Best", "Worst"), evaluation.extremes, strict=False):
+        by = f"{'better' if each.gain > 0 else 'worse'} than {best.model} by {number(abs(each.gain))}{shown_unit(row)}"
+        how = f"the same as {best.model}" if each.gain == 0 else by
+        told.append((f"{which} clip of {evaluation.clips}: {how} ({metric})", each))
+    return told
 
 
 def number(value: float) -> str:
@@ -62,3 +138,50 @@ def _decimals(value: float) -> int:
 
 def _and(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _lines(state: State, found: list[Difference]) -> list[str]:
+    """Return a sentence for each list of baselines; metrics on which it is the same list share one."""
+    names: dict[str, list[str]] = {}
+    for each in found:
+        names.setdefault(each.metric, []).append(each.baseline)
+    metrics: dict[tuple[str, ...], list[str]] = {}
+    for metric, those in names.items():
+        metrics.setdefault(tuple(those), []).append(metric)
+    return [
+        PHRASES[state].format(
+            model=found[0].model, names=_and(list(those)), metrics=_and(on), untold=_untold(found[0].n)
+        )
+        for those, on in metrics.items()
+    ]
+
+
+def _untold(n: int) -> str:
+    if n >= FEWEST:
+        return "no difference can be told"
+    return f"{_sources(n)} {'is' if n == 1 else 'are'} too few to tell"
+
+
+def _sources(n: int) -> str:
+    return "1 source" if n == 1 else f"{n:,} sources"
+
+
+def _size(found: Difference, row: Row, best: Row) -> str:
+    """Return how large a difference is: "0.0181 or 44 %"; without a percentage where that means nothing."""
+    size = f"{number(abs(found.mean))}{shown_unit(row)}"
+    if best.mean <= 0 or row.unit == "dB":
+        return size
+    percent = 100 * abs(found.mean / best.mean)
+    return f"{size} or {percent:.2g} %" if percent < 10 else f"{size} or {percent:.0f} %"
+
+
+def _interval(found: Difference, row: Row) -> str:
+    """Return "95 % interval 0.015 to 0.021"; where it has zero in it, "0.015 worse to 0.021 better"."""
+    if found.ci95 is None:
+        return ""
+    unit = shown_unit(row)
+    if found.state in ("better", "worse"):
+        low, high = (number(end) for end in sorted(map(abs, found.ci95)))
+        return f"95 % interval {low} to {high}{unit}"
+    low, high = (number(abs(end)) for end in found.ci95)
+    return f"95 % interval {low}{unit} worse to {high}{unit} better"

@@ -22,7 +22,7 @@ from nextframe.data.clipset import MixPart
 from nextframe.evaluation import Evaluation, evaluate
 from nextframe.evaluation.result import ZERO
 from nextframe.evaluation.table import ARROW
-from nextframe.evaluation.verdict import findings, headline, number, spread
+from nextframe.evaluation.verdict import extremes, findings, headline, number, spread
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
 from nextframe.prediction.panels import comparison_animation
@@ -106,21 +106,31 @@ def _write_model(run: Path, folder: Path) -> None:
     shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
 
 
-def _write_examples(evaluation: Evaluation, folder: Path) -> list[str]:
-    """Write each example as a clip, from left: truth, model, best baseline."""
+def _write_examples(evaluation: Evaluation, folder: Path) -> list[tuple[str, str]]:
+    """Write each example as a clip, from left: truth, model, best baseline; return file names and captions.
+
+    The best and the worst clip come first; only they have captions.
+    """
     ranked = [row.model for row in evaluation.ranked(evaluation.metrics[0])]
     beside = [name for name in ranked if name not in (evaluation.model, ZERO)][:1]
-    names = []
-    for index, example in enumerate(evaluation.examples, 1):
-        shown = {name: example.predictions[name] for name in (evaluation.model, *beside)}
+    ends = zip(("best", "worst"), extremes(evaluation), strict=False)
+    told = [(f"{end}.gif", caption, each.example) for end, (caption, each) in ends]
+    told += [(f"prediction-{index}.gif", "", example) for index, example in enumerate(evaluation.examples, 1)]
+    for name, _, example in told:
+        shown = {model: example.predictions[model] for model in (evaluation.model, *beside)}
         clip = comparison_animation(example.context, example.truth, shown)
-        names.append(f"prediction-{index}.gif")
-        write_video(folder / names[-1], clip, min(FASTEST, max(SLOWEST, evaluation.fps / 2)))
-    return names
+        write_video(folder / name, clip, min(FASTEST, max(SLOWEST, evaluation.fps / 2)))
+    return [(name, caption) for name, caption, _ in told]
 
 
 def _card(
-    run: Path, name: str, licence: str, recipe: Recipe, model: Predictor, evaluation: Evaluation, images: list[str]
+    run: Path,
+    name: str,
+    licence: str,
+    recipe: Recipe,
+    model: Predictor,
+    evaluation: Evaluation,
+    images: list[tuple[str, str]],
 ) -> str:
     environment = Environment(loader=PackageLoader("nextframe", "publish"), undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"number": number, "spread": spread}

@@ -5,18 +5,26 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
+
+from nextframe.checkpoint import load_model
+from nextframe.checkpoint.folder import find_model_folder, read_config
+from nextframe.core.device import resolve_device
 from nextframe.data import ClipSet, open_data
 from nextframe.data.clipset import Split
-from nextframe.evaluation import Evaluation, evaluate, write_report
+from nextframe.evaluation import Evaluation, clip_indices, evaluate, write_report
+from nextframe.evaluation.verdict import number
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
 from nextframe.prediction.panels import comparison_animation
 from nextframe.training.folder.logs import read_metrics
-from nextframe.training.recipe import read_recipe
+from nextframe.training.parallel.devices import native_bf16
+from nextframe.training.recipe import TrainingConfig, read_recipe
 
 LOG = logging.getLogger(__name__)
 WATCHED = 64  # validation clips that the page of a training is measured on
 EXAMPLES = 6  # clips to watch on the page
+LOGGED = "val/mse"
 
 
 def training_curve(folder: Path) -> dict[str, list[tuple[float, float]]]:
@@ -41,9 +49,10 @@ def report_run(
     `data` and `model` are the run's own if they are open already.
     """
     recipe = read_recipe(folder)
+    data, model = data or open_data(recipe.data), model or load_model(folder)
     evaluation = evaluate(
-        model or folder,
-        data or recipe.data,
+        model,
+        data,
         split,
         clips=clips,
         device=device,
@@ -57,11 +66,69 @@ def report_run(
         folder / "report.html",
         title=f"{evaluation.model} on {recipe.data.name}, {split} split",
         training_curve=training_curve(folder),
+        training_note=log_note(folder, evaluation, data, clips, model),
     )
     for example in evaluation.examples[:1]:
         animation = comparison_animation(example.context, example.truth, example.predictions[evaluation.model])
         write_video(folder / "prediction.gif", animation, evaluation.fps / 2)  # slow enough to follow
     return evaluation
+
+
+def log_note(folder: Path, evaluation: Evaluation, data: ClipSet, clips: int | None, model: Predictor) -> str:
+    """Return what the log of run `folder` says of the weights in it, what `evaluation` does, and why these differ.
+
+    "" if the log has no validation of those weights.
+
+    Args:
+        folder: the run.
+        evaluation: of its model on a split of its own data.
+        data: that data.
+        clips: how many of the split were measured; None: all.
+        model: the model of the run.
+    """
+    config = read_recipe(folder).training
+    step = read_config(find_model_folder(folder))["training"].get("step")
+    logged = {line["step"]: line[LOGGED] for line in read_metrics(folder) if LOGGED in line}
+    if step not in logged:
+        return ""
+    row = evaluation.row(evaluation.model, "mse")
+    why = _why(config, evaluation, data, clips)
+    if model.draws(model.read_options(None, evaluation.model)):
+        why.append("each draws futures of its own")
+    both = f"in the log their {LOGGED} is {number(logged[step])}, on this page their mse is {number(row.mean)}"
+    return f"The weights are those of step {step:,}, {_kept(config)}: {both}{_because(why)}"
+
+
+def _because(why: list[str]) -> str:
+    return f". The two differ because {'; '.join(why)}." if why else ", of the same clips."
+
+
+def _kept(config: TrainingConfig) -> str:
+    """Return which weights were kept, in words."""
+    kept = f"the lowest {config.monitor}" if config.keep == "best" else "the last ones"
+    return f"{kept}, averaged over steps (ema {config.ema:g})" if config.ema else kept
+
+
+def _why(config: TrainingConfig, evaluation: Evaluation, data: ClipSet, clips: int | None) -> list[str]:
+    """Return why an evaluation and a validation of the same weights differ: clips, their weights, and rounding."""
+    row = evaluation.rows[0]
+    first = min(config.val_clips, data.count("val") or config.val_clips)
+    why = []
+    if row.split != "val":
+        why.append(f"the log is of {_clips(first)} of the val split")
+    elif not np.array_equal(clip_indices(data, "val", clips), np.arange(first)):
+        why.append(
+            f"the log is of the first {_clips(first)} of the split, the page of {evaluation.clips:,} evenly chosen"
+        )
+    if row.n != evaluation.clips:
+        why.append("in the log every clip has the same weight, on the page every source")
+    if config.precision == "bf16" or (config.precision == "auto" and native_bf16(resolve_device(config.device))):
+        why.append("the log is computed in bf16, as the training is, and the page in 32 bits")
+    return why
+
+
+def _clips(count: int) -> str:
+    return f"{count:,} clip{'' if count == 1 else 's'}"
 
 
 def report_validation(
