@@ -24,7 +24,6 @@ from nextframe.media.memory import Held
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Source
 from nextframe.models.contract import Predictor, check_task, task_note
-from nextframe.models.copy_last import CopyLast
 from nextframe.prediction.adapt import READS, Adaptation
 from nextframe.prediction.adapt import adapt as adapt_model
 from nextframe.prediction.context import bridge_channels, most_context, opened, read_frames, usual_context
@@ -175,9 +174,10 @@ def stream(
 def _steps_back(source: Source | Held, net: Predictor, frames: int, asked: Asked, reads: int) -> int:
     """Return how many frames more to read, for measuring the model on: 0 if that is not wanted, or takes too much.
 
-    Of frames whose truth is known, and of a model that has trained on them, it says nothing new; nor of copy-last.
+    Of frames whose truth is known, and of a model that has trained on them, it says nothing new; nor of a model that repeats the last frame.
     """
-    if not asked.trust or asked.compare or asked.one_step or asked.adapt is not None or isinstance(net, CopyLast):
+    repeats = net.capabilities.reads == 1 and not net.capabilities.trainable  # what it would be compared with
+    if not asked.trust or asked.compare or asked.one_step or asked.adapt is not None or repeats:
         return 0
     back = min(frames, MOST)
     held = ((reads + back - 1) * source.stride + 1) * source.channels * source.height * source.width
