@@ -174,7 +174,8 @@ def stream(
 def _steps_back(source: Source | Held, net: Predictor, frames: int, asked: Asked, reads: int) -> int:
     """Return how many frames more to read, for measuring the model on: 0 if that is not wanted, or takes too much.
 
-    Of frames whose truth is known, and of a model that has trained on them, it says nothing new; nor of a model that repeats the last frame.
+    It says nothing new of frames whose truth is known, of a model that has trained on them, or of one that repeats the
+    last frame.
     """
     repeats = net.capabilities.reads == 1 and not net.capabilities.trainable  # what it would be compared with
     if not asked.trust or asked.compare or asked.one_step or asked.adapt is not None or repeats:
