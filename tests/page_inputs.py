@@ -27,6 +27,7 @@ READ = {
     "data": "clips",
     "path": "clips",
     "source": "video",
+    "sources": "video",
     "clip": "video",
     "plugin": "plugin",
     "model": "run",
@@ -97,9 +98,11 @@ class Inputs:
         first.save(path, save_all=True, append_images=others)
 
     def video(self, path: Path) -> None:
-        """A video, or a folder of frames inside of a folder of such."""
+        """A video, a folder of them, or a folder of frames."""
         if path.suffix == "" and "FRAMES" in path.parts:
             self.frames(path, 0, EPISODE)
+        elif path.name in ("videos", "frames"):
+            self.clips(path) if path.name == "videos" else self.frames(path, 0, 20)
         else:
             shutil.copy(self.store / ("0.gif" if path.suffix == ".gif" else "0.mp4"), path)
 

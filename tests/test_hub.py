@@ -18,9 +18,11 @@ from safetensors.torch import load_file
 import nextframe
 from hub_stand_in import StandIn, stand_in_for
 from nextframe.checkpoint.hub import HubModel, parse_hub_name
+from nextframe.cli import main
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.publish import push, write_shared
 from nextframe.publish.card import told
+from nextframe.publish.to_hub import upload
 from nextframe.recipes import load_recipe
 from nextframe.training import override
 from nextframe.training import train as train_run
@@ -112,6 +114,34 @@ def test_a_push_without_leave_is_one_line(hub: StandIn, run: Path, monkeypatch: 
         push(run, "user/mine", clips=2)
     with pytest.raises(UserError, match="write user/name"):
         push(run, "mine")
+
+
+@pytest.fixture(params=["nobody listens", "no such host", "offline"])
+def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A Hub that does not answer; returns its address."""
+    address = "http://nowhere.invalid" if request.param == "no such host" else "http://127.0.0.1:9"
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    monkeypatch.setenv("HF_TOKEN", "hf_writer")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", request.param == "offline")
+    return address
+
+
+def test_a_push_without_a_network_is_one_line_before_anything_is_measured(
+    no_network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nextframe.publish.to_hub.write_shared", lambda *_, **__: pytest.fail("it was measured"))
+    with pytest.raises(SystemExit) as done:
+        main(["push", str(tmp_path), "user/mine"])
+    err = capsys.readouterr().err
+    assert done.value.code == 2
+    assert err.startswith(f"nextframe: {no_network} cannot be reached (")
+    assert "check the network" in err
+    assert err.count("\n") == 1
+
+
+def test_a_network_that_goes_while_files_are_sent_is_one_line(no_network: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be reached"):
+        upload(tmp_path, "user/mine", None, private=False)
 
 
 def test_a_repository_cannot_run_anything(hub: StandIn, run: Path) -> None:

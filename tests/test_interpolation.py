@@ -13,6 +13,7 @@ from nextframe.core.errors import BadInputError, NotSupportedError, UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.evaluation import evaluate
 from nextframe.media.reader import open_source, read_video
+from nextframe.media.timing import read_timing
 from nextframe.media.writer import write_video
 from nextframe.metrics import METRICS, moving
 from nextframe.prediction import interpolate, predict
@@ -178,6 +179,16 @@ def test_the_command_line_doubles_a_gif(tmp_path, capsys):
     assert slow.counted() == 11
     assert slow.fps == pytest.approx(20, rel=0.02)
     assert capsys.readouterr().out.strip().endswith("slow.gif")
+
+
+@pytest.mark.parametrize(("frames", "factor"), [(10, 2), (7, 2), (6, 4)])
+def test_a_gif_between_whose_frames_others_stand_is_as_long(tmp_path, frames, factor):
+    """10 frames of 50 ms last 500 ms; so do 19 of 25 ms and the time of one more, which would come after the last."""
+    film = write_video(tmp_path / "clip.gif", pan(frames, 2.0), fps=20 if factor == 2 else 10)
+    interpolate(film, tmp_path / "slow.gif", "mean-neighbours", factor)
+    before, after = (read_timing(path, "gif").delays for path in (film, tmp_path / "slow.gif"))
+    assert len(after) == (frames - 1) * factor + 1
+    assert abs(sum(after) + (factor - 1) * sum(before) / frames / factor - sum(before)) <= 0.0101
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from PIL import Image
 
 from nextframe.core.errors import UserError
 from nextframe.media.reader import open_source
+from nextframe.media.timing import Timing, read_timing
 from nextframe.media.writer import write_video
 
 
@@ -159,6 +160,14 @@ def test_a_gif_has_one_palette_of_all_its_frames(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
 
 
+def test_delays_that_differ_by_rounding_alone_are_not_different_durations(tmp_path):
+    write_video(tmp_path / "a.gif", colours(6, 16, 16), fps=8)
+    assert set(shown_for(tmp_path / "a.gif")) == {12, 13}
+    assert not open_source(tmp_path / "a.gif").uneven
+    assert Timing([0.12, 0.14, 0.12], tick=0.01).variable
+    assert Timing([0.02, 0.01, 0.02], tick=0.01).variable  # a delay of 0.01 s is shown for 0.1 s
+
+
 HOUR, DAY = 3600, 24 * 3600
 
 
@@ -181,6 +190,39 @@ def test_a_gif_keeps_the_time_of_a_frame_or_says_what_it_is_cut_to(tmp_path, sec
         if seconds == kept
         else ["a GIF shows at least one frame in 655.35 s: 0.000277778 frames/s is written as that"]
     )
+
+
+def shown_for(path) -> list[int]:
+    """Return the hundredths of a second that a GIF states for each of its frames."""
+    timing = read_timing(path, "gif")
+    return [round(100 * delay) for delay in timing.delays]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("frames", [1, 2, 3, 7, 12, 13, 19, 20, 23, 25])
+def test_500_ms_of_a_gif_stay_500_ms(tmp_path, frames, channels):
+    write_video(tmp_path / "a.gif", colours(frames, 16, 16, channels), fps=frames / 0.5)
+    delays = shown_for(tmp_path / "a.gif")
+    assert len(delays) == frames
+    assert sum(delays) == 50
+    assert max(delays) - min(delays) <= 1
+    ends = np.cumsum(delays)
+    assert np.abs(ends - np.arange(1, frames + 1) * 50 / frames).max() <= 1
+
+
+@pytest.mark.parametrize("frames", [26, 50, 100])
+def test_a_gif_has_no_delay_that_viewers_lengthen(tmp_path, frames, caplog):
+    write_video(tmp_path / "a.gif", colours(frames, 16, 16), fps=frames / 0.5)
+    assert shown_for(tmp_path / "a.gif") == [2] * frames
+    assert "a GIF shows at most 50 frames/s" in caplog.text
+
+
+@pytest.mark.parametrize("fps", [30, 29.97, 8, 40, 24, 7.3])
+def test_the_time_of_a_gif_is_that_of_its_frames(tmp_path, fps):
+    write_video(tmp_path / "a.gif", colours(60, 8, 8, 1), fps=fps)
+    assert abs(sum(shown_for(tmp_path / "a.gif")) - 6000 / fps) <= 1
+    write_video(tmp_path / "b.gif", colours(14, 8, 8, 1), fps=1 / 0.035)
+    assert sum(shown_for(tmp_path / "b.gif")) == 49  # what is whole stays exact, halves or not
 
 
 def test_an_mp4_slower_than_a_frame_a_week_is_said(tmp_path, caplog):

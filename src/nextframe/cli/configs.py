@@ -47,3 +47,4 @@ class PredictConfig(Reading):
     tile: int | None = Field(None, ge=16, description="predict in tiles of this many pixels per side: less memory")
     overlap: int = Field(32, ge=0, description="pixels that neighbouring tiles share")
     memory: float = Field(2.0, gt=0, description="GiB that reading and predicting may take")
+    trust: bool = Field(True, description="say how far ahead the model beats the last frame on the clip's own past")

@@ -21,17 +21,22 @@ class Timing:
     delays: list[float] = field(default_factory=list)
     grey: bool = False
     complete: bool = True
+    tick: float = 0.001  # seconds: the clock that delays are rounded to
 
     @property
     def fps(self) -> float:
         """Frames divided by their total duration, counting delays under 0.02 s as 0.1 s."""
-        total = sum(delay if delay >= SHORTEST else SHOWN for delay in self.delays)
+        total = sum(self._shown())
         return len(self.delays) / total if total else 1 / SHOWN
 
     @property
     def variable(self) -> bool:
-        """Whether the frames have different durations."""
-        return len(set(self.delays[:-1])) > 1  # the last one is often held longer before the loop
+        """Whether the frames have different durations, beyond what rounding to the clock makes of equal ones."""
+        shown = self._shown()[:-1]  # the last one is often held longer before the loop
+        return bool(shown) and max(shown) - min(shown) > 1.5 * self.tick
+
+    def _shown(self) -> list[float]:
+        return [delay if delay >= SHORTEST else SHOWN for delay in self.delays]
 
 
 DURATIONS = "frames have different durations; each counts once"  # what is said of such a source
@@ -63,7 +68,7 @@ def read_timing(path: Path, kind: str) -> Timing | None:
 
 def _gif(data: mmap.mmap) -> Timing:
     """Walk the blocks of a GIF (GIF89a specification, sections 18 to 25)."""
-    timing, delay, grey = Timing(complete=False), 0.0, True
+    timing, delay, grey = Timing(complete=False, tick=0.01), 0.0, True
     if len(data) < 13:
         return timing
     table = _table_size(data[10])

@@ -46,8 +46,9 @@ def write_video(
     """Write frames to `path`, in the format of its ending; of frames that are made as they are asked for, few are held.
 
     * .gif: every frame is kept, even if it equals the one before it; grey frames are exact, colour frames share one
-      palette of 256. Delays are hundredths of a second; faster than 50 frames/s is written as 50, slower than one in
-      655 s as that.
+      palette of 256. Delays are whole hundredths of a second, whose sum is the time of the clip to one of them.
+      Faster than 50 frames/s is written as 50, as viewers show shorter delays for a tenth of a second; slower than
+      one in 655 s as that.
     * .mp4: H.264 in yuv420p, BT.709 and tagged so, which plays everywhere; an odd height or width repeats its last row
       or column.
     * .png: one image, the frames side by side; all are held.
@@ -122,8 +123,8 @@ def encoder_bytes(path: Path, frames: int) -> float:
 def _write_gif(path: Path, shape: Shape, images: Iterator[Image], fps: float) -> None:
     import av
 
-    grey, ticks = shape[2] == 1, 100 / _within(fps, GIF_SLOWEST, GIF_FASTEST, "a GIF")
-    options = {"final_delay": str(round(ticks))}  # else the last frame is shown for a tenth of a second
+    grey, ticks = shape[2] == 1, round(100 / _within(fps, GIF_SLOWEST, GIF_FASTEST, "a GIF"), 9)  # a half stays one
+    options = {"final_delay": str(math.ceil(ticks - 0.5))}  # a half down, as times are rounded up: the sum is right
     with av.open(str(path), "w", format="gif", options=options) as container:
         stream: Any = container.add_stream("gif", rate=100)
         stream.height, stream.width = shape[:2]
@@ -149,12 +150,12 @@ def _fraction(fps: float) -> Fraction:
 
 
 def _numbered(images: Iterable[Image], form: str, ticks: float) -> Iterator[Any]:
-    """Yield PyAV frames, frame t shown from t * ticks hundredths of a second on."""
+    """Yield PyAV frames, frame t shown from t * ticks hundredths of a second on: rounding does not add up."""
     import av
 
     for number, image in enumerate(images):
         frame: Any = av.VideoFrame.from_ndarray(image[..., 0] if form == "gray" else image, format=form)
-        frame.pts, frame.time_base = round(number * ticks), Fraction(1, 100)
+        frame.pts, frame.time_base = math.floor(number * ticks + 0.5), Fraction(1, 100)
         yield frame
 
 

@@ -25,13 +25,18 @@ DEFAULT_CONTEXT = 10  # context frames of a model that takes any number of them
 
 
 def opened(
-    video: str | os.PathLike[str] | Tensor | NDArray[Any],
+    video: str | os.PathLike[str] | Tensor | NDArray[Any] | Source | Held,
     stride: int,
     limits: Limits | None,
     layout: str | None,
     reading: Reading = DEFAULT,
 ) -> Source | Held:
-    """Return a path, or frames in memory, as something to read frames from; `reading` is of paths."""
+    """Return a path, or frames in memory, as something to read frames from; `reading` is of paths.
+
+    What is opened already is returned as it is.
+    """
+    if isinstance(video, Source | Held):
+        return video
     if isinstance(video, str | os.PathLike):
         source = open_source(video, stride=stride, limits=limits, layout=layout, reading=reading)
         if source.sequences > 1:

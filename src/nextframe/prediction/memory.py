@@ -122,8 +122,8 @@ def check_model(
     held: int | None,
     limits: Limits,
     task: Task = FORECAST,
-) -> None:
-    """Refuse to run `net` on `given` (..., T, C, H, W), in tiles or whole, beside `held` bytes of frames.
+) -> int:
+    """Return the bytes of running `net` on `given` (..., T, C, H, W), in tiles or whole, beside `held` bytes of frames.
 
     Small frames need no look: what the model takes is measured on two sizes of them and grows with the pixels. With
     `held` None it runs on a GPU, whose memory is not counted.
@@ -133,12 +133,13 @@ def check_model(
     """
     height, width = (side if tile is None else min(side, tile) for side in given.shape[-2:])
     if held is None or min(height, width) <= 2 * SMALL[1] or not net.capabilities.any_size:
-        return
+        return held or 0
     less, more = (_peak(net, given[..., :side, :side], task) for side in SMALL)
     slope = max(more - less, 0) / (SMALL[1] ** 2 - SMALL[0] ** 2)
     what = f"running {type(net).__name__} on {given.shape[-1]}x{given.shape[-2]}"
     needed = held + int(WORKING * (more + slope * (height * width - SMALL[1] ** 2)))
     _check(source, what, needed, limits, *((SMALLER,) if task == FORECAST else (MIDDLES, "interpolate")))
+    return needed
 
 
 def _check(

@@ -17,15 +17,18 @@ from torch import Tensor
 from nextframe.checkpoint import DEFAULT_MODEL, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
-from nextframe.core.errors import UserError
+from nextframe.core.errors import BadInputError, UserError
 from nextframe.media.fit import fit_frame
 from nextframe.media.limits import Limits
+from nextframe.media.memory import Held
 from nextframe.media.reading import DEFAULT, Reading
+from nextframe.media.source import Source
 from nextframe.models.contract import Predictor, check_task, task_note
 from nextframe.prediction.adapt import READS, Adaptation
 from nextframe.prediction.adapt import adapt as adapt_model
 from nextframe.prediction.context import bridge_channels, most_context, opened, read_frames, usual_context
 from nextframe.prediction.memory import Made, check_frames, check_model
+from nextframe.prediction.past.trust import MOST, Past
 from nextframe.prediction.result import Prediction
 from nextframe.prediction.stream import Drawing, Step, Stream, futures, model_size, one_steps, stretch
 from nextframe.prediction.tiles import Tiled
@@ -56,6 +59,7 @@ class Asked:
     fps: float | None = None
     reading: Reading = DEFAULT
     adapt: float | None = None
+    trust: bool = False  # whether the stream is to have what to measure the model on besides
 
 
 def predict(
@@ -121,7 +125,7 @@ def predict(
 
 
 def stream(
-    video: str | os.PathLike[str] | Tensor | NDArray[Any],
+    video: str | os.PathLike[str] | Tensor | NDArray[Any] | Source | Held,
     model: str | os.PathLike[str] | Predictor | None,
     frames: int,
     asked: Asked,
@@ -130,7 +134,7 @@ def stream(
     """Return what `predict` does, as a stream: a frame is predicted when it is asked for.
 
     Args:
-        video: as in `predict`.
+        video: as in `predict`, or a file that was opened.
         model: as in `predict`.
         frames: how many to predict.
         asked: the rest of it.
@@ -151,17 +155,52 @@ def stream(
     reads = most if asked.adapt is None else READS
     made = Made.by(net, 1 if asked.one_step else frames, how.options, how.samples, output)
     held = check_frames(source, asked.size, reads, kept_back, made, limits)
-    shown = _fitted(read_frames(source, net, asked.context, kept_back, asked.at, more=reads), asked.size)
+    back = _steps_back(source, net, frames, asked, reads)
+    shown = _fitted(_read(source, net, asked, kept_back, reads, back), asked.size)
     ahead = 1 if asked.one_step else frames
     net, done = _adapted(net, _split(shown, kept_back)[0], ahead, asked.adapt, asked.context, how)
     given, truth = _split(shown[..., -most - kept_back :, :, :, :], kept_back)
     given = as_float(given)
-    check_model(net, source, given, asked.tile, held if resolve_device(asked.device) == "cpu" else None, limits)
+    on_cpu = resolve_device(asked.device) == "cpu"
+    needed = check_model(net, source, given, asked.tile, held if on_cpu else None, limits)
     run = net if asked.tile is None else Tiled(net, asked.tile, asked.overlap)
     steps = one_steps(run, given, truth, how) if asked.one_step else futures(run, given, frames, how)
     rate = source.fps if asked.fps is None else asked.fps
     with_truth = map(_with_truth, steps, repeat(None) if truth is None else truth.unbind(-4))
-    return Stream(given, with_truth, frames, how.samples, truth is not None, rate, source.name, how.name, done)
+    past = _past(run, shown, frames, asked, source.name, how, limits.bytes - needed) if back else None
+    return Stream(given, with_truth, frames, how.samples, truth is not None, rate, source.name, how.name, done, past)
+
+
+def _steps_back(source: Source | Held, net: Predictor, frames: int, asked: Asked, reads: int) -> int:
+    """Return how many frames more to read, for measuring the model on: 0 if that is not wanted, or takes too much.
+
+    It says nothing new of frames whose truth is known, of a model that has trained on them, or of one that repeats the
+    last frame.
+    """
+    repeats = net.capabilities.reads == 1 and not net.capabilities.trainable  # what it would be compared with
+    if not asked.trust or asked.compare or asked.one_step or asked.adapt is not None or repeats:
+        return 0
+    back = min(frames, MOST)
+    held = ((reads + back - 1) * source.stride + 1) * source.channels * source.height * source.width
+    return back if held <= (asked.limits or Limits()).bytes else 0
+
+
+def _read(source: Source | Held, net: Predictor, asked: Asked, kept_back: int, reads: int, back: int) -> Tensor:
+    """Read context frames and truth, and `back` frames more before them, unless these cannot be read."""
+    try:
+        return read_frames(source, net, asked.context, kept_back, asked.at, more=reads + back)
+    except BadInputError:
+        if not back:
+            raise
+        return read_frames(source, net, asked.context, kept_back, asked.at, more=reads)
+
+
+def _past(net: Predictor, shown: Tensor, frames: int, asked: Asked, name: str, how: Drawing, room: int) -> Past | None:
+    """Return what to measure the model on, if there is enough of it and it takes at most `room` bytes."""
+    usual = usual_context(net, asked.context)
+    contexts = min(usual, net.capabilities.reads or usual), most_context(net, asked.context)
+    past = Past.of(net, shown, frames, contexts, name, how)
+    return past if past is not None and past.bytes <= room else None
 
 
 def _with_truth(step: Step, truth: Tensor | None) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from nextframe.models.contract import ModelOptions, Predictor, Request
 from nextframe.models.protocols import unrolled
 from nextframe.prediction.adapt import Adaptation
 from nextframe.prediction.tiles import Tiled
+
+if TYPE_CHECKING:
+    from nextframe.prediction.past.trust import Past, Trust
 
 LOG = logging.getLogger(__name__)
 Size = tuple[int, int]
@@ -50,6 +53,8 @@ class Stream:
     source: str
     model: str
     adaptation: Adaptation | None = None
+    past: Past | None = None  # what to measure the model on besides, if it was asked for and there is enough
+    trust: Trust | None = None  # what that said
     sure: list[float | None] = field(default_factory=list)  # of one video, for each frame that was read
 
     def __iter__(self) -> Iterator[Step]:
@@ -70,7 +75,8 @@ class Stream:
         rows = [{"frame": n, "seconds": n / self.fps, "confidence": sure} for n, sure in enumerate(self.sure, start=1)]
         done = None if self.adaptation is None else {**asdict(self.adaptation), "used": self.adaptation.used}
         facts = {"source": self.source, "model": self.model, "context": len(self.context), "fps": self.fps}
-        return {**facts, "adaptation": done, "rows": rows}
+        trust = None if self.trust is None else self.trust.as_json()
+        return {**facts, "adaptation": done, "trust": trust, "rows": rows}
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,12 @@ def futures(net: Predictor, given: Tensor, frames: int, how: Drawing) -> Iterato
     """Run the model on ([B,] T, C, H, W); yield its frames on the CPU, in the size of what was given."""
     if how.samples > 1 and not net.draws(how.options):
         LOG.warning("%s has no randomness: its %d samples are the same", _name(net), how.samples)
-    where = resolve_device(how.device)
-    own, working = (given.shape[-2], given.shape[-1]), model_size(net, given)
+    yield from frames_at(model_size(net, given), net, given, frames, how)
+
+
+def frames_at(working: Size, net: Predictor, given: Tensor, frames: int, how: Drawing) -> Iterator[Step]:
+    """Do what `futures` does, with the frames at the size `working` on the way, and warn of nothing."""
+    where, own = resolve_device(how.device), (given.shape[-2], given.shape[-1])
     one_video = given.ndim == 4
     batch = stretch(given.unsqueeze(0) if one_video else given, working).to(where)  # (B, T, C, H, W)
     generator = torch_generator(how.seed, "predict", device=where)
@@ -127,17 +137,23 @@ def _drawn(net: Predictor, request: Request, samples: int) -> Iterator[tuple[Ten
 
 
 def model_size(net: Predictor, given: Tensor) -> Size:
-    """Return the size to predict at: the frames' own, unless the model takes only the one it was trained on."""
-    own: Size = (given.shape[-2], given.shape[-1])
+    """Return the size to predict at, and say so if the model was trained on another than the frames have."""
+    own, working = (given.shape[-2], given.shape[-1]), working_size(net, given)
     trained = net.trained.size if net.trained else None
     if trained is None or trained == own:
         return own
     text = f"{_name(net)} was trained on {_times(trained)}, the video is {_times(own)}"
-    if net.capabilities.any_size:
+    if working == own:
         LOG.warning("%s: predicting at the video's size; --size %s gives the trained one", text, _times(trained))
-        return own
-    LOG.warning("%s and it takes no other size: frames are stretched to it and back", text)
-    return trained
+    else:
+        LOG.warning("%s and it takes no other size: frames are stretched to it and back", text)
+    return working
+
+
+def working_size(net: Predictor, given: Tensor) -> Size:
+    """Return the size to predict at: the frames' own, unless the model takes only the one it was trained on."""
+    trained = net.trained.size if net.trained else None
+    return (given.shape[-2], given.shape[-1]) if trained is None or net.capabilities.any_size else trained
 
 
 def _name(net: Predictor) -> str:

@@ -113,7 +113,7 @@ def check_apart(output: Path, source: str | os.PathLike[str], *, inside: bool = 
         raise BadInputError(output, "is the input itself, which would be lost", "give another output")
     if inside and os.path.isdir(origin) and place.parent == origin:
         raise BadInputError(
-            output, "is in the input folder, where it would be one of its frames", "give another output"
+            output, "is in the input folder, where it would be read as a part of it", "give another output"
         )
 
 

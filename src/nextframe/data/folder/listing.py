@@ -156,6 +156,16 @@ def list_sources(path: Path, reading: Reading = DEFAULT) -> Listing:
     return listing
 
 
+def list_directly(folder: Path, reading: Reading = DEFAULT) -> Listing:
+    """Return the sources that stand in `folder` itself, not in folders below it, by the rules of `list_sources`."""
+    listing = Listing()
+    with os.scandir(folder) as entries:
+        files = [entry.name for entry in entries if not entry.name.startswith(".") and not entry.is_dir()]
+    _look_into(folder, files, folder, None, listing, reading)
+    listing.found.sort(key=lambda found: natural_key(found.name))
+    return listing
+
+
 def name_of(path: Path, root: Path) -> str:
     """Return the name of a source: its path below `root` (a root's own name), non-UTF-8 bytes as \\xNN."""
     name = path.relative_to(root).as_posix() if path != root else root.name

@@ -1,0 +1,1 @@
+"""What the last frames that are known say of a prediction."""
