@@ -165,8 +165,9 @@ def test_a_second_run_into_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_run_leaves_no_lock_behind(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "nextframe", "train", "compact", "--steps", "100000", "-o", str(tmp_path / "run")]
-    command += ["--set", "training.checkpoint_every=2", "--size", "32x32", "--batch", "2"]
+    command = [sys.executable, "-m", "nextframe", "train", "compact", "--steps", "100000"]
+    command += ["--set", "training.checkpoint_every=2", "--size", "32x32", "--batch", "2", "--data", "moving-digits"]
+    command += ["-o", str(tmp_path / "run")]
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
     while not (tmp_path / "run" / "checkpoints" / "last").exists():

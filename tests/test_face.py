@@ -650,8 +650,9 @@ def test_a_script_without_logging_hears_of_a_training(here):
     assert done.stdout == ""
     lines = done.stderr.strip().splitlines()
     assert lines[0] == "compact: 0.08 minutes on clips (4 + 3 frames of 1x16x16), in loud"
-    assert re.match(r"compact: \d+%  step \d+  (loss|val/mse) 0\.\d+", lines[1])
-    assert len(lines) == 2  # 4.8 seconds: one line after 3
+    assert lines[1] == "compact: model.residual=false, as 8 training clips suggest (unless it is set)"  # noise
+    assert re.match(r"compact: \d+%  step \d+  (loss|val/mse) 0\.\d+", lines[2])
+    assert len(lines) == 3  # 4.8 seconds: one line after 3
 
 
 @pytest.mark.parametrize("quiet", [False, True])
@@ -763,7 +764,8 @@ def test_the_lines_of_the_page_work_in_a_notebook(here, hub):
     assert written == ""
     assert cell("nf.evaluate")[0].startswith("<Evaluation of flow on moving-digits, test split: mse 0.0")
     assert "copy-last" in cell("nf.evaluate")[1]
-    assert re.match(r"compact: 0.02 minutes on my_videos/ .*\ncompact: \d+%.*\n$", cell("run = nf.fit")[2])
+    decides = r"compact: model\.residual=\w+, as 8 training clips suggest \(unless it is set\)"
+    assert re.match(rf"compact: 0.02 minutes on my_videos/ .*\n{decides}\ncompact: \d+%.*\n$", cell("run = nf.fit")[2])
     assert cell("nf.load")[0].startswith("Compact(")
     assert "'compact'" in cell("nf.list_models")[0]
     assert "data:image/gif;base64," in cell("nf.show")[1]

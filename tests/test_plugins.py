@@ -109,8 +109,8 @@ def test_a_package_cannot_take_a_name(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_verbs_take_a_plugin(tmp_path: Path) -> None:
     """The second one in a process of its own, which has to load the file itself."""
     own, run = ("--plugin", str(written(tmp_path, BY_DECORATOR))), str(tmp_path / "run")
-    small = ("--size", "32x32", "--context", "3", "--horizon", "2", "--set", "data.options.count=1")
-    few = ("--steps", "3", "--batch", "2", "--set", "run.report=false")
+    small = ("--data", "moving-digits", "--size", "32x32", "--context", "3", "--horizon", "2")
+    few = ("--steps", "3", "--batch", "2", "--set", "run.report=false", "--set", "data.options.count=1")
     done = CliRunner().invoke(app, ["train", "my-blend", *own, *small, *few, "-o", run])
     assert done.exit_code == 0, done.exception
     words = [sys.executable, "-m", "nextframe", "evaluate", run, *own, "--clips", "2", "--json", "rows.json"]

@@ -294,8 +294,8 @@ def test_a_name_of_no_optimizer_is_one_line_with_the_nearest(tmp_path: Path) -> 
 
 def test_a_builder_that_returns_no_optimizer_is_one_line(tmp_path: Path) -> None:
     register("nothing", kind="optimizer")(lambda parameters, lr, decay, wants: None)
-    words = ["train", "conv2d", "--steps", "1", "--set", "training.optimizer=nothing", "-o", str(tmp_path / "run")]
-    done = CliRunner().invoke(app, words)
+    words = ["train", "conv2d", "--data", "moving-digits", "--steps", "1", "--set", "training.optimizer=nothing"]
+    done = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "run")])
     assert str(done.exception) == "optimizer 'nothing' returned NoneType, which is not a torch optimizer"
 
 

@@ -61,7 +61,8 @@ def test_a_run_folder_tells_the_whole_story(tmp_path):
     assert [line["step"] for line in lines] == [2, 4, 5, 6, 8, 10, 12]
     assert {line["step"] for line in lines if "val/mse" in line} == {5, 10, 12}
     assert all(math.isfinite(value) for value in losses(tmp_path / "run").values())
-    assert read_recipe(tmp_path / "run") == recipe(ema=0.9, grad_clip=1.0)
+    with_decision = {"model.residual": run.model.config.residual}
+    assert read_recipe(tmp_path / "run") == override(recipe(ema=0.9, grad_clip=1.0), with_decision) == run.recipe
     assert (tmp_path / "run" / "samples" / "step-0000012.png").exists()
     assert list((tmp_path / "run" / "tensorboard").iterdir())
     model = load_model(tmp_path / "run")

@@ -23,6 +23,7 @@ from nextframe.models.contract import Predictor
 from nextframe.models.request import check_frames_asked
 from nextframe.recipes import load_recipe, recipe_to_resume
 from nextframe.training import ModelSection, Recipe, TrainingConfig, train
+from nextframe.training.folder.run_folder import next_folder
 
 LOG = logging.getLogger(__name__)
 STEPS = 2000  # for a model object, if no duration is given
@@ -96,16 +97,8 @@ def fit(
     if not quiet:
         tell(LOG, _first_line(name, recipe, clips, place))
     run = train(recipe, place, resume=resume, devices=devices, show=not quiet, model=given, clips=clips)
+    recipe = recipe.model_copy(update={"model": run.recipe.model})  # with what the clips decided
     return FittedRun(place, take_weights(run.model.cpu(), place), clips, recipe)
-
-
-def next_folder(name: str, parent: Path = Path("runs")) -> Path:
-    """Return parent/NAME, or the first of parent/NAME-2, parent/NAME-3... that does not exist."""
-    place, number = parent / name, 1
-    while place.exists():
-        number += 1
-        place = parent / f"{name}-{number}"
-    return place
 
 
 def _name(model: str | os.PathLike[str] | Predictor) -> str:
@@ -136,8 +129,6 @@ def _check(model: Predictor, clips: ClipSet) -> None:
 
 
 def _first_line(name: str, recipe: Recipe, clips: ClipSet, place: Path) -> str:
-    budget = recipe.training
-    how_long = f"{budget.minutes:g} minutes" if budget.steps is None else f"{budget.steps} training steps"
     frames = "x".join(map(str, clips.frame_shape))
     cut = f"{clips.task.context} + {clips.task.horizon} frames of {frames}"
-    return f"{name}: {how_long} on {clips.name} ({cut}), in {place}"
+    return f"{name}: {recipe.training.length} on {clips.name} ({cut}), in {place}"

@@ -96,6 +96,6 @@ def resolve_model(spec: str | os.PathLike[str] | Predictor) -> Predictor:
         return load(name)
     if name in MODELS:
         raise NotSupportedError(
-            f"'{name}' has to be trained first: nextframe train {name} -o runs/{name}; or give a run folder"
+            f"'{name}' has to be trained first: nextframe train {name} --data PATH -o runs/{name}; or give a run folder"
         )
     raise UnknownNameError("model or run folder", name, dict.fromkeys([*MODELS, *trained_models()]))

@@ -77,15 +77,15 @@ def parse_names(text: str) -> list[str]:
 
 
 def parse_size(size: str | None) -> tuple[int, int] | None:
-    """Return (height, width) of "64x96" or "64"; a UserError for anything else."""
+    """Return (height, width) of "64x96"; a UserError for anything else, a single number too."""
     from nextframe.core.errors import UserError
 
     if size is None:
         return None
     parts = size.lower().split("x")
-    if len(parts) > 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise UserError(f"--size '{size}': write HEIGHTxWIDTH, for example 64x64")
-    return int(parts[0]), int(parts[-1])
+    return int(parts[0]), int(parts[1])
 
 
 def check_split(split: str) -> Split:

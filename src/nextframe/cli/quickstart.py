@@ -11,9 +11,10 @@ from nextframe.cli.options import Device, JsonFile, Quiet, Seed, begin
 
 
 def quickstart(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The run folder; must be new.")] = Path(
-        "runs/quickstart"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The run folder; must be new.", show_default="runs/quickstart, or -2, ..."),
+    ] = None,
     digits: Annotated[
         str | None, typer.Option(help="mnist, fashion, or a path to idx files.", show_default="embedded")
     ] = None,
@@ -31,10 +32,12 @@ def quickstart(
     """
     from nextframe.evaluation import show_evaluation
     from nextframe.recipes.quickstart import quickstart as run_quickstart
+    from nextframe.training.folder.run_folder import next_folder
 
     begin(quiet)
-    evaluation = run_quickstart(output, digits=digits, minutes=minutes, seed=seed, device=device, show=not quiet)
+    folder = output or next_folder("quickstart")
+    evaluation = run_quickstart(folder, digits=digits, minutes=minutes, seed=seed, device=device, show=not quiet)
     if json_file is not None:
         evaluation.write_json(json_file)
     show_evaluation(evaluation)
-    typer.echo(f"Open the report: {(output / 'report.html').resolve()}")
+    typer.echo(f"Open the report: {(folder / 'report.html').resolve()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,10 +34,10 @@ def train(
             metavar="MODEL_OR_RECIPE", help="A model, a recipe or a recipe.yaml.", autocompletion=complete_models
         ),
     ],
-    data: Annotated[str | None, typer.Option(help="A registered data set or a path; the recipe's by default.")] = None,
+    data: Annotated[str | None, typer.Option(help="A registered data set or a path; a recipe has its own.")] = None,
     root: Root = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The run folder.", show_default="runs/NAME")
+        Path | None, typer.Option("-o", "--output", help="The run folder.", show_default="runs/NAME, runs/NAME-2, ...")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps; or give --minutes.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Training time in minutes; or give --steps.")] = None,
@@ -63,22 +64,36 @@ def train(
     from nextframe.recipes import load_recipe, recipe_to_resume
     from nextframe.training import override
     from nextframe.training import train as train_run
+    from nextframe.training.folder.run_folder import newest_run, next_folder
 
     begin(quiet, plugin)
     more = read_settings("train", setting)
     run = TrainRun.parse(section(more, "run"), "run")
     check_files(run.json_file)
-    folder = output or Path("runs") / Path(what).stem
-    asked = load_recipe(what)
+    asked, name = load_recipe(what), Path(what).stem
+    folder = output or (newest_run(name) if resume else None) or next_folder(name)
     base = recipe_to_resume(folder, asked) if resume else asked
     settings: dict[str, Any] = data_settings(data, root, context, horizon, size)
     training = {"steps": steps, "minutes": minutes, "batch": batch, "lr": lr, "seed": seed, "device": device}
     settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
-    recipe = override(base, settings | only(more, "model", "data", "training"))
+    settings |= only(more, "model", "data", "training")
+    if base is asked:
+        _check_data(what, settings)
+    recipe = override(base, settings)
     trained = train_run(recipe, folder, resume=resume, devices=run.devices, show=not quiet)
     if trained.processes.first:  # of those that torchrun started
         channels = trained.model.capabilities.channels
         _finish(folder, run, device or recipe.training.device, predicts=channels in (None, 1, 3))
+
+
+def _check_data(what: str, settings: Mapping[str, Any]) -> None:
+    """Refuse a model without data: what trains by default would not be what its user has in mind."""
+    from nextframe.core.errors import UserError
+    from nextframe.models import MODELS
+    from nextframe.recipes import RECIPES
+
+    if what in MODELS and what not in RECIPES and not {"data.name", "data.mix"} & settings.keys():
+        raise UserError(f"{what} is a model, so give its data: --data my_videos/ (a path) or --data moving-digits")
 
 
 def _finish(folder: Path, run: TrainRun, device: str, predicts: bool) -> None:

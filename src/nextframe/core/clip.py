@@ -15,6 +15,8 @@ from torch import Tensor
 from nextframe.core.conditions import NO_CONDITIONS, OFFSETS, Conditions, moved
 from nextframe.core.errors import UserError
 
+BLACK = 0.02  # the brightest level that counts as black
+
 
 @dataclass(frozen=True)
 class Task:
@@ -192,6 +194,15 @@ def _at(frames: Tensor, times: list[int]) -> Tensor:
     if times != list(range(first, first + count)):
         return frames[:, times]
     return frames[:, first : first + count].clone(memory_format=torch.contiguous_format)
+
+
+def last_frame_stays(clip: Clip) -> bool:
+    """Return whether the target is nearer to the last context frame than to its own mean, and not mostly black.
+
+    So it is in videos, whose still parts stay. Digits leave their places, and what stays around them is nothing.
+    """
+    copied = (clip.target - clip.context[:, -1:]).square().mean()
+    return bool(copied < clip.target.var(correction=0)) and float(clip.target.median()) > BLACK
 
 
 def check_frames(frames: Tensor) -> Tensor:

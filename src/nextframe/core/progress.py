@@ -67,28 +67,43 @@ class ProgressBar:
             self.task = self.bar.add_task(visible(self.title), total=1.0, note="")
         return self
 
-    def update(self, progress: float) -> None:
-        """Move the bar to `progress` in [0, 1]."""
+    def begin(self, step: int, progress: float, plan: str) -> None:
+        """Say at once that step `step` begins, and the `plan`; on stderr the first line is the one within seconds."""
+        if self.fancy:
+            self.bar.update(self.task, completed=progress, note=f"{self.unit} {step}  {plan}")
+        elif self.show and not unheard():
+            self._log(step, progress, plan)
+
+    def update(self, progress: float, step: int | None = None) -> None:
+        """Move the bar to `progress` in [0, 1]; with `step`, a log too gets a line if it had none for long."""
+        left = self._left(progress)
         if self.fancy:
             self.bar.update(self.task, completed=progress)
-        elif self.show:
-            self._write_now_and_then(progress)
+        elif self.show and unheard():
+            self._write_now_and_then(progress, left)
+        elif self.show and step is not None and time.monotonic() >= self.next_line:
+            self._log(step, progress, "", left)
 
     def say(self, step: int, progress: float, note: str) -> None:
         """Show `note` (loss, speed) at step `step`, with the time left on plain lines."""
+        left = self._left(progress)
         if self.fancy:
             self.bar.update(self.task, completed=progress, note=f"{self.unit} {step}  {note}")
         elif self.show and unheard():
             self.note = f"{self.unit} {step}  {note}"
-            self._write_now_and_then(progress)
+            self._write_now_and_then(progress, left)
         elif self.show:
-            left = self._left(progress)
-            LOG.info("%s: %s %d (%.0f%%)  %s  %s", self.title, self.unit, step, 100 * progress, note, left)
+            self._log(step, progress, note, left)
 
-    def _write_now_and_then(self, progress: float) -> None:
+    def _log(self, step: int, progress: float, *notes: str) -> None:
+        """Log a line; the next one that nobody asks for comes some time after it."""
+        self.next_line = time.monotonic() + NEXT_LINES
+        said = f"{self.title}: {self.unit} {step} ({100 * progress:.0f}%)"
+        LOG.info("%s", "  ".join(filter(None, [said, *notes])))
+
+    def _write_now_and_then(self, progress: float, left: str) -> None:
         """Write a line to stderr if it is time for one and no log handles it."""
-        left = self._left(progress)
-        if time.monotonic() < self.next_line or not unheard():
+        if time.monotonic() < self.next_line:
             return
         self.next_line = time.monotonic() + NEXT_LINES
         tell(LOG, "  ".join(filter(None, [f"{self.title}: {100 * progress:.0f}%", self.note, left])))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from nextframe.core.clip import Clip
+from nextframe.core.clip import Clip, last_frame_stays
 from nextframe.layers.dense_mix import DenseGate, along_rows, start_near_zero
 from nextframe.layers.grid import pad_to_multiple, places
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
@@ -28,7 +28,9 @@ class CompactConfig(ModelConfig):
     blocks: int = Field(10, ge=1, description="how many mixing blocks")
     kernel: int = Field(5, ge=1, description="side of the square kernels, in patches, odd")
     reach: int = Field(15, ge=1, description="length of the line kernels, in patches, odd")
-    residual: bool = Field(False, description="predict the change from the last frame; sensible for real video")
+    residual: bool = Field(
+        False, description="predict the change from the last frame; where a run does not say, its clips decide"
+    )
     gated: bool = Field(False, description="blocks multiply two hidden halves instead of bending one by GELU")
     pairs: int = Field(0, ge=0, description="products of two convolutions that the stem adds: energies of motion")
     dense: bool = Field(
@@ -129,6 +131,7 @@ class Compact(Predictor):
     config: CompactConfig
     idea: ClassVar[str] = "Fold space and time into channels, mix on a coarse grid, predict every frame at once."
     paper: ClassVar[str] = "After SimVP (Gao et al., CVPR 2022) and ConvNeXt (Liu et al., CVPR 2022)"
+    from_clips: ClassVar = {"residual": last_frame_stays}  # it starts near the last frame, or near black
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__(config)

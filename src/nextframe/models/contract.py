@@ -138,6 +138,7 @@ class Predictor(nn.Module):
     reference: ClassVar[str] = ""  # of the baseline that others are measured against: what it predicts, in words
     paper: ClassVar[str] = ""
     original_of: ClassVar[str] = ""  # of a paper's or notebook's form with its faults: the model it is a form of
+    from_clips: ClassVar[Mapping[str, Callable[[Clip], Any]]] = {}  # fields that a look at training clips decides
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

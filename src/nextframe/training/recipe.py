@@ -116,6 +116,11 @@ class TrainingConfig(Config):
             raise ValueError("give either steps or minutes")
         return self
 
+    @property
+    def length(self) -> str:
+        """How long the training is, in words."""
+        return f"{self.minutes:g} minutes" if self.steps is None else f"{self.steps} training steps"
+
 
 class Recipe(Config):
     """Model, data and training: all that a run needs, and all that repeats it."""

@@ -19,6 +19,7 @@ from nextframe.data import ClipSet, open_data
 from nextframe.data.open import check_there
 from nextframe.layers.batch_norm import synchronise
 from nextframe.models.contract import Predictor, TrainedTask, check_task
+from nextframe.training.decided import decided
 from nextframe.training.folder.checkpoints import load_state, save_state
 from nextframe.training.folder.logs import MetricsFile
 from nextframe.training.folder.run_folder import check_data, check_folder, claim
@@ -100,25 +101,25 @@ def _train_here(job: Job) -> Run:
     fabric = make_fabric(job.recipe.training, job.devices, job.machines)
     if fabric.global_rank:
         logging.getLogger("nextframe").setLevel(logging.ERROR)  # the first process reports it for all
-    else:
-        check_folder(job.recipe, job.folder, job.resume)
-        if job.resume and job.clips is None:
-            check_there(job.recipe.data, str(job.folder))
+    elif job.resume and job.clips is None:
+        check_there(job.recipe.data, str(job.folder))
     return _build(job, fabric).start(job.resume)
 
 
 def _trained(job: Job) -> Run:
     """Return the run that other processes have trained, with its last weights, on one device."""
     one = job.recipe.training.model_copy(update={"strategy": "auto"})
-    job = replace(job, recipe=job.recipe.model_copy(update={"training": one}), show=False)
+    job = replace(job, recipe=job.recipe.model_copy(update={"training": one}), resume=True, show=False)
     run = _build(job, make_fabric(one))
     run.restore()
     return run
 
 
 def _build(job: Job, fabric: Any) -> Run:
-    recipe, model = job.recipe, job.model
-    clips = open_data(recipe.data) if job.clips is None else job.clips
+    recipe, model, clips = job.recipe, job.model, job.clips
+    clips = open_data(recipe.data) if clips is None else clips
+    if model is None:
+        recipe = decided(recipe, clips, job.folder, resume=job.resume, show=job.show)
     seed_everything(recipe.training.seed, "weights")
     if model is None:
         model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
@@ -154,6 +155,7 @@ class Run:
         """Train until the budget is spent or early stopping says so; Ctrl-C leaves a checkpoint to resume from."""
         with ExitStack() as held:
             if self.processes.first:  # all settings are valid by now: a mistake leaves no folder behind
+                check_folder(self.recipe, self.folder, resume)  # before the lock, which makes it
                 held.enter_context(room_for(self.folder))
                 held.enter_context(locked(self.folder))
                 check_folder(self.recipe, self.folder, resume)  # a run may have ended while this one was made ready
@@ -171,9 +173,11 @@ class Run:
 
     def _train(self) -> None:
         bar = ProgressBar(self.recipe.model.name, show=self.show and self.processes.first)
+        plan = f"{self.config.length}, into {self.folder}"
         advice = f"continue with --resume -o {self.folder} ({IN_PYTHON})"
         with held_interrupts(self.processes.world > 1), explained_deaths(advice), bar as self.bar:
             try:
+                self.bar.begin(self.trainer.step + 1, self.trainer.progress, plan)
                 self.trainer.run(self._after_step, str(self.folder))
                 self._finish()
             except KeyboardInterrupt:
@@ -203,7 +207,7 @@ class Run:
             self.metrics.write(step, self.line)
         if step % config.checkpoint_every == 0:
             self._checkpoint()
-        self.bar.update(self.trainer.progress)
+        self.bar.update(self.trainer.progress, step)
         return stop
 
     def _log(self) -> None:
@@ -214,11 +218,7 @@ class Run:
         speed = steps * self.config.batch / seconds if seconds > 0 else 0.0
         self.line |= trainer.window.means()
         self._warn()
-        self.line |= {
-            "lr": trainer.rate,
-            "clips_per_s": round(speed, 2),
-            "seconds": round(trainer.seconds, 3),
-        }
+        self.line |= {"lr": trainer.rate, "clips_per_s": round(speed, 2), "seconds": round(trainer.seconds, 3)}
         if len(trainer.stages) > 1:
             self.line["stage"] = trainer.stage.name
         note = f"loss {self.line.get('train/loss', math.nan):.4f}  {speed:.1f} clips/s"

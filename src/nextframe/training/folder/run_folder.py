@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nextframe.core.files.whole_file import write_whole
 from nextframe.data import ClipSet
 from nextframe.data.open import is_path
 from nextframe.data.sets import DATASETS
+from nextframe.training.parallel.launch import started_outside
 from nextframe.training.recipe import Recipe, read_recipe
 
 LOG = logging.getLogger(__name__)
@@ -94,6 +96,25 @@ def claim(recipe: Recipe, folder: Path, clips: ClipSet) -> None:
         if error.errno in FULL:
             raise full(stored) from None
         raise BadInputError(folder, f"cannot be written ({error.strerror})", "give another folder") from None
+
+
+def next_folder(name: str, parent: Path = Path("runs")) -> Path:
+    """Return parent/NAME, or the first of parent/NAME-2, parent/NAME-3... that does not exist.
+
+    Processes that torchrun or SLURM started have to agree on one: for them it is parent/NAME.
+    """
+    place, number = parent / name, 1
+    while place.exists() and not started_outside():
+        number += 1
+        place = parent / f"{name}-{number}"
+    return place
+
+
+def newest_run(name: str, parent: Path = Path("runs")) -> Path | None:
+    """Return the run, of those that `next_folder` names, which was begun or continued last; None: there is none."""
+    numbered = re.compile(rf"{re.escape(name)}(-\d+)?")
+    runs = [path for path in parent.glob("*/recipe.yaml") if numbered.fullmatch(path.parent.name)]
+    return max(runs, key=lambda path: path.stat().st_mtime).parent if runs else None
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:

@@ -1,0 +1,297 @@
+"""What is done where a user says nothing: how a model starts, its data, the run folder, and what is said."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import nextframe as nf
+from nextframe.checkpoint import create_model, load_model
+from nextframe.cli import main
+from nextframe.core import progress
+from nextframe.core.clip import Clip, last_frame_stays
+from nextframe.core.errors import UserError
+from nextframe.core.progress import ProgressBar
+from nextframe.data import DataConfig, open_data
+from nextframe.training import ModelSection, Recipe, TrainingConfig, override, train
+from nextframe.training.folder.run_folder import newest_run, next_folder
+from nextframe.training.recipe import read_recipe
+from nextframe.training.run import Run
+
+SMALL = {"patch": 8, "width": 8, "blocks": 1, "kernel": 3}
+DIGITS = DataConfig(context=10, horizon=10, options={"val_clips": 8})
+WORDS = [f"model.{name}={value}" for name, value in SMALL.items()]
+WORDS = ["--steps", "1", "--batch", "2", *(w for s in [*WORDS, "run.report=false"] for w in ("--set", s))]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of short films: a bright square moves over a grey picture that stays."""
+    monkeypatch.setenv("NEXTFRAME_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "films").mkdir()
+    picture = np.random.default_rng(0).integers(40, 200, (4, 32, 32), np.uint8)
+    for number, ground in enumerate(picture):
+        film = np.repeat(ground[None], 30, 0)
+        for step, frame in enumerate(film):
+            frame[8:14, step % 24 : step % 24 + 6] = 255
+        np.save(tmp_path / "films" / f"film{number}.npy", film)
+    return tmp_path
+
+
+def recipe(data: DataConfig | None = None, **fields: object) -> Recipe:
+    films = DataConfig(name="films", context=3, horizon=2)
+    training = TrainingConfig(steps=2, batch=2, val_clips=2, precision="32", log_every=1)
+    return Recipe(model=ModelSection(name="compact", fields=SMALL | fields), data=data or films, training=training)
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """The exit code of a command, and what it says on stderr."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return int(ended.value.code or 0), capsys.readouterr().err
+
+
+# --- what the clips decide
+
+
+@pytest.mark.parametrize("color", [1, 3])
+def test_the_last_frame_of_a_film_stays(color: int) -> None:
+    films = open_data(recipe().data).read("train", np.arange(8)).to("cpu")
+    colored = [frames.expand(-1, -1, color, -1, -1) for frames in (films.context, films.target)]
+    assert last_frame_stays(Clip(*colored))
+    assert not last_frame_stays(Clip(torch.rand(4, 3, 1, 16, 16), torch.rand(4, 2, 1, 16, 16)))
+
+
+@pytest.mark.parametrize("name", ["moving-digits", "motion-digits", "pushed-digits"])
+@pytest.mark.parametrize(("context", "horizon", "size"), [(10, 10, (64, 64)), (3, 1, (32, 32))])
+def test_that_of_digits_does_not(name: str, context: int, horizon: int, size: tuple[int, int]) -> None:
+    """In small frames they hardly move in one step, but what stays is black."""
+    data = DataConfig(name=name, context=context, horizon=horizon, size=size)
+    assert not last_frame_stays(open_data(data).read("train", np.arange(8)).to("cpu"))
+
+
+@pytest.mark.parametrize(("data", "residual"), [(None, True), (DIGITS, False)])
+def test_a_new_run_decides_and_keeps_it(data: DataConfig | None, residual: bool, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(progress, "unheard", lambda: True)
+    train(recipe(data), Path("run"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "residual" in line] == [
+        f"compact: model.residual={str(residual).lower()}, as 8 training clips suggest (unless it is set)"
+    ]
+    assert read_recipe(Path("run")).model.fields["residual"] is residual
+    assert load_model("run").config.residual is residual
+
+
+def test_what_a_recipe_says_is_not_decided(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(progress, "unheard", lambda: True)
+    train(recipe(residual=False), Path("run"))
+    assert "residual" not in capsys.readouterr().err
+    assert load_model("run").config.residual is False
+
+
+def test_a_resumed_run_keeps_what_was_decided() -> None:
+    train(recipe(), Path("run"), show=False)
+    longer = override(recipe(), {"training.steps": 4})
+    stored = override(read_recipe(Path("run")), {"training.steps": 3})
+    assert train(stored, Path("run"), resume=True, show=False).model.config.residual is True
+    assert train(longer, Path("run"), resume=True, show=False).recipe.model.fields["residual"] is True
+    with pytest.raises(UserError, match=r"another model\.fields"):
+        train(recipe(residual=False), Path("run"), resume=True, show=False)
+
+
+def test_a_run_of_an_earlier_version_stays_as_it_was() -> None:
+    """Its recipe says nothing, and its model painted from nothing."""
+    train(recipe(residual=False), Path("run"), show=False)
+    stored = Path("run/recipe.yaml")
+    stored.write_text(stored.read_text().replace("    residual: false\n", ""))
+    assert read_recipe(stored) == recipe()
+    run = train(override(recipe(), {"training.steps": 4}), Path("run"), resume=True, show=False)
+    assert run.model.config.residual is False
+    assert run.trainer.step == 4
+
+
+def test_a_run_that_starts_from_weights_has_their_fields() -> None:
+    train(recipe(residual=False), Path("old"), show=False)
+    again = train(override(recipe(), {"training.start_from": "old"}), Path("new"), show=False)
+    assert again.model.config.residual is False
+    assert read_recipe(Path("new")).model.fields["residual"] is False
+
+
+def test_fit_says_what_was_decided_and_leaves_a_given_model_alone() -> None:
+    more = {"steps": 1, "context": 3, "horizon": 2, "quiet": True}
+    settings = {"training.val_clips": 2, **{f"model.{name}": value for name, value in SMALL.items()}}
+    run = nf.fit("compact", "films/", settings=settings, **more)
+    assert run.recipe == read_recipe(run.folder)
+    assert run.model.config.residual is True
+    given = create_model("compact", context=3, horizon=2, channels=1, **SMALL)
+    assert nf.fit(given, "films/", settings={"training.val_clips": 2}, **more).model.config.residual is False
+
+
+@pytest.mark.slow
+def test_several_processes_decide_alike() -> None:
+    run = train(recipe(), Path("run"), devices=2, show=False)
+    assert run.model.config.residual is True
+    assert run.recipe.model == read_recipe(Path("run")).model
+
+
+# --- data
+
+
+@pytest.mark.parametrize("more", [[], ["--set", "data.options.digits=embedded"], ["--resume"]])
+def test_a_model_without_data_is_refused_in_one_line(more: list[str], capsys) -> None:
+    code, said = told(capsys, "train", "compact", *more)
+    assert code == 2
+    line = "compact is a model, so give its data: --data my_videos/ (a path) or --data moving-digits"
+    assert said == f"nextframe: {line}\n"
+    assert not Path("runs").exists()
+
+
+def test_recipes_and_runs_have_their_data(capsys) -> None:
+    Path("mine.yaml").write_text(recipe().to_yaml())
+    words = ("train", "mine.yaml", "--quiet", "--set", "run.report=false")
+    assert told(capsys, *words)[0] == 0
+    assert told(capsys, *words, "--resume", "--steps", "3")[0] == 0
+    mix = "data.mix=[{name: moving-digits, share: 1}]"
+    code, said = told(capsys, "train", "compact", "--set", mix, *WORDS, "--quiet")
+    assert code == 0, said
+    assert told(capsys, "train", "compact", "--resume", *WORDS, "--quiet")[0] == 0, "the run has its data"
+
+
+# --- the run folder
+
+
+def test_folders_are_numbered_and_resume_takes_the_newest(capsys) -> None:
+    words = ["train", "compact", "--data", "films/", "--context", "3", "--horizon", "2", *WORDS]
+    for folder in ("compact", "compact-2", "compact-3"):
+        code, said = told(capsys, *words)
+        assert code == 0, said
+        assert sorted(path.name for path in Path("runs").iterdir())[-1] == folder
+    assert newest_run("compact") == Path("runs/compact-3")
+    told(capsys, *words, "-o", "runs/compact-2", "--resume", "--steps", "2")
+    code, said = told(capsys, *words, "--resume", "--steps", "3", "--set", "training.log_every=1")
+    assert code == 0, said
+    assert load_state_step(Path("runs/compact-2")) == 3
+    assert load_state_step(Path("runs/compact-3")) == 1
+    assert newest_run("compact-9") is None
+
+
+def load_state_step(folder: Path) -> int:
+    from nextframe.training import read_metrics
+
+    return int(read_metrics(folder)[-1]["step"])
+
+
+def test_processes_that_others_started_share_a_folder(monkeypatch) -> None:
+    Path("runs/compact").mkdir(parents=True)
+    assert next_folder("compact") == Path("runs/compact-2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert next_folder("compact") == Path("runs/compact")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--data", "flims/"], "unknown data set or path 'flims/'"),
+        (["--data", "films/", "--set", "model.widht=3"], "did you mean 'width'"),
+        (["--data", "films/", "--set", "training.optimizer=adan"], "did you mean 'adam'"),
+    ],
+)
+def test_what_is_given_is_checked_before_the_folder(words: list[str], says: str, capsys) -> None:
+    Path("taken").mkdir()
+    Path("taken/letter.txt").touch()
+    for folder in ("taken", "new"):
+        code, said = told(capsys, "train", "compact", *words, "--steps", "1", "-o", folder)
+        assert code == 2
+        assert says in said
+    assert not Path("new").exists()
+    code, said = told(capsys, "train", "compact", "--data", "films/", "--context", "3", *WORDS, "-o", "taken")
+    assert code == 2
+    assert "taken exists already" in said
+    assert [path.name for path in Path("taken").iterdir()] == ["letter.txt"]
+
+
+# --- what is said
+
+
+class Heard(logging.Handler):
+    """Keeps when each line of progress came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[tuple[float, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append((time.monotonic(), record.getMessage()))
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
+    handler, level = Heard(), progress.LOG.level
+    monkeypatch.setattr(progress, "unheard", lambda: False)
+    progress.LOG.addHandler(handler)
+    progress.LOG.setLevel(logging.INFO)
+    yield handler
+    progress.LOG.setLevel(level)
+    progress.LOG.removeHandler(handler)
+
+
+def test_a_training_says_at_once_that_it_begins_and_then_the_time_left(heard: Heard, monkeypatch) -> None:
+    begun: list[float] = []
+    started = Run._train
+
+    def noted(self: Run) -> None:
+        begun.append(time.monotonic())
+        started(self)
+
+    monkeypatch.setattr(Run, "_train", noted)
+    train(override(recipe(), {"training.steps": 6, "training.log_every": 3, "training.val_every": 3}), Path("run"))
+    (first, line), *others = heard.lines
+    assert first - begun[0] < 1
+    assert line == "compact: step 1 (0%)  6 training steps, into run"
+    assert [text.split(" (")[0] for _, text in others] == [f"compact: step {step}" for step in (3, 3, 6, 6)]
+    assert all(text.endswith(" left") for _, text in others)
+
+
+def test_slow_steps_are_heard_of_now_and_then(heard: Heard, monkeypatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with ProgressBar("work") as bar:
+        bar.begin(1, 0.0, "100 steps")
+        for step in range(1, 101):
+            now[0] += 10
+            bar.update(step / 100, step)
+        bar.update(1.0)
+    steps = [text for _, text in heard.lines]
+    assert steps[0] == "work: step 1 (0%)  100 steps"
+    assert steps[1:3] == ["work: step 3 (3%)  16:10 left", "work: step 6 (6%)  15:40 left"]
+    assert len(steps) == 1 + 33
+
+
+# --- sizes
+
+
+SIZED = (
+    *(
+        "data films",
+        "evaluate copy-last",
+        "train compact --data films",
+        "prepare films -o x",
+        "predict films/film0.npy",
+    ),
+    *("export run -o x.onnx", "transfer run", "latent run"),
+)
+
+
+@pytest.mark.parametrize("line", SIZED)
+def test_a_size_is_written_in_one_way(line: str, capsys) -> None:
+    for size in ("16", "16x", "16x16x16", "x16", "0x16"):
+        code, said = told(capsys, *line.split(), "--size", size)
+        assert code == 2
+        assert said == f"nextframe: --size '{size}': write HEIGHTxWIDTH, for example 64x64\n"
