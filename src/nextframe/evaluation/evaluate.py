@@ -173,9 +173,9 @@ class Contest:
             if metric.unclipped:
                 measured = futures
             for row, values in score_samples(runner, measured, clip.target, measure, metric.better).items():
-                self.scores[row, metric.name].add(sources, values.double().cpu().numpy())
+                self.scores[row, metric.name].add(sources, values.cpu().double().numpy())
         if len(futures) > 1:
-            self.spread.add(sources, differences(clipped).double().cpu().numpy())
+            self.spread.add(sources, differences(clipped).cpu().double().numpy())
 
     def spread_note(self) -> list[str]:
         """Return a line that says how far several futures are apart, if there were several."""
