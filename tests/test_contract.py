@@ -3,6 +3,7 @@
 A new model is tested here without an edit. SMALL only makes big defaults quick to test.
 """
 
+import copy
 import json
 import os
 import subprocess
@@ -159,7 +160,9 @@ def test_frames_come_out_as_promised(name, height, width, horizon):
 def test_calling_a_model_predicts_with_gradients_in_its_own_mode(name):
     model, clip, horizon = warm(name), digits(2, name=name), task_of(name).horizon
     future = model(clip.context, horizon)
-    assert torch.equal(future.detach(), model.predict(clip.context, horizon))
+    with in_float64():  # in float32 oneDNN has one LSTM for gradients and another without them: they round apart
+        exact, context = copy.deepcopy(model).double(), clip.context.double()
+        assert torch.equal(exact(context, horizon).detach(), exact.predict(context, horizon))
     assert model(clip.context).shape[1] == getattr(model.config, "horizon", 1)
     if name in TRAINED:
         slopes = torch.autograd.grad(future.square().sum(), list(model.parameters()), allow_unused=True)

@@ -11,6 +11,7 @@ from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip, Task
 from nextframe.core.conditions import moved
 from nextframe.data import DataConfig, open_data
+from nextframe.models import ddpae
 from nextframe.recipes import load_recipe
 from nextframe.recipes.weights.asked import Asked
 from nextframe.recipes.weights.by_recipe import work
@@ -50,12 +51,15 @@ def test_only_what_goes_to_a_gpu_is_moved_while_the_processor_goes_on() -> None:
     assert moved(Moving(), "cpu") == ("cpu", False)  # type: ignore
 
 
-def test_recurrent_layers_of_cudnn_have_gradients_in_eval_mode_too() -> None:
+def test_recurrent_layers_of_cudnn_have_gradients_in_eval_mode_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """It refuses them in eval mode, in which `--adapt` trains and `model(frames)` may be asked for them."""
-    model = create_model("ddpae", object_size=16, width=4, features=16, hidden=8, content=8)
-    layers = [part for part in model.eval().modules() if isinstance(part, nn.RNNBase)]
+    model = create_model("ddpae", object_size=16, width=4, features=16, hidden=8, content=8).eval()
+    layers = [part for part in model.modules() if isinstance(part, nn.RNNBase)]
     assert len(layers) == 4
-    assert all(part.training and not part.dropout for part in layers)
+    assert not any(part.training for part in layers)
+    monkeypatch.setattr(ddpae._LSTM, "cudnn", "meta")  # a kind of device that is here too
+    assert all(part.training and not part.dropout for part in layers if part.to("meta"))
+    assert all(part.training for part in layers if part.eval())
     assert not model.training
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar, NamedTuple, Self
@@ -107,10 +107,16 @@ class Reading:
 
 
 class _LSTM(nn.LSTM):
-    """Always in training mode, in which cuDNN alone computes gradients; without dropout nothing else depends on it."""
+    """On a GPU always in training mode, in which cuDNN alone has gradients; without dropout nothing else changes."""
+
+    cudnn: ClassVar[str] = "cuda"  # the kind of device
 
     def train(self, mode: bool = True) -> Self:
-        return super().train()
+        return super().train(mode or self.weight_hh_l0.device.type == self.cudnn)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # moves the weights
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self.train(self.training)
 
 
 class PoseNetwork(nn.Module):

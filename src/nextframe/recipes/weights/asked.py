@@ -43,6 +43,8 @@ class Asked:
         words = [f"--{name} {value:g}" for name, value in given.items() if value is not None]
         if self.start is not None:
             words.append(f"--start {Path(self.start).name}")
+        if not self.compile:
+            words.append("--no-compile")
         return " ".join(["python -m nextframe.recipes.weights", self.name, *words])
 
 

@@ -32,6 +32,7 @@ from nextframe.training.recipe import TrainingConfig
 
 LOG = logging.getLogger(__name__)
 CHECKPOINTS, LINES = "checkpoints", "log.jsonl"
+LAST = "last"  # the newest weights, better or not: those that ship may have been trained on what validates
 WARMUP, CLIP = 0.05, 1.0
 TELL_EVERY = 60.0  # seconds
 
@@ -39,8 +40,8 @@ TELL_EVERY = 60.0  # seconds
 def train_weights(plan: Plan, asked: Asked) -> dict[str, Any]:
     """Train for the budget of one call, and return the results, which are written to OUT with a card.
 
-    OUT gets model/ (the best weights so far by validation, in half precision), checkpoints/ (all that a later call
-    needs to go on), results.json, README.md and log.jsonl.
+    OUT gets model/ (the best weights so far by validation, in half precision), last/ (the newest), checkpoints/ (all
+    that a later call needs to go on), results.json, README.md and log.jsonl.
 
     Raises:
         UserError: the material is absent or differs from its list, OUT holds something else, or no such device.
@@ -145,7 +146,8 @@ class Call:
         improved = best is None or score.mean > best["score"]["mean"]
         if improved:
             self.record["best"] = {"step": self.loop.step, "score": score.plain()}
-            self._save_model()
+            self._save_model(MODEL)
+        self._save_model(LAST)
         spent = {"step": self.loop.step, "seconds": round(time.monotonic() - self.began, 1), "rate": self.loop.rate}
         self._log(spent | {"loss": self.loop.loss(), "best": improved, **score.plain()})
         self._save_state()
@@ -160,12 +162,12 @@ class Call:
     def _save_state(self) -> None:
         save_state(self.asked.out / CHECKPOINTS, {"loop": self.loop.state_dict(), "record": self.record})
 
-    def _save_model(self) -> None:
+    def _save_model(self, name: str) -> None:
         context, horizon = self.plan.task.context, self.plan.task.horizon
         task = TrainedTask(context=context, horizon=horizon, data=self.plan.data, sources=self.plan.sources)
         runs = [*self.record["start"]["runs"], *self.record["calls"], self._facts()]
         training = {"runs": [run for run in runs if run["steps"]], "licence": self.plan.licence}
-        save_model(self.viewer, self.asked.out / MODEL, task=task, training=training, half=True)
+        save_model(self.viewer, self.asked.out / name, task=task, training=training, half=True)
 
     def _facts(self) -> dict[str, Any]:
         """Return what this call has done so far."""

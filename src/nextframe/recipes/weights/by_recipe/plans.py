@@ -49,7 +49,7 @@ KERAS_CONVLSTM = RecipePlan(
     about="The ConvLSTM of the Keras example of 2021, with its leak, on two moving digits.",
     recipe="keras-convlstm",
     material=SKLEARN_DIGITS,
-    settings={"training.val_every": 60, "training.val_clips": 10, "training.checkpoint_every": 10},
+    settings={"training.checkpoint_every": 10},
     whole=3600,
     clips=32,
 )
@@ -107,8 +107,8 @@ FILM_LATENT_SMALL = RecipePlan(
     material=Videos(f"real_one-by-one-person-detection.mp4 of {INTEL}", single="real_one-by-one-person-detection.mp4"),
     settings={
         "data.stride": 2,
-        "data.options.val_share": 0.15,
-        "data.options.test_share": 0.2,
+        "data.options.val_share": 0.12,
+        "data.options.test_share": 0.12,  # both persons are in the training part
         "data.options.eval_step": 2,
         "data.options.across_cuts": True,
         "training.val_every": 200,
@@ -128,7 +128,6 @@ DIGITS = RecipePlan(
             "data.options.draw": "device",
             "training.batch": 64,
             "training.ema": 0.999,
-            "training.compile": True,
             "training.log_every": 500,
             "training.val_every": 8000,  # a validation, its image and a checkpoint take as long as hundreds of steps
             "training.checkpoint_every": 8000,
