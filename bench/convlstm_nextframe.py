@@ -61,7 +61,7 @@ class Side:
         """Write the output of the starting weights on the batch, as at inference."""
         self.model.load_state_dict(self.start)
         with torch.no_grad():
-            out = self.model.eval()(self.clip.frames[:, :-1]).sigmoid()
+            out = self.model.eval().logits(self.clip.frames[:, :-1]).sigmoid()
         np.save(self.folder / "nextframe.npy", out.numpy())
         return {}
 
