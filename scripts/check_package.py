@@ -43,7 +43,7 @@ COUNT = "from PIL import Image; print(Image.open('next.gif').n_frames)"
 WHERE = "import nextframe; print(nextframe.__file__)"
 
 
-class Failure(Exception):
+class StepError(Exception):
     """A step did not succeed; the text says which and how."""
 
 
@@ -54,11 +54,11 @@ def say(text: str) -> None:
 
 
 def run(command: Sequence[str | Path], folder: Path) -> str:
-    """Return what a command prints, run in `folder` without the checkout on its path; Failure if it fails."""
+    """Return what a command prints, run in `folder` without the checkout on its path; StepError if it fails."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     done = subprocess.run(list(map(str, command)), cwd=folder, env=kept, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Failure(f"{' '.join(map(str, command))}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise StepError(f"{' '.join(map(str, command))}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout.strip()
 
 
@@ -158,7 +158,7 @@ def installed(wheel: Path, environment: Path, borrow: bool) -> str:
         try:
             run([*pip, "--constraint", ROOT / "requirements.lock", wheel], environment.parent)
             return "its requirements came through pip, at the versions of requirements.lock"
-        except Failure as failure:
+        except StepError as failure:
             say(f"pip could not install it with its requirements:\n{failure}")
     run([*pip, "--no-deps", "--no-index", wheel], environment.parent)
     lend(environment)
@@ -173,16 +173,16 @@ def lend(environment: Path) -> None:
 
 
 def tried(environment: Path, folder: Path) -> None:
-    """Predict the end of a clip that is made here, with the model that ships; Failure if that is not what came."""
+    """Predict the end of a clip that is made here, with the model that ships; StepError if that is not what came."""
     python, nextframe = program(environment, "python"), program(environment, "nextframe")
     where = run([python, "-c", WHERE], folder)
     if environment.resolve() not in Path(where).resolve().parents:
-        raise Failure(f"nextframe was imported from {where}, not from the environment")
+        raise StepError(f"nextframe was imported from {where}, not from the environment")
     run([python, "-c", CLIP], folder)
     run([nextframe, "predict", "clip.gif", "-n", str(FRAMES), "-o", "next.gif"], folder)
     found = run([python, "-c", COUNT], folder)
     if found != str(FRAMES):
-        raise Failure(f"next.gif has {found} frames, not {FRAMES}")
+        raise StepError(f"next.gif has {found} frames, not {FRAMES}")
 
 
 def size(folder: Path) -> int:
@@ -233,7 +233,7 @@ def main() -> int:
         try:
             wheel, faults = checked_files(asked.out.resolve(), Path(scratch))
             checked_run(wheel, Path(scratch), asked.borrow)
-        except Failure as failure:
+        except StepError as failure:
             faults = [str(failure)]
     say("\n".join(faults) if faults else "package: fine")
     return bool(faults)

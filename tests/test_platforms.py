@@ -194,7 +194,7 @@ def test_what_runs_on_the_device_makes_no_float64_there(monkeypatch: pytest.Monk
     window = logs.Window()
     with NoFloat64():
         halved = scales.shrink(frames, (3, 3), "bilinear-legacy")
-        share = adversarial.accuracy(torch.tensor([1.0, -1.0]), torch.tensor([-1.0, -1.0]))
+        share = adversarial.accuracy(torch.tensor([[1.0], [-1.0]]), torch.tensor([[-1.0], [-1.0]]))
         window.add({"loss": torch.tensor(2.0)}, torch.tensor(1.0))
     assert torch.equal(halved, frames[..., ::2, ::2])
     assert float(share) == 0.75
