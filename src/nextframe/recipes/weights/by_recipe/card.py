@@ -18,6 +18,7 @@ from nextframe.recipes.weights.by_recipe.plans import RecipePlan
 from nextframe.recipes.weights.card import environment
 from nextframe.training.recipe import Recipe
 
+FREE_VIDEO = "docs/media/stream-of-water.mp4"  # of the repository
 RESULTS, CARD, TEMPLATE = "results.json", "README.md", "by_recipe/card.md.j2"
 
 
@@ -54,7 +55,7 @@ def write_card(
         headline=headline(evaluation),
         findings=findings(evaluation),
         arrow=ARROW,
-        clip=f"{place(plan, name)}/{CLIP}",
+        clip=FREE_VIDEO if plan.material.real else f"{place(plan, name)}/{CLIP}",
     )
     write_whole(folder / CARD, text)
 

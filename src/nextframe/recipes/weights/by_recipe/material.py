@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.data import DataConfig
 from nextframe.recipes.weights.material import REBUILD, find, read_list
 
 LISTED = Path(__file__).parents[1] / "motion.json"
 KIND = "real"
 INTEL = "intel-iot-devkit/sample-videos (CC-BY-4.0)"
-FREE_VIDEOS = f"short videos of {INTEL} and mdn/learning-area (CC0-1.0)"
+MDN = "mdn/learning-area (CC0-1.0)"
+FREE_VIDEOS = f"short videos of {INTEL} and {MDN}"
 
 
 class Material(Protocol):
@@ -31,6 +33,13 @@ class Material(Protocol):
     @property
     def sources(self) -> tuple[str, ...]:
         """Texts in the names of the published videos among it: no test has them."""
+
+    @property
+    def real(self) -> bool:
+        """Whether it is video of others."""
+
+    def pictured(self, data: DataConfig) -> DataConfig:
+        """Return which clips the card shows, for the `data` of a training."""
 
     def usual(self, videos: Path) -> Path | None:
         """Return where it is if the user does not say: `videos`, or None for what needs no path."""
@@ -52,6 +61,15 @@ class Digits:
     told: str
     licence: str
     sources: tuple[str, ...] = ()
+
+    @property
+    def real(self) -> bool:
+        """Return False: clips are generated."""
+        return False
+
+    def pictured(self, data: DataConfig) -> DataConfig:
+        """Return the same motion of the digits that come along, whichever are trained on."""
+        return data.model_copy(update={"options": {**data.options, "digits": "embedded"}})
 
     def usual(self, videos: Path) -> Path | None:
         """Return None: digits come along, or are downloaded."""
@@ -76,6 +94,15 @@ class Videos:
     val: Sequence[str] = ("real_monster.mp4",)
     single: str | None = None
     sources: tuple[str, ...] = ("intel-iot-devkit", "learning-area", "dom-examples")
+
+    @property
+    def real(self) -> bool:
+        """Return True: others made them."""
+        return True
+
+    def pictured(self, data: DataConfig) -> DataConfig:
+        """Return the same clips."""
+        return data
 
     def usual(self, videos: Path) -> Path | None:
         """Return the folder of videos."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from nextframe.core.device import resolve_device
 from nextframe.recipes.weights.by_recipe.material import (
-    INTEL,
+    MDN,
     MNIST_DIGITS,
     SKLEARN_DIGITS,
     VIDEOS,
@@ -102,15 +102,14 @@ CATZ_MIXTURE = RecipePlan(
     shown=4,
 )
 FILM_LATENT_SMALL = RecipePlan(
-    about="A latent of whole frames and an LSTM that predicts it, of one video: people who walk to a table.",
+    about="A latent of whole frames and an LSTM that predicts it, of one video: a toy on a table.",
     recipe="film-latent-small",
-    material=Videos(f"real_one-by-one-person-detection.mp4 of {INTEL}", single="real_one-by-one-person-detection.mp4"),
+    material=Videos(f"real_elf.mp4 of {MDN}", licence="CC0-1.0", single="real_elf.mp4"),
     settings={
-        "data.stride": 2,
+        "data.stride": 1,
         "data.options.val_share": 0.12,
-        "data.options.test_share": 0.12,  # both persons are in the training part
+        "data.options.test_share": 0.15,
         "data.options.eval_step": 2,
-        "data.options.across_cuts": True,
         "training.val_every": 200,
     },
     whole=2000,
