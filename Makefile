@@ -7,7 +7,7 @@ DEMO ?= demo
 # Compiled files are kept: without them each of the processes that tests start compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: app demo weights test test-all test-processors sse41 avx2 native native-2 lint bench docs clean
+.PHONY: app demo weights test test-all test-processors sse41 avx2 native native-2 lint package bench docs clean
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +64,9 @@ lint: $(VENV)/.ready  ## style, types, import direction, words
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_words.py
 
+package: $(VENV)/.ready  ## sdist and wheel in dist/: built, compared, installed into an empty environment, run; ARGS=--borrow
+	$(BIN)/python scripts/check_package.py $(ARGS)
+
 bench: $(VENV)/.ready  ## speed against named peers, in venvs of their own
 	bash bench/run.sh
 
@@ -73,5 +76,5 @@ docs: $(VENV)/.ready  ## pages that are written from the code
 	if [ -d ../shared/data/malformed ]; then $(BIN)/python scripts/bad_input_table.py ../shared/data/malformed; fi
 
 clean:
-	rm -rf $(VENV) .venv-bench $(DEMO) $(DEMO)-clip.gif .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench dist $(DEMO) $(DEMO)-clip.gif .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
@@ -148,6 +147,7 @@ def test_an_optimizer_does_not_reach_the_next_stage(tmp_path: Path, monkeypatch:
 
 @pytest.mark.any_processor
 def test_a_second_run_into_the_same_folder_is_refused(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")  # Windows has other locks: test_platforms.py
     folder = tmp_path / "run"
     folder.mkdir()
     with (folder / LOCK).open("w") as held:  # another process does the same

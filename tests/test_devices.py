@@ -45,10 +45,14 @@ class Moving:
         return device, non_blocking
 
 
-def test_only_what_goes_to_a_gpu_is_moved_while_the_processor_goes_on() -> None:
-    """What comes back must be waited for: torch copies into pinned memory, which holds nothing yet."""
+def test_only_what_goes_to_cuda_is_moved_while_the_processor_goes_on() -> None:
+    """What comes back must be waited for: torch copies into pinned memory, which holds nothing yet.
+
+    So must what goes to Apple's GPUs: torch reads memory that may be given to others by then.
+    """
     assert moved(Moving(), "cuda") == ("cuda", True)  # type: ignore
     assert moved(Moving(), "cpu") == ("cpu", False)  # type: ignore
+    assert moved(Moving(), "mps") == ("mps", False)  # type: ignore
 
 
 def test_recurrent_layers_of_cudnn_have_gradients_in_eval_mode_too(monkeypatch: pytest.MonkeyPatch) -> None:

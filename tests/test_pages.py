@@ -125,6 +125,29 @@ def check_pip(words: list[str]) -> None:
         assert set(filter(None, extras.split(","))) <= set(project["optional-dependencies"]), word
 
 
+def check_uv(words: list[str]) -> None:
+    """As pip, with the build of torch that is wanted."""
+    pip, install, backend, *rest = words
+    assert pip == "pip"
+    assert re.fullmatch(r"--torch-backend=(cpu|auto)", backend)
+    check_pip([install, *rest])
+
+
+def check_conda(words: list[str]) -> None:
+    """conda is not run: the file that the command reads is there."""
+    assert words[:3] == ["env", "create", "-f"]
+    assert (ROOT / words[3]).is_file()
+
+
+def check_docker(words: list[str]) -> None:
+    """Docker is not run: it builds the repository, and what it starts is a command of ours."""
+    if words[0] == "run":
+        parse(words[words.index("nextframe") + 1 :])
+    else:
+        assert (words[0], words[-1]) == ("build", ".")
+        assert (ROOT / "Dockerfile").is_file()
+
+
 def check_launcher(words: list[str]) -> None:
     """It starts processes, which tests of their own do: what is started is a command of ours."""
     parse(words[words.index("nextframe") + 1 :])
@@ -143,6 +166,9 @@ def check_script(words: list[str]) -> None:
 CHECKED: dict[str, Callable[[list[str]], None]] = {
     "make": check_make,
     "pip": check_pip,
+    "uv": check_uv,
+    "conda": check_conda,
+    "docker": check_docker,
     "torchrun": check_launcher,
     "srun": check_launcher,
     "python": check_script,

@@ -7,7 +7,7 @@ import time
 import torch
 
 from nextframe.core.clip import Clip
-from nextframe.core.device import resolve_device
+from nextframe.core.device import resolve_device, wait_for
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Split
 from nextframe.evaluation import clip_indices
@@ -55,5 +55,4 @@ def _worked() -> float:
 def _predict(model: Predictor, clip: Clip) -> None:
     """Predict, and wait until a GPU has done so."""
     future = model.predict(clip.context, clip.horizon, conditions=model.wanted(clip.conditions))
-    if future.is_cuda:
-        torch.cuda.synchronize(future.device)
+    wait_for(future.device)

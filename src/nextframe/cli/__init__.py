@@ -87,6 +87,9 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: what follows the program's name; sys.argv by default.
     """
+    from nextframe.core.terminal import accept_all_letters
+
+    accept_all_letters()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words  # anywhere in the line
     words = [word for word in words if word != "--debug"]

@@ -122,8 +122,11 @@ NO_CONDITIONS = Conditions()
 
 
 def moved(values: Tensor, device: torch.device | str) -> Tensor:
-    """Return values on `device`; a GPU fetches pinned ones while the processor goes on, which waits for its own."""
-    return values.to(device, non_blocking=torch.device(device).type != "cpu")
+    """Return values on `device`; CUDA fetches pinned ones while the processor goes on.
+
+    Not Apple's GPUs: there torch reads what may be gone by then (pytorch issue 189690).
+    """
+    return values.to(device, non_blocking=torch.device(device).type == "cuda")
 
 
 def _shape(value: Tensor) -> str:

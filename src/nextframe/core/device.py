@@ -32,3 +32,11 @@ def sent(values: NDArray[np.generic], device: torch.device) -> Tensor:
         device: where it goes.
     """
     return torch.from_numpy(np.ascontiguousarray(values)).to(device, non_blocking=device.type == "cuda")
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when a GPU has done what it was given; a processor has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,13 @@ if TYPE_CHECKING:
 LAYOUT = "\n\t"
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode: control, format, half of a pair, line separators
 JOINERS = "\u200c\u200d"  # format characters that are part of words and of emoji
+
+
+def accept_all_letters() -> None:
+    """Let output show a question mark for a letter that its encoding lacks: that of a file on Windows lacks arrows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def visible(text: str, keep: str = LAYOUT) -> str:

@@ -74,7 +74,7 @@ class Reconstructions:
         for row, frames in painted.items():
             for metric in MEASURED:
                 values = METRICS.get(metric).function(frames.float(), context)
-                self.scores[row, metric].add(sources, values.double().cpu().numpy())
+                self.scores[row, metric].add(sources, values.cpu().double().numpy())
 
     def rows(self, data: str, split: str) -> list[Row]:
         """Return a row for each metric, called "NAME of the reconstruction", and each way to make it."""

@@ -181,10 +181,10 @@ class Contest:
             if metric.unclipped:
                 measured = futures
             for row, values in score_samples(runner, measured, clip.target, measure, metric.better).items():
-                found[row, metric.name] = values.double().cpu().numpy()
+                found[row, metric.name] = values.cpu().double().numpy()
                 self.scores[row, metric.name].add(sources, found[row, metric.name])
         if len(futures) > 1:
-            self.spread.add(sources, differences(clipped).double().cpu().numpy())
+            self.spread.add(sources, differences(clipped).cpu().double().numpy())
         main: NDArray[np.float64] = found[runner, self.metrics[0].name].mean(axis=1)
         return main
 

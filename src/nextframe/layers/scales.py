@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nextframe.core.seeds.noise import widest
+
 Resize = Literal["average", "bilinear-corners", "bilinear-legacy", "bilinear-centres"]
 Size = tuple[int, int]
 
@@ -54,7 +56,7 @@ def _bilinear(frames: Tensor, size: Size, how: Resize) -> Tensor:
 def _legacy(frames: Tensor, size: int, axis: int) -> Tensor:
     """Read `frames` along one axis at 0, r, 2r, ... with r the ratio of the sizes; the last line is repeated."""
     length = frames.shape[axis]
-    place = torch.arange(size, device=frames.device, dtype=torch.float64) * (length / size)
+    place = torch.arange(size, device=frames.device, dtype=widest(frames.device)) * (length / size)
     first = place.floor().long()
     part = (place - first).to(frames.dtype)
     part = part[:, None] if axis == -2 else part

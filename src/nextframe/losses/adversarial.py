@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nextframe.core.seeds.noise import widest
 from nextframe.losses.pixel import Reduction, reduce
 
 Gan = Literal["bce", "hinge", "clipped"]
@@ -47,7 +48,8 @@ def accuracy(real: Tensor, fake: Tensor) -> Tensor:
     Scores are (B, ...). What does not move looks the same in both, so single positions say less than their mean.
     """
     real, fake = real.flatten(1).mean(1), fake.flatten(1).mean(1)
-    return ((real > 0).double().mean() + (fake < 0).double().mean()) / 2
+    wide = widest(real.device)
+    return ((real > 0).to(wide).mean() + (fake < 0).to(wide).mean()) / 2
 
 
 def gradient_penalty(score: Tensor, frames: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     """
     if min(len(first), len(second)) < 2:
         raise UserError(f"a Fréchet distance needs two videos in each set, not {len(first)} and {len(second)}")
-    (mean1, cov1), (mean2, cov2) = (_gaussian(features.double()) for features in (first, second))
+    (mean1, cov1), (mean2, cov2) = (_gaussian(features.cpu().double()) for features in (first, second))
     root1 = _root(cov1)
     between = torch.linalg.eigvalsh(root1 @ cov2 @ root1).clamp_min(0).sqrt().sum()
     return float((mean1 - mean2).square().sum() + cov1.trace() + cov2.trace() - 2 * between)

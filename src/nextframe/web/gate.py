@@ -40,6 +40,7 @@ UPLOAD = f"{API}/upload"
 RESULT = re.compile(r"/results/([\w-]+)/([\w.-]+)", re.ASCII)
 TYPES = {".gif": "image/gif", ".png": "image/png", ".mp4": "video/mp4"}
 
+REFUSED = set("\0/\\:")  # in the name of an upload, whichever of them the system takes for more than a letter
 HEADER_BYTES = 16 << 10  # the server's own limit does not apply to what arrives in one piece
 ADDRESS_BYTES = 2 << 10
 ASK_BYTES = 64 << 10  # bytes of a request that is not an upload
@@ -218,10 +219,11 @@ def paths_are_uploads(value: Any, uploads: Path) -> bool:
 
 def is_upload(path: Any, uploads: Path) -> bool:
     """Whether `path` has the form of an uploaded file (the folder, a hash, a name), and neither part is a link."""
-    if not isinstance(path, str) or not path.startswith(f"{uploads}/"):
+    start = f"{uploads}{os.sep}"
+    if not isinstance(path, str) or not path.startswith(start):
         return False
-    parts = path.removeprefix(f"{uploads}/").split("/")
-    plain = len(parts) == 2 and not any(part in ("", ".", "..") or "\0" in part or "\\" in part for part in parts)
+    parts = path.removeprefix(start).split(os.sep)
+    plain = len(parts) == 2 and not any(part in ("", ".", "..") or REFUSED & set(part) for part in parts)
     return plain and not Path(path).is_symlink() and not Path(path).parent.is_symlink()
 
 

@@ -123,10 +123,17 @@ class Store:
 def sweep_dead() -> None:
     """Delete the folders of apps that were killed: nobody holds them."""
     for root in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        if root.is_symlink() or not (root / LOCK).is_file() or root.stat().st_uid != os.getuid():
+        if root.is_symlink() or not (root / LOCK).is_file() or not _is_ours(root):
             continue
-        with suppress(BadInputError), locked(root):  # a living app holds its own
-            shutil.rmtree(root, ignore_errors=True)
+        with suppress(BadInputError):
+            with locked(root):  # a living app holds its own
+                shutil.rmtree(root, ignore_errors=True)
+            shutil.rmtree(root, ignore_errors=True)  # on Windows the file that was held is still there
+
+
+def _is_ours(root: Path) -> bool:
+    """Whether this user made the folder; on Windows each has a temporary folder of their own."""
+    return not hasattr(os, "getuid") or root.stat().st_uid == os.getuid()
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -139,7 +139,7 @@ def _model(spec: str) -> Predictor:
 
 
 def _bound() -> None:
-    """Limit memory and files of this process, if the system supports that."""
+    """Limit memory and files of this process, if the system supports that: Windows neither, macOS no memory."""
     try:
         import resource
     except ImportError:  # Windows
@@ -148,7 +148,7 @@ def _bound() -> None:
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if not torch.cuda.is_available():
+    if sys.platform != "darwin" and not torch.cuda.is_available():  # macOS refuses to: it maps more at the start
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 

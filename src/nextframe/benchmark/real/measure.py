@@ -90,7 +90,7 @@ def measure_clip(
     second = [name for name in names if name not in first]
     if clip.large is not None and second:
         found |= measured(*predicted(model, clip, clip.large, task, device), second)
-    return {name: found[name][0].double().cpu().numpy() for name in names}
+    return {name: found[name][0].cpu().double().numpy() for name in names}
 
 
 def measured(prediction: Tensor, target: Tensor, last: Tensor, names: Sequence[str]) -> dict[str, Tensor]:

@@ -60,7 +60,7 @@ def flush(path: Path) -> None:
     """Flush a file or folder to disk now, so that a rename after it never points at missing data."""
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot open a folder
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # Windows flushes what may be written
     try:
         os.fsync(descriptor)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from nextframe.core.files.room import FULL, full
 
 LOG = logging.getLogger(__name__)
 LOCK = ".lock"  # the file stays; what counts is the system's lock on it, which ends with the process
+BEYOND = 1 << 30  # the byte that Windows locks: it lets nobody read a locked one, and the number stands in front
 
 
 @contextmanager
@@ -32,8 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         if not _take(descriptor, folder):
             raise BadInputError(folder, f"another process{_who(descriptor)} is writing to it", "wait, or give another")
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        _sign(descriptor)
         try:
             yield
         finally:
@@ -45,18 +46,40 @@ def locked(folder: Path) -> Iterator[None]:
 def _take(descriptor: int, folder: Path) -> bool:
     """Return whether the lock is ours now."""
     try:
-        import fcntl
-    except ImportError:  # Windows, where a second run fails as soon as it replaces an open file
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return _taken(descriptor)
     except OSError as error:
         LOG.warning("%s cannot be locked (%s): do not write to it from two processes", folder, error.strerror)
     return True
 
 
+def _taken(descriptor: int) -> bool:
+    """Return whether the system gave us the lock; OSError if it has none for such a folder."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(descriptor, BEYOND, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sign(descriptor: int) -> None:
+    """Write the number of this process, for others to name it."""
+    os.truncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, str(os.getpid()).encode())
+
+
 def _who(descriptor: int) -> str:
-    number = os.pread(descriptor, 20, 0).decode(errors="replace")
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    number = os.read(descriptor, 20).decode(errors="replace")
     return f" ({number})" if number.isdigit() else ""

@@ -77,7 +77,7 @@ def _steps(model: Predictor, frames: Tensor, task: Task, device: str) -> np.ndar
     clip = task.split(as_float(frames.to(device)))
     prediction = model.predict(clip.context, task.horizon).float()
     values = torch.stack([psnr(prediction, clip.target).clamp_max(CAP), mae(prediction, clip.target)])
-    return values.mean(1).double().cpu().numpy()
+    return values.mean(1).cpu().double().numpy()
 
 
 def _rounded(value: Any) -> Any:

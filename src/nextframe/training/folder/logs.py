@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.errors import NextframeError
+from nextframe.core.seeds.noise import widest
 from nextframe.training.folder.events import Events
 from nextframe.training.parallel.processes import Processes
 
@@ -35,7 +36,7 @@ class Window:
     def add(self, values: Mapping[str, Tensor], kept: Tensor | float = 1.0) -> None:
         """Add one step's scalar `values`, or nothing if `kept` is 0; they stay on their device until they are read."""
         for name, value in values.items():
-            value = value.detach().to(torch.float64)
+            value = value.detach().to(widest(value.device))
             if isinstance(kept, Tensor):
                 value = torch.where(kept > 0, value, 0.0)
             self.sums[name] = self.sums.get(name, 0.0) + value

@@ -27,6 +27,7 @@ from nextframe.training.parallel.processes import terminated_as_interrupted
 
 GRACE = 2.0  # seconds for processes to report why they fail, once one has ended
 LAST_STEP = 30.0  # seconds to end a step and write a checkpoint in after Ctrl-C
+KILLED = 9  # SIGKILL, a name that Windows does not have
 LOST = "a script that trains on several devices calls it under `if __name__ == '__main__':`"
 
 
@@ -178,13 +179,16 @@ def _failure(workers: Sequence[_Worker], advice: str) -> BaseException:
 
 
 def _cause(number: int) -> str:
-    return f"signal {number}, as when memory runs out" if number == signal.SIGKILL else f"signal {number}"
+    return f"signal {number}, as when memory runs out" if number == KILLED else f"signal {number}"
 
 
 def _interrupt(workers: Sequence[_Worker]) -> None:
-    """Pass Ctrl-C on, and give the processes the time to end their step and write a checkpoint."""
+    """Pass Ctrl-C on, and give the processes the time to end their step and write a checkpoint.
+
+    On Windows they have it from the terminal, and os.kill would end them at once.
+    """
     for worker in workers:
-        if worker.process.is_alive() and worker.process.pid is not None:
+        if os.name != "nt" and worker.process.is_alive() and worker.process.pid is not None:
             os.kill(worker.process.pid, signal.SIGINT)
     _join([worker.process for worker in workers], LAST_STEP)
 
