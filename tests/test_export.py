@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 
-from nextframe.checkpoint import create_model, save_model
+from nextframe.checkpoint import create_model
 from nextframe.core.errors import NextframeError, NotSupportedError, UserError
 from nextframe.models.convlstm import ConvLSTMState
 from nextframe.publish.state import flatten, rebuild
@@ -44,18 +42,6 @@ def test_the_exporter_says_nothing_to_the_user(tmp_path, caplog):
     with caplog.at_level("INFO"):
         export(Tiny(TinyConfig()).eval(), tmp_path / "m.onnx", size=(9, 7))
     assert [record.name for record in caplog.records if not record.name.startswith("nextframe")] == []
-
-
-def test_nothing_but_our_line_is_written_by_the_command(tmp_path):
-    """In a process of its own: what libraries say when they are imported, and what their C++ says, is in it too."""
-    save_model(create_model("compact", width=8, blocks=1, context=3, horizon=2).eval(), tmp_path / "model")
-    words = ("export", tmp_path / "model", "-o", tmp_path / "m.onnx", "--size", "32x32")
-    done = subprocess.run(
-        [sys.executable, "-m", "nextframe", *map(str, words)], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert len(done.stdout.splitlines()) == 1
-    assert done.stdout.startswith(str(tmp_path / "m.onnx"))
 
 
 @pytest.mark.slow
