@@ -72,4 +72,5 @@ PLANS.add("motion", "nextframe.recipes.weights.motion:MOTION")
 for _name in ("keras-convlstm", "mnist-latent", "composite-lstm", "multiscale-gan-small", "catz-mixture"):
     PLANS.add(_name, f"nextframe.recipes.weights.by_recipe.plans:{_name.upper().replace('-', '_')}")
 PLANS.add("film-latent-small", "nextframe.recipes.weights.by_recipe.plans:FILM_LATENT_SMALL")
+PLANS.add("ddpae", "nextframe.recipes.weights.by_recipe.plans:DDPAE")
 PLANS.add("digits", "nextframe.recipes.weights.by_recipe.plans:DIGITS")

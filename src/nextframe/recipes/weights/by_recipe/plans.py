@@ -114,6 +114,14 @@ FILM_LATENT_SMALL = RecipePlan(
     },
     whole=2000,
 )
+DDPAE = RecipePlan(
+    about="Two components with their own poses, an image each: a digit in each of them, without being told of digits.",
+    recipe="ddpae-moving-mnist",
+    material=MNIST_DIGITS,
+    settings={"training.val_every": 100_000, "training.checkpoint_every": 500},
+    on={"cpu": {"training.batch": 16, "training.lr": 5e-4}},
+    whole=200_000,
+)
 DIGITS = RecipePlan(
     about="The fast recipe of Moving MNIST: two moving digits, ten frames from ten.",
     recipe="moving-mnist-fast",
