@@ -144,7 +144,7 @@ def test_the_pixels_are_those_that_are_predicted(here, capsys, monkeypatch):
 
 
 def test_a_large_gif_is_said(tmp_path, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="nextframe")  # a test with --quiet may have raised it
     for name, size in (("a.gif", 10_000_001), ("b.gif", 10_000_000), ("c.mp4", 20_000_000)):
         (tmp_path / name).write_bytes(bytes(size))
         note_size(tmp_path / name)

@@ -1,7 +1,8 @@
 """The pages of five published predictors: each point of an original names a test or a command that is there.
 
 A page has a table whose last column is "shown by", one row for each point of the original ("not done" if it is not
-here), and a table of figures whose last column is "from": the results file that has the figure, or "not measured".
+here), and a table of figures whose last column is "from": the results file that has the figure, also a trained
+model's own, or "not measured".
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def test_a_figure_is_of_a_results_file_or_not_measured(page: Path) -> None:
     rows = table(read(page), "from")
     assert rows
     for *figure, source in rows:
-        files = re.findall(r"\((?:\.\./)+(results/[^)]+)\)", source)
+        files = re.findall(r"\((?:\.\./)+((?:results/|weights/[^/]+/results)[^)]+)\)", source)
         assert source == "not measured" or files, figure
         assert all((ROOT / file).is_file() for file in files), source
 

@@ -136,7 +136,7 @@ def test_what_is_said():
 
 def predicted(caplog, *words: object) -> list[str]:
     """Run `nextframe predict` and return what it says."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="nextframe")  # a test with --quiet may have raised it
     caplog.clear()
     with pytest.raises(SystemExit) as done:
         main(["predict", *map(str, words)])
