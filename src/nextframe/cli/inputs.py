@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nextframe.core.errors import UserError
-from nextframe.core.files.whole_file import check_apart, check_folder
+from nextframe.core.files.whole_file import check_apart, check_folder, free_name
 
 if TYPE_CHECKING:
     from nextframe.media.reading import Reading
@@ -94,14 +94,8 @@ class Outputs:
 
     def choose(self, given: Input, pixels: int) -> Path:
         """Return the file for an input of which `pixels` are predicted in all frames; unless asked for, a new one."""
-        return self.asked or self._free(given.name, ".mp4" if pixels > GIF_PIXELS else ".gif")
-
-    def _free(self, name: str, ending: str) -> Path:
-        path, number = self.folder / f"{name}-next{ending}", 1
-        while path.exists() or path.is_symlink():
-            number += 1
-            path = self.folder / f"{name}-next-{number}{ending}"
-        return path
+        ending = ".mp4" if pixels > GIF_PIXELS else ".gif"
+        return self.asked or free_name(self.folder, f"{given.name}-next", ending)
 
 
 def note_size(path: Path) -> None:

@@ -133,3 +133,12 @@ def _unwritten(path: Path, error: OSError) -> BadInputError:
 
 def _is_stream(path: Path) -> bool:
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def free_name(folder: Path, name: str, ending: str = "") -> Path:
+    """Return folder/NAMEending, or the first of NAME-2, NAME-3... with that ending under which there is nothing."""
+    path, number = folder / f"{name}{ending}", 1
+    while os.path.lexists(path):
+        number += 1
+        path = folder / f"{name}-{number}{ending}"
+    return path

@@ -12,7 +12,7 @@ from typing import Any
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.lock import LOCK
 from nextframe.core.files.room import FULL, full
-from nextframe.core.files.whole_file import write_whole
+from nextframe.core.files.whole_file import free_name, write_whole
 from nextframe.data import ClipSet
 from nextframe.data.open import is_path
 from nextframe.data.sets import DATASETS
@@ -103,11 +103,7 @@ def next_folder(name: str, parent: Path = Path("runs")) -> Path:
 
     Processes that torchrun or SLURM started have to agree on one: for them it is parent/NAME.
     """
-    place, number = parent / name, 1
-    while place.exists() and not started_outside():
-        number += 1
-        place = parent / f"{name}-{number}"
-    return place
+    return parent / name if started_outside() else free_name(parent, name)
 
 
 def newest_run(name: str, parent: Path = Path("runs")) -> Path | None:
