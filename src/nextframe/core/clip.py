@@ -83,6 +83,17 @@ class Task:
         given, asked = list(self.given), list(self.asked)
         return Clip(_at(frames, given), _at(frames, asked), conditions.at(given + asked).adding(self.told(frames)))
 
+    def not_drawn(self, count: int, frame_shape: tuple[int, int, int]) -> Clip:
+        """Return `count` clips of black frames that take no memory, for clips that are drawn where the model is.
+
+        Args:
+            count: how many.
+            frame_shape: (C, H, W).
+        """
+        clip = self.split(torch.zeros(count, self.length, 1, 1, 1, dtype=torch.uint8))
+        context, target = (frames.expand(-1, -1, *frame_shape) for frames in (clip.context, clip.target))
+        return replace(clip, context=context, target=target)
+
 
 @dataclass(frozen=True)
 class Clip:

@@ -137,10 +137,8 @@ class MovingDigits(ClipSet):
 
     def _not_drawn(self, which: Integers, places: Integers) -> Clip:
         """Return black frames that take no memory, and the plan as extras."""
-        clip = self.task.split(torch.zeros(len(which), self.task.length, 1, 1, 1, dtype=torch.uint8))
-        black = {name: getattr(clip, name).expand(-1, -1, *self.frame_shape) for name in ("context", "target")}
         plan = {WHICH: torch.from_numpy(which), PLACES: torch.from_numpy(places.astype(np.int16))}
-        return replace(clip, **black, extras=plan)
+        return replace(self.task.not_drawn(len(which), self.frame_shape), extras=plan)
 
     def _clip(self, clips: Tensor) -> Clip:
         """Cut grey sequences (B, T, 1, H, W) into context and target, in the requested colours."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,10 +90,8 @@ class MovingScenes(ClipSet):
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips that are not drawn yet: black frames, and their indices as the extra `scene`."""
         check_indices(self, split, indices)
-        counts = self.task.context, self.task.horizon
-        context, target = (torch.zeros(len(indices), count, *self.frame_shape, dtype=torch.uint8) for count in counts)
-        extras = {INDEX: torch.from_numpy(np.asarray(indices, np.int64))}
-        return Clip(context, target, self.task.told(context), extras)
+        clip = self.task.not_drawn(len(indices), self.frame_shape)
+        return replace(clip, extras={INDEX: torch.from_numpy(np.asarray(indices, np.int64))})
 
     def on_device(self, split: Split, clip: Clip, device: torch.device | str) -> Clip:
         """Return the clips drawn on `device`, with the extras `flow` and `clean`."""
