@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EXTRAS := .venv-extras
 DEMO ?= demo
 
 # Compiled files are kept: without them each of the processes that tests start compiles the package again.
@@ -13,6 +14,12 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(EXTRAS)/.ready: requirements-extras.lock requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-extras.lock
+	$(EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@
 
 demo: $(VENV)/.ready  ## predict a real clip; train a small model for 3 minutes, compare it with baselines, write a report
@@ -33,8 +40,8 @@ weights: $(VENV)/.ready  ## train the weights that come with the package again: 
 test: $(VENV)/.ready  ## the tests that take seconds
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-test-all: $(VENV)/.ready  ## every test
-	$(BIN)/python -m pytest
+test-all: $(EXTRAS)/.ready  ## every test, those that need the libraries of requirements-extras.lock too
+	$(EXTRAS)/bin/python -m pytest
 
 test-processors: sse41 avx2 native native-2  ## the tests that compute, with other processors' kernels: up to 40 minutes
 
@@ -76,5 +83,5 @@ docs: $(VENV)/.ready  ## pages that are written from the code
 	if [ -d ../shared/data/malformed ]; then $(BIN)/python scripts/bad_input_table.py ../shared/data/malformed; fi
 
 clean:
-	rm -rf $(VENV) .venv-bench dist $(DEMO) $(DEMO)-clip.gif .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(EXTRAS) .venv-bench dist $(DEMO) $(DEMO)-clip.gif .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
