@@ -20,6 +20,7 @@ ABOUT = {
     "catz-autoencoder-fixed": "the same with its faults corrected",
     "mathieu-chainer": "Mathieu et al. 2016 as the Chainer port trains it",
     "mathieu-tf": "Mathieu et al. 2016 as the TensorFlow port trains it",
+    "mathieu-torch": "Mathieu et al. 2016 as the authors' script trains it, on clips of UCF-101",
     "mathieu-paper": "Mathieu et al. 2016 as the paper means it",
     "multiscale-gan-small": "our own: the multi-scale adversarial model in minutes on a CPU",
     "dual-motion-gan-walks": "our own: frames and flows that teach each other, small, on videos",
