@@ -6,6 +6,7 @@ ABOUT = {
     "quickstart": "our own: a small model in three minutes",
     "moving-mnist-fast": "our own: the lowest error on Moving MNIST in a stated time",
     "keras-convlstm": "the Keras example of 2021, its leak included",
+    "keras-convlstm-2016": "its predecessor of 2016, on moving squares",
     "catz-baseline": "the catz benchmark's baseline, as published",
     "catz-baseline-fixed": "the same with its faults corrected",
     "catz-conv2d": "the cat-gif notebook's 2-D network, as published",

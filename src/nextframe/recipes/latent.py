@@ -4,8 +4,9 @@
 from its position, the state carried through sampling, training on own predictions. The chain for videos is the
 original's, image -> features -> latent -> features -> image; `film-latent-small` has one small VAE in its place. The
 `-original` recipes have the public code's numbers and its faults except two: its LSTM windows cross the ends of
-sequences, and its four samples of an image are equal. Their LSTM gets clips in the order of the file, as there: each
-begins 31 frames after the one before, at the next of the three phases of every third frame. They compute in float32, as the public code did.
+sequences, and its four samples of an image are equal. As there, the LSTM alone gets its clips in the order of the
+file; those of a video begin 31 frames apart, each at the next of the three phases. They compute in float32, as the
+public code did.
 
 Epochs of the original are steps here: 10,000 digit sequences of 30 frames, a tenth of them for test; for a video, whose
 length is not stated, 100,000 frames.

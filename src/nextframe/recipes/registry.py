@@ -14,6 +14,7 @@ RECIPES: Registry[Recipe] = Registry(
 RECIPES.add("quickstart", "nextframe.recipes.quickstart:QUICKSTART")
 RECIPES.add("moving-mnist-fast", "nextframe.recipes.moving_mnist:MOVING_MNIST_FAST")
 RECIPES.add("keras-convlstm", "nextframe.recipes.keras_convlstm:KERAS_CONVLSTM")
+RECIPES.add("keras-convlstm-2016", "nextframe.recipes.keras_convlstm:KERAS_CONVLSTM_2016")
 RECIPES.add("catz-baseline", "nextframe.recipes.catz:CATZ_BASELINE")
 RECIPES.add("catz-baseline-fixed", "nextframe.recipes.catz:CATZ_BASELINE_FIXED")
 RECIPES.add("catz-conv2d", "nextframe.recipes.catz:CATZ_CONV2D")

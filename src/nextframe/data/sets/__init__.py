@@ -17,6 +17,7 @@ DATASETS.add("moving-digits", "nextframe.data.sets.moving_digits:open_moving_dig
 DATASETS.add("motion-digits", "nextframe.data.sets.motion_digits:open_motion_digits")
 DATASETS.add("motion-clips", "nextframe.data.sets.motion_clips:open_motion_clips")
 DATASETS.add("pushed-digits", "nextframe.data.sets.pushed_digits:open_pushed_digits")
+DATASETS.add("moving-squares", "nextframe.data.sets.moving_squares:open_moving_squares")
 DATASETS.add("moving-scenes", "nextframe.data.sets.scenes.clips:open_moving_scenes")
 DATASETS.add("moving-mnist", "nextframe.data.sets.moving_mnist:open_moving_mnist")
 DATASETS.add("fashion", "nextframe.data.sets.moving_mnist:open_fashion")
