@@ -127,9 +127,8 @@ class StageLoss(nn.Module):
 class Predictor(nn.Module):
     """Context in, frames out. A model is a subclass in one file, with a `Config`, `forecast` and `stages`.
 
-    `model(context, horizon)` is the same for all: frames in [0, 1], differentiable. What else a model computes has a
-    method of its own. `Options` are what a user may choose when predicting, `idea` is one sentence for
-    `nextframe models`, `paper` its source.
+    `model(context, horizon)` is the same for all: frames in [0, 1], differentiable; all else has a method of its own.
+    `Options` are what a user may choose when predicting, `idea` is a line for `nextframe models`, `paper` its source.
     """
 
     Config: ClassVar[type[ModelConfig]] = ModelConfig
@@ -194,8 +193,7 @@ class Predictor(nn.Module):
         Args:
             context: (B, T, C, H, W), float in [0, 1].
             horizon: how many frames; None: as many as the model was trained to predict.
-            conditions: as in `predict`.
-            options: as in `predict`.
+            conditions, options: as in `predict`.
 
         Returns:
             (B, horizon, C, H, W) in [0, 1].
