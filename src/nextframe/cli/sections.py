@@ -27,7 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "predict": {"predict": "nextframe.cli.configs:PredictConfig", "options": ""},
     "interpolate": {"interpolate": "nextframe.cli.configs:InterpolateConfig"},
     "latent": {"data": _DATA},
-    "transfer": {"transfer": "nextframe.transfer.experiment:TransferConfig", "data": _DATA},
+    "transfer": {"transfer": "nextframe.transfer.settings:TransferConfig", "data": _DATA},
     "import": {"model": "", "settings": ""},
     "benchmark": {"real": "nextframe.benchmark.real.task:RealConfig"},
     "app": {"limits": "nextframe.web.limits:WebLimits"},
