@@ -11,7 +11,7 @@ same motion from generated digits, and so is what `--data moving-mnist` alone tr
 `keras-convlstm-2016` is its predecessor (jeammimi, 2016) as last revised in 2020: four layers of 40 maps on 900 clips
 of moving squares, 200 epochs of 90 steps, Adadelta at the rate of 1e-3 that tf.keras has by default and that its
 printed losses are of; the Keras of 2016 had 1 (`--lr 1`). 15 noisy frames are read, the clean one after each is
-predicted; the example's picture shows seven frames and what follows them.
+predicted; the example's figure shows seven frames and what follows them.
 """
 
 from __future__ import annotations
