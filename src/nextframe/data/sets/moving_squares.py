@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nextframe.core.clip import Clip
+from nextframe.core.clip import Clip, as_uint8
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.seeds.seeding import numpy_generator
@@ -74,8 +74,8 @@ class MovingSquares(ClipSet):
             for frames in zip(*drawn, strict=True)
         )
         context = self.task.context
-        levels = [part.clamp(0, 1).mul(255).round().byte() for part in (noisy[:, :context], clean[:, context:])]
-        return Clip(*levels, extras={NOISY: noisy, CLEAN: clean})
+        given, asked = as_uint8(noisy[:, :context]), as_uint8(clean[:, context:])
+        return Clip(given, asked, extras={NOISY: noisy, CLEAN: clean})
 
     def _clip(self, split: Split, index: int, length: int, size: list[int]) -> tuple[Frames, Frames]:
         """Return the noisy and the clean frames (T, H, W) of a clip."""
@@ -83,7 +83,7 @@ class MovingSquares(ClipSet):
         wide = [side + 2 * MARGIN + 2 * length for side in size]  # nothing is drawn beyond it
         noisy, clean = np.zeros((2, length, *wide), np.float32)
         for _ in range(random.integers(FEWEST, MOST + 1)):
-            start = [random.integers(MARGIN, MARGIN + side) + length for side in size]
+            start = np.array([random.integers(MARGIN, MARGIN + side) + length for side in size])
             step, half = random.integers(-1, 2, 2), int(random.choice(HALF))
             signs = np.where(random.random(length) < 0.5, random.choice((-1, 1), length), 0)
             for time in range(length):
