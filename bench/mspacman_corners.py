@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("frames", type=Path, help="the unpacked episodes, train, val and test")
     parser.add_argument("--work", type=Path, default=Path("runs/mspacman-corners"), help="everything but the results")
-    parser.add_argument("--minutes", type=float, nargs=len(RUNS), default=(8, 14, 13), help="processor time of each run")
+    parser.add_argument("--minutes", type=float, nargs=len(RUNS), default=(8, 14, 13), help="processor time each")
     parser.add_argument("--baselines", action="store_true", help="train nothing: measure the baselines alone")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--clips", type=int, default=40, help="corners, and straight lines, that are measured")

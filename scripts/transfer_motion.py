@@ -61,7 +61,7 @@ def small_copies(patterns: Sequence[str], skipped: Sequence[str], folder: Path) 
     folder.mkdir(parents=True, exist_ok=True)
     copies = []
     for path in sorted(path for pattern in patterns for path in Path().glob(pattern) if path.name not in skipped):
-        copy = folder / f"{path.parent.name}__{path.stem}.npy"
+        copy = folder / f"{path.parent.name}__{path.name}.npy"
         if not copy.exists():
             frames = [fit_frame(frame, SIZE, "crop") for frame in islice(open_source(path).frames(), MOST_FRAMES)]
             np.save(copy, np.stack([frame.permute(1, 2, 0).numpy() for frame in frames]))
@@ -202,7 +202,7 @@ def main() -> None:
         "inputs": {},
     }
     LOG.info("%d videos, %d clips", len(videos), result["clips"])
-    for kind in INPUTS:
+    for kind in args.inputs:
         found = [rows_of_fold(args, part, kind, args.runs / "unrelated") for part in parts]
         rows = {name: over_folds([fold[name] for fold in found]) for name in found[0]}
         result["inputs"][kind] = {"accuracy": rows, "gains": gains(found)}
@@ -220,6 +220,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--skip", nargs="*", default=TWICE, help="names of files that show what another shows")
     parser.add_argument("--runs", type=Path, default=Path("runs/transfer-motion"))
     parser.add_argument("--out", type=Path, default=Path("results/transfer-motion-clips.json"))
+    parser.add_argument("--inputs", nargs="+", choices=list(INPUTS), default=list(INPUTS), help="what models see")
     parser.add_argument("--folds", type=int, default=5, help="parts of the videos, each tested once")
     parser.add_argument("--clips", type=int, default=1500, help="clips without labels that each model is trained on")
     parser.add_argument("--steps", type=int, default=500, help="training steps of each model")
