@@ -84,6 +84,8 @@ docs: $(EXTRAS)/.ready  ## the pages that are written from the code, then the si
 	$(EXTRAS_BIN)/python scripts/formats_table.py
 	if [ -d ../shared/data/malformed ]; then $(EXTRAS_BIN)/python scripts/bad_input_table.py ../shared/data/malformed; fi
 	$(EXTRAS_BIN)/python scripts/site/command_line.py
+	$(EXTRAS_BIN)/python scripts/site/model_pages.py
+	$(EXTRAS_BIN)/python scripts/site/quality_plot.py
 	NO_MKDOCS_2_WARNING=1 $(EXTRAS_BIN)/python -m mkdocs build --quiet
 
 clean:

@@ -143,10 +143,15 @@ def boards(paths: Sequence[Path], exclude: Sequence[str] = ()) -> list[Board]:
         BadInputError: a file that is not a row.
         UserError: a text to exclude that is in no source's name, or in all of a row's.
     """
-    groups: dict[tuple[str, ...], list[tuple[BenchmarkRow, Path]]] = {}
     rows = [read_row(path) for path in paths]
     check_excluded(rows, exclude)
-    for path, row in zip(paths, rows, strict=True):
+    return rank(list(zip(rows, paths, strict=True)), exclude)
+
+
+def rank(rows: Sequence[tuple[BenchmarkRow, Path]], exclude: Sequence[str] = ()) -> list[Board]:
+    """Rank rows, each with its file, a board for each task; `exclude` is as for `boards`, and not checked."""
+    groups: dict[tuple[str, ...], list[tuple[BenchmarkRow, Path]]] = {}
+    for row, path in rows:
         key = (row.task.name, row.task.hash, row.data.split, row.data.fingerprint)
         groups.setdefault(key, []).append((row, path))
     return [_board(group, exclude) for _, group in sorted(groups.items(), key=lambda item: item[0])]
