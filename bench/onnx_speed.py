@@ -1,7 +1,7 @@
 """`motion` and `compact` in ONNX Runtime beside torch: the same clips in turn, on the same threads, in float32.
 
-Each is exported as `nextframe export` does, which also checks that the file predicts what the model does. The weights of
-`compact` are its initial ones: its speed does not depend on them. Writes results/bench-onnx.json.
+Each is exported as `nextframe export` does, which also checks that the file predicts what the model does. The weights
+of `compact` are its initial ones: its speed does not depend on them. Writes results/bench-onnx.json.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime
 import torch
@@ -73,7 +72,7 @@ def compared(model: Predictor, size: tuple[int, int], rounds: int) -> dict[str, 
     frames = next(iter(found.outputs.values()))[1]
     ways = {
         "torch": lambda: predicted(net, context, frames),
-        "onnxruntime": lambda: session.run(None, fed(name, context)),
+        "onnxruntime": lambda: session.run(None, {name: context.numpy()}),
     }
     seconds = turns(ways, rounds)
     middle = {way: median(times) for way, times in seconds.items()}
@@ -99,11 +98,6 @@ def predicted(net: Predictor, context: Tensor, frames: int) -> Tensor:
     """Return the model's own prediction."""
     with torch.no_grad():
         return net.predict(context, frames)
-
-
-def fed(name: str, context: Tensor) -> dict[str, np.ndarray]:
-    """Return what the session takes."""
-    return {name: context.numpy()}
 
 
 def turns(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:

@@ -18,7 +18,7 @@ from nextframe.core.files.cache import cache_folder
 from nextframe.core.files.whole_file import write_whole
 
 LOG = logging.getLogger(__name__)
-MOST = 1 << 22  # bytes that are read: more is no such file
+MOST = 1 << 22  # bytes that are read: a file with more is another one
 
 
 @cache
