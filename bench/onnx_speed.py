@@ -95,9 +95,9 @@ def opened(path: Path) -> onnxruntime.InferenceSession:
 
 
 def predicted(net: Predictor, context: Tensor, frames: int) -> Tensor:
-    """Return the model's own prediction."""
+    """Return the model's own prediction, with the options that the file has."""
     with torch.no_grad():
-        return net.predict(context, frames)
+        return net.predict(context, frames, options=dict(net.Options.in_export))
 
 
 def turns(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +48,7 @@ def _pairs(module: nn.Module) -> list[tuple[str, _BatchNorm, _ConvNd]]:
     return []
 
 
-def _is_known(norm: nn.Module) -> bool:
+def _is_known(norm: nn.Module) -> TypeGuard[_BatchNorm]:
     """Whether `norm` is a batch norm with statistics of its training."""
     return isinstance(norm, _BatchNorm) and norm.running_mean is not None
 
