@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nextframe.cli import main
 from nextframe.core.errors import UserError
 from nextframe.core.kernels import Choices, current, using
 from nextframe.core.kernels.choices import fixed_everywhere
@@ -165,6 +166,16 @@ def test_fixed_kernels_are_those_of_the_rule(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("NEXTFRAME_KERNELS", "slow")
     with pytest.raises(UserError, match="NEXTFRAME_KERNELS is 'slow': it may be 'fixed'"):
         fixed_everywhere()
+
+
+def test_debug_shows_the_choices_of_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = logging.getLogger("nextframe")
+    monkeypatch.setattr(logger, "level", logger.level)
+    logger.manager._clear_cache()
+    for words, shown in ((["--version"], False), (["--version", "--debug"], True)):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert logging.getLogger("nextframe.core.kernels.choices").isEnabledFor(logging.DEBUG) == shown
 
 
 # --- kernels agree
@@ -374,6 +385,21 @@ def in_two_processes(folder: Path) -> None:
     (folder / f"{rank}.json").write_text(json.dumps(facts))
 
 
+def test_others_take_what_the_first_process_decides() -> None:
+    """What is faster in the second one does not count, nor what it alone has computed."""
+    fast, slow = Watch(plain=1.0, other=0.5), Watch(plain=1.0, other=2.0)
+    first = Choices(at_once=False, keeps=False, clock=fast)
+    second = Choices(at_once=False, keeps=False, clock=slow)
+    assert pick(first, fast) == pick(second, slow) == "plain", "it is decided between steps"
+    second.pick("what only the second computes", tuple(slow.seconds), "plain", slow.ways)
+    first.settle(True, dict)
+    second.settle(False, lambda _: first.made)
+    assert first.made == second.made == {WHAT: "other"}
+    assert pick(second, slow) == "other"
+    assert slow.runs == {"plain": 0, "other": 0}
+
+
+@pytest.mark.slow
 def test_two_processes_compute_with_the_first_ones_kernels(tmp_path: Path) -> None:
     launch(2, in_two_processes, tmp_path)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))

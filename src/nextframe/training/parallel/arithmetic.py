@@ -26,7 +26,7 @@ class Arithmetic:
             with using(self.choices):
                 bf16_pays(self.device.type)
                 self.settle()
-                self.bf16 = bf16_pays(self.device.type)
+                self.bf16 = self.processes.share(bf16_pays(self.device.type))
         return using(self.choices)
 
     def settle(self) -> None:
