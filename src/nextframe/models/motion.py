@@ -16,6 +16,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
+from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.flow_fusion import fused
 from nextframe.layers.grid import centred
 from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
@@ -27,7 +28,6 @@ from nextframe.layers.rhythm import rhythm
 from nextframe.layers.sampling import precise, sampled, shrunk
 from nextframe.layers.strips import halved
 from nextframe.layers.window import CUT, Seen, as_given, as_many, split_alpha, thumbnails
-from nextframe.layers.winograd import FastConv2d
 from nextframe.models.contract import (
     Block,
     Capabilities,
