@@ -47,8 +47,10 @@ def interpolate(
     """Write `video` with `factor` times its frame rate: predicted frames between every two neighbours.
 
     The frames of the video are unchanged. At a scene cut the frame before it is held, not mixed with the next one; the
-    sound is copied if the output is an mp4. Frames of different durations become equally long, with a warning. Each
-    prediction is from two neighbours, and is written before the next two are read; a .png alone holds all frames.
+    sound is copied if the output is an mp4. Frames of different durations become equally long, with a warning. A GIF
+    shows its last frame as long as the video does, so both take the same time to a hundredth of a second, if no frame
+    is shown for less than two of them. Each prediction is from two neighbours, and is written before the next two are
+    read; a .png alone holds all frames.
 
     Args:
         video: a video, an animation, a folder of images or an array file of at least two frames.
@@ -82,7 +84,7 @@ def interpolate(
     if needs_all(Path(output), 1):
         check_strip(source, (source.counted() - 1) * factor + 1, source.limits)
     frames = between(source.frames(), net.to(where), factor, where, cuts)
-    written = write_video(output, frames, source.fps * factor, sound_of=source.path)
+    written = write_video(output, frames, source.fps * factor, sound_of=source.path, hold=1 / source.fps)
     if source.missing:
         LOG.warning("%s is %s", source.name, source.missing)
     if source.uneven:
