@@ -26,6 +26,7 @@ from nextframe.models.request import check_frames_asked
 from nextframe.prediction.context import bridge_channels
 from nextframe.prediction.memory import check_middles, check_model, check_strip, needs_all
 from nextframe.prediction.predict import check_trained
+from nextframe.prediction.show import VideoFile
 
 MIDDLE = Task.interpolate()
 
@@ -43,7 +44,7 @@ def interpolate(
     device: str = "auto",
     reading: Reading = DEFAULT,
     limits: Limits | None = None,
-) -> Path:
+) -> VideoFile:
     """Write `video` with `factor` times its frame rate: predicted frames between every two neighbours.
 
     The frames of the video are unchanged. At a scene cut the frame before it is held, not mixed with the next one; the
@@ -60,6 +61,9 @@ def interpolate(
         device: "auto", "cpu", "cuda" or "mps".
         reading: what a file leaves open, such as which of its values is white.
         limits: what is decoded at most, and the memory that it may take; None: the defaults.
+
+    Returns:
+        The file, which a notebook plays.
 
     Raises:
         BadInputError: a video that cannot be read or has one frame, or an output that cannot be written.
@@ -89,7 +93,7 @@ def interpolate(
         LOG.warning("%s is %s", source.name, source.missing)
     if source.uneven:
         LOG.warning("%s: its frames have different durations, those of the output have one", source.name)
-    return written
+    return VideoFile(written)
 
 
 def _cuts_of(source: Source) -> frozenset[int]:
