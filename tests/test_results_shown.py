@@ -73,7 +73,7 @@ def test_a_prediction_plays_its_context_and_then_what_follows():
         (121, 25, (100, 100), 2, 1.0),
         (500, 25, (100, 100), 5, 1.0),
         (10, 100, (100, 100), 2, 1.0),  # a GIF has 50 a second at most
-        (8, 25, (2000, 2000), 1, 0.5),  # 32 million pixels are made a quarter of that
+        (5, 25, (2000, 2000), 1, 0.5),  # 20 million pixels are made a quarter of that
         (1, 25, (100, 100), 1, 1.0),
     ],
 )

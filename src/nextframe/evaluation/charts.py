@@ -14,7 +14,7 @@ from nextframe.core.files.whole_file import write_whole
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 40
-PALETTE = ("#d9660a", "#2563eb", "#0f9d8a", "#8b5cf6", "#7a8494", "#c0266d", "#8a6d1c")
+PALETTE = ("#d9660a", "#2563eb", "#0f9d8a", "#8b5cf6", "#7a8494", "#c0266d", "#8a6d1c")  # the light one of the page
 COLORS = len(PALETTE)  # line colours that the page's style sheet has
 LEGEND = 180  # pixels beside a chart that stands alone
 MAX_DOTS = 60  # most points of a line that are marked one by one

@@ -28,14 +28,14 @@ from nextframe.prediction.panels import GAP, PREDICTED, Row, enlarge, panel_size
 PAUSE = 2  # predictions play at half speed in a notebook: one second is hard to follow
 MOST_VIDEOS = 4  # most videos of a batch shown
 # What a notebook keeps of an animation, in its file: a GIF has at most 1.5 bytes of a pixel, usually half a byte.
-MOST_FRAMES, MOST_PIXELS = 120, 8_000_000  # the latter in all frames together
+MOST_FRAMES, MOST_PIXELS = 120, 5_000_000  # the latter in all frames together
 FASTEST = 50.0  # frames a second of a GIF
 
 
 class Shown:
     """Frames as a notebook shows them: an animation; `save` writes them, `strip` is a still image.
 
-    The notebook holds at most 120 frames and 8 million pixels in all: of more frames every second or third, and so on,
+    The notebook holds at most 120 frames and 5 million pixels in all: of more frames every second or third, and so on,
     is shown as long, larger ones are made smaller, and the line below says so. `save` writes all as they are.
     Nothing is opened or printed, so it does no harm in a script.
     """
