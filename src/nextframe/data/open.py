@@ -37,13 +37,28 @@ def open_data(config: DataConfig) -> ClipSet:
     if config.name in DATASETS:
         return _clips_of(config)
     if is_path(config.name):
-        from nextframe.data.folder.clips import open_path
-
-        return open_path(config)
+        return _open_path(config)
     if config.name == IN_MEMORY:
         what = "'clips' stands for clips of your own: name a folder or a file of them with --data PATH"
         raise UserError(f"{what} (if the clips were in memory, give them again)")
     raise UnknownNameError("data set or path", config.name, DATASETS)
+
+
+def _open_path(config: DataConfig) -> ClipSet:
+    """Return the clips of a path by what it holds: a recording of LeRobot, or any files of one's own."""
+    from nextframe.data.folder.clips import open_path
+    from nextframe.data.folder.listing import paths_of
+    from nextframe.data.lerobot.info import is_lerobot
+
+    paths = paths_of(config.name)
+    recordings = [path for path in paths if is_lerobot(path)]
+    if not recordings:
+        return open_path(config)
+    if len(paths) > 1:
+        raise UserError(f"{recordings[0]} is a LeRobot data set: combine it with others by data.mix, not by commas")
+    from nextframe.data.lerobot.clips import open_lerobot
+
+    return open_lerobot(config)
 
 
 def check_there(config: DataConfig, whose: str) -> None:
