@@ -144,11 +144,13 @@ def write_table(path: Path, columns: dict[str, list[Any]]) -> None:
     from pyarrow import parquet
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    kinds = {"action": arrow.list_(arrow.float32()), "observation.state": arrow.list_(arrow.float32())}
-    kinds |= {"timestamp": arrow.float32()}
-    parquet.write_table(
-        arrow.table({n: arrow.array(values, kinds.get(n)) for n, values in columns.items()}), path  # type: ignore[arg-type]
-    )
+    table = {name: arrow.array(values) for name, values in columns.items()}
+    for name, values in table.items():
+        if name == "timestamp" or name == "action" and not arrow.types.is_list(values.type):
+            table[name] = values.cast(arrow.float32())
+        elif name in ("action", "observation.state"):
+            table[name] = values.cast(arrow.list_(arrow.float32()))
+    parquet.write_table(arrow.table(table), path)
 
 
 def write_video(path: Path, frames: Frames, fps: int = FPS, every: int = 5) -> None:

@@ -102,6 +102,8 @@ def _write_json(report: DataReport, path: Path, started: float) -> None:
 
 
 def _show(console: Console, report: DataReport) -> None:
+    for line in report.about:
+        console.print(line)
     if report.sources:
         _show_sources(console, report)
     _show_notes(console, report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from nextframe.core.errors import UnknownNameError, UserError
@@ -44,21 +45,39 @@ def open_data(config: DataConfig) -> ClipSet:
     raise UnknownNameError("data set or path", config.name, DATASETS)
 
 
+def is_laid_out(config: DataConfig) -> bool:
+    """Return whether a path holds what another library laid out: a recording of LeRobot, or rows with videos."""
+    return _opener(config.name) is not None
+
+
 def _open_path(config: DataConfig) -> ClipSet:
-    """Return the clips of a path by what it holds: a recording of LeRobot, or any files of one's own."""
-    from nextframe.data.folder.clips import open_path
+    """Return the clips of a path by what it holds."""
+    opener = _opener(config.name)
+    if opener is None:
+        from nextframe.data.folder.clips import open_path
+
+        return open_path(config)
+    return opener(config)
+
+
+def _opener(name: str) -> Callable[[DataConfig], ClipSet] | None:
+    """Return what opens a path that another library laid out; None: it is one's own files.
+
+    Raises:
+        UserError: several paths of which one is so.
+    """
     from nextframe.data.folder.listing import paths_of
     from nextframe.data.lerobot.info import is_lerobot
 
-    paths = paths_of(config.name)
+    paths = paths_of(name)
     recordings = [path for path in paths if is_lerobot(path)]
-    if not recordings:
-        return open_path(config)
-    if len(paths) > 1:
+    if recordings and len(paths) > 1:
         raise UserError(f"{recordings[0]} is a LeRobot data set: combine it with others by data.mix, not by commas")
-    from nextframe.data.lerobot.clips import open_lerobot
+    if recordings:
+        from nextframe.data.lerobot.clips import open_lerobot
 
-    return open_lerobot(config)
+        return open_lerobot
+    return None
 
 
 def check_there(config: DataConfig, whose: str) -> None:

@@ -102,8 +102,8 @@ def choose_camera(root: Path, info: Info, asked: str | None) -> str:
     return found[0]
 
 
-def splits_of(root: Path, info: Info, episodes: Sequence[int]) -> dict[int, Split]:
-    """Return the split of each episode that `splits` names; {} if all that it has is train, which divides nothing.
+def splits_of(root: Path, info: Info, episodes: Sequence[int]) -> dict[int, Split] | None:
+    """Return the split of each episode that `splits` names; None if that is train for all, which divides nothing.
 
     Raises:
         BadInputError: an unknown split, a range that is not FIRST:STOP, or an episode in two of them.
@@ -115,7 +115,8 @@ def splits_of(root: Path, info: Info, episodes: Sequence[int]) -> dict[int, Spli
                 raise BadInputError(root / INFO, f"episode {episode} is in two splits")
             if episode in numbers:
                 found[episode] = split
-    return found if set(found.values()) - {"train"} else {}
+    undivided = len(found) == len(episodes) and set(found.values()) == {"train"}
+    return None if undivided or not info.splits else found
 
 
 def _range(root: Path, name: str, text: str) -> tuple[Split, range]:

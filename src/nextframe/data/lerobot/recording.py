@@ -60,16 +60,16 @@ def look_at_recording(config: DataConfig, options: LeRobotConfig) -> Recording:
     recording = Recording(Contents(root, about=_about(info, camera, options)), [])
     contents = recording.contents
     for episode in episodes:
-        if splits and episode.number not in splits:
+        if splits is not None and episode.number not in splits:
             contents.skipped.append((episode.name, NO_SPLIT))
             continue
         rows = tables.of(episode)
         recording.rows.append(rows)
         contents.members.append(videos.part(episode, rows))
-        contents.splits.append(splits.get(episode.number))
+        contents.splits.append(None if splits is None else splits[episode.number])
     if not contents.members:
         raise BadInputError(root / INFO, "its splits name no episode of the data set")
-    assign_splits(contents, Listing(has_splits=bool(splits), by=INFO.as_posix()), options)
+    assign_splits(contents, Listing(has_splits=splits is not None, by=INFO.as_posix()), options)
     return recording
 
 
