@@ -75,9 +75,7 @@ class Recording:
                 "action": {"dtype": "float32", "shape": [2], "names": ["x", "y"]},
                 "observation.state": {"dtype": "float32", "shape": [3], "names": ["a", "b", "c"]},
                 "timestamp": {"dtype": "float32", **one},
-                **{
-                    name: {"dtype": "int64", **one} for name in ("frame_index", "episode_index", "index", "task_index")
-                },
+                **{name: {"dtype": "int64", **one} for name in ("frame_index", "episode_index", "index", "task_index")},
             },
             **other,
         }
@@ -146,7 +144,7 @@ def write_table(path: Path, columns: dict[str, list[Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = {name: arrow.array(values) for name, values in columns.items()}
     for name, values in table.items():
-        if name == "timestamp" or name == "action" and not arrow.types.is_list(values.type):
+        if name == "timestamp" or (name == "action" and not arrow.types.is_list(values.type)):
             table[name] = values.cast(arrow.float32())
         elif name in ("action", "observation.state"):
             table[name] = values.cast(arrow.list_(arrow.float32()))

@@ -83,7 +83,9 @@ def _of_tables(root: Path, info: Info, camera: str) -> list[Episode]:
     files = sorted((root / TABLES).glob("*/*.parquet"))
     rows = [row for file in files for row in read_table(file, columns).to_pylist()]
     if any(value is None for row in rows for value in row.values()):
-        raise BadInputError(root / TABLES, "an episode has no value in one of its columns", "record or convert it again")
+        raise BadInputError(
+            root / TABLES, "an episode has no value in one of its columns", "record or convert it again"
+        )
     found = []
     for row in rows:
         data, seen = ({name: int(row[both[side]]) for name, both in places.items()} for side in (0, 1))

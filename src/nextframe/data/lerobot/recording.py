@@ -104,7 +104,9 @@ class _Videos:
         path = episode.video
         if path not in self._known:
             if not path.is_file():
-                raise BadInputError(path, f"there is no such file, the video of {episode.name}", "copy the whole data set")
+                raise BadInputError(
+                    path, f"there is no such file, the video of {episode.name}", "copy the whole data set"
+                )
             index = index_source(path, self._color, self._reading)
             self._known[path] = index, frame_times(path, index, self._reading)
         return self._known[path]

@@ -84,7 +84,8 @@ def _numbers(file: Path, table: Any, name: str) -> NDArray[np.float64]:
     is_number = types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)
     if not (alike and is_number and (not table.num_rows or len(column) % table.num_rows == 0)):
         raise BadInputError(file, f"its column '{name}' does not hold as many numbers in each row")
-    values = column.to_numpy().astype(np.float64).reshape(table.num_rows, -1 if table.num_rows else 1)
+    flat: NDArray[np.float64] = column.to_numpy().astype(np.float64)
+    values = flat.reshape(table.num_rows, -1 if table.num_rows else 1)
     if not np.isfinite(values).all():
         raise BadInputError(file, f"row {int(np.argwhere(~np.isfinite(values))[0, 0])} of '{name}' is not finite")
     return values
