@@ -18,7 +18,10 @@ from nextframe.cli import main
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.inspect.report import describe
-from nextframe.data.lerobot.clips import led_to
+from nextframe.data.lerobot.recording import led_to
+from nextframe.data.prepared.config import PrepareConfig
+from nextframe.data.prepared.prepare import prepare
+from nextframe.data.prepared.shards import read_note
 from recordings import FPS, PATHS, Recording, join_videos, write_table, write_video
 
 pytest.importorskip("pyarrow", reason="needs the extra [lerobot]")
@@ -418,6 +421,30 @@ def test_nextframe_data_says_what_was_found(folders, capsys):
     report = describe(config(folders["v3.0"]))
     assert [row.frames for row in report.sources] == list(LENGTHS)
     assert report.as_json()["about"][0].startswith("LeRobot v3.0")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_prepared_clips_keep_their_actions(folders, recording, tmp_path, version):
+    """Shards hold the crop and, number by number, the actions that lead through it."""
+    made = PrepareConfig(
+        size=(16, 24), context=3, horizon=2, stride=2, clips=40, held_out=5, threshold=0, options={"state": True}
+    )
+    prepare(folders[version], tmp_path / "clips", made, workers=1, show=False)
+    clips = open_data(config(tmp_path / "clips"))
+    batch = clips.read("train", np.arange(40))
+    assert batch.conditions.timed == {"actions", "state"}
+    for index in range(40):
+        note = read_note(tmp_path / "clips" / "train-00000.tar", clips.layout, index)
+        episode, frames = int(note["source"].removeprefix("episode_")), note["start"] + 2 * np.arange(5)
+        led = np.concatenate([np.zeros((2, 2), np.float32), recording.actions[episode]])
+        expected = np.concatenate([led[frames], led[frames + 1]], axis=1)
+        assert np.array_equal(batch.conditions["actions"][index].numpy(), expected)
+        assert np.array_equal(batch.conditions["state"][index].numpy(), recording.states[episode][frames])
+        rows, columns = slice(note["top"], note["top"] + 16), slice(note["left"], note["left"] + 24)
+        crop = recording.frames[TOP][episode][frames, rows, columns]
+        assert np.array_equal(batch.frames[index].permute(0, 2, 3, 1).numpy(), crop)
+    shorter = open_data(config(tmp_path / "clips", horizon=1)).read("train", np.arange(4))
+    assert torch.equal(shorter.conditions["actions"], batch.conditions["actions"][:4, :4])
 
 
 def test_settings_lists_the_options_of_the_folder(folders, capsys):

@@ -79,7 +79,7 @@ def _opener(name: str) -> Callable[[DataConfig], ClipSet] | None:
         what = "is a data set of its own: combine it with others by data.mix, not by commas"
         raise UserError(f"{(recordings or rows)[0]} {what}")
     if recordings:
-        from nextframe.data.lerobot.clips import open_lerobot
+        from nextframe.data.lerobot.recording import open_lerobot
 
         return open_lerobot
     if rows:

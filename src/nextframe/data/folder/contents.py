@@ -6,11 +6,14 @@ import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from nextframe.core.errors import BadInputError
-from nextframe.data.clipset import SPLITS, DataConfig, Split
+from nextframe.data.clipset import SPLITS, DataConfig, Indices, Split
 from nextframe.data.folder.listing import Found, Listing, list_all, paths_of
 from nextframe.data.folder.plan import Stretch, without_cuts
 from nextframe.data.folder.splits import split_by_name, split_by_time
@@ -44,6 +47,16 @@ class FolderConfig(Reading):
         return self
 
 
+class Timed(Protocol):
+    """What is known of every frame of every source, besides how it looks."""
+
+    def at(self, member: int, frames: Indices, stride: int) -> dict[str, NDArray[np.float32]]:
+        """Return conditions by name, each with an entry (T, N) for `frames` (T,) of a source.
+
+        Each of the frames is `stride` after the one before it, so an entry may tell of what lies between them.
+        """
+
+
 @dataclass
 class Contents:
     """What a path holds once every source is indexed."""
@@ -55,6 +68,7 @@ class Contents:
     others: dict[str, int] = field(default_factory=dict)
     rule: str = ""
     about: tuple[str, ...] = ()  # lines that `nextframe data` shows of the whole
+    timed: Timed | None = None
 
     def stretches(self, span: int, shares: tuple[float, float], across_cuts: bool) -> dict[Split, list[Stretch]]:
         """Return the stretches that clips of `span` frames may be cut from in each split, ascending.

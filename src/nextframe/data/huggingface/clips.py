@@ -13,7 +13,7 @@ from nextframe.core.errors import UserError
 from nextframe.core.files.cache import cache_folder
 from nextframe.core.files.whole_file import whole_file
 from nextframe.data.clipset import DataConfig, Split
-from nextframe.data.folder.contents import FolderConfig, look_at
+from nextframe.data.folder.contents import Contents, FolderConfig, look_at
 from nextframe.data.folder.listing import SPLIT_FOLDERS, Found, Listing
 from nextframe.data.huggingface.columns import LABEL, choose_column, classes_of, is_dataset
 from nextframe.data.huggingface.load import library, load_rows
@@ -39,7 +39,7 @@ def open_rows(config: DataConfig) -> RegisteredClips:
         UserError: no column of videos, or several and none is named.
     """
     options = RowsConfig.parse(config.options, f"options of {config.name}")
-    return clips_of_rows(load_rows(Path(config.name), options.subset), config, options)
+    return RegisteredClips(config, options, *look_at_rows(config, options))
 
 
 def open_dataset(dataset: Any, config: DataConfig) -> RegisteredClips:
@@ -56,11 +56,16 @@ def open_dataset(dataset: Any, config: DataConfig) -> RegisteredClips:
     splits = dataset if isinstance(dataset, Mapping) else {"": dataset}
     if not all(is_dataset(rows) and hasattr(rows, "__len__") for rows in splits.values()):
         raise UserError("a data set that is streamed has no row numbers: load it without streaming=True")
-    return clips_of_rows(splits, config, options)
+    return RegisteredClips(config, options, *_contents(splits, config, options))
 
 
-def clips_of_rows(splits: Mapping[str, Any], config: DataConfig, options: RowsConfig) -> RegisteredClips:
-    """Return the clips of rows by their splits; see `open_rows`. Each row is a source, called SPLIT/NUMBER.
+def look_at_rows(config: DataConfig, options: RowsConfig) -> tuple[Contents, Labelled]:
+    """Return the sources of the folder `config.name`, and their classes; see `open_rows`."""
+    return _contents(load_rows(Path(config.name), options.subset), config, options)
+
+
+def _contents(splits: Mapping[str, Any], config: DataConfig, options: RowsConfig) -> tuple[Contents, Labelled]:
+    """Return each row as a source, called SPLIT/NUMBER, and its class.
 
     With one split alone the sources are divided as those of a folder; val, and test, are taken from train if missing.
     """
@@ -76,7 +81,7 @@ def clips_of_rows(splits: Mapping[str, Any], config: DataConfig, options: RowsCo
         raise UserError(f"{config.name}: no rows to train on, of the splits {', '.join(map(repr, splits))}")
     contents = look_at(Path(config.name), labelled.listing, config, options)
     contents.about = (f"{len(labelled.listing.found)} rows of a Hugging Face data set, a source each",)
-    return RegisteredClips(config, options, contents, labelled)
+    return contents, labelled
 
 
 def _add(labelled: Labelled, rows: Any, name: str, split: Split | None, whose: str, asked: str | None) -> None:

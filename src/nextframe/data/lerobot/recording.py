@@ -1,9 +1,9 @@
-"""What a LeRobot folder holds: each episode as a source, with what its rows say of every frame."""
+"""What a LeRobot folder holds: each episode as a source, with the actions that lead from frame to frame."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nextframe.core.errors import BadInputError
-from nextframe.data.clipset import DataConfig
+from nextframe.data.clipset import DataConfig, Indices
+from nextframe.data.folder.clips import SourceClips
 from nextframe.data.folder.contents import Contents, FolderConfig, assign_splits
 from nextframe.data.folder.listing import Listing
 from nextframe.data.folder.store import Member
@@ -23,6 +24,7 @@ from nextframe.media.video.kept import SourceIndex
 from nextframe.media.video.times import frame_times
 
 ACTION, STATE = "action", "observation.state"  # columns, if the data set has them
+Column = NDArray[np.float32]  # (rows, N)
 NO_SPLIT = "it is in no split of meta/info.json"
 
 
@@ -36,15 +38,57 @@ class LeRobotConfig(FolderConfig):
 
 
 @dataclass
-class Recording:
-    """The episodes as sources, and the rows of each, in the same order."""
+class Commands:
+    """The rows of every episode: the conditions `actions`, and `state` if it was asked for.
 
-    contents: Contents
-    rows: list[Rows]
+    `actions` (T, stride * A) has, for each frame, what was commanded on the way to it: in LeRobot row t has the action
+    that is taken when frame t is seen, so the entry of frame t is the action of row t - 1; with a stride, those of the
+    rows from t - stride on, oldest first. Before the first row they are 0. `state` (T, S) is observation.state of the
+    frame's own row.
+    """
+
+    rows: list[dict[str, Column]] = field(default_factory=list)  # of each source
+
+    def at(self, member: int, frames: Indices, stride: int) -> dict[str, Column]:
+        """Return the conditions of `frames` (T,) of an episode, float32."""
+        row, found = self.rows[member], dict[str, Column]()
+        if ACTION in row:
+            found["actions"] = led_to(row[ACTION], frames, stride)
+        if STATE in row:
+            found["state"] = row[STATE][frames]
+        return found
 
 
-def look_at_recording(config: DataConfig, options: LeRobotConfig) -> Recording:
-    """Return what the LeRobot folder `config.name` holds.
+def led_to(actions: Column, frames: Indices, stride: int) -> Column:
+    """Return the actions between each of `frames` and the frame `stride` before it.
+
+    Args:
+        actions: (rows, A), each taken when the frame of its row was seen.
+        frames: (T,) numbers of frames.
+        stride: how many frames earlier the first of the actions was taken.
+
+    Returns:
+        (T, stride * A), oldest first; 0 where there is no row.
+    """
+    rows = frames[:, None] + np.arange(-stride, 0)
+    there = (rows >= 0)[..., None]
+    return np.where(there, actions[np.maximum(rows, 0)], np.float32(0)).reshape(len(frames), -1)
+
+
+def open_lerobot(config: DataConfig) -> SourceClips:
+    """Return the clips of the LeRobot folder `config.name`; `config.options` are those of `LeRobotConfig`.
+
+    Raises:
+        NotSupportedError: pyarrow is not installed.
+        BadInputError: a file that is missing or damaged, or a table that does not fit its video.
+        UserError: several cameras and none is named, or no clip because all episodes are too short.
+    """
+    options = LeRobotConfig.parse(config.options, f"options of {config.name}")
+    return SourceClips(config, options, look_at_recording(config, options))
+
+
+def look_at_recording(config: DataConfig, options: LeRobotConfig) -> Contents:
+    """Return what the LeRobot folder `config.name` holds: its episodes, and what was commanded in each.
 
     Raises:
         BadInputError: a file that is missing or damaged, or a table that does not fit its video; the line names it.
@@ -56,21 +100,20 @@ def look_at_recording(config: DataConfig, options: LeRobotConfig) -> Recording:
     episodes = list_episodes(root, info, camera)
     splits = splits_of(root, info, [episode.number for episode in episodes])
     columns = [name for name in (ACTION, STATE) if name in info.features and (name != STATE or options.state)]
-    tables, videos = _Tables(columns), _Videos(config, options, info.fps)
-    recording = Recording(Contents(root, about=_about(info, camera, options)), [])
-    contents = recording.contents
+    tables, videos, commands = _Tables(columns), _Videos(config, options, info.fps), Commands()
+    contents = Contents(root, about=_about(info, camera, options), timed=commands if columns else None)
     for episode in episodes:
         if splits is not None and episode.number not in splits:
             contents.skipped.append((episode.name, NO_SPLIT))
             continue
         rows = tables.of(episode)
-        recording.rows.append(rows)
+        commands.rows.append(rows.columns)
         contents.members.append(videos.part(episode, rows))
         contents.splits.append(None if splits is None else splits[episode.number])
     if not contents.members:
         raise BadInputError(root / INFO, "its splits name no episode of the data set")
     assign_splits(contents, Listing(has_splits=splits is not None, by=INFO.as_posix()), options)
-    return recording
+    return contents
 
 
 class _Tables:
