@@ -33,7 +33,9 @@ MOST_NOTES = 20
 
 
 def data(
-    source: Annotated[str, typer.Argument(metavar="PATH_OR_NAME", help="A file, a folder or a registered data set.")],
+    source: Annotated[
+        str, typer.Argument(metavar="PATH_OR_NAME", help="A file, a folder, a registered data set or hf:user/name.")
+    ],
     context: Context = None,
     horizon: Horizon = None,
     size: Size = None,

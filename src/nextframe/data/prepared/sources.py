@@ -10,6 +10,7 @@ from nextframe.data.clipset import DataConfig
 from nextframe.data.folder.clips import SourceClips
 from nextframe.data.folder.contents import Contents, FolderConfig, look
 from nextframe.data.huggingface.clips import RowsConfig, look_at_rows
+from nextframe.data.huggingface.hub import fetch_dataset, is_hub_name
 from nextframe.data.huggingface.load import is_rows
 from nextframe.data.lerobot.info import is_lerobot
 from nextframe.data.lerobot.recording import LeRobotConfig, look_at_recording
@@ -33,6 +34,8 @@ def find_sources(path: str, root: str | None, config: PrepareConfig) -> tuple[Co
     """
     if path in DATASETS and (root is not None or not Path(path).exists()):
         return _registered(path, root, config)
+    if is_hub_name(path):
+        path = str(fetch_dataset(path))
     if root is not None:
         raise UserError(f"--root is for a data set with a name, and {path} is a path: skip --root")
     shares = {"val_share": config.val_share, "test_share": config.test_share}
