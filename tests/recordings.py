@@ -151,16 +151,18 @@ def write_table(path: Path, columns: dict[str, list[Any]]) -> None:
     parquet.write_table(arrow.table(table), path)
 
 
-def write_video(path: Path, frames: Frames, fps: int = FPS, every: int = 5) -> None:
-    """Write a lossless mp4 in RGB, with B-frames and a key frame every few frames."""
+def write_video(path: Path, frames: Frames, every: int = 5, stamps: Sequence[int] | None = None) -> None:
+    """Write a lossless mp4 in RGB, with B-frames and a key frame every few frames; `stamps` are in 1/100 s."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264rgb", rate=fps, options={"qp": "0", "g": str(every), "bf": "2"})
+        stream = container.add_stream("libx264rgb", rate=FPS, options={"qp": "0", "g": str(every), "bf": "2"})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "rgb24"
-        stream.time_base = Fraction(1, fps)
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        stream.codec_context.time_base = Fraction(1, 100)
+        for frame, stamp in zip(frames, stamps or range(0, 10 * len(frames), 10), strict=True):
+            image = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            image.pts, image.time_base = stamp, Fraction(1, 100)
+            container.mux(stream.encode(image))
         container.mux(stream.encode())
 
 

@@ -108,6 +108,12 @@ def test_folders_of_videos_with_a_table_beside_them_stay_folders_of_videos(files
     assert open_data(config(tmp_path / "mine")).source("train", 0).endswith(".mp4")
 
 
+def test_a_data_set_without_train_is_refused(files):
+    whole = datasets.DatasetDict(validation=rows(files, False, [0, 1]), test=rows(files, False, [2]))
+    with pytest.raises(UserError, match="clips: there is no split train, only validation, test"):
+        as_clips(whole, config(""))
+
+
 def test_bytes_are_kept_once(files, tmp_path, monkeypatch):
     monkeypatch.setenv("NEXTFRAME_CACHE", str(tmp_path / "cache"))
     for name in ("one", "two"):
@@ -195,6 +201,9 @@ def test_what_cannot_be_read_is_one_line():
     numbers = datasets.Dataset.from_dict({"n": [1]})
     with pytest.raises(UserError, match=r"clips: none of its columns has videos \(n\)"):
         as_clips(datasets.DatasetDict(train=numbers), config(""))
+    gone = datasets.Dataset.from_dict({"video": ["https://example.org/a.mp4"]}).cast_column("video", datasets.Video())
+    with pytest.raises(UserError, match=r"clips: none of its 1 sources can be read; 0: there is no file https:"):
+        as_clips(gone, config(""))
     with pytest.raises(UserError, match="streamed has no row numbers: load it without"):
         as_clips(numbers.to_iterable_dataset(), config(""))
 

@@ -22,11 +22,12 @@ from nextframe.data.lerobot.recording import led_to
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.prepare import prepare
 from nextframe.data.prepared.shards import read_note
-from recordings import FPS, PATHS, Recording, join_videos, write_table, write_video
+from recordings import FPS, PATHS, Recording, frames_of, join_videos, write_table, write_video
 
 pytest.importorskip("pyarrow", reason="needs the extra [lerobot]")
 pytestmark = pytest.mark.any_processor
 
+FIXTURES = Path(__file__).parent / "fixtures" / "lerobot"
 LENGTHS = (12, 17, 9, 15, 20)
 VERSIONS = tuple(PATHS)
 TOP, WRIST = "observation.images.top", "observation.images.wrist"
@@ -195,6 +196,66 @@ def test_scalar_actions_are_one_number_wide(recording, tmp_path):
     (_, first), *_ = starts(clips, "train")
     actions = clips.read("train", np.array([0])).conditions["actions"][0]
     assert actions.tolist() == [[float(max(0, n - 1))] for n in range(first, first + 5)]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_lerobot_itself_wrote_is_read(version):
+    """Folders of three episodes by `LeRobotDataset` of lerobot 0.3.3 (2.1, AV1) and 0.4.4 (3.0, H.264).
+
+    Frame by frame `add_frame` was given `frames_of`, and as action and state the next normal numbers of seed 0. The
+    codecs lose some, so the frames that are read must be nearer to the right ones than to those of any other span.
+    """
+    lengths, random = (12, 17, 9), np.random.default_rng(0)
+    given = [[(random.normal(size=2), random.normal(size=3)) for _ in range(n)] for n in lengths]
+    options = {"val_share": 0, "test_share": 0, "state": True}
+    clips = open_data(config(FIXTURES / version, options=options))
+    clip = clips.read("train", np.arange(clips.count("train")))
+    places = [(e, first) for e, n in enumerate(lengths) for first in range(n - 4)]
+    assert starts(clips, "train") == places
+    spans = np.stack([frames_of(e, lengths[e])[first : first + 5] for e, first in places]).astype(float)
+    for row, (episode, first) in enumerate(places):
+        far = np.abs(clip.frames[row].permute(0, 2, 3, 1).numpy() - spans).mean((1, 2, 3, 4))
+        assert far.argmin() == row
+        assert far[row] < 3
+        rows = given[episode]
+        led = [rows[n - 1][0] if n else np.zeros(2) for n in range(first, first + 5)]
+        assert np.array_equal(clip.conditions["actions"][row].numpy(), np.float32(led))
+        states = [rows[n][1] for n in range(first, first + 5)]
+        assert np.array_equal(clip.conditions["state"][row].numpy(), np.float32(states))
+
+
+def test_lists_of_a_fixed_length_are_read(recording, tmp_path):
+    """As `datasets` writes a feature of a shape."""
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    root = recording.write(tmp_path / "data", "v2.1")
+    for file in (root / "data").rglob("*.parquet"):
+        table = parquet.read_table(file)
+        column = table.schema.get_field_index("action")
+        values = arrow.array(table["action"].to_pylist(), arrow.list_(arrow.float32(), 2))
+        parquet.write_table(table.set_column(column, "action", values), file)
+    clips = open_data(config(root))
+    (episode, first), *_ = starts(clips, "train")
+    actions = clips.read("train", np.array([0])).conditions["actions"][0, 1:].numpy()
+    assert np.array_equal(actions, recording.actions[episode][first : first + 4])
+
+
+def test_frames_of_a_variable_rate_are_found_by_their_times(recording, tmp_path):
+    """Frames 1, 2 and 4 are shown up to 0.04 s late, and their rows say when."""
+    root, late = recording.write(tmp_path / "data", "v2.1"), {1: 3, 2: 4, 4: 1}
+    stamps = [10 * n + late.get(n, 0) for n in range(12)]
+    write_video(root / f"videos/chunk-000/{TOP}/episode_000000.mp4", recording.frames[TOP][0], stamps=stamps)
+    rows = recording.rows(0, 0) | {"timestamp": [np.float32(stamp / 100) for stamp in stamps]}
+    write_table(root / "data/chunk-000/episode_000000.parquet", rows)
+    clips = open_data(config(root, options={"val_share": 0, "test_share": 0}))
+    index = starts(clips, "train").index((0, 1))
+    frames = clips.read("train", np.array([index])).frames[0].permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(frames, recording.frames[TOP][0][1:6])
+    rows["timestamp"][1] = np.float32(0.05)
+    write_table(root / "data/chunk-000/episode_000000.parquet", rows)
+    with pytest.raises(UserError, match=r"frame 1 is shown at 0\.13 s of episode 0, its row in .* says 0\.05 s"):
+        open_data(config(root))
 
 
 # --- what does not fit ------------------------------------------------------------------------------------------

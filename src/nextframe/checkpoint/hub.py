@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from nextframe.checkpoint.folder import CONFIG, WEIGHTS
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.core.hub import HUB, WAIT, bars_on_terminals_only, endpoint
+from nextframe.core.files.hub import HUB, WAIT, bars_on_terminals_only, endpoint
 from nextframe.core.quiet import import_bars
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)

@@ -11,7 +11,7 @@ from typing import NoReturn, cast
 
 from nextframe.checkpoint.hub import parse_hub_name
 from nextframe.core.errors import NextframeError, UserError
-from nextframe.core.hub import WAIT, bars_on_terminals_only, endpoint
+from nextframe.core.files.hub import WAIT, bars_on_terminals_only, endpoint
 from nextframe.core.quiet import import_bars
 from nextframe.publish.card import write_shared
 

@@ -77,8 +77,9 @@ def _contents(splits: Mapping[str, Any], config: DataConfig, options: RowsConfig
             continue
         _add(labelled, rows, name, split if len(splits) > 1 else None, config.name, options.column)
     labelled.listing.has_splits = len(splits) > 1
-    if not any(found.split in ("train", None) for found in labelled.listing.found):
-        raise UserError(f"{config.name}: no rows to train on, of the splits {', '.join(map(repr, splits))}")
+    parts = {found.split for found in labelled.listing.found}
+    if parts and not parts & {"train", None}:
+        raise UserError(f"{config.name}: there is no split train, only {', '.join(splits)}")
     contents = look_at(Path(config.name), labelled.listing, config, options)
     contents.about = (f"{len(labelled.listing.found)} rows of a Hugging Face data set, a source each",)
     return contents, labelled

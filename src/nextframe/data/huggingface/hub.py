@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.core.hub import WAIT, bars_on_terminals_only, endpoint
+from nextframe.core.files.hub import WAIT, bars_on_terminals_only, endpoint
 
 PREFIX = "hf:"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 
 from nextframe.core.errors import BadInputError, NotSupportedError
 from nextframe.core.files.cache import cache_folder
-from nextframe.core.hub import bars_on_terminals_only
+from nextframe.core.files.hub import bars_on_terminals_only
 from nextframe.data.folder.listing import list_sources
 
 INSTALL = "a data set of Hugging Face needs their library: pip install 'nextframe[datasets]'"
 SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` leaves of several splits, or of one
-TABLES = ("*.parquet", "*.arrow", "*/*.parquet", "*/*.arrow")
+TABLES = (".parquet", ".arrow")
 
 
 def is_rows(path: str | Path) -> bool:
@@ -24,8 +25,17 @@ def is_rows(path: str | Path) -> bool:
         return False
     if any((folder / name).is_file() for name in SAVED):
         return True
-    tables = any(next(folder.glob(pattern), None) for pattern in TABLES)
-    return tables and not list_sources(folder).found
+    return _has_tables(folder) and not list_sources(folder).found
+
+
+def _has_tables(folder: Path) -> bool:
+    """Return whether there are tables in `folder`, or in a folder in it: large folders must not take long."""
+    for top, folders, files in os.walk(folder):
+        if any(name.endswith(TABLES) for name in files):
+            return True
+        if Path(top) != folder:
+            folders.clear()
+    return False
 
 
 def library() -> Any:
