@@ -18,7 +18,6 @@ from nextframe.cli import main
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.inspect.report import describe
-from nextframe.data.lerobot.recording import led_to
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.prepare import prepare
 from nextframe.data.prepared.shards import read_note
@@ -119,11 +118,6 @@ def test_with_a_stride_each_entry_has_the_actions_in_between(folders, recording)
     actions = clips.read("train", np.array([index])).conditions["actions"][0].numpy()
     rows = recording.actions[1]
     assert np.array_equal(actions, np.stack([np.concatenate([rows[n - 2], rows[n - 1]]) for n in (3, 5, 7, 9, 11)]))
-
-
-def test_actions_before_the_first_row_are_zero():
-    actions = np.arange(1, 9, dtype=np.float32).reshape(4, 2)
-    assert led_to(actions, np.array([0, 1, 3]), 2).tolist() == [[0, 0, 0, 0], [0, 0, 1, 2], [3, 4, 5, 6]]
 
 
 def test_states_are_those_of_the_frame_itself_if_asked_for(folders, recording):
@@ -511,9 +505,3 @@ def test_prepared_clips_keep_their_actions(folders, recording, tmp_path, version
 def test_settings_lists_the_options_of_the_folder(folders, capsys):
     assert run("settings", "train", "--data", folders["v2.1"]) == 0
     assert "data.options.camera" in capsys.readouterr().out
-
-
-def test_without_pyarrow_one_line_says_what_to_install(folders, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(UserError, match=r"needs pyarrow: pip install 'nextframe\[lerobot\]'"):
-        open_data(config(folders["v2.1"]))

@@ -59,7 +59,7 @@ def is_lerobot(path: str | Path) -> bool:
     if not file.is_file():
         return False
     listed = any((file.parent / name).exists() for name in ("episodes.jsonl", "episodes"))
-    return listed or "codebase_version" in _raw(file)
+    return listed or b"codebase_version" in file.read_bytes()
 
 
 def read_info(root: Path) -> Info:
