@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from hub_stand_in import stand_in_for
+from nextframe.cli import main
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.folder.clips import SourceClips
@@ -128,6 +129,25 @@ def test_a_name_of_the_hub_is_fetched_and_then_needs_no_network(tmp_path, monkey
     assert open_data(config("hf:user/videos")).facts() == clips.facts()
     with pytest.raises(UserError, match="hf:user/other: is not on this machine, and the Hub cannot be reached; give"):
         open_data(config("hf:user/other"))
+
+
+def run(words: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert not ended.value.code
+
+
+def test_a_run_keeps_the_name_of_the_hub(tmp_path, monkeypatch):
+    """What was trained on hf:user/videos is measured on its test split, where no data is named."""
+    files = {path.name: path.read_bytes() for path in videos(tmp_path / "mine", 8, 9, 10, 8).iterdir()}
+    monkeypatch.chdir(tmp_path)
+    cut = "--context 3 --horizon 2 --size 16x24 --steps 2 --batch 2"
+    with stand_in_for(monkeypatch, tmp_path / "hub") as hub:
+        hub.add("user/videos", files)
+        run(f"train conv2d --data hf:user/videos {cut} --set run.report=false -o run")
+        run("evaluate run --metrics mse --json rows.json")
+    rows = json.loads(Path("rows.json").read_text(encoding="utf-8"))["rows"]
+    assert {row["data"] for row in rows} == {"hf:user/videos"}
 
 
 @pytest.mark.parametrize("name", ["hf:a/b/c", "hf:", "hf:user/..", "hf:user/name@"])
