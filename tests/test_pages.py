@@ -49,6 +49,7 @@ SLOW = {
 }  # many trainings: tens of seconds a page
 SLOW_FOLDERS = {"how-to", "reference", "start"}
 QUICK = {"first-prediction"}  # of these folders
+EXTRAS = {"other-datasets": ("pyarrow", "datasets")}  # libraries that only requirements-extras.lock has
 MOST_MARKS = 5  # blocks of all pages that may be marked as not run
 
 
@@ -300,6 +301,8 @@ def run_yaml(inputs: Inputs, block: Block) -> None:
 def test_what_a_page_shows_works(
     page: Path, here: Path, hub: StandIn, inputs: Inputs, caplog: pytest.LogCaptureFixture
 ) -> None:
+    for library in EXTRAS.get(page.stem, ()):
+        pytest.importorskip(library, reason="the page needs the libraries of requirements-extras.lock")
     names: dict[str, object] = {"__name__": "page"}
     for block in blocks(page):
         assert block.language in LANGUAGES, f"{block}: how is a block of {block.language} run?"
