@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nextframe.api.deprecated import train
     from nextframe.api.fit import fit
+    from nextframe.api.sweep import sweep
     from nextframe.checkpoint import create_model, list_models, load
     from nextframe.core.clip import Clip
     from nextframe.core.plugins import register
@@ -60,6 +61,7 @@ __all__ = [
     "read_video",
     "register",
     "show",
+    "sweep",
     "train",
     "wrap",
     "write_video",
@@ -84,6 +86,7 @@ _WHERE = {
     "read_video": "nextframe.media.reader",
     "register": "nextframe.core.plugins",
     "show": "nextframe.prediction",
+    "sweep": "nextframe.api.sweep",
     "train": "nextframe.api.deprecated",
     "wrap": "nextframe.models.wrap",
     "write_video": "nextframe.media.writer",
