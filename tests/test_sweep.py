@@ -16,6 +16,7 @@ from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metric
 from nextframe.training.sweep.result import Trial, ranked
 from nextframe.training.sweep.space import Choices, Range, combinations, read_space, read_words
 from nextframe.training.sweep.sweep import sweep
+from pages import ROOT, blocks
 
 EXTRAS = "an optional library: make test-all installs it (requirements-extras.lock)"
 LR = {"training.lr": "1e-4..1e-2:log"}
@@ -66,8 +67,8 @@ BAD = {
     "training.lr=1e-4..x": "'x' is not a number; write A,B,C or LOW..HIGH or LOW..HIGH:log",
     "training.lr=1e-4..inf": "'inf' is not a number",
     "training.lr=1e-4..1e-2:ln": "unknown scale 'ln'",
-    "training.lr=1e-3": "one value is no choice; write A,B,C",
-    "training.lr=1e-3,1e-3": "one value is no choice",
+    "training.lr=1e-3": "a choice needs two values; write A,B,C",
+    "training.lr=1e-3,1e-3": "a choice needs two values",
     "training.lr": "--over 'training.lr': write A,B,C or LOW..HIGH",
     "training.lr=[1": "the value cannot be read",
     "training.lrr=1e-4..1e-2": "unknown field 'training.lrr'; did you mean 'lr'?",
@@ -255,22 +256,25 @@ def test_a_trial_that_is_behind_the_others_is_pruned(tmp_path: Path) -> None:
     assert "pruned" in {trial.state for trial in by_number[4:]}
 
 
-def test_in_python_over_a_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_is_right_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python block of docs/how-to/sweep.md, on four videos, with shorter trainings."""
     pytest.importorskip("optuna", reason=EXTRAS)
     import torch
 
     import nextframe as nf
 
     monkeypatch.chdir(tmp_path)
-    videos = torch.rand(12, 6, 1, 16, 16, generator=torch.manual_seed(0))
-    small = {"training.batch": 2, "training.val_clips": 2, "data.context": 2, "data.horizon": 2}
-    found = nf.sweep("conv2d", videos, over={"training.lr": [1e-3, 1e-2]}, steps=2, settings=small, quiet=True)
-    assert found.folder == Path("sweeps/conv2d")
-    assert found.best == Path("sweeps/conv2d") / found.trials[0].folder
-    assert (
-        found.trials[0].value
-        == lowest(found.best)
-        <= found.trials[1].value
-        == lowest(found.folder / found.trials[1].folder)
-    )
+    for number in range(6):
+        nf.write_video(f"my_videos/{number}.gif", torch.rand(24, 1, 16, 16, generator=torch.manual_seed(number)), fps=8)
+    (block,) = [block for block in blocks(ROOT / "docs" / "how-to" / "sweep.md") if block.language == "python"]
+    short = "steps=2, trials=2, settings={'training.batch': 2, 'training.val_clips': 2, 'data.size': (16, 16)}"
+    assert "minutes=5" in block.text
+    names: dict[str, Any] = {}
+    exec(block.text.replace("minutes=5", short), names)
+    found = names["found"]
+    assert found.folder == Path("sweeps/compact")
+    assert found.best == Path("sweeps/compact") / found.trials[0].folder
+    values = [lowest(found.folder / trial.folder) for trial in found.trials]
+    assert [trial.value for trial in found.trials] == values == sorted(values)
+    assert {trial.settings["model.width"] for trial in found.trials} <= {32, 64}
     assert found.recipe == read_recipe(found.best)

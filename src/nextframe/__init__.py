@@ -7,6 +7,7 @@
     run = nf.fit("compact", "my_videos/", minutes=10)   # run.model, run.losses, run.report, run.show()
     model = nf.wrap(module, context=10, horizon=10)     # any module (B, T, C, H, W) -> (B, H, C, H, W)
     clips = nf.clips(tensor, context=10, horizon=10)    # a tensor (N, T, C, H, W), an array, a torch Dataset
+    nf.sweep("compact", "my_videos/", over={"model.width": [32, 64]}, minutes=5)
     nf.load("user/name"); nf.list_models(); nf.show(frames)
 
 The public names are imported when they are first used, so `import nextframe` is instant and imports no torch.

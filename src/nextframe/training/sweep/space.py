@@ -113,7 +113,7 @@ def _part(field: str, value: str | Sequence[Any]) -> Choices | Range:
     values = _choices(field, value) if isinstance(value, str) else list(value)
     part = Choices(tuple(values))
     if len(part.labels) < 2:
-        raise UserError(f"over '{field}={shown(value)}': one value is no choice; {FORMS}")
+        raise UserError(f"over '{field}={shown(value)}': a choice needs two values; {FORMS}")
     return part
 
 

@@ -81,7 +81,7 @@ class Study:
         """Take the validation of a step; return whether the trial is to be pruned."""
         if step not in self.study.get_trials(deepcopy=False)[trial.number].intermediate_values:
             trial.report(value, step)  # else it was, before the trial was interrupted
-        return trial.should_prune()
+        return bool(trial.should_prune())
 
     def end(
         self, trial: optuna.Trial, state: Literal["done", "pruned", "failed"], value: float | None, why: str
