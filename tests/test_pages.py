@@ -61,9 +61,11 @@ def is_slow(page: Path) -> bool:
 # --- what takes long, and how it is cut
 
 # Every command loses its --minutes and --steps, predicts few frames, and gets these words instead: they change how
-# long it takes, on how many clips and with how many numbers, not what it does.
+# long it takes, on how many clips and with how many numbers, not what it does. Trackers that want other libraries are
+# run by tests/test_track.py.
 CUTS = {
-    "train": "--set training.steps=4 --set training.batch=2 --set training.val_clips=2",
+    "train": "--set training.steps=4 --set training.batch=2 --set training.val_clips=2 "
+    "--set training.track=tensorboard",
     "evaluate": "--clips 2",
     "benchmark": "--steps 2",
     "prepare": "--clips 8 --held-out 4",
@@ -188,11 +190,13 @@ CHECKED: dict[str, Callable[[list[str]], None]] = {
 PARSED = {  # verbs of which only the words are read
     "app": "it serves until it is stopped; tests/test_web.py runs it",
     "import": "it wants another program's checkpoint; tests/test_import.py makes one",
+    "sweep": "it wants Optuna; tests/test_sweep.py runs it",
 }
 ELSEWHERE = {  # Python blocks that another test runs, which names the page
     "CONTRIBUTING.md": ("test_contributing.py", "test_registries.py"),
     "README.md": ("test_face.py",),
     "docs/python.md": ("test_face.py",),
+    "docs/how-to/sweep.md": ("test_sweep.py",),
 }
 
 

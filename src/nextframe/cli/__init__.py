@@ -29,6 +29,7 @@ from nextframe.cli import (
     recipes,
     settings,
     space,
+    sweep,
     train,
     transfer,
 )
@@ -47,6 +48,7 @@ VERBS = (
     extract_features.extract_features,
     quickstart.quickstart,
     train.train,
+    sweep.sweep,
     models.models,
     recipes.recipes,
     settings.settings,

@@ -17,7 +17,7 @@ HelpFormatter = Any
 EXAMPLES = "\n\nExamples:\n"
 GROUPS = {
     "See data": ("data", "prepare", "extract-features"),
-    "Train": ("quickstart", "train", "models", "recipes", "settings"),
+    "Train": ("quickstart", "train", "sweep", "models", "recipes", "settings"),
     "Measure": ("evaluate", "benchmark", "leaderboard", "transfer", "latent"),
     "Predict": ("predict", "interpolate", "app"),
     "Share": ("push", "export", "import", "space"),
