@@ -20,14 +20,15 @@ from nextframe.media.reader import read_video
 from nextframe.media.writer import write_video
 from nextframe.web import page
 from nextframe.web.app import Backend
-from nextframe.web.difference import FAINTEST, heat
 from nextframe.web.examples import CLIPS, write_examples
-from nextframe.web.gate import ASK_BYTES, Gate, paths_are_uploads
-from nextframe.web.job import Job, run_job
+from nextframe.web.guard.gate import ASK_BYTES, Gate
+from nextframe.web.guard.paths import paths_are_uploads
+from nextframe.web.guard.store import Store
 from nextframe.web.limits import WebLimits
 from nextframe.web.serve import offer
-from nextframe.web.store import Store
-from nextframe.web.worker import Workers
+from nextframe.web.work.difference import FAINTEST, heat
+from nextframe.web.work.job import Job, run_job
+from nextframe.web.work.worker import Workers
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from nextframe.web.checks import Form, Names
-from nextframe.web.connections import CONNECTIONS, PER_ADDRESS, Waiting
-from nextframe.web.gate import GRACE, UPLOADS_AT_ONCE, UPLOADS_OF_ONE, Gate
+from nextframe.web.guard.bodies import GRACE
+from nextframe.web.guard.checks import Form, Names
+from nextframe.web.guard.connections import CONNECTIONS, PER_ADDRESS, Waiting
+from nextframe.web.guard.gate import UPLOADS_AT_ONCE, UPLOADS_OF_ONE, Gate
+from nextframe.web.guard.store import Store
 from nextframe.web.limits import WebLimits
-from nextframe.web.store import Store
 
 FORM = Form(3, ["motion"], ["balls.gif"], ["all", "one"], WebLimits(horizon=30, samples=4, side=256))
 
@@ -209,9 +210,7 @@ def test_a_silent_connection_gives_way_to_a_new_one():
 
 
 def test_the_folder_of_a_killed_app_is_swept_at_the_next_start(tmp_path: Path):
-    code = (
-        "from nextframe.web.store import Store; import time; s = Store(60); print(s.root, flush=True); time.sleep(99)"
-    )
+    code = "from nextframe.web.guard.store import Store; import time; s = Store(60); print(s.root, flush=True); time.sleep(99)"
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     start = [sys.executable, "-c", code]
     with subprocess.Popen(start, env=environment, stdout=subprocess.PIPE, text=True) as first:

@@ -20,13 +20,13 @@ from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UserError
 from nextframe.models.contract import check_task
 from nextframe.web.app import Backend, build_app, stay_local
-from nextframe.web.checks import Names
-from nextframe.web.connections import CONNECTIONS, protocol
 from nextframe.web.examples import write_examples
-from nextframe.web.gate import HEADER_BYTES, Gate
+from nextframe.web.guard.checks import Names
+from nextframe.web.guard.connections import CONNECTIONS, protocol
+from nextframe.web.guard.gate import HEADER_BYTES, Gate
+from nextframe.web.guard.store import Store
 from nextframe.web.limits import WebLimits
-from nextframe.web.store import Store
-from nextframe.web.worker import Workers
+from nextframe.web.work.worker import Workers
 
 LOG = logging.getLogger(__name__)
 FORECAST = Task.forecast(1, 1)
@@ -68,7 +68,9 @@ def serve(
         store.watch(every=min(30.0, store.keep / 2))
         with tempfile.TemporaryDirectory(prefix="nextframe-examples-", dir=store.root) as folder:
             examples = write_examples(Path(folder))
-            backend = Backend(offered, examples, limits, store, _workers(limits, offered), rows)
+            besides = beside(offered)
+            workers = Workers(limits.workers, list(besides.values()))
+            backend = Backend(offered, besides, examples, limits, store, workers, rows)
             backend.open_with_example()
             address = f"http://{host if host != '0.0.0.0' else 'localhost'}:{listener.getsockname()[1]}"
             LOG.warning("nextframe app: %s (Ctrl-C ends it)", address)
@@ -97,8 +99,10 @@ def offer(models: Sequence[str]) -> dict[str, str]:
     return offered
 
 
-def _workers(limits: WebLimits, offered: dict[str, str]) -> Workers:
-    return Workers(limits.workers, list(offered.values()))
+def beside(offered: dict[str, str]) -> dict[str, str]:
+    """Return what may be the second model: all that are offered, and the baselines, the strongest of them last."""
+    baselines = baseline_names(FORECAST)
+    return {name: spec for name, spec in offered.items() if name not in baselines} | {name: name for name in baselines}
 
 
 def _listen(host: str, port: int) -> socket.socket:
