@@ -17,9 +17,11 @@ from nextframe.checkpoint import resolve_model
 from nextframe.core.errors import NextframeError, UserError
 from nextframe.web import page
 from nextframe.web.board import leaderboard
+from nextframe.web.examples import GREY
 from nextframe.web.guard.checks import Form, Names
 from nextframe.web.guard.gate import Gate
 from nextframe.web.guard.store import Store
+from nextframe.web.guide import help_text
 from nextframe.web.limits import MIB, WebLimits
 from nextframe.web.work.job import run_job
 from nextframe.web.work.plan import Job
@@ -74,9 +76,9 @@ class Backend:
             yield page.said(str(error), "error"), EMPTY
 
     def open_with_example(self) -> None:
-        """Predict the first example by the first model, in this process: the page opens on it."""
-        model, (example, clip) = next(iter(self.models)), next(iter(self.examples.items()))
-        folder = self.store.new_result(keep=True)
+        """Predict an example by the first model, in this process: the page opens on it."""
+        model, example = next(iter(self.models)), self.usual_example
+        folder, clip = self.store.new_result(keep=True), self.examples[example]
         job = self._job(clip, clip.name, folder, model, self.usual_beside)
         try:
             nets = {name: resolve_model(spec) for name, spec in job.models.items()}
@@ -86,6 +88,12 @@ class Backend:
         else:
             said = f"An example: {example}. Choose a clip of yours and press Predict."
             self.opening = page.said(said), page.results(folder.name, found)
+
+    @property
+    def usual_example(self) -> str:
+        """The example that the page opens on: the first, or a grey one if the first model takes no other frames."""
+        grey = resolve_model(next(iter(self.models.values()))).capabilities.channels == 1
+        return GREY if grey and GREY in self.examples else next(iter(self.examples))
 
     @property
     def usual_beside(self) -> str:
@@ -140,6 +148,8 @@ def build_page(backend: Backend) -> Any:
                 _predict_tab(backend)
             with gr.Tab("Leaderboard"):
                 gr.HTML(leaderboard(backend.rows))
+            with gr.Tab("Help"):
+                gr.Markdown(help_text(backend.besides), elem_id="help")
     blocks.queue(max_size=backend.limits.queue, default_concurrency_limit=backend.limits.workers, api_open=False)
     return blocks
 
@@ -230,7 +240,10 @@ def build_app(backend: Backend, names: Names | None = None) -> Gate:
         enable_monitoring=False,
         footer_links=[],
         theme=gr.themes.Base(
-            primary_hue="orange", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace"]
+            primary_hue="orange",
+            neutral_hue="slate",
+            font=["system-ui", "sans-serif"],
+            font_mono=["ui-monospace", "monospace"],
         ),
         css_paths=Path(__file__).with_name("style.css"),
         head=f"<script>{Path(__file__).with_name('page.js').read_text(encoding='utf-8')}</script>",
@@ -238,6 +251,14 @@ def build_app(backend: Backend, names: Names | None = None) -> Gate:
     predict = max(blocks.fns, key=lambda number: len(blocks.fns[number].inputs))  # the others run in the page
     form = Form(predict, backend.models, (NONE, *backend.besides), backend.examples, (EVERY, SLIDING), backend.limits)
     return Gate(app, backend.store, backend.limits, names, form)
+
+
+def _theme() -> Any:
+    """Return colours and fonts; those of the machine, as nothing is loaded from elsewhere."""
+    import gradio as gr
+
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    return gr.themes.Base(primary_hue="orange", neutral_hue="slate", **fonts)
 
 
 def stay_local(store: Store) -> None:

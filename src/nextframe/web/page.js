@@ -82,6 +82,10 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest(".nf-copy");
     if (button) copy(button);
+    if (event.target.closest(".nf-help")) {
+      event.preventDefault();
+      [...document.querySelectorAll("button[role=tab]")].find((tab) => tab.textContent.trim() === "Help").click();
+    }
     if (event.target.closest("#predict") && innerWidth < 760) {
       document.querySelector("#status").scrollIntoView({ behavior: "smooth" });
     }

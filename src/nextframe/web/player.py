@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-BEFORE = 3  # given frames that are shown frame by frame
+BEFORE = 3  # context frames that are shown frame by frame
 MOST = 20  # predicted ones
 SMOOTH = 160  # pixels of the longest side from which an enlarged frame is smoothed; below, its pixels are seen
 

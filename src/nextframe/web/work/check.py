@@ -12,7 +12,7 @@ from nextframe.checkpoint import baseline_names, resolve_model
 from nextframe.core.clip import Task
 from nextframe.metrics.pixel import mse
 from nextframe.models import MODELS
-from nextframe.prediction import Prediction, predict
+from nextframe.prediction import Asked, Prediction, stream
 from nextframe.prediction.context import usual_context
 from nextframe.prediction.past.trust import MOST, Trust
 from nextframe.web.work.made import Made
@@ -74,8 +74,8 @@ def _others(one: Made, job: Job) -> dict[str, tuple[float, ...]]:
     names = [
         name for name in baseline_names(Task.forecast(1, 1)) if name != one.name and not MODELS.get(name).reference
     ]
-    how = {"context": len(given), "one_step": job.one_step, "layout": "TCHW", "limits": job.limits.reading()}
+    asked = Asked(compare=True, context=len(given), one_step=job.one_step, layout="TCHW", limits=job.limits.reading())
     nets = {name: net for name in names if (net := resolve_model(name)).capabilities.min_context <= len(given)}
     clip = torch.cat([given, truth])
-    made = {name: predict(clip, net, len(truth), compare=True, **how) for name, net in nets.items()}
+    made = {name: Prediction.of(stream(clip, net, len(truth), asked)) for name, net in nets.items()}
     return {name: _errors(prediction.frames, truth) for name, prediction in made.items()}

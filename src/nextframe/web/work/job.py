@@ -62,17 +62,14 @@ def _run(job: Job, nets: Mapping[str, Predictor], tell: Tell, notes: list[str]) 
     tell("drawing")
     return draw(job, made) | {
         "facts": _facts(job, source, plan, made),
-        "notes": [*_named(said, job), *_shortened(job, plan, made)],
+        "notes": [*_named(said, job), *_more(job, plan, made)],
         "verdicts": [verdict(check, where=number == 0) for number, check in enumerate(found)],
         "errors": _errors(found),
         "checked": found[0].where if found else "",
-        "command": "\n".join(command(job, plan, *_asked(one), n) for n, one in enumerate(made, 1)),
-        "python": "\n".join(["import nextframe\n", *(python(job, plan, *_asked(o), n) for n, o in enumerate(made, 1))]),
+        "command": "\n".join(command(job, plan, one.how, number) for number, one in enumerate(made, 1)),
+        "python": "import nextframe\n\n"
+        + "\n".join(python(job, plan, one.how, number) for number, one in enumerate(made, 1)),
     }
-
-
-def _asked(one: Made) -> tuple[str, int]:
-    return one.name, len(one.prediction.samples)
 
 
 def _errors(found: list[Check]) -> dict[str, list[float]]:
@@ -102,13 +99,13 @@ def _named(notes: list[str], job: Job) -> list[str]:
     return list(dict.fromkeys(note.replace(Path(job.clip).name, job.name) for note in notes))
 
 
-def _shortened(job: Job, plan: Plan, made: list[Made]) -> list[str]:
-    notes = []
+def _more(job: Job, plan: Plan, made: list[Made]) -> list[str]:
+    notes = [one.note for one in made if one.note]
     if plan.frames < job.frames:
         notes.append(f"The clip has {plan.frames} frames after the split, so {plan.frames} are predicted.")
     alike = [one.name for one in made if len(one.prediction.samples) < job.samples]
     if alike:
-        notes.append(f"{' and '.join(alike)} always predicts the same, so there is one future.")
+        notes.append(f"Always the same future, so one is shown: {', '.join(alike)}.")
     return notes
 
 

@@ -42,13 +42,17 @@ class Job(Config):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is predicted: `frames` frames from number `at` on, whose truth is `known`, at `size` (None: the clip's)."""
+    """What is predicted: `frames` frames from number `at` on, whose truth is `known`, at `size` (None: the clip's).
+
+    `shape` is the (height, width) that the frames then have.
+    """
 
     count: int  # frames of the clip
     at: int
     frames: int
     known: bool
     size: tuple[int, int] | None
+    shape: tuple[int, int]
 
     @classmethod
     def of(cls, job: Job, source: Source, count: int) -> Plan:
@@ -62,7 +66,17 @@ class Plan:
         if job.one_step and known == 0:
             raise UserError("one step at a time needs frames after the split: choose an earlier split")
         frames = min(job.frames, known) if known else job.frames
-        return cls(count, at, frames, known > 0, smaller(source.height, source.width, job.side))
+        size = smaller(source.height, source.width, job.side)
+        return cls(count, at, frames, known > 0, size, size or (source.height, source.width))
+
+
+@dataclass(frozen=True)
+class How:
+    """How a model predicts: its name for visitors, how many futures, and whether at the size of its training."""
+
+    name: str
+    samples: int
+    fit: bool
 
 
 def smaller(height: int, width: int, side: int) -> tuple[int, int] | None:
@@ -78,21 +92,23 @@ def outputs(number: int) -> str:
     return "prediction" if number == 1 else f"prediction-{number}"
 
 
-def command(job: Job, plan: Plan, name: str, samples: int, number: int) -> str:
-    """Return the command line that writes the same prediction.gif of the model `name`."""
-    words = ["nextframe", "predict", job.name, "--model", name, "-n", str(plan.frames), "--at", str(plan.at)]
+def command(job: Job, plan: Plan, how: How, number: int) -> str:
+    """Return the command line that writes the same prediction.gif of model `number`."""
+    words = ["nextframe", "predict", job.name, "--model", how.name, "-n", str(plan.frames), "--at", str(plan.at)]
     words += ["--size", f"{plan.size[0]}x{plan.size[1]}"] if plan.size else []
-    words += ["--samples", str(samples)] if samples > 1 else []
+    words += ["--fit"] if how.fit else []
+    words += ["--samples", str(how.samples)] if how.samples > 1 else []
     words += ["--set", "predict.one_step=true"] if job.one_step else ["--compare"] if plan.known else []
     return shlex.join([*words, "--set", "predict.with_context=true", "-o", f"{outputs(number)}.gif"])
 
 
-def python(job: Job, plan: Plan, name: str, samples: int, number: int) -> str:
+def python(job: Job, plan: Plan, how: How, number: int) -> str:
     """Return the lines of Python that do what `command` does."""
     chosen: dict[str, Any] = {"at": plan.at}
     chosen |= {"size": plan.size} if plan.size else {}
-    chosen |= {"samples": samples} if samples > 1 else {}
+    chosen |= {"fit": True} if how.fit else {}
+    chosen |= {"samples": how.samples} if how.samples > 1 else {}
     chosen |= {"one_step": True} if job.one_step else {"compare": True} if plan.known else {}
     more = "".join(f", {key}={value!r}" for key, value in chosen.items())
-    made = f"prediction = nextframe.predict({job.name!r}, {name!r}, {plan.frames}{more})"
+    made = f"prediction = nextframe.predict({job.name!r}, {how.name!r}, {plan.frames}{more})"
     return f'{made}\nprediction.save("{outputs(number)}.gif", with_context=True)'
