@@ -14,10 +14,10 @@ from torch import nn
 
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import NotSupportedError
+from nextframe.core.kernels.precision import bf16_pays
 from nextframe.data import ClipSet
 from nextframe.data.clipset import Indices, Split
 from nextframe.models.contract import Predictor
-from nextframe.training.parallel.devices import native_bf16
 from nextframe.transfer.classifier import Fitting, Probabilities, fit, predict
 from nextframe.transfer.encoder import WindowEncoder, like
 from nextframe.transfer.probes import mean_features, probe, single_frame
@@ -37,7 +37,7 @@ class Bench:
         self.classes = max(len(clips.classes), int(max(self.train.labels.max(), self.test.labels.max())) + 1)
         self.read = {split: window_reader(clips, split, self.device) for split in ("train", config.split)}
         precision = config.classifier.precision
-        self.bf16 = precision == "bf16" or (precision == "auto" and native_bf16(self.device))
+        self.bf16 = precision == "bf16" or (precision == "auto" and bf16_pays(self.device))
 
     def names(self) -> list[tuple[str, int]]:
         """Return the name and the class of every labelled video, those of train first."""

@@ -50,7 +50,7 @@ class ClassifierConfig(Config):
     )
     standardised: bool = Field(True, description="the softmax reads standardised outputs; not in the original")
     grad_clip: float = Field(1.0, gt=0, description="with adam: largest global gradient norm")
-    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bf16 where the processor has it")
+    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bf16 where it is faster")
 
     @field_validator("precision", mode="before")
     @classmethod
