@@ -128,8 +128,7 @@ class Predictor(nn.Module):
     """Context in, frames out. A model is a subclass in one file, with a `Config`, `forecast` and `stages`.
 
     `model(context, horizon)` is the same for all: frames in [0, 1], differentiable; all else has a method of its own.
-    `Options` are what a user may choose when predicting, `idea` says in a sentence what the model does, `when` in
-    another when to choose it, `paper` where it is from.
+    `Options` are what a user may choose when predicting, `idea` says what the model does, `when` when to choose it.
     """
 
     Config: ClassVar[type[ModelConfig]] = ModelConfig
