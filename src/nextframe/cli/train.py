@@ -34,7 +34,9 @@ def train(
             metavar="MODEL_OR_RECIPE", help="A model, a recipe or a recipe.yaml.", autocompletion=complete_models
         ),
     ],
-    data: Annotated[str | None, typer.Option(help="A registered data set or a path; a recipe has its own.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A registered data set, a path or hf:user/name; a recipe has its own.")
+    ] = None,
     root: Root = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The run folder.", show_default="runs/NAME, runs/NAME-2, ...")

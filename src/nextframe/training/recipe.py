@@ -57,7 +57,11 @@ class TrainingConfig(Config):
     plateau_factor: float = Field(0.1, gt=0, lt=1, description="what the rate is multiplied by when it is cut")
     grad_clip: float | None = Field(None, gt=0, description="largest global gradient norm; null: no clipping")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights; 0: no averaging")
-    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bf16 where the processor has it")
+    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bf16 where it is faster")
+    kernels: Literal["race", "fixed"] = Field(
+        "race",
+        description="of convolutions on a CPU; race: the fastest, measured at first use; fixed: the same anywhere",
+    )
     log_every: int = Field(50, ge=1, description="steps between log lines")
     val_every: int = Field(500, ge=1, description="steps between validations")
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")

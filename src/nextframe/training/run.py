@@ -243,7 +243,7 @@ class Run:
         with averaged_weights(self.model, trainer.average):
             self.processes.share_buffers(self.model)
             with trainer.whole_weights():
-                values = validate(self.model, trainer.stage, self.clips, self.config, self.fabric, self.processes)
+                values = validate(self.model, trainer.stage, self.clips, self.config, trainer.arithmetic)
                 self._show_samples(values)
             return bool(values) and self._take(self.processes.share(values))
 
