@@ -13,7 +13,7 @@ LABEL = "label"
 
 
 def is_dataset(thing: object) -> bool:
-    """Return whether `thing` is of the library `datasets`, not of a user's module of that name: rows, or splits of rows."""
+    """Return whether `thing` is rows, or splits of rows, of the library `datasets`: not of a user's module so called."""
     module = sys.modules.get("datasets")
     if not is_library(module):
         return False
