@@ -23,6 +23,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "model": "",
         "run": "nextframe.cli.configs:TrainRun",
     },
+    "sweep": {"training": "nextframe.training.recipe:TrainingConfig", "data": _DATA, "model": ""},
     "evaluate": {"evaluate": "nextframe.cli.configs:EvaluateConfig", "data": _DATA, "options": ""},
     "predict": {"predict": "nextframe.cli.configs:PredictConfig", "options": ""},
     "interpolate": {"interpolate": "nextframe.cli.configs:InterpolateConfig"},
