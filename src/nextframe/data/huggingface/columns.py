@@ -13,7 +13,7 @@ LABEL = "label"
 
 
 def is_dataset(thing: object) -> bool:
-    """Return whether `thing` is rows, or splits of rows, of the library `datasets`: not of a user's module so called."""
+    """Return whether `thing` is rows, or splits of rows, of the library `datasets`, not of a module of one's own."""
     module = sys.modules.get("datasets")
     if not is_library(module):
         return False
