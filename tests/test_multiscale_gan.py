@@ -19,7 +19,7 @@ from nextframe.layers.scales import grow, scale_sizes, shrink
 from nextframe.models import MODELS
 from nextframe.models.contract import TrainedTask
 from nextframe.prediction import predict
-from nextframe.prediction.tiles import Tiled, stretches
+from nextframe.prediction.sizes.tiles import Tiled, stretches
 from nextframe.recipes import RECIPES, load_recipe
 from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
 from nextframe.training.folder.checkpoints import load_state

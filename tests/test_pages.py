@@ -49,6 +49,7 @@ SLOW = {
 }  # many trainings: tens of seconds a page
 SLOW_FOLDERS = {"how-to", "reference", "start"}
 QUICK = {"first-prediction"}  # of these folders
+EXTRAS = {"other-datasets": ("pyarrow", "datasets")}  # libraries that only requirements-extras.lock has
 MOST_MARKS = 5  # blocks of all pages that may be marked as not run
 
 
@@ -60,9 +61,11 @@ def is_slow(page: Path) -> bool:
 # --- what takes long, and how it is cut
 
 # Every command loses its --minutes and --steps, predicts few frames, and gets these words instead: they change how
-# long it takes, on how many clips and with how many numbers, not what it does.
+# long it takes, on how many clips and with how many numbers, not what it does. Trackers that want other libraries are
+# run by tests/test_track.py.
 CUTS = {
-    "train": "--set training.steps=4 --set training.batch=2 --set training.val_clips=2",
+    "train": "--set training.steps=4 --set training.batch=2 --set training.val_clips=2 "
+    "--set training.track=tensorboard",
     "evaluate": "--clips 2",
     "benchmark": "--steps 2",
     "prepare": "--clips 8 --held-out 4",
@@ -187,11 +190,13 @@ CHECKED: dict[str, Callable[[list[str]], None]] = {
 PARSED = {  # verbs of which only the words are read
     "app": "it serves until it is stopped; tests/test_web.py runs it",
     "import": "it wants another program's checkpoint; tests/test_import.py makes one",
+    "sweep": "it wants Optuna; tests/test_sweep.py runs it",
 }
 ELSEWHERE = {  # Python blocks that another test runs, which names the page
     "CONTRIBUTING.md": ("test_contributing.py", "test_registries.py"),
     "README.md": ("test_face.py",),
     "docs/python.md": ("test_face.py",),
+    "docs/how-to/sweep.md": ("test_sweep.py",),
 }
 
 
@@ -300,6 +305,8 @@ def run_yaml(inputs: Inputs, block: Block) -> None:
 def test_what_a_page_shows_works(
     page: Path, here: Path, hub: StandIn, inputs: Inputs, caplog: pytest.LogCaptureFixture
 ) -> None:
+    for library in EXTRAS.get(page.stem, ()):
+        pytest.importorskip(library, reason="the page needs the libraries of requirements-extras.lock")
     names: dict[str, object] = {"__name__": "page"}
     for block in blocks(page):
         assert block.language in LANGUAGES, f"{block}: how is a block of {block.language} run?"

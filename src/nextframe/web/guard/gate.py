@@ -9,24 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import re
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-from nextframe.web.checks import Form, Names
+from nextframe.web.guard.bodies import Answer, Receive, Scope, Send, TooMuchError, bounded, read_body, refuse, replay
+from nextframe.web.guard.checks import Form, Names
+from nextframe.web.guard.paths import is_plain, paths_are_uploads
+from nextframe.web.guard.store import Store
 from nextframe.web.limits import MIB, WebLimits
-from nextframe.web.store import Store
 
 LOG = logging.getLogger(__name__)
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 API = "/gradio_api"
@@ -38,9 +33,8 @@ PAGE = re.compile(
 ASK = re.compile(rf"{API}/(?:queue/join|cancel|reset)/?")
 UPLOAD = f"{API}/upload"
 RESULT = re.compile(r"/results/([\w-]+)/([\w.-]+)", re.ASCII)
-TYPES = {".gif": "image/gif", ".png": "image/png", ".mp4": "video/mp4"}
+TYPES = {".gif": "image/gif", ".webp": "image/webp", ".mp4": "video/mp4"}
 
-REFUSED = set("\0/\\:")  # in the name of an upload, whichever of them the system takes for more than a letter
 HEADER_BYTES = 16 << 10  # the server's own limit does not apply to what arrives in one piece
 ADDRESS_BYTES = 2 << 10
 ASK_BYTES = 64 << 10  # bytes of a request that is not an upload
@@ -48,28 +42,7 @@ FORM_BYTES = 64 << 10  # bytes that a form adds to its files
 ASK_SECONDS = 10.0
 UPLOAD_SECONDS = 120.0
 UPLOADS_AT_ONCE, UPLOADS_OF_ONE = 32, 8  # of all visitors, and of one address
-LEAST_RATE = 16 << 10  # bytes per second of an upload, after
-GRACE = 4.0  # seconds in which it may be slower
 TURN_SECONDS = 10.0  # to wait until another upload ends
-# The browser itself must not contact any other server, whatever a script in the page tries.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; "
-    "worker-src 'self' blob:; frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; "
-    "frame-ancestors 'self'"
-)
-ON_A_SPACE = " https://huggingface.co" if "SPACE_HOST" in os.environ else ""  # which shows the page inside its own
-HEADERS = (
-    (b"content-security-policy", (POLICY + ON_A_SPACE).encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-)
-
-
-class TooMuchError(Exception):
-    """A body that is larger than allowed."""
 
 
 class NoTurnError(Exception):
@@ -117,7 +90,7 @@ class Gate:
             await refuse(send, 403, "only the app's own page may ask this")
         elif read and found:
             await self._result(send, found[1], found[2], method == "GET")
-        elif not _plain(scope):
+        elif not is_plain(scope):
             await refuse(send, 404, "not found")
         elif read and PAGE.fullmatch(path):
             await self.app(scope, receive, send)
@@ -145,7 +118,7 @@ class Gate:
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the whole request, which is small, and check the paths in it."""
         try:
-            body = await asyncio.wait_for(_read(receive, ASK_BYTES), ASK_SECONDS)
+            body = await asyncio.wait_for(read_body(receive, ASK_BYTES), ASK_SECONDS)
             asked = json.loads(body or b"{}")
             if not paths_are_uploads(asked, self.store.uploads):
                 await refuse(send, 400, "only files uploaded on this page can be used")
@@ -158,7 +131,7 @@ class Gate:
         except (ValueError, RecursionError):
             await refuse(send, 400, "the request is not JSON")
         else:
-            await self.app(scope, _replay(body, receive), send)
+            await self.app(scope, replay(body, receive), send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Answer) -> None:
         most = self.limits.upload_mb * MIB + FORM_BYTES
@@ -176,7 +149,7 @@ class Gate:
         address = (scope.get("client") or ("",))[0]
         try:
             async with self._turn(address):
-                await asyncio.wait_for(self.app(scope, _bounded(receive, most), send), UPLOAD_SECONDS)
+                await asyncio.wait_for(self.app(scope, bounded(receive, most), send), UPLOAD_SECONDS)
         except NoTurnError:
             await refuse(send, 503, "too many uploads at once: try again in a moment")
         except TooMuchError:
@@ -205,96 +178,3 @@ class Gate:
             self._uploading -= Counter([address])
             async with self._changed:
                 self._changed.notify_all()
-
-
-def paths_are_uploads(value: Any, uploads: Path) -> bool:
-    """Whether every file (an object with a field "path") of a request is in the folder `uploads`; no URL is."""
-    if isinstance(value, dict):
-        named = "path" not in value or is_upload(value["path"], uploads)
-        return named and all(paths_are_uploads(item, uploads) for key, item in value.items() if key != "path")
-    if isinstance(value, list):
-        return all(paths_are_uploads(item, uploads) for item in value)
-    return True
-
-
-def is_upload(path: Any, uploads: Path) -> bool:
-    """Whether `path` has the form of an uploaded file (the folder, a hash, a name), and neither part is a link."""
-    start = f"{uploads}{os.sep}"
-    if not isinstance(path, str) or not path.startswith(start):
-        return False
-    parts = path.removeprefix(start).split(os.sep)
-    plain = len(parts) == 2 and not any(part in ("", ".", "..") or REFUSED & set(part) for part in parts)
-    return plain and not Path(path).is_symlink() and not Path(path).parent.is_symlink()
-
-
-def _plain(scope: Scope) -> bool:
-    """Whether a URL contains nothing that another part of the server could interpret differently."""
-    path = scope["path"]
-    raw = scope.get("raw_path") or path.encode()
-    return ".." not in path and "//" not in path and b"%" not in raw and path.isascii()
-
-
-async def refuse(send: Send, status: int, line: str) -> None:
-    """Answer with one line of text."""
-    body = line.encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _read(receive: Receive, most: int) -> bytes:
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        part = message.get("body", b"")
-        size += len(part)
-        if size > most:
-            raise TooMuchError
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives `body` first, and then what follows."""
-    given = False
-
-    async def replayed() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replayed
-
-
-def _bounded(receive: Receive, most: int) -> Receive:
-    """Return a `receive` that stops a body of more than `most` bytes, or one that comes too slowly."""
-    size, whole, begun = 0, False, time.monotonic()
-
-    async def bounded() -> Message:
-        nonlocal size, whole
-        left = begun + GRACE + size / LEAST_RATE - time.monotonic()
-        message = await asyncio.wait_for(receive(), None if whole else max(left, 0.0))
-        size += len(message.get("body", b""))
-        whole = not message.get("more_body")
-        if size > most:
-            raise TooMuchError
-        return message
-
-    return bounded
-
-
-class Answer:
-    """A `send` that adds the headers of every answer, and knows whether it has begun."""
-
-    def __init__(self, send: Send) -> None:
-        self._send, self.begun = send, False
-
-    async def __call__(self, message: Message) -> None:
-        """Send a part of the answer."""
-        if message["type"] == "http.response.start":
-            self.begun = True
-            message["headers"] = [*message.get("headers", []), *HEADERS]
-        await self._send(message)

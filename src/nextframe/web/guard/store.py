@@ -20,7 +20,7 @@ from nextframe.media.names import IMAGE_ENDINGS, natural_key
 
 PREFIX = "nextframe-app-"
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
-RESULTS = ("prediction.gif", "prediction.mp4", "loop.gif", "difference.gif", "strip.png")
+RESULTS = re.compile(r"prediction(-2)?\.(gif|mp4)|(clip|error|future-\d{1,3})\.webp", re.ASCII)
 GONE = "the upload was deleted: upload it again"
 
 
@@ -83,7 +83,7 @@ class Store:
 
     def result(self, token: str, name: str) -> Path | None:
         """Return the result file `name` of the folder `token`; None for anything but such a file."""
-        if not TOKEN.fullmatch(token) or name not in RESULTS:
+        if not TOKEN.fullmatch(token) or not RESULTS.fullmatch(name):
             return None
         paths = (folder / token / name for folder in (self.results, self.kept))
         return next((path for path in paths if path.is_file() and not path.is_symlink()), None)

@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nextframe.core.errors import NextframeError, UserError
-from nextframe.web.job import Job, run_job
+from nextframe.web.work.job import run_job
+from nextframe.web.work.plan import Job
 
 if TYPE_CHECKING:
     from nextframe.models.contract import Predictor
@@ -48,7 +49,7 @@ class Worker:
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "NEXTFRAME_MODELS": json.dumps(self.models)}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-c", "from nextframe.web.worker import main; main()"),
+            *("-c", "from nextframe.web.work.worker import main; main()"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,
@@ -170,7 +171,11 @@ def main() -> None:
 
 def _answer(job: Job, tell: Any) -> Message:
     try:
-        return {"done": run_job(job, _model(job.model), lambda stage: tell({"stage": stage}))}
+        return {
+            "done": run_job(
+                job, {name: _model(spec) for name, spec in job.models.items()}, lambda stage: tell({"stage": stage})
+            )
+        }
     except NextframeError as error:
         return {"refused": str(error)}
     except MemoryError:

@@ -75,6 +75,7 @@ class Form:
 
     function: int
     models: Collection[str]
+    besides: Collection[str]
     examples: Collection[str]
     ways: Collection[str]
     limits: WebLimits
@@ -90,17 +91,18 @@ class Form:
         if type(body.get("fn_index")) is not int or body["fn_index"] != self.function:
             return "there is no such function"
         data = body.get("data")
-        if not isinstance(data, list) or len(data) != 8:
-            return "the form has 8 fields"
+        if not isinstance(data, list) or len(data) != 9:
+            return "the form has 9 fields"
         return next((f"the field '{name}' cannot be that" for name, fits in self._fields(data) if not fits), "")
 
     def _fields(self, data: list[Any]) -> list[tuple[str, bool]]:
-        files, example, model, frames, split, how, samples, side = data
+        files, example, model, beside, frames, split, how, samples, side = data
         limits = self.limits
         return [
             ("clip", files is None or (isinstance(files, list) and all(isinstance(file, dict) for file in files))),
             ("example", example is None or _is_one_of(example, self.examples)),
             ("model", _is_one_of(model, self.models)),
+            ("beside", _is_one_of(beside, self.besides)),
             ("frames", _is_within(frames, 1, limits.horizon)),
             ("split", _is_within(split, 0, 1)),
             ("how", _is_one_of(how, self.ways)),
