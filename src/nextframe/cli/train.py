@@ -34,7 +34,9 @@ def train(
             metavar="MODEL_OR_RECIPE", help="A model, a recipe or a recipe.yaml.", autocompletion=complete_models
         ),
     ],
-    data: Annotated[str | None, typer.Option(help="A registered data set or a path; a recipe has its own.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A registered data set, a path or hf:user/name; a recipe has its own.")
+    ] = None,
     root: Root = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The run folder.", show_default="runs/NAME, runs/NAME-2, ...")
@@ -78,7 +80,7 @@ def train(
     settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
     settings |= only(more, "model", "data", "training")
     if base is asked:
-        _check_data(what, settings)
+        check_data(what, settings)
     recipe = override(base, settings)
     trained = train_run(recipe, folder, resume=resume, devices=run.devices, show=not quiet)
     if trained.processes.first:  # of those that torchrun started
@@ -86,7 +88,7 @@ def train(
         _finish(folder, run, device or recipe.training.device, predicts=channels in (None, 1, 3))
 
 
-def _check_data(what: str, settings: Mapping[str, Any]) -> None:
+def check_data(what: str, settings: Mapping[str, Any]) -> None:
     """Refuse a model without data: what trains by default would not be what its user has in mind."""
     from nextframe.core.errors import UserError
     from nextframe.models import MODELS

@@ -54,7 +54,7 @@ def evaluate(
     device: str = "auto",
     seed: int = 0,
     compat: str | None = None,
-    examples: int = 0,
+    examples: int = 1,
     name: str | None = None,
     command: str | None = None,
     samples: int = 1,

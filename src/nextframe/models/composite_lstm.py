@@ -91,6 +91,7 @@ class CompositeLSTM(Predictor):
     Config: ClassVar[type[ModelConfig]] = CompositeLSTMConfig
     Options: ClassVar[type[ModelOptions]] = CompositeLSTMOptions
     idea: ClassVar[str] = "An LSTM reads the frames into one state; two more generate them backwards, and the future."
+    when = "Features of videos to recognise actions by, or to predict percepts instead of pixels."
     paper: ClassVar[str] = "Srivastava, Mansimov & Salakhutdinov 2015, arXiv 1502.04681"
     config: CompositeLSTMConfig
 

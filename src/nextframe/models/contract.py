@@ -128,13 +128,14 @@ class Predictor(nn.Module):
     """Context in, frames out. A model is a subclass in one file, with a `Config`, `forecast` and `stages`.
 
     `model(context, horizon)` is the same for all: frames in [0, 1], differentiable. What else a model computes has a
-    method of its own. `Options` are what a user may choose when predicting, `idea` is one sentence for
-    `nextframe models`, `paper` its source.
+    method of its own. `Options` are what a user may choose when predicting, `idea` says in a sentence what the model
+    does, `when` in another when to choose it, `paper` where it is from.
     """
 
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     Options: ClassVar[type[ModelOptions]] = ModelOptions
     idea: ClassVar[str] = ""
+    when: ClassVar[str] = ""
     reference: ClassVar[str] = ""  # of the baseline that others are measured against: what it predicts, in words
     paper: ClassVar[str] = ""
     original_of: ClassVar[str] = ""  # of a paper's or notebook's form with its faults: the model it is a form of
@@ -226,8 +227,7 @@ class Predictor(nn.Module):
             (B, horizon, C, H, W) in [0, 1]; with samples > 1, (samples, B, horizon, C, H, W).
 
         Raises:
-            UserError: a context, horizon, condition or option that the model does not take; the line names what it
-                takes.
+            UserError: a context, horizon, condition or option that the model does not take; the line says what it does.
         """
         request = self.request(context, horizon, conditions=conditions, generator=generator, options=options)
         with predicting(self):

@@ -63,6 +63,7 @@ class ConvLSTM(StreamingPredictor):
 
     Config: ClassVar[type[ModelConfig]] = ConvLSTMConfig
     idea: ClassVar[str] = "A stack of convolutional LSTMs reads the frames; a 3D convolution predicts the next one."
+    when = "A recurrent network to start from: any number of context frames, and each further frame costs the same."
     paper: ClassVar[str] = "Shi et al. 2015, arXiv 1506.04214"
     config: ConvLSTMConfig
 

@@ -18,6 +18,7 @@ from nextframe.checkpoint import DEFAULT_MODEL, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.layers.folding import folded
 from nextframe.media.fit import fit_frame
 from nextframe.media.limits import Limits
 from nextframe.media.memory import Held
@@ -163,6 +164,7 @@ def stream(
     _say(net, shown, how)
     ahead = 1 if asked.one_step else frames
     net, done = _adapted(net, _split(shown, kept_back)[0], ahead, asked.adapt, asked.context, how)
+    net = folded(net)
     given, truth = _split(shown[..., -most - kept_back :, :, :, :], kept_back)
     given = as_float(given)
     on_cpu = resolve_device(asked.device) == "cpu"

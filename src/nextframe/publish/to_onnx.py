@@ -25,11 +25,14 @@ from nextframe.core.seeds.seeding import torch_generator
 from nextframe.models.contract import Predictor, StreamingPredictor, TrainedTask
 from nextframe.publish.state import flatten, rebuild
 
+LOG = logging.getLogger(__name__)
 TOLERANCE = 1e-3  # of a grey level from 0 to 1: far less than one of 255 steps
 BATCH = 2  # clips of the check
 STEPS = 3  # predicted frames of a recurrent model's check
 USUAL = TrainedTask(context=10, horizon=10, size=(64, 64), channels=1)
-TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of every rewritten node
+# Loggers that tell of every rewritten node, and of what the tracer thinks about on the way.
+TALKATIVE = ("torch.onnx", "torch.export", "torch.fx", "torch._dynamo", "onnxscript", "onnx_ir")
+ERRORS = 3  # of onnxruntime's levels: warnings are below it
 Inputs = tuple[Any, ...]
 
 
@@ -51,7 +54,8 @@ def export(
 
     A recurrent model is written as its step: a frame (B, C, H, W) and the state in, the next frame and the new state
     out; the state before the first frame is zeros, predicted frames are fed back by the caller. Any other model is
-    written whole: a context (B, T, C, H, W) in, all frames of its horizon (B, T', C, H, W) out. B is free.
+    written whole: a context (B, T, C, H, W) in, all frames of its horizon (B, T', C, H, W) out. B is free. What the
+    file cannot hold of a model's options is switched off, its `in_export`, and the log says so.
 
     Args:
         model: a run or model folder, a name, or a model.
@@ -75,7 +79,9 @@ def export(
         raise NotSupportedError(f"{name} cannot be exported: it needs conditions besides frames")
     task = _task(net, size)
     module, inputs = _step(net, task) or _direct(net, task)
-    with whole_file(path) as temporary:
+    if module.options:
+        LOG.info("%s: an ONNX file of %s predicts with options %s", path, name, json.dumps(module.options))
+    with whole_file(path) as temporary, _quiet():
         _write(module, inputs, temporary, name, task)
         return _check(net, module, temporary, path, task)
 
@@ -100,7 +106,7 @@ class Step(nn.Module):
 
     def __init__(self, net: StreamingPredictor, state: Any) -> None:
         super().__init__()
-        self.net, self.template = net, state
+        self.net, self.template, self.options = net, state, dict(net.Options.in_export)
 
     def forward(self, frame: Tensor, state: list[Tensor]) -> tuple[Tensor, ...]:
         """Read `frame` (B, C, H, W); return the next one, unclamped as the model reads it, and the new state."""
@@ -115,11 +121,11 @@ class Direct(nn.Module):
 
     def __init__(self, net: Predictor, horizon: int) -> None:
         super().__init__()
-        self.net, self.horizon = net, horizon
+        self.net, self.horizon, self.options = net, horizon, dict(net.Options.in_export)
 
     def forward(self, context: Tensor) -> Tensor:
         """Predict (B, horizon, C, H, W) after (B, T, C, H, W)."""
-        return cast(Tensor, self.net(context, self.horizon))
+        return cast(Tensor, self.net(context, self.horizon, options=self.options))
 
 
 def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
@@ -157,7 +163,7 @@ def _write(module: Step | Direct, inputs: Inputs, path: Path, name: str, task: T
     free = {0: torch.export.Dim("batch", min=1)}
     shapes = (free, [free] * len(states)) if states else (free,)
     try:
-        with _quiet(), torch.no_grad():
+        with torch.no_grad():
             program = torch.onnx.export(
                 module.eval(),
                 inputs,
@@ -189,12 +195,13 @@ def _check(net: Predictor, module: Step | Direct, file: Path, path: Path, task: 
     """Predict the same random clips with the file and with the model, and compare."""
     import onnxruntime
 
+    onnxruntime.set_default_logger_severity(ERRORS)  # its warnings are of its own rewriting, and of GPUs not asked for
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     assert task.size is not None
     shape = (BATCH + 1, task.context, task.channels or 1, *task.size)  # another batch size than in the trace
     context = torch.rand(shape, generator=torch_generator(0, "export"))
     steps = STEPS if isinstance(module, Step) else task.horizon
-    expected = net.predict(context, steps).numpy()
+    expected = net.predict(context, steps, options=module.options).numpy()
     found = _stream(session, context.numpy(), steps) if isinstance(module, Step) else _run(session, context.numpy())
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 ABOUT = {
     "quickstart": "our own: a small model in three minutes",
+    "motion-tuned": "our own: `motion` trained on from its weights, on your videos",
     "moving-mnist-fast": "our own: the lowest error on Moving MNIST in a stated time",
     "keras-convlstm": "the Keras example of 2021, its leak included",
     "catz-baseline": "the catz benchmark's baseline, as published",

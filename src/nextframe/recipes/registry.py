@@ -12,6 +12,7 @@ RECIPES: Registry[Recipe] = Registry(
 )
 
 RECIPES.add("quickstart", "nextframe.recipes.quickstart:QUICKSTART")
+RECIPES.add("motion-tuned", "nextframe.recipes.motion:MOTION_TUNED")
 RECIPES.add("moving-mnist-fast", "nextframe.recipes.moving_mnist:MOVING_MNIST_FAST")
 RECIPES.add("keras-convlstm", "nextframe.recipes.keras_convlstm:KERAS_CONVLSTM")
 RECIPES.add("catz-baseline", "nextframe.recipes.catz:CATZ_BASELINE")

@@ -26,6 +26,7 @@ from nextframe.training.optim.optimizer import Average, gradient_norm, set_rate
 from nextframe.training.optim.schedule import SCHEDULES, Patience
 from nextframe.training.optim.skips import Skips, step_unless
 from nextframe.training.parallel import sharding
+from nextframe.training.parallel.arithmetic import Arithmetic
 from nextframe.training.parallel.processes import INTERRUPTED, Processes, interruption
 from nextframe.training.recipe import TrainingConfig
 from nextframe.training.turns import Turn, at_rest, build_turns, check_all_used
@@ -48,6 +49,7 @@ class Trainer:
         self.spans = spans(config, self.stages)
         self.average = Average(model, config.ema) if config.ema else None
         self.window, self.skips = Window(), Skips()
+        self.arithmetic = Arithmetic(config, fabric.device, self.processes)
         self.plateau = Patience(config.plateau_patience, threshold=1e-4)  # Keras's min_delta
         self.scale, self.rate = 1.0, 0.0
         self.step = self.stage_step = self.stage_index = 0
@@ -76,12 +78,13 @@ class Trainer:
 
     def run(self, after_step: Callable[[], bool], folder: str) -> None:
         """Train every remaining stage; `after_step` is called after each step and returns True to stop."""
-        for index in range(self.stage_index, len(self.stages)):
-            if index != self.stage_index:
-                self.stage_index, self.stage_step, self.stage_seconds = index, 0, 0.0
-                self.turns = []  # the optimisers of the stage before are not those of this one
-            if self._run_stage(after_step, folder):
-                return
+        with self.arithmetic.begin():
+            for index in range(self.stage_index, len(self.stages)):
+                if index != self.stage_index:
+                    self.stage_index, self.stage_step, self.stage_seconds = index, 0, 0.0
+                    self.turns = []  # the optimisers of the stage before are not those of this one
+                if self._run_stage(after_step, folder):
+                    return
 
     def _run_stage(self, after_step: Callable[[], bool], folder: str) -> bool:
         feeds = self._feeds(self.stage, self._stage_clips(folder))
@@ -92,6 +95,8 @@ class Trainer:
         while span.progress(self.stage_step, self.stage_seconds) < 1:
             self.between_steps = False
             self._train_step(feeds, span)
+            if self.stage_step == 1:
+                self.arithmetic.settle()
             # validation and checkpoints after a step are charged with the next one
             now = read()
             spent = self.processes.clock(now - clock)
@@ -178,7 +183,7 @@ class Trainer:
         name, parameters = turn.objective.name, turn.objective.parameters
         turn.optimizer.zero_grad(set_to_none=True)
         with at_rest(turn.resting), self._noise(name):
-            with self.fabric.autocast():
+            with self.arithmetic.autocast():
                 loss, logs = turn.loss(turn.number, clip)
             self.fabric.backward(loss)
         if self.processes.world > 1 and self.config.strategy != "fsdp":
@@ -200,12 +205,13 @@ class Trainer:
             self.skips.look(self.step)
 
     def settle(self) -> None:
-        """Look at what was counted and logged on all processes, before it is written.
+        """Look at what was counted, logged and computed on all processes, before it is written.
 
         Raises:
             NextframeError: a logged value is not finite, or too many gradients in a row were not.
         """
         self.skips.look(self.step)
+        self.arithmetic.settle()
         self.window.reduce(self.processes)
         self.window.check(self.step)
 
@@ -230,6 +236,7 @@ class Trainer:
             **(sharding.full(spread) if self.config.strategy == "fsdp" else spread),
             "window": self.window.state_dict(),
             "plateau": self.plateau.state_dict(),
+            "kernels": self.arithmetic.state_dict(),
             "counters": {name: getattr(self, name) for name in COUNTERS},
         }
 
@@ -241,6 +248,7 @@ class Trainer:
             self.average.weights = sharding.like(state["average"]["weights"], self.model)
             self.average.updates = state["average"]["updates"]
         self._pending = state["optimizers"]
+        self.arithmetic.load_state_dict(state.get("kernels", {}))  # earlier versions did not choose
         self.window.load_state_dict(state["window"])
         self.plateau.load_state_dict(state["plateau"])
         for name in COUNTERS:

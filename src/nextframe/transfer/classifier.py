@@ -35,7 +35,7 @@ class ClassifierConfig(Config):
     weight_decay: float = Field(0.0, ge=0, description="Adam's weight decay")
     dropout: float = Field(0.0, ge=0, lt=1, description="of the encoder's outputs")
     grad_clip: float = Field(1.0, gt=0, description="largest global gradient norm")
-    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bf16 where the processor has it")
+    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bf16 where it is faster")
 
     @field_validator("precision", mode="before")
     @classmethod

@@ -17,12 +17,12 @@ from torch import nn
 from nextframe.core.config import Config
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import NotSupportedError, UserError
+from nextframe.core.kernels.precision import bf16_pays
 from nextframe.core.progress import ProgressBar
 from nextframe.data import ClipSet, DataConfig, open_data
 from nextframe.data.clipset import Indices
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.models.contract import Predictor
-from nextframe.training.parallel.devices import native_bf16
 from nextframe.transfer.classifier import ClassifierConfig, Fitting, Probabilities, fit, predict
 from nextframe.transfer.encoder import WindowEncoder, like, open_encoder, training_facts
 from nextframe.transfer.probes import mean_features, probe, single_frame
@@ -120,7 +120,7 @@ class _Bench:
         self.classes = max(len(clips.classes), int(max(self.train.labels.max(), self.test.labels.max())) + 1)
         self.read = {split: window_reader(clips, split, self.device) for split in ("train", config.split)}
         precision = config.classifier.precision
-        self.bf16 = precision == "bf16" or (precision == "auto" and native_bf16(self.device))
+        self.bf16 = precision == "bf16" or (precision == "auto" and bf16_pays(self.device))
 
     def jobs(self, models: Sequence[tuple[str, Predictor]]) -> list[Callable[[], TransferRow]]:
         """Return the jobs, each a row: every method of every model, with every amount of labels."""

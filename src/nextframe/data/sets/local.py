@@ -122,9 +122,9 @@ L = TypeVar("L", bound=LocalConfig)
 
 
 class RegisteredClips(SourceClips):
-    """Clips of a data set with a name; where it has `classes`, `Clip.label` is the number of each clip's class."""
+    """Clips whose sources may have classes; where there are `classes`, `Clip.label` is the number of each clip's."""
 
-    def __init__(self, config: DataConfig, options: LocalConfig, contents: Contents, labelled: Labelled) -> None:
+    def __init__(self, config: DataConfig, options: FolderConfig, contents: Contents, labelled: Labelled) -> None:
         super().__init__(config, options, contents)
         self.classes = labelled.classes
         labels = [labelled.labels.get(member.name, -1) for member in contents.members]

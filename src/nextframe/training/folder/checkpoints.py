@@ -23,7 +23,12 @@ STATE, FACTS = "state.pt", "checkpoint.json"  # the state; its format and checks
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors and plain values) as `folder`/last, whole or not at all; the one before it is kept."""
+    """Write `state` (tensors and plain values) as `folder`/last, whole or not at all; the one before it is kept.
+
+    Its "kernels", the choices of the run, stand among the facts, where they can be read.
+    """
+    state = dict(state)
+    kernels = {"kernels": state.pop("kernels")} if "kernels" in state else {}
     path = folder / "last" / STATE
     with room_for(path, _bytes(state)), replaced_folder(folder / "last", keep_previous=True) as new:
         with (new / STATE).open("wb") as file:  # a file of Python's: its errors say what the system said
@@ -32,6 +37,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
             "format": CHECKPOINT_FORMATS.newest,
             "nextframe": __version__,
             "state_sha256": sha256_of(new / STATE),
+            **kernels,
         }
         (new / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
@@ -58,6 +64,13 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     return None
 
 
+def stored_kernels(folder: Path) -> dict[str, str]:
+    """Return the kernels that the last checkpoint in `folder` names; none if there is none, or it is earlier."""
+    facts = folder / "last" / FACTS
+    found: dict[str, str] = json.loads(facts.read_text(encoding="utf-8")).get("kernels", {}) if facts.exists() else {}
+    return found
+
+
 def _bytes(state: Any) -> int:
     """Return the bytes of all tensors in nested values."""
     if isinstance(state, torch.Tensor):
@@ -67,12 +80,15 @@ def _bytes(state: Any) -> int:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    facts = json.loads((path / FACTS).read_text(encoding="utf-8")) if (path / FACTS).exists() else {"format": 1}
+    facts: dict[str, Any] = (
+        json.loads((path / FACTS).read_text(encoding="utf-8")) if (path / FACTS).exists() else {"format": 1}
+    )
     number = CHECKPOINT_FORMATS.check(facts["format"], path)
     if number > 1 and sha256_of(path / STATE) != facts["state_sha256"]:
         raise BadInputError(path / STATE, f"the checksum of {STATE} differs from the one in {FACTS}")
     state = torch.load(path / STATE, map_location="cpu", weights_only=True)
-    return CHECKPOINT_FORMATS.migrate({**state, "format": number}, path)
+    kernels = {"kernels": dict(facts["kernels"])} if "kernels" in facts else {}
+    return CHECKPOINT_FORMATS.migrate({**state, **kernels, "format": number}, path)
 
 
 def _reason(error: Exception) -> str:
