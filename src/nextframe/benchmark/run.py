@@ -19,7 +19,7 @@ import torch
 from nextframe.benchmark.entries import Budget, Entry, check_names, default_names, make_entry, misfit, trains
 from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, named, read_row
 from nextframe.benchmark.share import Share
-from nextframe.benchmark.speed import clips_per_second
+from nextframe.benchmark.speed.rate import clips_per_second
 from nextframe.benchmark.strip import image_strip
 from nextframe.benchmark.tasks import BenchmarkTask
 from nextframe.checkpoint import load_model, model_name, save_model, take_weights

@@ -29,7 +29,10 @@ SECTIONS: dict[str, dict[str, str]] = {
     "latent": {"data": _DATA},
     "transfer": {"transfer": "nextframe.transfer.experiment:TransferConfig", "data": _DATA},
     "import": {"model": "", "settings": ""},
-    "benchmark": {"real": "nextframe.benchmark.real.task:RealConfig"},
+    "benchmark": {
+        "real": "nextframe.benchmark.real.task:RealConfig",
+        "speed": "nextframe.benchmark.speed.task:SpeedConfig",
+    },
     "app": {"limits": "nextframe.web.limits:WebLimits"},
 }
 A_PATH = "PATH"

@@ -31,7 +31,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Mix x (B, D, h, w)."""
         hidden = self.norm(self.places(x).permute(0, 2, 3, 1))
-        return x + self.reduce(F.gelu(self.expand(hidden))).permute(0, 3, 1, 2)
+        mixed: Tensor = self.reduce(F.gelu(self.expand(hidden)))
+        return x + mixed.permute(0, 3, 1, 2)
 
 
 class PlainCompact(Peer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +47,7 @@ NAMES = {"from_input": "conv_x", "from_hidden": "conv_h", "from_memory": "conv_m
 class PlainPredRNN(StreamingPeer):
     """A stack of cells on folded frames, trained on true frames; a 1x1 convolution paints the next one."""
 
-    fields: Mapping[str, Any] = {"sampling": {"fall": 0.0}}
+    fields: ClassVar[Mapping[str, Any]] = {"sampling": {"fall": 0.0}}
     batch = 1
 
     def __init__(self, config: PredRNNConfig) -> None:

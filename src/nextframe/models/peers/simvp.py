@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Change x (B, D, h, w)."""
         values, gates = self.mix(self.far(self.near(F.gelu(self.enter(x))))).chunk(2, dim=1)
-        return x + self.leave(torch.sigmoid(gates) * values)
+        change: Tensor = self.leave(torch.sigmoid(gates) * values)
+        return x + change
 
 
 class Feed(nn.Module):
@@ -80,7 +82,7 @@ RENAMED = {  # of a block of the translator
 class PlainSimVP(Peer):
     """Encoder, blocks over all frames' maps at once, decoder."""
 
-    fields: Mapping[str, Any] = {"translator": "gsta", "drop_path": (0.0, 0.0)}
+    fields: ClassVar[Mapping[str, Any]] = {"translator": "gsta", "drop_path": (0.0, 0.0)}
     batch = 2
 
     def __init__(self, config: SimVPConfig) -> None:
@@ -92,9 +94,7 @@ class PlainSimVP(Peer):
         )
         maps = config.context * width
         widths = [maps, *[config.width] * (config.blocks - 1), maps]
-        self.translator = nn.Sequential(
-            *(Block(a, b, int(a * config.ratio)) for a, b in zip(widths, widths[1:], strict=False))
-        )
+        self.translator = nn.Sequential(*(Block(a, b, int(a * config.ratio)) for a, b in pairwise(widths)))
         self.decoder = nn.ModuleList(
             block(width, width, config.decoder_kernel, double=i % 2 == 0) for i in range(layers)
         )
@@ -124,7 +124,8 @@ class PlainSimVP(Peer):
         x = self.translator(x.reshape(len(context), -1, *x.shape[2:])).reshape(x.shape)
         for layer in self.decoder[:-1]:
             x = layer(x)
-        return self.paint(self.decoder[-1](x + fine)).reshape(context.shape)
+        painted: Tensor = self.paint(self.decoder[-1](x + fine))
+        return painted.reshape(context.shape)
 
     def forecast(self, context: Tensor, horizon: int) -> Tensor:
         """Predict in whole passes."""
