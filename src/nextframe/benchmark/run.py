@@ -195,14 +195,13 @@ def _train(setting: Setting, entry: Entry, folder: Path) -> TrainingFacts:
         raise UserError(f"{folder}: was begun with another budget; give another output folder, or remove it")
     worked = time.process_time()
     run: Run = train(entry.recipe, folder, resume=True, show=setting.show, model=entry.model, clips=setting.clips)
-    batch = entry.recipe.training.batch
     return TrainingFacts(
         budget=dict(setting.budget),
         steps=run.trainer.step,
         seconds=round(run.trainer.seconds, 1),
         cpu_seconds=round(time.process_time() - worked, 1),
-        batch=batch,
-        clips_seen=run.trainer.step * batch,
+        batch=entry.recipe.training.batch,
+        clips_seen=run.trainer.step * entry.recipe.training.clips,
         clips=setting.clips.count("train"),
         recipe=entry.recipe.model_dump(mode="json"),
     )

@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nextframe.layers.frame_convs import add_conv, conv_input_grad, conv_weight_grad
 from nextframe.layers.lstm import Activation, Gate, Gates
+from nextframe.layers.over_time import OverTime
 from nextframe.layers.winograd import TILES, Winograd, spread_weight
 
 LayerState = tuple[Tensor, Tensor]  # hidden and cell, each (B, hidden, H, W)
@@ -20,7 +22,7 @@ Maps = tuple[Tensor, Tensor, Tensor]
 Grads = tuple[Tensor | None, ...]
 
 
-class ConvLSTMLayer(nn.Module):
+class ConvLSTMLayer(OverTime):
     """LSTM whose products are convolutions; zero padding, gate order i, f, c, o, initialised as in Keras.
 
     i, f, o = gate(conv(x) + conv(h) + b), g = act(conv(x) + conv(h) + b), c' = f * c + i * g, h' = o * act(c').
@@ -50,6 +52,16 @@ class ConvLSTMLayer(nn.Module):
         Returns:
             The hidden maps (B, T, hidden, H, W) and the state after the last frame.
         """
+        if not self.recomputes:
+            return self._read(x, state)
+        maps = []
+        for frames in x.split(max(1, round(x.shape[1] ** 0.5)), dim=1):  # as much is kept as is computed at once
+            part, state = self.checked(self._read, frames, state)
+            maps.append(part)
+        assert state is not None  # there is a frame
+        return torch.cat(maps, dim=1), state
+
+    def _read(self, x: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         device = "cpu" if x.is_meta else x.device.type  # autocast knows no meta tensors, which only count
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         weights = [weight.to(dtype) for weight in (self.input_weight, self.recurrent_weight, self.bias)]
@@ -267,33 +279,3 @@ class Dense:
     def of_weight(self, weight_sum: Tensor) -> Tensor:
         """Turn `weight_sum` into the gradient of the weights (N, K, 1, 1)."""
         return weight_sum.T[:, :, None, None]
-
-
-def add_conv(z: Tensor, maps: Tensor, weight: Tensor) -> None:
-    """Add the 'same' convolution of maps (B, H, W, C) with weight (N, C, k, k) to z (B, H, W, N)."""
-    if weight.shape[-1] == 1:
-        z.flatten(0, 2).addmm_(maps.flatten(0, 2), weight.flatten(1).T)
-    else:
-        z += F.conv2d(maps.permute(0, 3, 1, 2), weight, padding=weight.shape[-1] // 2).permute(0, 2, 3, 1)
-
-
-def conv_input_grad(grad: Tensor, weight: Tensor) -> Tensor:
-    """Return the gradient (B, H, W, C) of the maps, from that of the output (B, H, W, N)."""
-    if weight.shape[-1] == 1:
-        return grad @ weight.flatten(1)
-    back = F.conv_transpose2d(grad.permute(0, 3, 1, 2), weight, padding=weight.shape[-1] // 2)
-    return back.permute(0, 2, 3, 1)
-
-
-def conv_weight_grad(maps: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
-    """Return the gradient (N, C, k, k) of the weight from maps (T, B, H, W, C) and grad (T, B, H, W, N)."""
-    if maps.numel() == 0:
-        return torch.zeros_like(weight)
-    if weight.shape[-1] == 1:
-        return (grad.flatten(0, 3).T @ maps.flatten(0, 3)).view_as(weight)
-    pad = [weight.shape[-1] // 2] * 2
-    found: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(
-        grad.flatten(0, 1).permute(0, 3, 1, 2), maps.flatten(0, 1).permute(0, 3, 1, 2), weight,
-        None, [1, 1], pad, [1, 1], False, [0, 0], 1, [False, True, False],
-    )  # fmt: skip
-    return found[1]

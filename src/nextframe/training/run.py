@@ -215,7 +215,7 @@ class Run:
         trainer.settle()
         steps, seconds = trainer.step - self._logged[0], trainer.seconds - self._logged[1]
         self._logged = (trainer.step, trainer.seconds)
-        speed = steps * self.config.batch / seconds if seconds > 0 else 0.0
+        speed = steps * self.config.clips / seconds if seconds > 0 else 0.0
         self.line |= trainer.window.means()
         self._warn()
         self.line |= {"lr": trainer.rate, "clips_per_s": round(speed, 2), "seconds": round(trainer.seconds, 3)}

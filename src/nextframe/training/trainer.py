@@ -17,6 +17,7 @@ from nextframe.core.errors import UserError
 from nextframe.core.seeds.noise import clip_noise
 from nextframe.core.seeds.seeding import derive_seed, seed_everything
 from nextframe.data import ClipSet
+from nextframe.layers.over_time import checkpoint_activations
 from nextframe.models.contract import Predictor, Stage, StageLoss
 from nextframe.training.budget import Span, planned_stages, spans
 from nextframe.training.encoded import encode_clips
@@ -28,7 +29,15 @@ from nextframe.training.optim.skips import Skips, step_unless
 from nextframe.training.parallel import sharding
 from nextframe.training.parallel.processes import INTERRUPTED, Processes, interruption
 from nextframe.training.recipe import TrainingConfig
-from nextframe.training.turns import Turn, at_rest, build_turns, check_all_used
+from nextframe.training.turns import (
+    Turn,
+    at_rest,
+    averaged_over_processes,
+    build_turns,
+    check_all_used,
+    mean_of_parts,
+    parted,
+)
 
 FOREVER = 10**9  # more steps than a run by minutes will reach
 COUNTERS = ("step", "stage_step", "stage_index", "seconds", "stage_seconds", "scale")  # what a checkpoint counts
@@ -40,6 +49,8 @@ class Trainer:
     def __init__(self, model: Predictor, clips: ClipSet, config: TrainingConfig, fabric: Any) -> None:
         self.model, self.clips, self.config, self.fabric = model, clips, config, fabric
         self.processes = Processes(fabric)
+        if config.checkpoint_activations:
+            checkpoint_activations(model)
         self.stages = planned_stages(model, config)
         self.loss = StageLoss(model, [objective for stage in self.stages for objective in stage.objectives])
         if config.strategy == "fsdp":
@@ -133,7 +144,7 @@ class Trainer:
         feeds = []
         for name in names:
             seed = config.seed if name == "shared" else derive_seed(config.seed, name)
-            steps = Steps(clips, "train", seed, config.batch, processes.rank, processes.world, config.balance)
+            steps = Steps(clips, "train", seed, config.clips, processes.rank, processes.world, config.balance)
             batches = training_batches(steps, self.step, last, config.workers, pinned=pinned)
             feeds.append(self._placed(clips, batches, f"clips of {name}"))
         return feeds
@@ -145,11 +156,16 @@ class Trainer:
                 placed = clips.on_device("train", batch, self.fabric.device)
             yield placed
 
-    def _noise(self, name: str) -> AbstractContextManager[None]:
-        """Return a block in which noise is drawn by (seed, step, name, place of the clip in the global batch)."""
-        batch = self.config.batch
-        index = self.processes.positions(batch, self.fabric.device)
-        return clip_noise(self.config.seed, "step", self.step, name, index=index, total=batch)
+    def _noise(self, name: str, part: int | None = None) -> AbstractContextManager[None]:
+        """Return a block in which noise is drawn by (seed, step, name, place of the clip in the global batch).
+
+        `part`: for the clips of that part of the step alone; None: for all that this process has.
+        """
+        total, parts = self.config.clips, self.config.accumulate
+        index = self.processes.positions(total, self.fabric.device)
+        index = index if part is None else index.chunk(parts)[part]
+        ends = part is None or part == parts - 1
+        return clip_noise(self.config.seed, "step", self.step, name, index=index, total=total, ends=ends)
 
     def _seed(self) -> None:
         """Make what draws from torch's own generators, such as dropout, a function of (seed, step, process)."""
@@ -177,10 +193,8 @@ class Trainer:
         """Take one step of an objective; return its loss, 0 where its gradient is not finite and nothing is done."""
         name, parameters = turn.objective.name, turn.objective.parameters
         turn.optimizer.zero_grad(set_to_none=True)
-        with at_rest(turn.resting), self._noise(name):
-            with self.fabric.autocast():
-                loss, logs = turn.loss(turn.number, clip)
-            self.fabric.backward(loss)
+        with at_rest(turn.resting):
+            loss, logs = self._gradient(turn, clip)
         if self.processes.world > 1 and self.config.strategy != "fsdp":
             check_all_used(self.model, turn.objective)
         norm = gradient_norm(parameters, self.config.grad_clip)
@@ -188,6 +202,17 @@ class Trainer:
         step_unless(turn.optimizer, bad)
         self._log_update(name, {**logs, "grad_norm": norm}, loss, bad)
         return torch.where(bad > 0, 0.0, loss.detach())
+
+    def _gradient(self, turn: Turn, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the gradient of an objective, part by part; return the means of the parts' losses and logs."""
+        parts, found = self.config.accumulate, []
+        for number, part in enumerate(parted(clip, parts)):
+            with self._noise(turn.objective.name, number), averaged_over_processes(turn.loss, number == parts - 1):
+                with self.fabric.autocast():
+                    loss, logs = turn.loss(turn.number, part)
+                self.fabric.backward(loss if parts == 1 else loss / parts)
+            found.append((loss.detach(), logs))
+        return mean_of_parts(found)
 
     def _log_update(self, name: str, logs: dict[str, Tensor], loss: Tensor, bad: Tensor) -> None:
         several = len(self.turns) > 1
