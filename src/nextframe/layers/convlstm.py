@@ -55,7 +55,7 @@ class ConvLSTMLayer(OverTime):
         if not self.recomputes:
             return self._read(x, state)
         maps = []
-        for frames in x.split(max(1, round(x.shape[1] ** 0.5)), dim=1):  # as much is kept as is computed at once
+        for frames in torch.split(x, max(1, round(x.shape[1] ** 0.5)), dim=1):  # as much is kept as is computed at once
             part, state = self.checked(self._read, frames, state)
             maps.append(part)
         assert state is not None  # there is a frame

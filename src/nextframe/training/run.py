@@ -103,19 +103,20 @@ def _train_here(job: Job) -> Run:
         logging.getLogger("nextframe").setLevel(logging.ERROR)  # the first process reports it for all
     elif job.resume and job.clips is None:
         check_there(job.recipe.data, str(job.folder))
-    return _build(job, fabric).start(job.resume)
+    return build(job, fabric).start(job.resume)
 
 
 def _trained(job: Job) -> Run:
     """Return the run that other processes have trained, with its last weights, on one device."""
     one = job.recipe.training.model_copy(update={"strategy": "auto"})
     job = replace(job, recipe=job.recipe.model_copy(update={"training": one}), resume=True, show=False)
-    run = _build(job, make_fabric(one))
+    run = build(job, make_fabric(one))
     run.restore()
     return run
 
 
-def _build(job: Job, fabric: Any) -> Run:
+def build(job: Job, fabric: Any) -> Run:
+    """Return the run that `job` describes, before its folder is touched."""
     recipe, model, clips = job.recipe, job.model, job.clips
     clips = open_data(recipe.data) if clips is None else clips
     if model is None:
@@ -186,8 +187,7 @@ class Run:
 
     def restore(self) -> None:
         """Take over the last checkpoint, if there is one."""
-        state = load_state(self.folder / "checkpoints")
-        if state is not None:
+        if (state := load_state(self.folder / "checkpoints")) is not None:
             self._load(state)
 
     def _interrupted(self) -> None:
