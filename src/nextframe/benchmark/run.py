@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from nextframe.benchmark.entries import Budget, Entry, check_names, default_names, make_entry, misfit, trains
+from nextframe.benchmark.on_ray import Order, rows_on_cluster
 from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, named, read_row
 from nextframe.benchmark.share import Share
 from nextframe.benchmark.speed.rate import clips_per_second
@@ -28,6 +29,7 @@ from nextframe.core.errors import UserError
 from nextframe.data import ClipSet, open_data
 from nextframe.data.clipset import Split, batch_indices
 from nextframe.evaluation import Evaluation, clip_indices, evaluate, run_facts
+from nextframe.evaluation.run_facts import command_line
 from nextframe.media.writer import write_video
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
@@ -61,6 +63,8 @@ def benchmark(
     share: Share | None = None,
     show: bool = True,
     command: str | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
 ) -> list[Path]:
     """Make the rows of `models` on `task` in the folder `output`, and return their files.
 
@@ -75,11 +79,19 @@ def benchmark(
         share: the rows of this process; None: all.
         show: progress on a terminal, log lines elsewhere.
         command: what was typed, for the record; None: this process's command line.
+        ray: the address of a Ray cluster whose processes make the rows, "auto" or "local"; all its machines have `data`
+            and `output` at the same place. None: this process makes them.
+        workers: with `ray` its processes; None: as many as there is room for.
 
     Raises:
         UserError: an unknown name, a model that does not fit, or a row or run of other settings in `output`.
     """
-    setting, entries = prepare(task, output, data, models, budget, device, show, command)
+    if ray is not None:
+        output = output.absolute()
+    setting, entries = prepare(task, output, data, models, budget, device, show, command or command_line())
+    if ray is not None:
+        order = Order(task, output, data, models, budget, device, setting.command)
+        return rows_on_cluster(ray, order, [entry.name for entry in entries], workers)
     share = share or Share()
     return [make_row(setting, entry) for index, entry in enumerate(entries) if share.takes(index)]
 

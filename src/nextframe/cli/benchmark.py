@@ -54,6 +54,7 @@ def benchmark(
     """
     from nextframe.benchmark import TASKS, RealConfig, SpeedTask, VideoTask, budget_of, take_share
     from nextframe.benchmark import benchmark as make_rows
+    from nextframe.cli.configs import BenchmarkRun
     from nextframe.core.files.whole_file import check_folder
 
     begin(quiet, plugin)
@@ -74,7 +75,8 @@ def benchmark(
         _check_no_training(task, minutes, steps)
         _measure_speed(data, names, settings, output, device, not quiet)
         return
-    _check_settings(task, settings)
+    _check_settings(task, settings, "run")
+    run = BenchmarkRun.parse(section(settings, "run"), "run")
     share = take_share()
     check_folder(output)
     rows = make_rows(
@@ -86,6 +88,8 @@ def benchmark(
         device=device,
         share=share,
         show=not quiet,
+        ray=run.ray,
+        workers=run.workers,
     )
     for path in rows:
         typer.echo(str(path))

@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "benchmark": {
         "real": "nextframe.benchmark.real.task:RealConfig",
         "speed": "nextframe.benchmark.speed.task:SpeedConfig",
+        "run": "nextframe.cli.configs:BenchmarkRun",
     },
     "app": {"limits": "nextframe.web.limits:WebLimits"},
 }
