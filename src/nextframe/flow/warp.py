@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+LOOK_UPS = 2
+
 
 def pixel_grid(like: Tensor, top: int = 0) -> Tensor:
     """Return (1, 2, H, W): the x and y of every pixel of `like` (..., H, W), which are the rows from `top` on."""
@@ -30,6 +32,19 @@ def sample_at(frames: Tensor, places: Tensor) -> Tensor:
     scale = places.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)]).view(1, 2, 1, 1)
     grid = (places * scale - 1).permute(0, 2, 3, 1)  # (B, h, w, 2) in [-1, 1]: the centres of the corner pixels
     return F.grid_sample(frames, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def landed(back: Tensor) -> Tensor:
+    """Return where what comes next to each pixel is now, relative to it, if every pixel moves by -`back` once more.
+
+    `back` (B, 2, H, W) is the flow from the last frame to the one before, defined where the pixels are now. The place
+    that a pixel comes from must have the velocity that brings it here, which two look-ups find closely enough: without
+    them the front of an object lags.
+    """
+    origin = back
+    for _ in range(LOOK_UPS):
+        origin = backward_warp(back, origin)
+    return origin
 
 
 def compose(first: Tensor, then: Tensor) -> Tensor:

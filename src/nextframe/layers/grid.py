@@ -25,3 +25,8 @@ def places(frames: Tensor) -> Tensor:
     columns = torch.linspace(-1, 1, frames.shape[3], device=frames.device, dtype=frames.dtype)
     batch = frames.shape[0]  # not len(), which is a plain number: an exported model would take that one batch size only
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(batch, -1, -1, -1)
+
+
+def centred(frames: Tensor, multiple: int) -> Tensor:
+    """Return frames (..., H, W) in [0, 1] around 0, padded by `pad_to_multiple`."""
+    return pad_to_multiple(frames - 0.5, multiple)

@@ -8,10 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from nextframe.flow.dis import dense_flow
-from nextframe.flow.warp import backward_warp
+from nextframe.flow.warp import backward_warp, landed
 from nextframe.models.contract import Block, Capabilities, ModelConfig, Predictor, Request
-
-LOOK_UPS = 2
 
 
 class FlowConfig(ModelConfig):
@@ -26,10 +24,9 @@ class FlowWarp(Predictor):
 
     The flow is estimated from the last frame back to the one before, so that it is defined where the pixels are
     now; its negative is their velocity. Each step looks up where a pixel comes from and moves the frame and the
-    velocity field together, so that an object carries its velocity along (semi-Lagrangian advection). The position
-    it comes from must have the velocity that brings it here, which two look-ups find closely enough; without them
-    the front of an object lags. A position that an object leaves shows what was behind it on its path, and beyond
-    the border the edge is repeated, so there are no holes.
+    velocity field together, so that an object carries its velocity along (semi-Lagrangian advection, `landed`). A
+    position that an object leaves shows what was behind it on its path, and beyond the border the edge is repeated, so
+    there are no holes.
     """
 
     Config: ClassVar[type[ModelConfig]] = FlowConfig
@@ -50,8 +47,6 @@ class FlowWarp(Predictor):
         frame, before = request.context[:, -1], request.context[:, -2]
         back = dense_flow(frame, before, preset=self.preset, max_side=self.max_side).to(frame.dtype)
         for _ in range(request.horizon):
-            origin = back
-            for _ in range(LOOK_UPS):
-                origin = backward_warp(back, origin)
+            origin = landed(back)
             frame, back = backward_warp(frame, origin), backward_warp(back, origin)
             yield Block(frame.unsqueeze(1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -16,7 +16,8 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
-from nextframe.layers.grid import pad_to_multiple
+from nextframe.layers.flow_fusion import fused
+from nextframe.layers.grid import centred
 from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
 from nextframe.layers.guess_loss import flow_loss, frame_loss
 from nextframe.layers.offsets import as_forecast, enter, scaled
@@ -64,6 +65,8 @@ class MotionOptions(ModelOptions):
 
     mirror: bool = Field(False, description="mean with the prediction of the mirrored clip: twice the time")
     rehearse: bool = Field(True, description="trust each place as far as the last context frames could be predicted")
+    fuse: bool = Field(True, description="follow DIS optical flow where it fits the context frames better")
+    in_export: ClassVar[Mapping[str, bool]] = {"fuse": False}
 
 
 class Motion(StreamingPredictor):
@@ -72,12 +75,12 @@ class Motion(StreamingPredictor):
     1. At 1/8 of the size: features of each frame, their correlation in a window between neighbours in time.
     2. At 1/4, 1/2 and full size: refinements, which see the frames, the frames as sampled so far, flows, choice and
        paint, and add to all of them.
-    3. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
+    3. Where the frames fit better along DIS optical flow, flows move towards it: `options.fuse`.
+    4. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
 
-    Grey frames go through as three equal channels, and alpha moves with the colours. Frames before a cut are not used.
-    Of a video that holds its frames in a rhythm (A A B B) it sees those that differ, and holds its own as well; a frame
-    that is shown twice among others that move (A B C C) counts once. What it predicts of a place counts as far as its
-    predictions of the last two context frames were right there.
+    Grey goes through as three equal channels, alpha moves with the colours, frames before a cut are not used. Of videos
+    that hold frames in a rhythm (A A B B) it sees those that differ, and holds its own as well; a frame that is shown
+    twice (A B C C) counts once. A place is trusted as far as its last two context frames could be predicted.
 
     Told the `offsets` of the context frames from the frame that is asked for, it predicts that one, such as the one
     between two: flows are those of a forecast, scaled as even motion would be, and how the offsets differ from a
@@ -122,10 +125,10 @@ class Motion(StreamingPredictor):
         if offsets is not None and request.horizon != 1:
             raise UserError(f"motion predicts one frame between others, not {request.horizon}")
         last, rehearsals = request.context[:, -1], REHEARSALS if options.rehearse and offsets is None else 0
-        state = self._primed(request.context[:, :-1], rehearsals).read(self.look(last.unsqueeze(1)), BACK)
+        state = self._primed(request.context[:, :-1], rehearsals, options.fuse).read(self.look(last.unsqueeze(1)), BACK)
         seen, trusted = state.seen, state.trusting()
         for made in range(1, request.horizon + 1):
-            frame, sure = self.next_frame(seen, offsets)
+            frame, sure = self.next_frame(seen, offsets, options.fuse)
             frame = frame.clamp(0, 1).unsqueeze(1)
             yield trusted(frame), sure.unsqueeze(1)
             seen = seen.then(self.look(frame)).last(BACK) if made < request.horizon else seen
@@ -141,12 +144,12 @@ class Motion(StreamingPredictor):
         """Return what `step` needs of the frames so far: the last few of them, and how well the last were predicted."""
         return self._primed(context, REHEARSALS)
 
-    def _primed(self, context: Tensor, rehearsals: int) -> Rehearsed:
+    def _primed(self, context: Tensor, rehearsals: int, fuse: bool = True) -> Rehearsed:
         looked_at = max(context.shape[1] - rehearsals, min(context.shape[1], 1))
         state = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:]))
         for frame in context[:, looked_at:].unbind(1):
             state = state.read(self.look(frame.unsqueeze(1)), BACK)
-            state = state._replace(expected=self._following(state))
+            state = state._replace(expected=self._following(state, fuse))
         return state
 
     def step(self, state: Rehearsed, frame: Tensor) -> tuple[Tensor, Rehearsed]:
@@ -156,20 +159,22 @@ class Motion(StreamingPredictor):
         expected = following[:, : state.seen.frames.shape[1] - 1]  # none after one frame
         return state.trusted(following).squeeze(1), state._replace(expected=expected)
 
-    def _following(self, state: Rehearsed) -> Tensor:
+    def _following(self, state: Rehearsed, fuse: bool = True) -> Tensor:
         """Return the frame after those seen, (B, 1, C, H, W), whatever trust it deserves."""
-        return self.next_frame(state.seen)[0].clamp(0, 1).unsqueeze(1)
+        return self.next_frame(state.seen, fuse=fuse)[0].clamp(0, 1).unsqueeze(1)
 
     def look(self, frames: Tensor) -> Seen:
         """Return frames (B, T, C, H, W) with their features."""
-        features = self.coarse.encoder(centred(split_alpha(frames)[0]).flatten(0, 1))
+        features = self.coarse.encoder(centred(split_alpha(frames)[0], COARSEST).flatten(0, 1))
         return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]), thumbnails(frames))
 
-    def next_frame(self, seen: Seen, offsets: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def next_frame(self, seen: Seen, offsets: Tensor | None = None, fuse: bool = True) -> tuple[Tensor, Tensor]:
         """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from, and how sure, (B,)."""
         frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
         guess = self.guesses(colours, features, offsets, last=True)[-1]
+        if fuse and offsets is None:
+            guess = replace(guess, flow=fused(guess.flow, colours))
         candidates, weights = guess.candidates(colours)
         frame = mixed(candidates, weights)
         sure = agreement(candidates, weights, frame)
@@ -186,7 +191,7 @@ class Motion(StreamingPredictor):
     ) -> list[Guess]:
         """Return the guess after each scale, the best last, or it alone; frames (B, K, 3, H, W) and their features."""
         height, width = frames.shape[-2:]
-        padded, count = centred(frames), frames.shape[1]
+        padded, count = centred(frames, COARSEST), frames.shape[1]
         offsets = as_forecast(frames) if offsets is None else offsets
         flow, changes = self.coarse(features, offsets), list[Tensor]()
         found = [first_guess(flow, padded, offsets)]
@@ -293,8 +298,3 @@ class Refine(nn.Module):
         hidden = run_pairs(self.body, enter(halved(self.down[0], seen, size), self.down, self.index, offsets))
         flow, others = torch.split(precise(self.up(hidden)), sizes, dim=1)
         return torch.cat([scaled(flow, offsets, unit=pixels), others], 1)
-
-
-def centred(frames: Tensor) -> Tensor:
-    """Return frames in [0, 1] around 0, padded as the network needs them."""
-    return pad_to_multiple(frames - 0.5, COARSEST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ FOLLOWING, BETWEEN = "the frames that follow", "the frame between two others"
 
 class ModelOptions(Config):
     """What a user may choose when predicting, not when building or training; each model's subclass has its fields."""
+
+    in_export: ClassVar[Mapping[str, Any]] = {}  # values for an ONNX file: it cannot hold what the defaults do
 
 
 class TrainedTask(Config):

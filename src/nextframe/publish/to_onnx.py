@@ -25,6 +25,7 @@ from nextframe.core.seeds.seeding import torch_generator
 from nextframe.models.contract import Predictor, StreamingPredictor, TrainedTask
 from nextframe.publish.state import flatten, rebuild
 
+LOG = logging.getLogger(__name__)
 TOLERANCE = 1e-3  # of a grey level from 0 to 1: far less than one of 255 steps
 BATCH = 2  # clips of the check
 STEPS = 3  # predicted frames of a recurrent model's check
@@ -51,7 +52,8 @@ def export(
 
     A recurrent model is written as its step: a frame (B, C, H, W) and the state in, the next frame and the new state
     out; the state before the first frame is zeros, predicted frames are fed back by the caller. Any other model is
-    written whole: a context (B, T, C, H, W) in, all frames of its horizon (B, T', C, H, W) out. B is free.
+    written whole: a context (B, T, C, H, W) in, all frames of its horizon (B, T', C, H, W) out. B is free. What the
+    file cannot hold of a model's options is switched off, its `in_export`, and the log says so.
 
     Args:
         model: a run or model folder, a name, or a model.
@@ -75,6 +77,8 @@ def export(
         raise NotSupportedError(f"{name} cannot be exported: it needs conditions besides frames")
     task = _task(net, size)
     module, inputs = _step(net, task) or _direct(net, task)
+    if module.options:
+        LOG.info("%s: an ONNX file of %s predicts with options %s", path, name, json.dumps(module.options))
     with whole_file(path) as temporary:
         _write(module, inputs, temporary, name, task)
         return _check(net, module, temporary, path, task)
@@ -100,7 +104,7 @@ class Step(nn.Module):
 
     def __init__(self, net: StreamingPredictor, state: Any) -> None:
         super().__init__()
-        self.net, self.template = net, state
+        self.net, self.template, self.options = net, state, dict(net.Options.in_export)
 
     def forward(self, frame: Tensor, state: list[Tensor]) -> tuple[Tensor, ...]:
         """Read `frame` (B, C, H, W); return the next one, unclamped as the model reads it, and the new state."""
@@ -115,11 +119,11 @@ class Direct(nn.Module):
 
     def __init__(self, net: Predictor, horizon: int) -> None:
         super().__init__()
-        self.net, self.horizon = net, horizon
+        self.net, self.horizon, self.options = net, horizon, dict(net.Options.in_export)
 
     def forward(self, context: Tensor) -> Tensor:
         """Predict (B, horizon, C, H, W) after (B, T, C, H, W)."""
-        return cast(Tensor, self.net(context, self.horizon))
+        return cast(Tensor, self.net(context, self.horizon, options=self.options))
 
 
 def _step(net: Predictor, task: TrainedTask) -> tuple[Step, Inputs] | None:
@@ -194,7 +198,7 @@ def _check(net: Predictor, module: Step | Direct, file: Path, path: Path, task: 
     shape = (BATCH + 1, task.context, task.channels or 1, *task.size)  # another batch size than in the trace
     context = torch.rand(shape, generator=torch_generator(0, "export"))
     steps = STEPS if isinstance(module, Step) else task.horizon
-    expected = net.predict(context, steps).numpy()
+    expected = net.predict(context, steps, options=module.options).numpy()
     found = _stream(session, context.numpy(), steps) if isinstance(module, Step) else _run(session, context.numpy())
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:

@@ -1,0 +1,53 @@
+"""Two opinions on the motion of a frame that is not there yet, fused: at every pixel the one that fits better."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nextframe.flow.dis import dense_flow
+from nextframe.flow.warp import landed, pixel_grid, sample_at
+from nextframe.layers.sampling import enlarged, precise
+
+EVERY = 2  # the fit is looked at in every second pixel of every second row
+WINDOW = 11  # of these along a side of the window in which two flows are compared
+NOISE = 0.004  # of [0, 1]: a misfit below it says little
+
+
+def fused(flow: Tensor, frames: Tensor) -> Tensor:
+    """Return flows moved towards those of even motion along DIS optical flow, as far as these fit the frames better.
+
+    The weight of each is the inverse of its squared `misfit`. Lempitsky et al. 2008 (FusionFlow, CVPR) fuse flows by
+    graph cuts; a weighted mean has no seams. No gradient flows through the optical flow.
+
+    Args:
+        flow: (B, 2K, H, W), from the coming frame back to each of the K frames, in pixels.
+        frames: (B, K, C, H, W) in [0, 1], K at least 2, the newest last.
+    """
+    other = even_flow(frames).to(flow.dtype)
+    own, theirs = misfit(flow, frames).square(), misfit(other, frames).square()
+    return torch.lerp(flow, other, enlarged(own / (own + theirs), (flow.shape[-2], flow.shape[-1])))
+
+
+def even_flow(frames: Tensor) -> Tensor:
+    """Return flows (B, 2K, H, W) back from the coming frame if each pixel keeps its motion between the last two.
+
+    A frame that is equal to the one after it is where that one is.
+    """
+    back = landed(dense_flow(frames[:, -1], frames[:, -2]))
+    moves = (frames[:, 1:] != frames[:, :-1]).flatten(2).any(2)  # (B, K - 1)
+    steps = 1 + F.pad(moves.flip(1).cumsum(1).flip(1), (0, 1))  # (B, K), 1 for the last
+    return (steps[..., None, None, None] * back.unsqueeze(1)).flatten(1, 2)
+
+
+def misfit(flow: Tensor, frames: Tensor) -> Tensor:
+    """Return how far apart neighbouring frames are where a flow samples them, in a window, (B, 1, H / 2, W / 2).
+
+    A pixel of the coming frame looks the same in all frames if the flow is right and nothing hides it.
+    """
+    looked_at = (..., slice(None, None, EVERY), slice(None, None, EVERY))
+    grid, flows = pixel_grid(flow)[looked_at], torch.split(flow[looked_at], 2, dim=1)
+    found = [sample_at(precise(frame), grid + each) for frame, each in zip(frames.unbind(1), flows, strict=True)]
+    apart = torch.stack(found, dim=1).diff(dim=1).abs().mean(2).sum(1, keepdim=True)
+    return F.avg_pool2d(apart, WINDOW, 1, WINDOW // 2, count_include_pad=False) + NOISE

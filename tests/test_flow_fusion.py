@@ -1,0 +1,106 @@
+"""Two flows fused: the one along which the frames fit better is followed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+import nextframe
+from nextframe.flow.warp import landed
+from nextframe.layers.flow_fusion import NOISE, even_flow, fused, misfit
+from texture import texture
+
+STEP = 3.0  # pixels to the right, a frame
+
+
+def moving(places: list[float], width: int = 128) -> Tensor:
+    """Return (1, K, 3, 96, width): a texture at each of these places."""
+    return torch.stack([texture(96, width, dx=place, channels=3) for place in places], dim=1)
+
+
+def along(*places: float, width: int = 128) -> Tensor:
+    """Return flows (1, 2K, 96, width) whose x are `places`."""
+    return torch.tensor([[x, 0.0] for x in places]).flatten().view(1, -1, 1, 1).expand(1, -1, 96, width)
+
+
+def inner(maps: Tensor) -> Tensor:
+    return maps[..., 16:-16, 24:-24]
+
+
+def test_a_place_that_everything_leaves_at_one_speed_is_that_far_back():
+    back = torch.zeros(1, 2, 8, 12)
+    back[:, 0] = -2.0
+    assert torch.equal(landed(back), back)
+
+
+def test_what_comes_next_is_from_where_the_velocity_brings_it_here():
+    back = -0.1 * torch.arange(40.0).expand(1, 2, 8, 40).clone()  # the further to the right, the faster
+    back[:, 1] = 0
+    # -2 at 20; there, at 18, it is -1.8, and at 18.2 it is -1.82: what moves on from 18.18 comes to 20
+    assert torch.allclose(landed(back)[0, 0, 4, 20], torch.tensor(-1.82))
+
+
+def test_even_flow_reaches_as_far_back_as_each_frame_is_old():
+    found = inner(even_flow(moving([0, STEP, 2 * STEP])))
+    expected = inner(along(-3 * STEP, -2 * STEP, -STEP))
+    assert (found - expected).abs().mean() < 0.1  # pixels
+
+
+def test_a_frame_that_stands_for_a_missing_one_is_where_its_copy_is():
+    found = inner(even_flow(moving([0, 0, STEP])))
+    assert (found - inner(along(-2 * STEP, -2 * STEP, -STEP))).abs().mean() < 0.1
+
+
+def test_frames_fit_along_the_true_flow_and_along_no_other():
+    frames = moving([0, STEP, 2 * STEP])
+    right, wrong = (inner(misfit(along(3 * x, 2 * x, x), frames)) for x in (-STEP, 0.0))
+    assert right.max() < NOISE + 0.002
+    assert wrong.min() > 10 * right.max()
+
+
+def test_a_wrong_flow_is_replaced_by_what_dis_sees():
+    found = inner(fused(along(0, 0, 0), moving([0, STEP, 2 * STEP])))
+    assert (found - inner(along(-3 * STEP, -2 * STEP, -STEP))).abs().mean() < 0.15
+
+
+def test_a_right_flow_is_kept_where_dis_sees_something_else():
+    frames = moving([0, 50, 100], width=256)  # further than DIS looks
+    right = along(-150, -100, -50, width=256)
+    seen = (..., slice(24, -24), slice(180, 232))  # in all three frames
+    assert (even_flow(frames)[seen] - right[seen]).abs().mean() > 20
+    assert (fused(right, frames)[seen] - right[seen]).abs().mean() < 1
+
+
+def test_a_blend_of_both_is_weighted_by_the_inverse_of_squared_misfits():
+    frames = moving([0, STEP, 2 * STEP])
+    flow = along(-3 * STEP, -2 * STEP, -STEP) + 1.0
+    own, theirs = (misfit(each, frames).square()[0, 0, 20, 30] for each in (flow, even_flow(frames)))
+    share = own / (own + theirs)
+    found, other = fused(flow, frames), even_flow(frames)
+    middle = (..., 40, 60)  # the share is enlarged from every second pixel, and smooth
+    assert torch.allclose(found[middle], flow[middle] + share * (other[middle] - flow[middle]), atol=0.02)
+
+
+def test_motion_follows_it_unless_told_otherwise():
+    net, video = nextframe.load("motion"), moving([0, 2, 4, 6, 8])
+    with_it, without = (net.predict(video[:, :4], 1, options={"fuse": fuse}) for fuse in (True, False))
+    assert torch.equal(net.predict(video[:, :4], 1), with_it)
+    assert not torch.equal(with_it, without)
+    for found in (with_it, without):
+        assert inner(found - video[:, 4:]).abs().mean() < 0.25 * inner(video[:, 3:4] - video[:, 4:]).abs().mean()
+
+
+@pytest.mark.slow
+def test_on_real_video_the_next_frame_is_better_for_it(shared):
+    net, gains = nextframe.load("motion"), []
+    for name in ("bottle-detection", "car-detection", "store-aisle-detection"):
+        video, _ = nextframe.read_video(shared.parent / "motion" / "data" / f"real_{name}.mp4", frames=60)
+        for start in range(0, 55, 11):
+            clip = video[start : start + 5].float().div(255).unsqueeze(0)
+            ways = [net.predict(clip[:, :4], 1, options={"fuse": fuse}) for fuse in (True, False)]
+            fused_error, own_error = (float((way - clip[:, 4:]).square().mean()) for way in ways)
+            gains.append(10 * math.log10(own_error / fused_error))
+    assert sum(gains) / len(gains) > 0.05  # dB
