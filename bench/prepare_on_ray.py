@@ -1,6 +1,6 @@
 """Prepare clips by threads, and on a local Ray cluster by one worker, by two, and by two of which one is killed.
 
-The bytes must be equal. Writes results/bench-prepare-ray.json: the seconds of each. With the libraries of the extra [ray]:
+The bytes must be equal. Writes results/bench-prepare-ray.json: the seconds of each. With the extra [ray]:
 
     python bench/prepare_on_ray.py FOLDER_OF_SOURCES [--clips 20000]
 """

@@ -1,7 +1,7 @@
 """Train with one process and with two on this machine, in turn: clips a second, and whether the losses agree.
 
-Both have all processors between them. Each run is `nextframe train` of its own; the speed is that of its log lines but the
-first. Writes results/bench-processes.json. On two GPUs: --device cuda --strategy fsdp (or ddp).
+Both have all processors between them. Each run is `nextframe train` of its own; the speed is that of its log lines but
+the first. Writes results/bench-processes.json. On two GPUs: --device cuda --strategy fsdp (or ddp).
 
     python bench/processes_speed.py [--rounds 3] [--steps 60] [--model convlstm] [--batch 8]
 """
