@@ -11,7 +11,7 @@ from nextframe.cli.options import Device, Plugin, Quiet, Set, begin, check_files
 from nextframe.cli.sections import read_settings, section
 
 if TYPE_CHECKING:
-    from nextframe.benchmark import RealConfig, VideoTask
+    from nextframe.benchmark import SpeedTask, VideoTask
     from nextframe.benchmark.tasks import AnyTask
 
 RIVALS = ("flow", "copy-last")  # what every model is compared with; gains are over the first
@@ -52,7 +52,7 @@ def benchmark(
     nextframe benchmark speed --models convlstm,simvp --set speed.rounds=3
     torchrun --nproc-per-node 4 -m nextframe benchmark gif-next --data my_gifs/
     """
-    from nextframe.benchmark import TASKS, RealConfig, SpeedTask, VideoTask, budget_of, take_share
+    from nextframe.benchmark import TASKS, BenchmarkTask, budget_of, take_share
     from nextframe.benchmark import benchmark as make_rows
     from nextframe.cli.configs import BenchmarkRun
     from nextframe.core.files.whole_file import check_folder
@@ -65,15 +65,9 @@ def benchmark(
     chosen = TASKS.get(task)
     output = output or Path("benchmarks") / task
     names = parse_names(models) if models else None
-    if isinstance(chosen, VideoTask):
+    if not isinstance(chosen, BenchmarkTask):
         _check_no_training(task, minutes, steps)
-        _check_settings(task, settings, "real")
-        config = RealConfig.parse(section(settings, "real"), "real")
-        _measure(chosen, data, names, config, output, device, not quiet)
-        return
-    if isinstance(chosen, SpeedTask):
-        _check_no_training(task, minutes, steps)
-        _measure_speed(data, names, settings, output, device, not quiet)
+        _measure(chosen, data, names, settings, output, device, not quiet)
         return
     _check_settings(task, settings, "run")
     run = BenchmarkRun.parse(section(settings, "run"), "run")
@@ -113,19 +107,24 @@ def _check_settings(task: str, settings: dict[str, Any], taken: str = "") -> Non
 
 
 def _measure(
-    task: VideoTask,
+    task: VideoTask | SpeedTask,
     data: str | None,
     models: list[str] | None,
-    config: RealConfig,
+    settings: dict[str, Any],
     output: Path,
     device: str,
     show: bool,
 ) -> None:
-    """Measure the models on videos, and write both files."""
-    from nextframe.benchmark import measure_videos
+    """Measure the models, on videos or for speed, and write what was found."""
+    from nextframe.benchmark import RealConfig, SpeedTask, measure_videos
     from nextframe.checkpoint import baseline_names, shipped_for_video
     from nextframe.core.errors import UserError
 
+    if isinstance(task, SpeedTask):
+        _measure_speed(task, data, models, settings, output, device, show)
+        return
+    _check_settings(task.name, settings, "real")
+    config = RealConfig.parse(section(settings, "real"), "real")
     if data is None:
         raise UserError(f"task {task.name} needs --data: {task.wants}")
     check_files(*(output.with_name(f"{output.name}{ending}") for ending in (".json", ".md")))
@@ -137,15 +136,21 @@ def _measure(
 
 
 def _measure_speed(
-    data: str | None, models: list[str] | None, settings: dict[str, Any], output: Path, device: str, show: bool
+    task: SpeedTask,
+    data: str | None,
+    models: list[str] | None,
+    settings: dict[str, Any],
+    output: Path,
+    device: str,
+    show: bool,
 ) -> None:
     """Measure seconds and memory, write the file and show the table."""
     from nextframe.benchmark import SpeedConfig, measure_speed
     from nextframe.core.errors import UserError
 
     if data is not None:
-        raise UserError("speed reads no clips: omit --data")
-    _check_settings("speed", settings, "speed")
+        raise UserError(f"{task.name} reads no clips: omit --data")
+    _check_settings(task.name, settings, "speed")
     config = SpeedConfig.parse(section(settings, "speed"), "speed")
     check_files(output.with_name(f"{output.name}.json"))
     result = measure_speed(models, config, device, show)
