@@ -31,6 +31,7 @@ def cluster(address: str, workers: int | None = None) -> Iterator[Any]:
         UserError: there is no such cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # a local one's processes are no less urgent than this one
     try:
         import ray
     except ImportError:
