@@ -165,5 +165,5 @@ def test_without_ray_and_without_a_cluster_it_is_one_line(monkeypatch):
 @pytest.mark.slow
 def test_no_cluster_at_an_address_is_one_line():
     pytest.importorskip("ray", reason="an environment with the extras")
-    with pytest.raises(UserError, match=r"run\.ray=127\.0\.0\.1:1: no such cluster"), cluster("127.0.0.1:1"):
+    with pytest.raises(UserError, match=r"run\.ray=127\.0\.0\.1:1: cannot be reached or begun"), cluster("127.0.0.1:1"):
         pass

@@ -28,7 +28,7 @@ def cluster(address: str, workers: int | None = None) -> Iterator[Any]:
 
     Raises:
         NotSupportedError: Ray is not installed.
-        UserError: there is no such cluster.
+        UserError: it cannot be reached or begun.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # a local one's processes are no less urgent than this one
@@ -43,11 +43,11 @@ def cluster(address: str, workers: int | None = None) -> Iterator[Any]:
         options |= {"address": address}
     try:
         ray.init(**options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001  # a node that is too slow to begin is no more than an Exception
         first = str(error).partition("\n")[0]
         raise UserError(
-            f"run.ray={address}: no such cluster ({first}); `ray start --head` begins one, and run.ray=local one of "
-            "this machine alone"
+            f"run.ray={address}: cannot be reached or begun ({first}); `ray start --head` begins a cluster, and "
+            "run.ray=local one of this machine alone"
         ) from None
     try:
         yield ray
