@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := .venv-extras
+EXTRAS_BIN := $(EXTRAS)/bin
 DEMO ?= demo
 
 # Compiled files are kept: without them each of the processes that tests start compiles the package again.
@@ -41,7 +42,7 @@ test: $(VENV)/.ready  ## the tests that take seconds
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: $(EXTRAS)/.ready  ## every test, those that need the libraries of requirements-extras.lock too
-	$(EXTRAS)/bin/python -m pytest
+	$(EXTRAS_BIN)/python -m pytest
 
 test-processors: sse41 avx2 native native-2  ## the tests that compute, with other processors' kernels: up to 40 minutes
 
@@ -64,12 +65,13 @@ native-2: $(VENV)/.ready
 	@echo "== this processor's kernels, 2 threads"
 	TEST_THREADS=2 OMP_WAIT_POLICY=passive $(NATIVE) $(NUMERIC) -n 2 --dist worksteal
 
-lint: $(VENV)/.ready  ## style, types, import direction, words
+lint: $(VENV)/.ready  ## style, types, import direction, words, links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_words.py
+	$(BIN)/python scripts/check_links.py
 
 package: $(VENV)/.ready  ## sdist and wheel in dist/: built, compared, installed into an empty environment, run; ARGS=--borrow
 	$(BIN)/python scripts/check_package.py $(ARGS)
@@ -77,11 +79,15 @@ package: $(VENV)/.ready  ## sdist and wheel in dist/: built, compared, installed
 bench: $(VENV)/.ready  ## speed against named peers, in venvs of their own
 	bash bench/run.sh
 
-docs: $(VENV)/.ready  ## pages that are written from the code
-	$(BIN)/nextframe models --markdown docs/models.md
-	$(BIN)/python scripts/formats_table.py
-	if [ -d ../shared/data/malformed ]; then $(BIN)/python scripts/bad_input_table.py ../shared/data/malformed; fi
+docs: $(EXTRAS)/.ready  ## the pages that are written from the code, then the site in site/, strict and offline
+	$(EXTRAS_BIN)/nextframe models --markdown docs/models.md
+	$(EXTRAS_BIN)/python scripts/formats_table.py
+	if [ -d ../shared/data/malformed ]; then $(EXTRAS_BIN)/python scripts/bad_input_table.py ../shared/data/malformed; fi
+	$(EXTRAS_BIN)/python scripts/site/command_line.py
+	$(EXTRAS_BIN)/python scripts/site/model_pages.py
+	$(EXTRAS_BIN)/python scripts/site/quality_plot.py
+	NO_MKDOCS_2_WARNING=1 $(EXTRAS_BIN)/python -m mkdocs build --quiet
 
 clean:
-	rm -rf $(VENV) $(EXTRAS) .venv-bench dist $(DEMO) $(DEMO)-clip.gif .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(EXTRAS) .venv-bench dist site $(DEMO) $(DEMO)-clip.gif .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,13 +3,15 @@
 Two processes, one per library, take turns: a step of nextframe, a step of Keras, and so on, each with all cores to
 itself. Both begin with the same weights and see the same batch of moving digits, so their losses must agree; at the
 end both predict with those weights, and the largest difference of any pixel is reported. Peak memory is each
-process's own. bfloat16 is measured only where the processor has AMX for it.
+process's own. Kernels are those that a race chooses in the warm-up, or with NEXTFRAME_KERNELS=fixed those of the rule;
+bfloat16 is measured only where a race says that it is faster.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from nextframe.core.kernels.precision import bf16_pays
 from nextframe.evaluation.run_facts import run_facts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,10 +79,11 @@ def compare(precision: str, rounds: int, batch: int) -> dict[str, Any]:
 def summarise(precision: str, found: dict[str, Any], frames: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the rows of the results file and the verdict; the first step of each is warm-up."""
     rows, verdict = [], {"goal": GOALS[precision], "largest difference of a predicted pixel": found["difference"]}
-    seconds = {}
+    seconds, shortest = {}, {}
     for name, steps in found["steps"].items():
         timed = steps[1:]
         seconds[name] = median(step["seconds"] for step in timed)
+        shortest[name] = [min(step[clock] for step in timed) for clock in ("seconds", "processor")]
         rows.append(
             {
                 "model": f"keras-convlstm, {name}",
@@ -97,17 +101,13 @@ def summarise(precision: str, found: dict[str, Any], frames: int) -> tuple[list[
                 "n": len(timed),
             }
         )
+    both = zip(shortest["keras"], shortest["nextframe"], strict=True)
+    verdict["times as fast, shortest steps, wall and processor"] = [theirs / ours for theirs, ours in both]
     processor = {name: median(s["processor"] for s in steps[1:]) for name, steps in found["steps"].items()}
     verdict["times as fast as Keras"] = seconds["keras"] / seconds["nextframe"]
     verdict["times as fast by processor time"] = processor["keras"] / processor["nextframe"]
     verdict["share of Keras's peak memory"] = found["memory"]["nextframe"] / found["memory"]["keras"]
     return rows, verdict
-
-
-def has_amx() -> bool:
-    """Whether the processor multiplies bfloat16 matrices by itself."""
-    info = Path("/proc/cpuinfo")
-    return info.exists() and "amx_bf16" in info.read_text(encoding="utf-8", errors="replace")
 
 
 def main() -> None:
@@ -119,14 +119,14 @@ def main() -> None:
     args = parser.parse_args()
     begin = time.monotonic()
     rows: list[dict[str, Any]] = []
-    result: dict[str, Any] = {"rows": rows, "verdict": {"bfloat16": "not measured: the processor has no amx_bf16"}}
-    for precision in ["float32", *(["bfloat16"] if has_amx() else [])]:
+    result: dict[str, Any] = {"rows": rows, "verdict": {"bfloat16": "not measured: not faster on this processor"}}
+    for precision in ["float32", *(["bfloat16"] if bf16_pays("cpu") else [])]:
         found = compare(precision, args.rounds, args.batch)
         more, result["verdict"][precision] = summarise(precision, found, args.batch * 19)
         rows += more
         result["versions"] = found["versions"]
     command = "python bench/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    result["run"] = run_facts(command, 0, begin)
+    result["run"] = {**run_facts(command, 0, begin), "load": os.getloadavg()}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     partial = args.out.with_suffix(".partial")
     partial.write_text(json.dumps(result, indent=1) + "\n")

@@ -12,6 +12,7 @@ fi
 .venv/bin/python bench/peephole_lstm.py
 .venv/bin/python bench/convlstm.py "$@"
 .venv/bin/python bench/multiscale_gan.py
+.venv/bin/python bench/onnx_speed.py
 .venv/bin/nextframe benchmark speed --device cpu -o results/bench-speed
 .venv/bin/python bench/processes_speed.py
 media=../shared/data

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from chromium import wait_for
-from nextframe.web.app import EVERY
+from nextframe.web.app import EVERY, NONE
 
 
 class AppServer:
@@ -79,6 +79,7 @@ class AppServer:
         settings = {
             "example": None,
             "model": "copy-last",
+            "beside": NONE,
             "frames": 3,
             "split": 0.5,
             "how": EVERY,

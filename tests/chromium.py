@@ -73,7 +73,7 @@ class Page:
         self.number += 1
         self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self.socket.recv(timeout=60))
+            message = json.loads(self.socket.recv(timeout=120))
             if message.get("id") == self.number:
                 assert "error" not in message, (method, message["error"])
                 return message["result"]
@@ -96,7 +96,7 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait(self, script: str, seconds: float = 60) -> Any:
+    def wait(self, script: str, seconds: float = 180) -> Any:
         """Wait until the script is true and return its value."""
         value = f"const v = ({script}); return v instanceof Node ? true : v"
         guarded = f"(() => {{ try {{ {value} }} catch {{ return false }} }})()"

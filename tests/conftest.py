@@ -11,6 +11,8 @@ import pytest
 # One thread each: two test processes share the cores. `make test-processors` asks for more with TEST_THREADS.
 # Set before torch is imported; the processes that tests start inherit it.
 os.environ["OMP_NUM_THREADS"] = os.environ.get("TEST_THREADS", "1")
+# No race, so that what is computed is the same in every test run: golden losses, runs that are compared bit by bit.
+os.environ["NEXTFRAME_KERNELS"] = "fixed"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the public Hub for anything
 
 

@@ -223,8 +223,8 @@ ROUTES: list[tuple[tuple[str, ...], str, Any]] = [
     (("PUT",), r"/lfs/(?P<oid>\w+)", lfs_put),
     (("POST", "w"), rf"/api/models/{NAME}/commit/(?P<revision>.+)", commit),
     (("POST",), "/api/validate-yaml", yaml_is_valid),
-    (("GET",), rf"/api/models/{NAME}", info),
-    (("GET",), rf"/api/models/{NAME}/revision/(?P<revision>.+)", info),
-    (("GET",), rf"/api/models/{NAME}/tree/(?P<revision>[^/]+)", tree),
-    (("GET", "HEAD"), rf"/{NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", resolve),
+    (("GET",), rf"/api/(?:models|datasets)/{NAME}", info),
+    (("GET",), rf"/api/(?:models|datasets)/{NAME}/revision/(?P<revision>.+)", info),
+    (("GET",), rf"/api/(?:models|datasets)/{NAME}/tree/(?P<revision>[^/]+)", tree),
+    (("GET", "HEAD"), rf"/(?:datasets/)?{NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", resolve),
 ]

@@ -20,6 +20,7 @@ from nextframe.data import DATASETS, DataConfig
 from nextframe.training import ModelSection, Recipe, TrainingConfig
 from nextframe.training import train as train_run
 from pages import ROOT, blocks
+from recordings import Recording
 
 VIDEOS, FRAMES, EPISODE, SIDE = 6, 64, 310, 64
 # Parameters of the verbs that name what is read, and what that is. A run may stand in a list.
@@ -78,7 +79,15 @@ class Inputs:
             getattr(self, kind)(Path(name))
 
     def clips(self, folder: Path) -> Path:
-        """A folder of videos; of GIFs if its name says so; FRAMES: of folders of frames; cells: of stacks of pages."""
+        """A folder of videos; of GIFs if its name says so; FRAMES: of folders of frames; cells: of stacks of pages.
+
+        pushes is a LeRobot folder, rows one of Hugging Face datasets.
+        """
+        if folder.name == "pushes":
+            cameras = "observation.images.top", "observation.images.wrist"
+            return Recording((24,) * VIDEOS, cameras).write(folder, "v3.0")
+        if folder.name == "rows":
+            return self.rows(folder)
         folder.mkdir(parents=True)
         if folder.name == "FRAMES":
             for number in range(VIDEOS):
@@ -90,6 +99,13 @@ class Inputs:
             ending = ".gif" if "gif" in folder.name else ".mp4"
             for seed in range(VIDEOS):
                 shutil.copy(self.store / f"{seed}{ending}", folder / f"clip{seed}{ending}")
+        return folder
+
+    def rows(self, folder: Path) -> Path:
+        import datasets
+
+        videos = datasets.Dataset.from_dict({"video": [str(self.store / f"{seed}.mp4") for seed in range(VIDEOS)]})
+        videos.cast_column("video", datasets.Video()).save_to_disk(str(folder))
         return folder
 
     def stack(self, path: Path, seed: int) -> None:

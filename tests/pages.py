@@ -1,18 +1,16 @@
-"""The pages as a reader meets them: blocks of code, the commands in them, links and headings."""
+"""The pages as a reader meets them: blocks of code, and the commands in them."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-LINKED = [*PAGES, ROOT / "CHANGELOG.md"]  # pages whose links are followed
-LANGUAGES = {"bash", "sh", "python", "yaml", "mermaid", ""}
+LANGUAGES = {"bash", "sh", "python", "yaml", ""}
 SHELL = {"bash", "sh"}
 
 FENCE = re.compile(
@@ -83,27 +81,3 @@ def prose(page: Path) -> str:
 def spans(page: Path) -> list[str]:
     """What stands between backticks in the prose, on one line."""
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose(page))]
-
-
-def links(page: Path) -> Iterator[tuple[str, str]]:
-    """Path and anchor of every link and image that does not lead out of the repository."""
-    text = re.sub(r"`[^`]*`", "", prose(page))
-    for target in re.findall(r"\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)", text) + re.findall(
-        r"(?:src|href)=\"([^\"]+)", text
-    ):
-        if not re.match(r"[a-z]+:", target):
-            path, _, anchor = target.partition("#")
-            yield path, anchor
-
-
-def anchors(page: Path) -> set[str]:
-    """What the headings of a page are called in links, as GitHub makes it; a second one of a name ends in -1."""
-    found: set[str] = set()
-    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", prose(page), re.MULTILINE):
-        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
-        slug = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
-        number = 0
-        while (name := f"{slug}-{number}" if number else slug) in found:
-            number += 1
-        found.add(name)
-    return found

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nextframe.core.clip import Task
 from nextframe.core.errors import UserError
-from nextframe.layers.convlstm import ConvLSTMLayer, cache_pays
+from nextframe.layers.convlstm import CACHED, DIRECT, ConvLSTMLayer
 from nextframe.layers.lstm import Activation, Gate
 from nextframe.models.convlstm import ConvLSTM, ConvLSTMConfig
 from nextframe.models.originals.keras_convlstm import KerasConvLSTM, KerasConvLSTMConfig
@@ -83,21 +83,21 @@ def drawn_layer(channels: int, hidden: int, kernel: int, activation: Activation,
 @pytest.mark.parametrize(("activation", "gate"), [("relu", "sigmoid"), ("tanh", "hard_sigmoid")])
 @pytest.mark.parametrize("given_state", [False, True])
 def test_cached_recurrence_equals_the_definition(monkeypatch, kernel, activation, gate, given_state):
-    monkeypatch.setattr("nextframe.layers.convlstm.cache_pays", lambda *_: True)
+    monkeypatch.setattr(ConvLSTMLayer, "_kernel", lambda *_: CACHED)
     test_layer_equals_the_definition(kernel, activation, gate, (8, 12), given_state)
 
 
 def test_cached_recurrence_gradcheck(monkeypatch):
-    monkeypatch.setattr("nextframe.layers.convlstm.cache_pays", lambda *_: True)
+    monkeypatch.setattr(ConvLSTMLayer, "_kernel", lambda *_: CACHED)
     test_layer_gradcheck(3)
 
 
 def test_winograd_is_used_for_large_float32_maps_and_agrees_with_the_definition():
     layer = drawn_layer(1, 32, 5, "relu", "sigmoid")
     x = torch.rand(1, 3, 1, 32, 32)
-    assert cache_pays(x.permute(1, 0, 3, 4, 2), 5, 32)
-    assert not cache_pays(x.permute(1, 0, 3, 4, 2).double(), 5, 32)
-    assert not cache_pays(x[..., :31].permute(1, 0, 3, 4, 2), 5, 32)
+    assert layer._kernel(x.permute(1, 0, 3, 4, 2)) == CACHED
+    assert layer._kernel(x.permute(1, 0, 3, 4, 2).double()) == DIRECT
+    assert layer._kernel(x[..., :31].permute(1, 0, 3, 4, 2)) == DIRECT
     blank = torch.zeros(1, 32, 32, 32)
     exact = drawn_layer(1, 32, 5, "relu", "sigmoid").double()
     want, _, _ = plain_layer(exact, x.double(), blank.double(), blank.double())

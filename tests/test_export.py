@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 
-from nextframe.checkpoint import create_model
+from nextframe.checkpoint import create_model, save_model
 from nextframe.core.errors import NextframeError, NotSupportedError, UserError
 from nextframe.models.convlstm import ConvLSTMState
 from nextframe.publish.state import flatten, rebuild
@@ -42,6 +45,23 @@ def test_the_exporter_says_nothing_to_the_user(tmp_path, caplog):
     with caplog.at_level("INFO"):
         export(Tiny(TinyConfig()).eval(), tmp_path / "m.onnx", size=(9, 7))
     assert [record.name for record in caplog.records if not record.name.startswith("nextframe")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "fields", "kind"),
+    [
+        ("compact", {"context": 3, "horizon": 2, "width": 8, "blocks": 1}, "direct"),
+        ("convlstm", {"hidden": [4], "kernels": [3]}, "step"),
+    ],
+)
+def test_the_command_writes_its_own_line_and_no_other(tmp_path, name, fields, kind):
+    """In a process of its own: what libraries print, or write to the terminal from C++, comes through here."""
+    save_model(create_model(name, channels=1, **fields), tmp_path / "model")
+    command = [sys.executable, "-m", "nextframe", "export", "model", "--size", "16x16", "-o", "m.onnx"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(rf"m\.onnx  \({kind}: .*; within \S+ of the model\)\n", done.stdout)
 
 
 @pytest.mark.slow

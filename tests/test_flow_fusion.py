@@ -10,7 +10,7 @@ from torch import Tensor
 
 import nextframe
 from nextframe.flow.warp import landed
-from nextframe.layers.flow_fusion import NOISE, even_flow, fused, misfit
+from nextframe.layers.flow_fusion import FITTED, NOISE, even_flow, fused, misfit
 from texture import texture
 
 STEP = 3.0  # pixels to the right, a frame
@@ -78,7 +78,7 @@ def test_a_blend_of_both_is_weighted_by_the_inverse_of_squared_misfits():
     frames = moving([0, STEP, 2 * STEP])
     flow = along(-3 * STEP, -2 * STEP, -STEP) + 1.0
     own, theirs = (misfit(each, frames).square()[0, 0, 20, 30] for each in (flow, even_flow(frames)))
-    share = own / (own + theirs)
+    share = own / (own + FITTED * theirs)
     found, other = fused(flow, frames), even_flow(frames)
     middle = (..., 40, 60)  # the share is enlarged from every second pixel, and smooth
     assert torch.allclose(found[middle], flow[middle] + share * (other[middle] - flow[middle]), atol=0.02)

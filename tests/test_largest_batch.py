@@ -5,8 +5,9 @@ from typer.testing import CliRunner
 
 from nextframe.cli import app
 from nextframe.core.errors import NextframeError, UserError
-from nextframe.training import largest_batch, read_recipe
-from nextframe.training.largest_batch import free_memory, power_of_two, with_largest_batch
+from nextframe.training import read_recipe
+from nextframe.training.parallel import largest_batch
+from nextframe.training.parallel.largest_batch import free_memory, power_of_two, with_largest_batch
 
 MIB = 2**20
 asked: list[int] = []

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from nextframe.benchmark import TASKS, BenchmarkRow, as_markdown, find_rows, write_leaderboard
+from nextframe.benchmark.cells import without_folders
 from nextframe.benchmark.leaderboard import boards, short_count
 from nextframe.benchmark.row import DataFacts, Figure, TaskFacts, TrainingFacts
 from nextframe.benchmark.strip import image_strip
@@ -156,15 +157,47 @@ def test_markdown_says_all(rows: Path) -> None:
     lines = page.splitlines()
     table = [line for line in lines if line.startswith("| 1 |")]
     assert table == [
-        "| 1 | mixture | 17.00 ± 1.500 | +15.0 % | 0.890 ± 0.0100 | 250 k | 2.3 G | "
-        "budget 30 minutes: 1,200 steps, 19,200 clips, 30.0 min |"
+        "| 1 | mixture | 17.00 ± 1.500 | +15.0 % | 250 k | 2.3 G | "
+        "budget 30 minutes: 1,200 steps, 19,200 clips, 30.0 min |",
+        "| 1 | mixture | 17.00 ± 1.500 | 0.890 ± 0.0100 |",
     ]
     assert any(line.startswith("| 2 | **copy-last** (the last frame) | **20.00 ± 1.500**") for line in lines)
     assert any("not finite" in line for line in lines)
     assert "432 held-out clips from 18 sources" in page
     assert "what ssim is (1); higher is better" in page
     widths = {line.count("|") for line in lines if re.match(r"\| \d", line)}
-    assert len(widths) == 1
+    assert len(widths) == 2, "a table of ranks and one of every metric"
+
+
+def test_commands_stand_behind_a_fold_once_without_the_folders_of_a_machine(tmp_path: Path) -> None:
+    for entry, data in (("copy-last", "../x/gifs_a,/home/me/gifs_b"), ("linear", "../x/gifs_a,/home/me/gifs_b"),
+                        ("flow", "~/gifs")):  # fmt: skip
+        made = row(entry, 20.0, 0.5)
+        command = f"nextframe benchmark gif-next --data {data} --models m/a -o results/gif-next"
+        made.model_copy(update={"run": {**made.run, "command": command}}).write(tmp_path / f"{entry}.json")
+    shown, _, folded = as_markdown(find_rows([tmp_path])).partition("<summary>How each row was made</summary>")
+    assert "nextframe benchmark" not in shown
+    assert [line for line in folded.splitlines() if line.startswith("- ")] == [
+        "- copy-last, linear: `nextframe benchmark gif-next --data gifs_a,gifs_b --models m/a -o results/gif-next`",
+        "- flow: `nextframe benchmark gif-next --data gifs --models m/a -o results/gif-next`",
+    ]
+    assert folded.rstrip().endswith("</details>")
+    write_leaderboard(find_rows([tmp_path]), tmp_path / "page.html")
+    assert "/home/me" not in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("command", "short"),
+    [
+        ("a --data ../shared/data/gifs", "a --data gifs"),
+        ("a /data/x.mp4 -o out/y", "a x.mp4 -o out/y"),
+        ("a --set 'real.exclude=[a/b, ../c/d]' ./e", "a --set 'real.exclude=[a/b, d]' e"),
+        ("a --data=/data/gifs/", "a --data=gifs/"),
+        ("a 1/2 .. . -n 3", "a 1/2 .. . -n 3"),
+    ],
+)
+def test_folders_of_a_machine_are_cut(command: str, short: str) -> None:
+    assert without_folders(command) == short
 
 
 def test_the_page_asks_for_nothing(rows: Path, tmp_path: Path) -> None:

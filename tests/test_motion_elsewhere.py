@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import nextframe
 from nextframe.layers.correlation import correlation
+from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.strips import halved
-from nextframe.layers.winograd import FastConv2d
 from texture import texture
 
 

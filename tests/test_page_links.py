@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
+import pytest
 import typer
+import yaml
 
 from nextframe.cli import app
-from pages import LINKED, PAGES, ROOT, anchors, links, name_of, spans
+from pages import PAGES, ROOT, name_of, spans
 
+CHECK = runpy.run_path(str(ROOT / "scripts" / "check_links.py"))
+LINKED = [*PAGES, ROOT / "CHANGELOG.md"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
@@ -32,15 +37,40 @@ def test_commands_in_the_prose_name_what_there_is() -> None:
                 assert re.search(rf"^{found[1]}:", MAKEFILE, re.MULTILINE), f"{name_of(page)}: `{span}`"
 
 
-def test_every_link_leads_somewhere() -> None:
-    dead = []
-    for page in LINKED:
-        for path, anchor in links(page):
-            target = (page.parent / path).resolve() if path else page
-            lost = anchor and target.suffix == ".md" and target.is_file() and anchor not in anchors(target)
-            if not target.exists() or ROOT not in (target, *target.parents) or lost:
-                dead.append(f"{name_of(page)}: {path}#{anchor}")
-    assert dead == []
+def test_every_link_leads_somewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert CHECK["main"]() == 0, capsys.readouterr().out
+    assert set(PAGES) < set(CHECK["pages"]())
+
+
+def test_a_link_that_leads_nowhere_is_found_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "b.md").write_text("# B\n## A `part`\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Page\n[a](b.md) [b](b.md#a-part) [c](#page) [d](https://x.y/z) `[e](no.md)`\n"
+        '```bash\n# [f](no.md)\n```\n[g](no.md) and [h](b.md#no)\n![i](../x.png)\n<img src="no.png">\n'
+    )
+    assert CHECK["faults"](page, tmp_path) == [
+        "page.md:6: no.md: there is no such file",
+        "page.md:6: b.md#no: the page has no such heading",
+        "page.md:7: ../x.png: leads out of the repository",
+        "page.md:8: no.png: there is no such file",
+    ]
+
+
+def entries(nav: list[dict[str, object] | str]) -> list[str]:
+    """The files of a `nav` of mkdocs, in order."""
+    found: list[str] = []
+    for entry in nav:
+        value = entry if isinstance(entry, str) else next(iter(entry.values()))
+        found += [value] if isinstance(value, str) else entries(value)
+    return found
+
+
+def test_every_page_has_one_place_in_the_site() -> None:
+    """A page below docs/ without a line in the `nav` of mkdocs.yml ends `make docs`."""
+    nav = entries(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    below = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if (ROOT / "docs") in page.parents}
+    assert sorted(nav) == sorted(below | {"contributing.md", "changelog.md"})
 
 
 def test_every_file_that_is_named_is_there() -> None:
@@ -56,10 +86,7 @@ def test_every_file_that_is_named_is_there() -> None:
     assert lost == []
 
 
-def test_links_and_headings_are_read_as_they_are_on_github(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(
-        "# `A` title, of *two*\n## A title\n## A title\n[x](b.md#c) ![y](z.png) `[no](link)` [w](https://x.y)\n"
-    )
-    assert anchors(page) == {"a-title-of-two", "a-title", "a-title-1"}
-    assert list(links(page)) == [("b.md", "c"), ("z.png", "")]
+def test_links_and_headings_are_read_as_they_are_on_github() -> None:
+    text = "# `A` title, of *two*\n## A title\n## A title\n[x](b.md#c) ![y](z.png) `[no](link)` [w](https://x.y)\n"
+    assert CHECK["anchors"](text) == {"a-title-of-two", "a-title", "a-title-1"}
+    assert list(CHECK["links"](text)) == [("b.md", "c", 4), ("z.png", "", 4)]

@@ -7,6 +7,7 @@ by CUTS, what cannot run in a test stands in CHECKED or is marked in the page, a
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -38,20 +40,32 @@ SLOW = {
     "composite-lstm",
     "convlstm",
     "hub",
+    "index",
     "latent",
     "latent-lstm",
     "lstm-encoder-decoders",
     "multiscale-gan",
     "transfer",
 }  # many trainings: tens of seconds a page
+SLOW_FOLDERS = {"how-to", "reference", "start"}
+QUICK = {"first-prediction"}  # of these folders
+EXTRAS = {"other-datasets": ("pyarrow", "datasets")}  # libraries that only requirements-extras.lock has
 MOST_MARKS = 5  # blocks of all pages that may be marked as not run
+
+
+def is_slow(page: Path) -> bool:
+    """Whether only `make test-all` runs what the page shows; `make test` reads its commands all the same."""
+    return page.stem in SLOW or (page.parent.name in SLOW_FOLDERS and page.stem not in QUICK)
+
 
 # --- what takes long, and how it is cut
 
 # Every command loses its --minutes and --steps, predicts few frames, and gets these words instead: they change how
-# long it takes, on how many clips and with how many numbers, not what it does.
+# long it takes, on how many clips and with how many numbers, not what it does. Trackers that want other libraries are
+# run by tests/test_track.py.
 CUTS = {
-    "train": "--set training.steps=4 --set training.batch=2 --set training.val_clips=2",
+    "train": "--set training.steps=4 --set training.batch=2 --set training.val_clips=2 "
+    "--set training.track=tensorboard",
     "evaluate": "--clips 2",
     "benchmark": "--steps 2",
     "prepare": "--clips 8 --held-out 4",
@@ -176,17 +190,24 @@ CHECKED: dict[str, Callable[[list[str]], None]] = {
 PARSED = {  # verbs of which only the words are read
     "app": "it serves until it is stopped; tests/test_web.py runs it",
     "import": "it wants another program's checkpoint; tests/test_import.py makes one",
+    "sweep": "it wants Optuna; tests/test_sweep.py runs it",
 }
 ELSEWHERE = {  # Python blocks that another test runs, which names the page
     "CONTRIBUTING.md": ("test_contributing.py", "test_registries.py"),
     "README.md": ("test_face.py",),
     "docs/python.md": ("test_face.py",),
+    "docs/how-to/sweep.md": ("test_sweep.py",),
 }
+
+
+@functools.cache
+def command_line() -> Any:
+    return typer.main.get_command(app)
 
 
 def parse(words: list[str]) -> tuple[str, dict[str, object]]:
     """Return verb and parameters of a command, as the command line reads them; a usage error is raised."""
-    group = typer.main.get_command(app)
+    group = command_line()
     context = group.make_context("nextframe", [], resilient_parsing=True)
     name, verb, rest = group.resolve_command(context, list(words))
     return name, verb.make_context(name, list(rest)).params
@@ -279,11 +300,13 @@ def run_yaml(inputs: Inputs, block: Block) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [pytest.param(p, id=name_of(p), marks=[pytest.mark.slow] * (p.stem in SLOW)) for p in PAGES if blocks(p)]
+    "page", [pytest.param(p, id=name_of(p), marks=[pytest.mark.slow] * is_slow(p)) for p in PAGES if blocks(p)]
 )
 def test_what_a_page_shows_works(
     page: Path, here: Path, hub: StandIn, inputs: Inputs, caplog: pytest.LogCaptureFixture
 ) -> None:
+    for library in EXTRAS.get(page.stem, ()):
+        pytest.importorskip(library, reason="the page needs the libraries of requirements-extras.lock")
     names: dict[str, object] = {"__name__": "page"}
     for block in blocks(page):
         assert block.language in LANGUAGES, f"{block}: how is a block of {block.language} run?"
@@ -295,6 +318,15 @@ def test_what_a_page_shows_works(
             run_yaml(inputs, block)
     old = [record.getMessage() for record in caplog.records if record.name == "nextframe.cli.old"]
     assert old == [], "a spelling of the last release stands in the page"
+
+
+def test_the_commands_of_slow_pages_are_read(tmp_path: Path) -> None:
+    """Verbs, options and their types, of pages that are run by `make test-all` only."""
+    shown = [block for page in PAGES if is_slow(page) for block in blocks(page) if block.language in SHELL]
+    read = [words for block in shown for program, *words in commands(block, tmp_path) if program == "nextframe"]
+    assert len(read) > 50
+    for words in read:
+        parse(words)
 
 
 def test_few_blocks_are_marked_as_not_run() -> None:

@@ -25,7 +25,8 @@ from nextframe.layers import scales
 from nextframe.losses import adversarial
 from nextframe.training.folder import logs
 from nextframe.training.parallel import launch
-from nextframe.web import gate, store, worker
+from nextframe.web.guard import paths, store
+from nextframe.web.work import worker
 
 pytestmark = pytest.mark.any_processor
 
@@ -106,11 +107,11 @@ def test_files_are_flushed_through_a_descriptor_that_windows_may_write_to(
 
 
 def test_uploads_are_known_by_the_paths_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "os", like_windows(sep="\\"))
+    monkeypatch.setattr(paths, "os", like_windows(sep="\\"))
     uploads = PureWindowsPath(r"C:\temp\nextframe-app-x\uploads")
-    assert gate.is_upload(rf"{uploads}\0f3a\cat.gif", uploads)  # type: ignore[arg-type]
+    assert paths.is_upload(rf"{uploads}\0f3a\cat.gif", uploads)  # type: ignore[arg-type]
     for path in (r"\0f3a\..", r"\cat.gif", r"\a\b\cat.gif", r"\a/../..\cat.gif", r"\a\cat.gif:more", "/a/cat.gif"):
-        assert not gate.is_upload(f"{uploads}{path}", uploads), path  # type: ignore[arg-type]
+        assert not paths.is_upload(f"{uploads}{path}", uploads), path  # type: ignore[arg-type]
 
 
 def test_how_a_process_ended_is_told_without_sigkill(windows: Msvcrt) -> None:

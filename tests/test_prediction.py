@@ -133,7 +133,7 @@ def test_a_model_trained_at_another_size_says_so(tmp_path: Path, caplog: pytest.
     with caplog.at_level(logging.INFO):
         found = predict(video, trained(TrainedTask(context=2, horizon=1, size=(8, 8)), any_size=False), 2)
     assert found.frames.shape == (2, 1, 10, 14)
-    assert "takes no other size: frames are stretched to it and back" in caplog.text
+    assert "frames are scaled to 8x8 and back; --fit (in Python fit=True) keeps their aspect ratio" in caplog.text
 
 
 def test_a_size_that_is_asked_for(tmp_path: Path) -> None:
@@ -258,11 +258,11 @@ def test_the_rate_of_what_is_written_can_be_chosen(ending: str, fps: float, tmp_
     from nextframe.cli import main
 
     np.save(tmp_path / "clip.npy", np.random.default_rng(0).integers(0, 256, (5, 16, 16), dtype=np.uint8))
-    words = ["predict", str(tmp_path / "clip.npy"), "--model", "linear", "-n", "3", "-q", "--fps"]
+    words = ["predict", str(tmp_path / "clip.npy"), "--model", "linear", "-n", "3", "-q", "--set"]
     for rate, code in ((str(fps), 0), ("0", 2), ("nan", 2), ("inf", 2)):
         path = tmp_path / f"{rate}.{ending}"
         with pytest.raises(SystemExit) as done:
-            main([*words, rate, "-o", str(path)])
+            main([*words, f"predict.fps={rate}", "-o", str(path)])
         assert done.value.code == code
         assert path.exists() == (code == 0)
     written, found = read_video(tmp_path / f"{fps}.{ending}")

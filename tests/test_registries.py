@@ -129,6 +129,29 @@ class Again(CopyLast):
     idea = "The last frame once more."
 """
 
+TRACKER = """
+from nextframe.core.plugins import register
+
+
+@register("notes", kind="tracker")
+class Notes:
+    id = where = ""
+    endings = ()
+
+    def __init__(self, run):
+        self.file = run.folder / "notes.txt"
+
+    def log(self, step, values):
+        with self.file.open("a") as notes:
+            notes.write(f"{step} {values['train/loss']}\\n")
+
+    def media(self, step, name, path):
+        pass
+
+    def close(self, scores, finished):
+        pass
+"""
+
 FILES: dict[Kind, tuple[str, str]] = {
     "model": (MODEL, "again"),
     "data": (DATA, "ramps"),
@@ -137,6 +160,7 @@ FILES: dict[Kind, tuple[str, str]] = {
     "recipe": (RECIPE, "mine"),
     "optimizer": (OPTIMIZER, "signs"),
     "schedule": (SCHEDULE, "halves"),
+    "tracker": (TRACKER, "notes"),
 }
 
 
@@ -215,6 +239,7 @@ MISTAKES = {
         r"optimizer 'x' is not a function of \(parameters, rate, weight decay, d",
     ),
     "schedule": ("lambda progress: 1.0", r"schedule 'x' is not a function of \(progress, warmup\)"),
+    "tracker": ("lambda: 1", r"tracker 'x' is not a function of a Tracked that returns a Tracker"),
 }
 
 
@@ -282,6 +307,16 @@ def test_a_run_with_an_optimizer_and_a_schedule_of_plugins(tmp_path: Path) -> No
     assert (moved[:, None] - sizes).abs().amin(1).max() < 1e-6
 
 
+def test_a_run_is_logged_by_a_tracker_of_a_plugin(tmp_path: Path) -> None:
+    own = ("--plugin", written(tmp_path, TRACKER), "--plugin", written(tmp_path, RECIPE, "recipe.py"))
+    folder = tmp_path / "run"
+    run("train", "mine", *own, "--set", "training.track=notes", "-o", folder, "--set", "run.report=false", "-q")
+    notes = [line.split() for line in (folder / "notes.txt").read_text().splitlines()]
+    assert [(int(step), float(loss)) for step, loss in notes] == [
+        (line["step"], line["train/loss"]) for line in read_metrics(folder)
+    ]
+
+
 def test_a_name_of_no_optimizer_is_one_line_with_the_nearest(tmp_path: Path) -> None:
     values = {"steps": 1, "optimizer": "adamv"}
     with pytest.raises(
@@ -328,6 +363,7 @@ POINTS = {
     "nextframe.recipes": "theirs = their_package:MINE",
     "nextframe.optimizers": "signs = their_package:signs",
     "nextframe.schedules": "halves = their_package:halves",
+    "nextframe.trackers": "notes = their_package:Notes",
 }
 
 LOOK = """
@@ -358,7 +394,7 @@ def test_an_installed_package_offers_all_kinds(tmp_path: Path) -> None:
     done = run_beside(tmp_path, LOOK)
     assert done.returncode == 0, done.stderr
     names = {"model": "theirs", "data": "their-ramps", "metric": "worst-pixel", "task": "tiny", "recipe": "theirs"}
-    assert done.stdout.strip() == str({**names, "optimizer": "signs", "schedule": "halves"})
+    assert done.stdout.strip() == str({**names, "optimizer": "signs", "schedule": "halves", "tracker": "notes"})
 
 
 def test_a_broken_entry_point_names_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

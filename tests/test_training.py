@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
 @pytest.mark.parametrize("kernels", ["SSE41", "AVX2"])
 def test_auto_is_float32_where_the_kernels_have_no_bf16(kernels):
     """oneDNN does the products: what it may not use, the processor may well have."""
-    code = "import sys; from nextframe.training.parallel.devices import native_bf16; sys.exit(native_bf16('cpu'))"
+    code = "import sys; from nextframe.core.kernels.precision import native_bf16; sys.exit(native_bf16('cpu'))"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"ONEDNN_MAX_CPU_ISA": kernels})
 
 

@@ -20,14 +20,16 @@ from nextframe.media.reader import read_video
 from nextframe.media.writer import write_video
 from nextframe.web import page
 from nextframe.web.app import Backend
-from nextframe.web.difference import FAINTEST, heat
 from nextframe.web.examples import CLIPS, write_examples
-from nextframe.web.gate import ASK_BYTES, Gate, paths_are_uploads
-from nextframe.web.job import Job, run_job
+from nextframe.web.guard.gate import ASK_BYTES, Gate
+from nextframe.web.guard.paths import paths_are_uploads
+from nextframe.web.guard.store import Store
 from nextframe.web.limits import WebLimits
-from nextframe.web.serve import offer
-from nextframe.web.store import Store
-from nextframe.web.worker import Workers
+from nextframe.web.serve import beside, offer
+from nextframe.web.work.job import REPEATED, run_job
+from nextframe.web.work.plan import Job
+from nextframe.web.work.sheets import FAINTEST, heat
+from nextframe.web.work.worker import Workers
 
 
 @pytest.fixture
@@ -75,9 +77,9 @@ def test_results_are_served_by_token_and_name_only(store):
     folder = store.new_result()
     (folder / "prediction.gif").write_bytes(b"GIF89a")
     (folder / "other.txt").write_text("x")
-    (folder / "strip.png").symlink_to("/etc/hostname")
+    (folder / "clip.webp").symlink_to("/etc/hostname")
     assert store.result(folder.name, "prediction.gif") == folder / "prediction.gif"
-    for token, name in ((folder.name, "other.txt"), (folder.name, "strip.png"), ("..", "prediction.gif")):
+    for token, name in ((folder.name, "other.txt"), (folder.name, "clip.webp"), ("..", "prediction.gif")):
         assert store.result(token, name) is None
     assert store.result(f"../results/{folder.name}", "prediction.gif") is None
 
@@ -226,6 +228,10 @@ def job(clip: Path, folder: Path, **changes: Any) -> Job:
     return Job(**(settings | {"clip": str(clip), "folder": str(folder)} | changes))
 
 
+def run(job: Job, tell: Any = lambda stage: None) -> dict[str, Any]:
+    return run_job(job, {name: resolve_model(spec) for name, spec in job.models.items()}, tell)
+
+
 def moving(tmp_path: Path, frames: int = 10, side: int = 16) -> Path:
     """Write a clip in which frame t is grey 12 t all over: every error is known by hand."""
     clip = 12 * torch.arange(frames).view(-1, 1, 1, 1).expand(-1, 1, side, side + 4)
@@ -234,26 +240,27 @@ def moving(tmp_path: Path, frames: int = 10, side: int = 16) -> Path:
 
 def test_a_job_predicts_from_the_split_on_and_knows_the_error(tmp_path):
     stages: list[str] = []
-    found = run_job(job(moving(tmp_path), tmp_path / "out"), resolve_model("copy-last"), stages.append)
-    assert stages == ["reading", "predicting", "drawing"]
+    found = run(job(moving(tmp_path), tmp_path / "out"), stages.append)
+    assert stages == ["reading", "predicting", "checking", "drawing"]
     expected = [(12 * t / 255) ** 2 for t in (1, 2, 3)]  # the last known frame is one, two, three steps behind
-    assert found["errors"]["copy-last"] == pytest.approx(expected)
+    assert found["errors"] == {"copy-last": pytest.approx(expected)}
     assert "--at 5" in found["command"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "difference.gif", "loop.gif", "prediction.gif", "prediction.mp4", "strip.png",
+        "clip.webp", "error.webp", "future-1.webp", "prediction.gif", "prediction.mp4",
     ]  # fmt: skip
-    sliding = run_job(job(moving(tmp_path), tmp_path / "one", one_step=True), resolve_model("copy-last"), stages.append)
+    sliding = run(job(moving(tmp_path), tmp_path / "one", one_step=True))
     assert sliding["errors"]["copy-last"] == pytest.approx([(12 / 255) ** 2] * 3)  # always one step behind
 
 
 def test_a_job_after_the_end_has_no_truth_and_large_frames_are_made_smaller(tmp_path):
     clip = moving(tmp_path, side=60)
-    found = run_job(job(clip, tmp_path / "out", split=1.0, frames=4), resolve_model("flow"), lambda stage: None)
-    assert found["errors"] == {}
+    found = run(job(clip, tmp_path / "out", split=1.0, frames=4, model="linear", model_name="linear"))
+    assert [panel["kind"] for panel in found["player"]["panels"]] == ["predicted"]
+    assert found["checked"] == "this clip's own last 4 frames"
+    assert found["errors"][REPEATED] == pytest.approx([(12 * t / 255) ** 2 for t in (1, 2, 3, 4)])
     assert "--size 30x32" in found["command"]
-    assert "difference.gif" not in found["files"]
     assert len(read_video(tmp_path / "out" / "prediction.gif")[0]) == 10 + 4
-    short = run_job(job(clip, tmp_path / "x", frames=9), resolve_model("copy-last"), lambda stage: None)
+    short = run(job(clip, tmp_path / "x", frames=9))
     assert "The clip has 5 frames after the split, so 5 are predicted." in short["notes"]
 
 
@@ -265,15 +272,13 @@ def test_a_job_refuses_within_its_limits_and_tells_no_path(tmp_path):
         ({"split": 1.0, "one_step": True}, "earlier split"),
     ):
         with pytest.raises(UserError, match=line) as caught:
-            run_job(job(moving(tmp_path), tmp_path / "out", **changes), resolve_model("copy-last"), lambda stage: None)
+            run(job(moving(tmp_path), tmp_path / "out", **changes))
         assert str(tmp_path) not in str(caught.value)
     bomb = tmp_path / "bomb.npz"
     np.savez_compressed(bomb, frames=np.zeros((30, 1000, 1000), np.uint8))  # 30 MB in 30 kB
     assert bomb.stat().st_size < 1 << 16
     with pytest.raises(UserError, match="the limit is"):
-        run_job(
-            job(bomb, tmp_path / "out", limits=WebLimits(memory=0.02)), resolve_model("copy-last"), lambda stage: None
-        )
+        run(job(bomb, tmp_path / "out", limits=WebLimits(memory=0.02)))
 
 
 def test_difference_colours_run_from_dark_to_bright():
@@ -298,34 +303,35 @@ def test_the_page_opens_on_a_real_clip_that_the_first_model_has_predicted(store,
     assert sum(path.stat().st_size for path in CLIPS.iterdir()) < 300_000
     models = offer(())
     assert next(iter(models)) == "motion"
-    backend = Backend(models, examples, WebLimits(side=64, horizon=3), store, Workers(0, []))
+    backend = Backend(models, beside(models), examples, WebLimits(side=64, horizon=3), store, Workers(0, []))
     backend.open_with_example()
     said, found = backend.opening
-    assert "predicted by motion" in said
+    assert "An example: people talking" in said
     assert "people-talking.mp4: 256 x 192, 30 frames" in found
-    assert "3 frames by motion" in found
-    token = re.search("results/([^/]+)/loop.gif", found)[1]
+    assert re.search(r"3 frames by motion in [\d.]+ s, by flow in", found)
+    assert "motion is" in found
+    token = re.search("results/([^/]+)/prediction.mp4", found)[1]
     store.sweep(now=time.time() + 1e6)  # no visitor's: it stays
-    assert store.result(token, "loop.gif").read_bytes().startswith(b"GIF89a")
+    frames = read_video(store.result(token, "prediction.mp4"))[0]
+    assert len(frames) == 8 + 3  # those that motion reads, and those that it predicts, truth beside them
+    assert frames.float().std() > 20, "it shows nothing"
     assert store.empty()
 
 
 def test_a_model_that_cannot_predict_the_example_opens_on_nothing(store, tmp_path, caplog):
     clip = write_video(tmp_path / "one.gif", torch.zeros(1, 3, 8, 8))
-    backend = Backend({"linear": "linear"}, {"one": clip}, WebLimits(), store, Workers(0, []))
+    models = {"linear": "linear"}
+    backend = Backend(models, beside(models), {"one": clip}, WebLimits(), store, Workers(0, []))
     with caplog.at_level("INFO", logger="nextframe"):
         backend.open_with_example()
     assert backend.opening is None
     assert "the page opens without an example" in caplog.text
 
 
-def test_what_visitors_write_is_text_on_the_page():
+def test_what_visitors_write_is_text_on_the_page(tmp_path):
     evil = "<img src=x onerror=alert(1)>"
-    found = {
-        "files": ["loop.gif", "strip.png", "difference.gif"], "errors": {evil: [0.1, 0.2], "copy-last": [0.2, 0.3]},
-        "facts": {"clip": evil}, "notes": [evil], "command": f"nextframe predict '{evil}'",
-    }  # fmt: skip
+    settings = {"name": evil, "model_name": evil, "beside": "flow", "beside_name": f"{evil}2"}
+    found = run(job(moving(tmp_path), tmp_path / "out", **settings)) | {"notes": [evil]}
     for shown in (page.results("token", found), page.said(evil, "error")):
         assert "<img src=x" not in shown
         assert "&lt;img src=x" in shown
-    assert page.leaderboard([]).startswith("<p>No results")

@@ -114,7 +114,11 @@ def test_addresses_are_not_fetched(server):
     threading.Thread(target=trap.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{trap.server_port}/clip.gif"
     assert server.predict(address, "fetch").startswith("400")
-    body = {"data": [None, address, "copy-last", 3, 0.5, "", 1, 64], "fn_index": server.event, "session_hash": "fetch2"}
+    body = {
+        "data": [None, address, "copy-last", "none", 3, 0.5, "", 1, 64],
+        "fn_index": server.event,
+        "session_hash": "fetch2",
+    }
     server.ask("/gradio_api/queue/join", json.dumps(body).encode())
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}\n#EXT-X-ENDLIST\n".encode()
     for name in ("list.m3u8", "list.mp4"):
@@ -197,7 +201,7 @@ def test_only_offered_models_and_sizes(server):
     _, paths = server.upload("clip.gif", gif(3))
     for number, model in enumerate(("/etc", "../runs/x", "user/name", "compact", "", 3, None)):
         assert "prediction.gif" not in server.predict(paths[0], f"model-{number}", model=model)
-    wrong = {"frames": 10**9, "side": 10**9, "samples": 10**9, "split": -7, "how": ""}
+    wrong = {"frames": 10**9, "side": 10**9, "samples": 10**9, "split": -7, "how": "", "beside": "/etc"}
     for name, value in wrong.items():
         assert "prediction.gif" not in server.predict(paths[0], f"large-{name}", **{name: value}), name
     assert "prediction.gif" not in server.predict(paths[0], "word", frames="x")

@@ -23,7 +23,11 @@ pytestmark = [
     pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra [web]"),
     pytest.mark.skipif(find_spec("websockets") is None, reason="needs websockets to drive the browser"),
 ]
-DONE = "document.querySelector('.nf-results img')?.complete && document.querySelector('#status').innerText == 'Done.'"
+READY = "document.querySelector('.nf-player')?.dataset.ready"
+DONE = f"document.querySelector('#status').innerText == 'Done.' && {READY}"
+LIT = """[...document.querySelectorAll('.nf-screen')].map(canvas => {
+  const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  return data.reduce((sum, value, place) => sum + (place % 4 < 3 ? value : 0), 0) })"""
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,7 @@ def upload(page: Page, *files: Path) -> None:
 def bytes_of(page: Page, ending: str) -> bytes:
     """Fetch what the download button of this ending gives."""
     script = (
-        f"(async () => {{ const link = document.querySelector('.nf-downloads a[download$=\"{ending}\"]');"
+        f"(async () => {{ const link = document.querySelector('.nf-downloads a[download=\"prediction{ending}\"]');"
         "const body = await (await fetch(link.href)).arrayBuffer(); return [...new Uint8Array(body)] })()"
     )
     return bytes(page.eval(script))
@@ -82,17 +86,18 @@ def bytes_of(page: Page, ending: str) -> bytes:
 
 def test_upload_an_mp4_predict_and_download(open_page, shared, tmp_path):
     page, video = open_page(), shared / "videos/Zulko__moviepy/example.mp4"
-    keep(page, "desktop-empty")
+    page.wait(READY)
+    keep(page, "desktop-opening")
     upload(page, video)
     page.click("#predict")
     page.wait(DONE)
     keep(page, "desktop-mp4")
     assert "Error of each step" in page.text("#results")
-    assert page.eval("document.querySelectorAll('.nf-results img').length") == 3
+    assert page.eval("document.querySelectorAll('.nf-screen').length") == 4  # the clip, two models, an error
     assert bytes_of(page, ".mp4")[4:8] == b"ftyp"
     gif = bytes_of(page, ".gif")
     assert gif.startswith(b"GIF89a")
-    words = shlex.split(page.text(".nf-command code"))  # the command that the page shows writes the same file
+    words = shlex.split(page.text(".nf-command code").splitlines()[0])  # what the page shows writes the same file
     assert words[:3] == ["nextframe", "predict", "example.mp4"]
     command = [sys.executable, "-m", "nextframe", "predict", str(video), *words[3:-1], str(tmp_path / "prediction.gif")]
     subprocess.run(command, check=True)
@@ -101,7 +106,8 @@ def test_upload_an_mp4_predict_and_download(open_page, shared, tmp_path):
 
 def test_upload_a_gif_and_predict_one_sliding_frame_on_a_phone(open_page, shared):
     page = open_page(390, 844, mobile=True)
-    keep(page, "phone-empty")
+    page.wait(READY)
+    keep(page, "phone-opening")
     upload(page, shared / "gifs_atari/Farama-Foundation__Arcade-Learning-Environment/pong.gif")
     page.click_text("button", "More")
     choice = "[...document.querySelectorAll('label')].find(e => e.innerText.includes('one sliding frame'))"
@@ -180,11 +186,53 @@ def test_two_people_at_once_get_their_own_results(open_page, shared):
     assert "moving-digits.gif" in second.text(".nf-facts")
 
 
-def test_the_leaderboard_is_the_second_tab(open_page):
+def test_the_page_opens_on_clips_that_play_in_step_and_mark_the_split(open_page):
+    page = open_page()
+    page.wait(READY)
+    given, ahead = (
+        int(page.eval(f"document.querySelector('.nf-player').dataset.{name}")) for name in ("given", "ahead")
+    )
+    assert page.eval("+document.querySelector('.nf-track input').max") == given + ahead - 1
+    parts = "[...document.querySelectorAll('.nf-marks > *')].map(part => +getComputedStyle(part).flexGrow)"
+    assert page.eval(parts) == [given, ahead]
+
+    def at(time: int) -> tuple[list[str], list[int]]:
+        slider = "document.querySelector('.nf-track input')"
+        page.eval(f"{slider}.value = {time}; {slider}.dispatchEvent(new Event('input'))")
+        labels = page.eval("[...document.querySelectorAll('.nf-when')].map(label => label.innerText)")
+        return labels, page.eval(f"new Promise(done => setTimeout(() => done({LIT}), 200))")
+
+    labels, known = at(given - 1)
+    assert set(labels) == {"given, 0"}
+    assert known[0] == pytest.approx(known[1], rel=1e-3), "before the split every panel shows the clip"
+    assert known[0] > 0
+    assert known[-1] == 0, "there is no error yet"
+    assert "nf-ahead" not in page.eval("document.querySelector('.nf-player').className")
+    labels, predicted = at(given)
+    assert set(labels) == {"+1"}
+    assert predicted[-1] > 0, "the prediction is not the truth"
+    assert "nf-ahead" in page.eval("document.querySelector('.nf-player').className")
+    assert page.eval("document.querySelector('.nf-screen').clientWidth") >= 400
+
+
+def test_the_command_is_copied(open_page):
+    page = open_page()
+    page.wait(READY)
+    shown = page.text(".nf-command code")
+    copied = "navigator.clipboard.writeText = async (text) => { window.copied = text }"
+    page.eval(copied)
+    page.click(".nf-copy")
+    assert page.wait("window.copied") == shown
+    page.wait("document.querySelector('.nf-copy').innerText == 'Copied'")
+
+
+def test_the_other_tabs_are_filled(open_page):
     page = open_page()
     page.click_text("button[role=tab]", "Leaderboard")
-    page.wait("document.body.innerText.includes('nextframe benchmark') || document.querySelector('.nf-board')")
+    page.wait("document.querySelector('.nf-table').innerText.includes('motion')")
     keep(page, "desktop-leaderboard")
+    page.click(".nf-help")
+    page.wait("document.querySelector('#help').innerText.includes('Documentation')")
 
 
 def test_a_space_runs_the_same_app(chromium, tmp_path):

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from nextframe.web.checks import Form, Names
-from nextframe.web.connections import CONNECTIONS, PER_ADDRESS, Waiting
-from nextframe.web.gate import GRACE, UPLOADS_AT_ONCE, UPLOADS_OF_ONE, Gate
+from nextframe.web.guard.bodies import GRACE
+from nextframe.web.guard.checks import Form, Names
+from nextframe.web.guard.connections import CONNECTIONS, PER_ADDRESS, Waiting
+from nextframe.web.guard.gate import UPLOADS_AT_ONCE, UPLOADS_OF_ONE, Gate
+from nextframe.web.guard.store import Store
 from nextframe.web.limits import WebLimits
-from nextframe.web.store import Store
 
-FORM = Form(3, ["motion"], ["balls.gif"], ["all", "one"], WebLimits(horizon=30, samples=4, side=256))
+FORM = Form(3, ["motion"], ["none", "flow"], ["balls.gif"], ["all", "one"], WebLimits(horizon=30, samples=4, side=256))
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_no_other_page_may_show_this_one_inside_it(store):
 
 
 def form(**changes: Any) -> dict[str, Any]:
-    fields = {"files": None, "example": "balls.gif", "model": "motion", "frames": 5, "split": 0.5}
+    fields = {"files": None, "example": "balls.gif", "model": "motion", "beside": "none", "frames": 5, "split": 0.5}
     fields |= {"how": "all", "samples": 1, "side": 128}
     return {"data": list((fields | changes).values()), "fn_index": 3, "session_hash": "abc123"}
 
@@ -127,8 +128,9 @@ def test_what_the_page_sends_is_taken():
     [
         [], 3, None, "x", {}, {"session_hash": 3}, {"session_hash": "../x"}, {"session_hash": "x" * 500},
         form() | {"fn_index": 99}, form() | {"fn_index": -1}, form() | {"fn_index": "3"}, form() | {"fn_index": True},
-        form() | {"data": []}, form() | {"data": [None] * 9}, form() | {"data": "x"},
+        form() | {"data": []}, form() | {"data": [None] * 10}, form() | {"data": "x"},
         form(files="x"), form(files=[3]), form(example="other.gif"), form(model="/etc"), form(model=None),
+        form(beside="/etc"), form(beside=None),
         form(frames=31), form(frames=0), form(frames="x"), form(frames=float("nan")), form(frames=True),
         form(split=-7), form(split=2), form(how=""), form(samples=10**9), form(side=10**9), form(side=None),
     ],
@@ -209,9 +211,8 @@ def test_a_silent_connection_gives_way_to_a_new_one():
 
 
 def test_the_folder_of_a_killed_app_is_swept_at_the_next_start(tmp_path: Path):
-    code = (
-        "from nextframe.web.store import Store; import time; s = Store(60); print(s.root, flush=True); time.sleep(99)"
-    )
+    code = "from nextframe.web.guard.store import Store; import time; s = Store(60); print(s.root, flush=True)"
+    code += "; time.sleep(99)"
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     start = [sys.executable, "-c", code]
     with subprocess.Popen(start, env=environment, stdout=subprocess.PIPE, text=True) as first:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nextframe.layers import winograd
-from nextframe.layers.winograd import TILES, FastConv2d, Winograd, spread_weight, transforms, winograd_conv
+from nextframe.layers.fast_conv import FastConv2d
+from nextframe.layers.winograd import TILES, Winograd, spread_weight, transforms, winograd_conv
 
 
 def same_conv(weight: Tensor, height: int, width: int) -> Winograd:
@@ -130,7 +131,7 @@ def test_in_single_precision_the_rounding_is_small():
 )
 def test_a_layer_is_torchs_layer_and_takes_the_fast_way_where_it_can(layer, fast):
     x = torch.randn(1, layer.in_channels, 40, 40)
-    assert layer._suits(x) == fast
-    assert not layer._suits(x.double())
-    assert not layer._suits(x[..., :16, :16]) or layer.kernel_size[0] == 7  # too few tiles
+    assert layer._kernel(x).startswith("Winograd") == fast
+    assert layer._kernel(x.double()) == "direct"
+    assert layer._kernel(x[..., :16, :16]) == "direct"  # too few tiles
     torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x), rtol=1e-4, atol=1e-4)

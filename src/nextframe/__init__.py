@@ -7,6 +7,7 @@
     run = nf.fit("compact", "my_videos/", minutes=10)   # run.model, run.losses, run.report, run.show()
     model = nf.wrap(module, context=10, horizon=10)     # any module (B, T, C, H, W) -> (B, H, C, H, W)
     clips = nf.clips(tensor, context=10, horizon=10)    # a tensor (N, T, C, H, W), an array, a torch Dataset
+    nf.sweep("compact", "my_videos/", over={"model.width": [32, 64]}, minutes=5)
     nf.load("user/name"); nf.list_models(); nf.show(frames)
 
 The public names are imported when they are first used, so `import nextframe` is instant and imports no torch.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nextframe.api.deprecated import train
     from nextframe.api.fit import fit
+    from nextframe.api.sweep import sweep
     from nextframe.checkpoint import create_model, list_models, load
     from nextframe.core.clip import Clip
     from nextframe.core.plugins import register
@@ -60,6 +62,7 @@ __all__ = [
     "read_video",
     "register",
     "show",
+    "sweep",
     "train",
     "wrap",
     "write_video",
@@ -84,6 +87,7 @@ _WHERE = {
     "read_video": "nextframe.media.reader",
     "register": "nextframe.core.plugins",
     "show": "nextframe.prediction",
+    "sweep": "nextframe.api.sweep",
     "train": "nextframe.api.deprecated",
     "wrap": "nextframe.models.wrap",
     "write_video": "nextframe.media.writer",

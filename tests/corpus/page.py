@@ -29,7 +29,8 @@ What holds for all kinds:
   of the container; of animations, frames by their total duration; of images and arrays 10 frames/s.
 
 What is said of such files and the settings that change how they are read are in [your-files.md](your-files.md), damaged
-files in [bad-input.md](bad-input.md).
+files in [bad-input.md](bad-input.md). Videos in the data sets of LeRobot and Hugging Face are read by the same rules:
+[Data sets of LeRobot and Hugging Face](how-to/other-datasets.md).
 """
 SECONDS = {
     "Videos": "OpenCV's VideoCapture, which brings its own FFmpeg; of AV1, PyAV's planes, converted by the formulas of "

@@ -9,7 +9,11 @@ from typing import Any
 
 from nextframe.core.errors import UnknownNameError, UserError
 from nextframe.data import ClipSet, DataConfig, open_data
+from nextframe.data.clipset import IN_MEMORY
 from nextframe.data.given import Data, clips_of
+from nextframe.data.huggingface.clips import open_dataset
+from nextframe.data.huggingface.columns import has_videos
+from nextframe.data.huggingface.hub import is_hub_name
 from nextframe.data.items import Source
 from nextframe.data.open import is_path
 from nextframe.training import Recipe, override
@@ -31,6 +35,9 @@ def with_data(recipe: Recipe, data: Data | None, wanted: Mapping[str, Any]) -> t
             if data is not None:
                 raise
             raise UserError(f"{error}; if that was the name of clips in memory, give them again") from None
+    if has_videos(data):
+        changed = override(_named(recipe, IN_MEMORY), wanted)
+        return changed, open_dataset(data, changed.data)
     clips = data if isinstance(data, ClipSet) else _from_memory(recipe, data, wanted)
     _check_cut(clips, wanted)
     return override(recipe.model_copy(update={"data": describe(clips)}), wanted), clips
@@ -52,9 +59,15 @@ def _named(recipe: Recipe, data: DataConfig | str | os.PathLike[str] | None) -> 
     name, changes = os.fspath(data), dict[str, Any]()
     if name != recipe.data.name:
         changes["options"] = {}  # those of another data set
-    if recipe.data.size is None and is_path(name) and not (Path(name) / "prepared.json").exists():
+    if recipe.data.size is None and _any_size(name):
         changes["size"] = SIZE
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"name": name, **changes})})
+
+
+def _any_size(name: str) -> bool:
+    """Return whether the videos of `name` may have any sizes: those of a path, of the Hub, or given as rows."""
+    from_path = is_path(name) and not (Path(name) / "prepared.json").exists()
+    return from_path or is_hub_name(name) or name == IN_MEMORY
 
 
 def _from_memory(recipe: Recipe, data: Source, wanted: Mapping[str, Any]) -> ClipSet:

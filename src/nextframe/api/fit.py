@@ -53,8 +53,9 @@ def fit(
     Args:
         model: the name of a model or recipe, a recipe file, or a model. A model is trained in place, from the weights
             that it has; a torch module becomes one by `nextframe.wrap`.
-        data: the name of a data set, a path to videos, clips, a tensor (N, T, C, H, W), an array or a torch Dataset;
-            None: the recipe's own, which for a model is moving digits.
+        data: the name of a data set, a path to videos, hf:user/name of the Hub, clips, a tensor (N, T, C, H, W), an
+            array, a torch Dataset or a `datasets.Dataset` of videos; None: the recipe's own, which for a model is
+            moving digits.
         steps: how many steps; or give minutes. Neither: as long as the recipe says.
         minutes: how long.
         batch: clips per step.

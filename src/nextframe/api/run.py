@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from nextframe.checkpoint import save_model
 from nextframe.core.errors import UserError
 from nextframe.data import ClipSet
+from nextframe.evaluation.charts import Chart
 from nextframe.models.contract import Predictor
 from nextframe.prediction.show import Page, Shown
 from nextframe.training.folder.logs import read_metrics
-from nextframe.training.folder.report import report_validation
+from nextframe.training.folder.report import report_validation, training_curve
 from nextframe.training.recipe import Recipe
 
 
@@ -65,11 +69,32 @@ class FittedRun:
         Raises:
             UserError: there are none: the val split has no clips, or its frames are not images.
         """
-        images = [_read_image(path) for path in sorted((self.folder / "samples").glob("step-*.png"))]
+        images = [_read_image(path) for path in self._samples]
         if not images:
             raise UserError(f"{self.folder}: there are no samples, because the val split has no clips to show")
         caption = f"{self.folder}: {len(images)} samples of its training"
         return Shown(torch.stack(images), images[-1], 1.0, caption)
+
+    def plot(self) -> Chart:
+        """Return a chart of the losses: of training, and of validation where there is one."""
+        lines = {name: points for name, points in training_curve(self.folder).items() if points}
+        return Chart(lines, "step", "loss", from_zero=True)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model as a folder, which `nextframe.load` takes.
+
+        Raises:
+            BadInputError: `path` exists and holds something else than a model.
+        """
+        return save_model(self.model, path)
+
+    def _repr_html_(self) -> str:
+        samples = self.show()._repr_html_() if self._samples else ""
+        return f"<p>{html.escape(repr(self))}</p>{self.plot()._repr_html_()}{samples}"
+
+    @property
+    def _samples(self) -> list[Path]:
+        return sorted((self.folder / "samples").glob("step-*.png"))
 
     def __repr__(self) -> str:
         best = min((line["val/mse"] for line in self.losses if "val/mse" in line), default=None)

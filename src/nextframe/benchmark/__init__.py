@@ -1,7 +1,8 @@
 """Many models on one fixed task, and the leaderboard of the results."""
 
 from nextframe.benchmark.entries import budget_of, default_names
-from nextframe.benchmark.leaderboard import as_markdown, write_leaderboard
+from nextframe.benchmark.leaderboard import write_leaderboard
+from nextframe.benchmark.page import as_markdown
 from nextframe.benchmark.real.result import measure_videos
 from nextframe.benchmark.real.task import RealConfig, VideoTask
 from nextframe.benchmark.row import BenchmarkRow, find_rows, read_row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from nextframe.benchmark.row import Figure
@@ -43,3 +44,21 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], rule: str
     """Return a table in Markdown; `rule` aligns all columns but the first: "---:" to the right."""
     lines = [head, ["---", *[rule] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def without_folders(command: str) -> str:
+    """Return a command without the folders of the machine that it ran on: of ../data/gifs and /data/gifs, gifs.
+
+    Paths below the working folder stay as they are.
+    """
+
+    def name(found: re.Match[str]) -> str:
+        outside = found[0].startswith(("/", "~/", "./", "../"))
+        return re.sub(r".*/(?=[^/])", "", found[0]) if outside else found[0]
+
+    return re.sub(r"[^\s,'\"=\[\]]+", name, command)
+
+
+def fold(title: str, *parts: str) -> str:
+    """Return Markdown that a reader opens by a click on `title`."""
+    return "\n\n".join(['<details markdown="1">', f"<summary>{title}</summary>", *filter(None, parts), "</details>"])

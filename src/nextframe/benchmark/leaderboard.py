@@ -1,4 +1,4 @@
-"""Rows as a table: Markdown, and one HTML page that loads nothing from elsewhere."""
+"""Rows that can be compared, ranked; and one HTML page of them that loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nextframe.benchmark.cells import half_width, markdown_table, paired_range, short_count, shown, shown_speed
+from nextframe.benchmark.cells import half_width, paired_range, short_count, shown, shown_speed, without_folders
 from nextframe.benchmark.row import MACS, BenchmarkRow, Figure, named, read_row
 from nextframe.benchmark.speed.rate import SPEED
 from nextframe.benchmark.tasks import TASKS
@@ -51,6 +51,11 @@ class Line:
         budget = ", ".join(f"{value:g} {unit}" for unit, value in facts.budget.items())
         done = f"{facts.steps:,} steps, {facts.clips_seen:,} clips, {facts.seconds / 60:.1f} min"
         return f"budget {budget}: {done}"
+
+    @property
+    def command(self) -> str:
+        """What was typed, "" if that is not known; no folder of the machine stands in it."""
+        return without_folders(str(self.row.run.get("command") or ""))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -138,10 +143,15 @@ def boards(paths: Sequence[Path], exclude: Sequence[str] = ()) -> list[Board]:
         BadInputError: a file that is not a row.
         UserError: a text to exclude that is in no source's name, or in all of a row's.
     """
-    groups: dict[tuple[str, ...], list[tuple[BenchmarkRow, Path]]] = {}
     rows = [read_row(path) for path in paths]
     check_excluded(rows, exclude)
-    for path, row in zip(paths, rows, strict=True):
+    return rank(list(zip(rows, paths, strict=True)), exclude)
+
+
+def rank(rows: Sequence[tuple[BenchmarkRow, Path]], exclude: Sequence[str] = ()) -> list[Board]:
+    """Rank rows, each with its file, a board for each task; `exclude` is as for `boards`, and not checked."""
+    groups: dict[tuple[str, ...], list[tuple[BenchmarkRow, Path]]] = {}
+    for row, path in rows:
         key = (row.task.name, row.task.hash, row.data.split, row.data.fingerprint)
         groups.setdefault(key, []).append((row, path))
     return [_board(group, exclude) for _, group in sorted(groups.items(), key=lambda item: item[0])]
@@ -230,48 +240,3 @@ def write_leaderboard(paths: Sequence[Path], output: Path, exclude: Sequence[str
     page = environment.get_template(TEMPLATE).render(boards=boards(paths, exclude), arrow=ARROW, macs=MACS, speed=SPEED)
     write_whole(output, page)
     return output
-
-
-def as_markdown(paths: Sequence[Path], exclude: Sequence[str] = ()) -> str:
-    """Return the rows at `paths` as a Markdown page: a table for each task, definitions, how each row was made.
-
-    `exclude` is as for `boards`.
-    """
-    return "# Leaderboard\n\n" + "\n".join(_section(board) for board in boards(paths, exclude))
-
-
-def _section(board: Board) -> str:
-    first, main = board.first, board.metrics[0]
-    heads = [f"{figure.metric} {ARROW[figure.better]}" for figure in board.metrics]
-    speed = ["clips/s"] if board.timed else []
-    head = ["", "model", heads[0], "gain", *heads[1:], "parameters", "MACs", *speed, "training"]
-    rows = [_cells(line, board) for line in board.lines]
-    made = [
-        [line.row.entry, f"`{line.row.run.get('command')}`", *map(str, line.facts.values())] for line in board.lines
-    ]
-    parts = [
-        f"## {first.task.name}",
-        f"{board.about} Measured on {board.clips}. Task {first.task.hash}, clips {first.data.fingerprint}.",
-        board.finding,
-        markdown_table(head, rows),
-        "\n\n".join(f"{note}." for note in board.notes),
-        f"Mean over sources ± half the width of the 95 % interval; ranked by {main.metric}. Gain: per cent better than "
-        "the reference, which is bold, and its 95 % interval from the differences source by source.",
-        "\n".join(f"- **{f.metric}**: {f.definition} ({f.unit}); {f.better} is better" for f in board.metrics),
-        f"- **MACs**: {first.macs_definition}" + (f"\n- **clips/s**: {SPEED}" if board.timed else ""),
-        markdown_table(["model", "command", *board.lines[0].facts], made),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _cells(line: Line, board: Board) -> list[str]:
-    row = line.row
-    figures = [row.figure(figure.metric) for figure in board.metrics]
-    values = [f"{shown(f.mean)} {half_width(f)}".strip() if f else "" for f in figures]
-    gain = "" if line.gain is None else f"{line.gain:+.1f} % {paired_range(line.paired)}".strip()
-    cells = [row.entry, values[0], gain, *values[1:], short_count(row.parameters), short_count(row.macs)]
-    cells += [shown_speed(row.clips_per_s)] if board.timed else []
-    if line.reference:
-        cells = [f"**{cell}**" if cell else "" for cell in cells]
-        cells[0] += f" ({line.reference})"
-    return [str(line.rank), *cells, line.trained]

@@ -5,9 +5,7 @@ Only the two files of a model folder are downloaded, whatever else the repositor
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -15,11 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 from nextframe.checkpoint.folder import CONFIG, WEIGHTS
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.files.hub import HUB, WAIT, bars_on_terminals_only, endpoint
 from nextframe.core.quiet import import_bars
 
-HUB = "https://huggingface.co"
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-WAIT = 20.0  # seconds for the Hub to answer a question
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,6 @@ class HubModel:
 
     def __str__(self) -> str:
         return self.name if self.revision is None else f"{self.name}@{self.revision}"
-
-
-def endpoint() -> str:
-    """Return the URL of the Hub: HF_ENDPOINT, as for all programs of the Hub, or the public one."""
-    return (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
 
 
 def parse_hub_name(spec: str) -> HubModel | None:
@@ -61,15 +53,6 @@ def _parse_path(path: str) -> HubModel | None:
 
 def _leads_out(name: str) -> bool:
     return ".." in name
-
-
-def bars_on_terminals_only() -> None:
-    """Let the Hub's library draw its progress bars on a terminal, not into logs."""
-    import_bars()
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    if not sys.stderr.isatty():
-        disable_progress_bars()
 
 
 def fetch_model(model: HubModel) -> Path:

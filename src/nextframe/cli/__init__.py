@@ -29,6 +29,7 @@ from nextframe.cli import (
     recipes,
     settings,
     space,
+    sweep,
     train,
     transfer,
 )
@@ -47,6 +48,7 @@ VERBS = (
     extract_features.extract_features,
     quickstart.quickstart,
     train.train,
+    sweep.sweep,
     models.models,
     recipes.recipes,
     settings.settings,
@@ -94,6 +96,8 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in words  # anywhere in the line
     words = [word for word in words if word != "--debug"]
     logging.basicConfig(level=logging.INFO, handlers=[_log_handler()])
+    if debug:
+        logging.getLogger("nextframe").setLevel(logging.DEBUG)
     for client in ("httpx", "httpx2"):  # they log a line for every request to the Hub
         logging.getLogger(client).setLevel(logging.WARNING)
     sys.exit(_run(words, debug))

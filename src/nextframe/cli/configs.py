@@ -59,4 +59,7 @@ class PredictConfig(Reading):
     tile: int | None = Field(None, ge=16, description="predict in tiles of this many pixels per side: less memory")
     overlap: int = Field(32, ge=0, description="pixels that neighbouring tiles share")
     memory: float = Field(2.0, gt=0, description="GiB that reading and predicting may take")
+    fps: float | None = Field(
+        None, ge=0.01, le=1000, allow_inf_nan=False, description="frames a second of the output; null: the video's own"
+    )
     trust: bool = Field(True, description="say how far ahead the model beats the last frame on the clip's own past")

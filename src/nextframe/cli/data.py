@@ -33,7 +33,9 @@ MOST_NOTES = 20
 
 
 def data(
-    source: Annotated[str, typer.Argument(metavar="PATH_OR_NAME", help="A file, a folder or a registered data set.")],
+    source: Annotated[
+        str, typer.Argument(metavar="PATH_OR_NAME", help="A file, a folder, a registered data set or hf:user/name.")
+    ],
     context: Context = None,
     horizon: Horizon = None,
     size: Size = None,
@@ -102,6 +104,8 @@ def _write_json(report: DataReport, path: Path, started: float) -> None:
 
 
 def _show(console: Console, report: DataReport) -> None:
+    for line in report.about:
+        console.print(line)
     if report.sources:
         _show_sources(console, report)
     _show_notes(console, report)

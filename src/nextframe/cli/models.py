@@ -142,7 +142,7 @@ def _show_trained(console: Console, name: str, folder: Path) -> None:
 def _show(console: Console, name: str) -> None:
     from nextframe.checkpoint import find_here
     from nextframe.cli.fields import describe, show, table
-    from nextframe.models import MODELS
+    from nextframe.models import MODELS, ORIGINALS
 
     folder = find_here(name)
     if folder is not None:
@@ -151,6 +151,8 @@ def _show(console: Console, name: str) -> None:
             return
     model = MODELS.get(name)
     console.print(f"{name}: {model.idea}")
+    if model.when and name not in ORIGINALS:
+        console.print(f"when: {model.when}")
     if model.paper:
         console.print(f"paper: {model.paper}")
     show(table(describe(model.Config, prefix="model.") + describe(model.Options, prefix="options.")))

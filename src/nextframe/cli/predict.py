@@ -85,9 +85,11 @@ At = Annotated[
 Size = Annotated[
     str | None, typer.Option(help="HEIGHTxWIDTH of the frames, such as 64x64.", show_default="the video's own")
 ]
-Fps = Annotated[
-    float | None,
-    typer.Option(min=0.01, max=1000, help="Frames a second of the written clip.", show_default="the video's own"),
+Fit = Annotated[
+    bool,
+    typer.Option(
+        "--fit", help="Scale frames to the size of the model's training, and what it predicts back.", show_default="no"
+    ),
 ]
 
 
@@ -101,7 +103,7 @@ def predict(
     context: ContextFrames = None,
     at: At = None,
     size: Size = None,
-    fps: Fps = None,
+    fit: Fit = False,
     adapt: Adapt = None,
     json_file: JsonFile = None,
     setting: Set = None,
@@ -116,7 +118,7 @@ def predict(
     nextframe predict cat.mp4 -o next.gif
     nextframe predict cat.mp4 dog.mp4 videos/ -o out/
     nextframe predict cat.mp4 --adapt 20 --set options.mirror=true --json sure.json
-    nextframe predict cat.mp4 --model runs/mine -n 20 --compare --fps 5 -o next.mp4
+    nextframe predict cat.mp4 --model runs/mine -n 20 --compare --fit -o next.mp4
     nextframe predict frames/ --model runs/mine --at 300 --set predict.tile=96 -o out/
     """
     from nextframe.checkpoint import resolve_model
@@ -140,7 +142,8 @@ def predict(
         at=at,
         stride=config.stride,
         size=parse_size(size),
-        fps=fps,
+        fps=config.fps,
+        fit=fit,
         tile=config.tile,
         overlap=config.overlap,
         limits=Limits(bytes=round(config.memory * 2**30)),

@@ -36,7 +36,9 @@ def train(
             metavar="MODEL_OR_RECIPE", help="A model, a recipe or a recipe.yaml.", autocompletion=complete_models
         ),
     ],
-    data: Annotated[str | None, typer.Option(help="A registered data set or a path; a recipe has its own.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A registered data set, a path or hf:user/name; a recipe has its own.")
+    ] = None,
     root: Root = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The run folder.", show_default="runs/NAME, runs/NAME-2, ...")
@@ -67,7 +69,7 @@ def train(
     from nextframe.training import override
     from nextframe.training import train as train_run
     from nextframe.training.folder.run_folder import check_folder, newest_run, next_folder
-    from nextframe.training.largest_batch import with_largest_batch
+    from nextframe.training.parallel.largest_batch import with_largest_batch
 
     begin(quiet, plugin)
     more = read_settings("train", setting)
@@ -82,7 +84,7 @@ def train(
     settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
     settings |= only(more, "model", "data", "training")
     if base is asked:
-        _check_data(what, settings)
+        check_data(what, settings)
     recipe = override(base, settings)
     if batch == AUTO and base is asked:  # a run that goes on has its number
         check_folder(recipe, folder, resume)
@@ -93,7 +95,7 @@ def train(
         _finish(folder, run, device or recipe.training.device, predicts=channels in (None, 1, 3))
 
 
-def _check_data(what: str, settings: Mapping[str, Any]) -> None:
+def check_data(what: str, settings: Mapping[str, Any]) -> None:
     """Refuse a model without data: what trains by default would not be what its user has in mind."""
     from nextframe.core.errors import UserError
     from nextframe.models import MODELS

@@ -17,7 +17,7 @@ HelpFormatter = Any
 EXAMPLES = "\n\nExamples:\n"
 GROUPS = {
     "See data": ("data", "prepare", "extract-features"),
-    "Train": ("quickstart", "train", "models", "recipes", "settings"),
+    "Train": ("quickstart", "train", "sweep", "models", "recipes", "settings"),
     "Measure": ("evaluate", "benchmark", "leaderboard", "transfer", "latent"),
     "Predict": ("predict", "interpolate", "app"),
     "Share": ("push", "export", "import", "space"),
@@ -27,7 +27,7 @@ COMMON = (
     ("--seed N", "The random seed.  [default: 0; for train, the recipe's]"),
     ("--plugin FILE.py", "Run this file first: it registers models, data sets, ... of your own. Repeatable."),
     ("-q, --quiet", "Show only warnings and errors."),
-    ("--debug", "Show the traceback of an error."),
+    ("--debug", "Show the traceback of an error, and which kernels are chosen."),
 )
 
 

@@ -1,9 +1,9 @@
 """What is added from outside of the package: by a user's file (`--plugin my_file.py`) or an installed package.
 
-A plugin file is Python that the user chose to run. It adds models, data sets, metrics, tasks, recipes, optimizers and
-schedules, each with `register`, or with `add` of their registry. A package says
+A plugin file is Python that the user chose to run. It adds models, data sets, metrics, tasks, recipes, optimizers,
+schedules and trackers, each with `register`, or with `add` of their registry. A package says
 `[project.entry-points."nextframe.models"]`, `name = "module:Class"`; GROUPS of the other kinds end in data, metrics,
-tasks, recipes, optimizers and schedules.
+tasks, recipes, optimizers, schedules and trackers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeVar, get_args
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.core.registry import Registry
 
-Kind = Literal["model", "data", "metric", "task", "recipe", "optimizer", "schedule"]
+Kind = Literal["model", "data", "metric", "task", "recipe", "optimizer", "schedule", "tracker"]
 REGISTRIES: dict[Kind, str] = {  # paths, because the registries import this module
     "model": "nextframe.models:MODELS",
     "data": "nextframe.data:DATASETS",
@@ -31,6 +31,7 @@ REGISTRIES: dict[Kind, str] = {  # paths, because the registries import this mod
     "recipe": "nextframe.recipes:RECIPES",
     "optimizer": "nextframe.training.optim.optimizer:OPTIMIZERS",
     "schedule": "nextframe.training.optim.schedule:SCHEDULES",
+    "tracker": "nextframe.training.track.registry:TRACKERS",
 }
 LOADED: dict[str, list[tuple[Kind, str]]] = {}  # what each file added, by the name of its module
 FILES: dict[str, str] = {}  # the path of each file, by the same name
@@ -44,7 +45,8 @@ def register(name: str, kind: Kind = "model") -> Callable[[Thing], Thing]:
         name: what users will write.
         kind: "model" (a class that extends Predictor), "data" (a function of a DataConfig that returns a ClipSet),
             "metric" (a Metric), "task" (a BenchmarkTask), "recipe" (a Recipe), "optimizer" (a function of parameters,
-            rate, weight decay and the objective's OptimizerDefaults) or "schedule" (a function of progress and warmup).
+            rate, weight decay and the objective's OptimizerDefaults), "schedule" (a function of progress and warmup) or
+            "tracker" (a function of a Tracked that returns a Tracker).
 
     Raises:
         UserError: an unknown kind; when it is applied, a name that is taken or an object of another kind.

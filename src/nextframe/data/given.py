@@ -6,8 +6,10 @@ import os
 from typing import TypeAlias
 
 from nextframe.core.errors import UserError
-from nextframe.data.clipset import ClipSet, DataConfig
+from nextframe.data.clipset import IN_MEMORY, ClipSet, DataConfig
 from nextframe.data.from_torch import clips
+from nextframe.data.huggingface.clips import open_dataset
+from nextframe.data.huggingface.columns import has_videos
 from nextframe.data.items import Source
 from nextframe.data.open import open_data
 
@@ -19,7 +21,8 @@ def as_clips(data: Data, config: DataConfig | None = None) -> ClipSet:
 
     Args:
         data: clips, which stay as they are; a `DataConfig`, which is opened; the name of a data set, or a path; or
-            frames in memory: a tensor (N, T, C, H, W), an array or a torch Dataset, see `clips`.
+            frames in memory: a tensor (N, T, C, H, W), an array or a torch Dataset, see `clips`; or a
+            `datasets.Dataset` or `DatasetDict` with a column of videos.
         config: how clips are cut from all but the first two; None: as the data says, or with defaults. Of frames in
             memory, only its context and horizon are used.
 
@@ -32,6 +35,8 @@ def as_clips(data: Data, config: DataConfig | None = None) -> ClipSet:
         return open_data(data)
     if isinstance(data, str | os.PathLike):
         return open_data((config or DataConfig()).model_copy(update={"name": os.fspath(data)}))
+    if has_videos(data):
+        return open_dataset(data, (config or DataConfig()).model_copy(update={"name": IN_MEMORY}))
     return clips_of(data) if config is None else clips_of(data, config.context, config.horizon)
 
 

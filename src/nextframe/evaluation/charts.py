@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from markupsafe import Markup
 
+from nextframe.core.errors import UserError
+from nextframe.core.files.whole_file import write_whole
+
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 40
-COLORS = 7  # line colours that the page's style sheet has
+PALETTE = ("#d9660a", "#2563eb", "#0f9d8a", "#8b5cf6", "#7a8494", "#c0266d", "#8a6d1c")  # the light one of the page
+COLORS = len(PALETTE)  # line colours that the page's style sheet has
+LEGEND = 180  # pixels beside a chart that stands alone
 MAX_DOTS = 60  # most points of a line that are marked one by one
 Point = tuple[float, float]
 
@@ -19,6 +26,68 @@ def line_chart(lines: Mapping[str, Sequence[Point]], x_label: str, y_label: str,
 
     Points (x, y) that are not finite are skipped. The page's style sheet gives `.line-0`, `.line-1`, ... colours.
     """
+    label = f"{y_label} over {x_label}"
+    inside = _drawn(lines, x_label, from_zero)
+    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(WIDTH, HEIGHT, label, inside)
+
+
+class Chart:
+    """A line chart as a notebook shows it, with a legend; `save` writes it."""
+
+    def __init__(
+        self, lines: Mapping[str, Sequence[Point]], x_label: str, y_label: str, *, from_zero: bool = False
+    ) -> None:
+        self.lines, self.x_label, self.y_label, self.from_zero = dict(lines), x_label, y_label, from_zero
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the chart to `path`, an .svg file.
+
+        Raises:
+            UserError: another ending.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".svg":
+            raise UserError(f"{path}: a chart is written as .svg")
+        write_whole(path, self._repr_svg_())
+        return path
+
+    def __repr__(self) -> str:
+        return f"<chart of {self.y_label} over {self.x_label}: {', '.join(self.lines)}; .save('chart.svg') writes it>"
+
+    def _repr_html_(self) -> str:
+        return f"<figure>{self._repr_svg_()}</figure>"
+
+    def _repr_svg_(self) -> str:
+        names = [_key(number, name) for number, name in enumerate(self.lines)]
+        heading = _text(LEFT, TOP, self.y_label, "start")
+        inside = Markup("").join([STYLE, _drawn(self.lines, self.x_label, self.from_zero), heading, *names])
+        head = '<svg xmlns="http://www.w3.org/2000/svg" class="nextframe-chart" viewBox="0 0 {} {}" width="{}">{}</svg>'
+        return Markup(head).format(WIDTH + LEGEND, HEIGHT, WIDTH + LEGEND, inside)
+
+
+def _key(number: int, name: str) -> Markup:
+    """Return an entry of the legend."""
+    y = TOP + 20 * (number + 1)
+    line = Markup('<polyline class="line-{}" points="{},{} {},{}"/>').format(
+        number % COLORS, WIDTH + 4, y - 4, WIDTH + 24, y - 4
+    )
+    return line + _text(WIDTH + 30, y, name, "start")
+
+
+STYLE = Markup("<style>{}</style>").format(
+    Markup(
+        ".nextframe-chart{background:#fff}.nextframe-chart text{font:13px sans-serif;fill:#5d6675}"
+        ".nextframe-chart .grid{stroke:#e3e6eb}.nextframe-chart polyline{fill:none;stroke-width:2}"
+    )
+    + "".join(
+        f".nextframe-chart polyline.line-{n}{{stroke:{color}}}.nextframe-chart circle.line-{n}{{fill:{color}}}"
+        for n, color in enumerate(PALETTE)
+    )
+)
+
+
+def _drawn(lines: Mapping[str, Sequence[Point]], x_label: str, from_zero: bool) -> Markup:
+    """Return the axes and the lines."""
     finite = {name: [p for p in points if math.isfinite(p[1])] for name, points in lines.items()}
     every = [point for points in finite.values() for point in points] or [(0.0, 0.0)]
     x_ticks = ticks(min(x for x, _ in every), max(x for x, _ in every), 10, whole=True)
@@ -28,10 +97,7 @@ def line_chart(lines: Mapping[str, Sequence[Point]], x_label: str, y_label: str,
     parts = [_axes(frame, [t for t in x_ticks if x_range[0] <= t <= x_range[1]], y_ticks)]
     parts += [_line(frame, number, name, finite[name]) for number, name in reversed(list(enumerate(finite)))]
     parts.append(_text(LEFT + frame.width / 2, HEIGHT - 4, x_label, "middle"))
-    label = f"{y_label} over {x_label}"
-    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, label, Markup("").join(parts)
-    )
+    return Markup("").join(parts)
 
 
 def ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[float]:

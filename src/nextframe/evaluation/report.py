@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nextframe.core.files.whole_file import write_whole
 from nextframe.evaluation.charts import COLORS, line_chart
-from nextframe.evaluation.result import ZERO, Evaluation, Example, Row
+from nextframe.evaluation.result import Evaluation, Example, Row
 from nextframe.evaluation.sprites import Sprite, make_sprite
 from nextframe.evaluation.table import ARROW, shown_steps
 from nextframe.evaluation.verdict import compared, difference, extremes, findings, number, shown_unit, spread
@@ -91,19 +91,16 @@ def _sprites(evaluation: Evaluation, examples: Sequence[Example]) -> list[tuple[
     told = [(title, each.example) for title, each in extremes(evaluation)]
     known = [clip.index for _, clip in told]
     shown = [*told, *(("", clip) for clip in examples if clip.index is None or clip.index not in known)]
-    ranked = [row.model for row in evaluation.ranked(evaluation.metrics[0])]
-    others = [name for name in ranked if name in evaluation.baselines and name != ZERO]
-    return [(title, make_sprite(clip, [evaluation.model, *others[:1]])) for title, clip in shown]
+    return [(title, make_sprite(clip, evaluation.shown_models)) for title, clip in shown]
 
 
 def _charts(evaluation: Evaluation) -> list[tuple[Row, Any]]:
     """Return a chart for each metric, except sums over pixels, whose curve is that of their mean."""
     charts = []
     for metric in evaluation.distinct_metrics:
-        rows = [evaluation.row(model, metric) for model in evaluation.models]
-        lines = {row.model: [(t + 1.0, v) for t, v in enumerate(row.per_step)] for row in rows}
-        lower = rows[0].better == "lower"
-        charts.append((rows[0], line_chart(lines, "predicted frame", metric, from_zero=lower)))
+        plot = evaluation.plot(metric)
+        chart = line_chart(plot.lines, plot.x_label, plot.y_label, from_zero=plot.from_zero)
+        charts.append((evaluation.row(evaluation.model, metric), chart))
     return charts
 
 

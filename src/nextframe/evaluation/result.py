@@ -10,10 +10,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from nextframe.core.errors import UserError
 from nextframe.core.files.whole_file import write_whole
+from nextframe.evaluation.charts import Chart
+from nextframe.prediction.panels import comparison_animation, comparison_strip
+from nextframe.prediction.show import PAUSE, Shown
 
 MOST_SOURCES = 200  # each generated clip is a source: a list of more than these is of no use to a reader
 ZERO = "zero"  # the all-zero prediction, which is listed with the baselines
@@ -133,7 +137,64 @@ class Evaluation:
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        clips = self.show()._repr_html_() if self._kept else ""
+        return f"{clips}<pre>{html.escape(str(self))}</pre>"
+
+    @property
+    def shown_models(self) -> list[str]:
+        """The model and the best baseline, except zero, whose frames show nothing."""
+        ranked = [row.model for row in self.ranked(self.metrics[0])]
+        return [self.model, *[name for name in ranked if name in self.baselines and name != ZERO][:1]]
+
+    @property
+    def _kept(self) -> list[tuple[str, Example]]:
+        """The best and the worst clip, or else the first one that was kept, each with what it is."""
+        from nextframe.evaluation.verdict import extremes  # which are made of evaluations
+
+        told = {each.example.index: (title, each.example) for title, each in extremes(self)}
+        return list(told.values()) or [(example.source, example) for example in self.examples[:1]]
+
+    def show(self) -> Shown:
+        """Return the best and the worst clip, as a notebook plays them: the truth, the model and the best baseline.
+
+        Raises:
+            UserError: no clips were kept.
+        """
+        if not self._kept:
+            raise UserError("no clips were kept to show: evaluate with examples=1")
+        drawn = [(clip.context, clip.truth, self._futures(clip)) for _, clip in self._kept]
+        frames = torch.cat([comparison_animation(*clip) for clip in drawn], dim=2)
+        still = torch.cat([comparison_strip(*clip) for clip in drawn], dim=1)
+        return Shown(frames, still, self.fps / PAUSE, ". ".join(title for title, _ in self._kept))
+
+    def _futures(self, clip: Example) -> dict[str, Tensor]:
+        return {name: clip.predictions[name] for name in self.shown_models}
+
+    def plot(self, metric: str | None = None) -> Chart:
+        """Return a chart of a metric at each predicted frame, a line for each model; None: of the main metric.
+
+        Raises:
+            UserError: a metric that was not measured.
+        """
+        rows = [self.row(model, metric or self.metrics[0]) for model in self.models]
+        lines = {row.model: [(step, value) for step, value in enumerate(row.per_step, start=1)] for row in rows}
+        return Chart(lines, "predicted frame", rows[0].metric, from_zero=rows[0].better == "lower")
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a page with clips, curves and tables, as .html, or the rows, as .json.
+
+        Raises:
+            UserError: another ending.
+        """
+        from nextframe.evaluation.report import write_report  # which is made of evaluations
+
+        path = Path(path)
+        if path.suffix == ".html":
+            return write_report(self, self.examples, path, title=f"{self.model} on {self.rows[0].data}")
+        if path.suffix != ".json":
+            raise UserError(f"{path}: an evaluation is written as .html or .json")
+        self.write_json(path)
+        return path
 
     def as_json(self) -> dict[str, Any]:
         """Return {"rows", "differences", "run"} of plain values; a number that is not finite is null."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import nextframe
+from nextframe.core.kernels.kept import processor
 
 
 def run_facts(command: str | None, seed: int | None, started: float) -> dict[str, Any]:
@@ -56,21 +57,12 @@ def machine() -> str:
     """Return processor, cores and memory of this machine, its GPU if it has one, and the torch version."""
     import torch
 
-    parts = [_processor(), f"{os.cpu_count()} cores"]
+    parts = [processor(), f"{os.cpu_count()} cores"]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         parts.append(f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB")
     if torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name())
     return ", ".join([*parts, platform.system(), f"torch {torch.__version__}"])
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from nextframe.core.errors import UserError
+from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.scales import scale_sizes
 from nextframe.layers.stacks import Start, Weighted
-from nextframe.layers.winograd import FastConv2d
 
 Table = Literal["light", "ports", "authors"]
 

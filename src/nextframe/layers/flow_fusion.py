@@ -13,13 +13,14 @@ from nextframe.layers.sampling import enlarged, precise
 EVERY = 2  # the fit is looked at in every second pixel of every second row
 WINDOW = 11  # of these along a side of the window in which two flows are compared
 NOISE = 0.004  # of [0, 1]: a misfit below it says little
+FITTED = 2  # how often the squared misfit of DIS counts, which looks for the flow where two of the frames fit best
 
 
 def fused(flow: Tensor, frames: Tensor) -> Tensor:
     """Return flows moved towards those of even motion along DIS optical flow, as far as these fit the frames better.
 
-    The weight of each is the inverse of its squared `misfit`. Lempitsky et al. 2008 (FusionFlow, CVPR) fuse flows by
-    graph cuts; a weighted mean has no seams. No gradient flows through the optical flow.
+    The weight of each is the inverse of its squared `misfit`, that of DIS taken `FITTED` times. Lempitsky et al. 2008
+    (FusionFlow, CVPR) fuse flows by graph cuts; a weighted mean has no seams. No gradient flows through DIS.
 
     Args:
         flow: (B, 2K, H, W), from the coming frame back to each of the K frames, in pixels.
@@ -27,7 +28,8 @@ def fused(flow: Tensor, frames: Tensor) -> Tensor:
     """
     other = even_flow(frames).to(flow.dtype)
     own, theirs = misfit(flow, frames).square(), misfit(other, frames).square()
-    return torch.lerp(flow, other, enlarged(own / (own + theirs), (flow.shape[-2], flow.shape[-1])))
+    share = own / (own + FITTED * theirs)
+    return torch.lerp(flow, other, enlarged(share, (flow.shape[-2], flow.shape[-1])))
 
 
 def even_flow(frames: Tensor) -> Tensor:

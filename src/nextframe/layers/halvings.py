@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.grid import pad_to_multiple
 from nextframe.layers.sampling import precise
-from nextframe.layers.winograd import FastConv2d
 
 Conv = TypeVar("Conv", nn.Conv2d, nn.ConvTranspose2d)
 COARSEST = 8  # pixels of a place at an eighth of the size

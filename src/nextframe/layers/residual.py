@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nextframe.layers.winograd import FastConv2d
+from nextframe.layers.fast_conv import FastConv2d
 
 
 def residual_pairs(width: int, depth: int) -> nn.ModuleList:

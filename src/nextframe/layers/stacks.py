@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from nextframe.layers.winograd import FastConv2d
+from nextframe.layers.fast_conv import FastConv2d
 
 SCALES = 4
 # maps in units of the width, and kernels, coarse to fine

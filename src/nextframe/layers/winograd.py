@@ -5,9 +5,9 @@ one, paid for with additions (small matrix products here) and some rounding: in 
 1e-5 of the largest value, ten times the rounding of a direct convolution. After Lavin and Gray 2015
 (arXiv 1509.09308); the matrices are made from the points of the Toom-Cook polynomial product.
 
-`Winograd` has the steps, for loops that reuse memory; `winograd_conv` is one convolution with a gradient, and
-`FastConv2d` the layer that uses it. The gradients are the exact transposes of the forward steps, so they reuse its
-transformed input.
+`Winograd` has the steps, for loops that reuse memory; `winograd_conv` is one convolution with a gradient. The gradients
+are the exact transposes of the forward steps, so they reuse its transformed input. Smaller tiles save less arithmetic,
+waste less at the edges of small maps, and round less.
 """
 
 from __future__ import annotations
@@ -16,64 +16,32 @@ from functools import lru_cache
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 TILES = {3: 4, 5: 4, 7: 2}  # output pixels per axis of a tile, by kernel
-POINTS = {6: (0.0, 1.0, -1.0, 2.0, -2.0), 8: (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)}  # by size, and infinity
-WORTH = {3: 40, 5: 20, 7: 40}  # with fewer channels in x out / (in + out) a direct convolution is faster, by kernel
-PLACES = 64  # tiles below which it is, too
+SMALLER = {3: 2, 5: 2}  # another choice of them
+POINTS = {  # by size, and infinity
+    4: (0.0, 1.0, -1.0),
+    6: (0.0, 1.0, -1.0, 2.0, -2.0),
+    8: (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5),
+}
 STRIPE = 32  # rows that are computed at a time if no gradient is needed
 
 
-class FastConv2d(nn.Conv2d):
-    """`nn.Conv2d`, computed by `winograd_conv` if that is faster: on a CPU, in float32, with many channels."""
-
-    _kept: tuple[tuple[int, int], Tensor] | None = None  # transformed weights, and of which version of the weights
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the convolution of x (B, C, H, W)."""
-        if torch.compiler.is_exporting() or not self._suits(x):  # an export is the one convolution that this is
-            return super().forward(x)
-        padding = cast(tuple[int, int], self.padding)
-        learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        if learns:
-            out = winograd_conv(x, self.weight, padding)
-            return out if self.bias is None else out + self.bias[:, None, None]
-        out = _convolve(x, self._transformed(), self.kernel_size[0], padding)
-        return out if self.bias is None else out.add_(self.bias[:, None, None])  # it is new: nobody else's
-
-    def _transformed(self) -> Tensor:
-        """Return the transformed weights, made again only after the weights have changed."""
-        now = (self.weight.data_ptr(), self.weight._version)
-        if self._kept is None or self._kept[0] != now:
-            self._kept = now, spread_weight(self.weight.detach())
-        return self._kept[1]
-
-    def _suits(self, x: Tensor) -> bool:
-        kernel = self.kernel_size[0]
-        plain = self.stride == self.dilation == (1, 1) and self.groups == 1 and kernel == self.kernel_size[1]
-        inputs, outputs = self.in_channels, self.out_channels
-        if not plain or inputs * outputs / (inputs + outputs) < WORTH.get(kernel, inputs):
-            return False
-        tiles = x.shape[0] * x.shape[2] * x.shape[3] // TILES[kernel] ** 2
-        exact = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        return x.device.type == "cpu" and exact and tiles >= PLACES
-
-
-def winograd_conv(x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
+def winograd_conv(x: Tensor, weight: Tensor, padding: tuple[int, int], tile: int | None = None) -> Tensor:
     """Return the correlation of x (B, C, H, W) with weight (N, C, k, k), k 3, 5 or 7, zeros around x: (B, N, H', W').
 
-    In float32 it is within about 1e-5 of the largest value of the result. Without gradients the memory besides the
-    result is that of `STRIPE` rows.
+    `tile` is that of `TILES` (None) or `SMALLER`. In float32 the result is within about 1e-5 of its largest value.
+    Without gradients the memory besides the result is that of `STRIPE` rows.
     """
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
-        return cast(Tensor, _Convolution.apply(x, weight, padding))  # type: ignore[no-untyped-call]
-    return _convolve(x, spread_weight(weight), weight.shape[-1], padding)
+        return cast(Tensor, _Convolution.apply(x, weight, padding, tile))  # type: ignore[no-untyped-call]
+    return convolve(x, spread_weight(weight, tile), weight.shape[-1], padding)
 
 
-def _convolve(x: Tensor, spread: Tensor, kernel: int, padding: tuple[int, int]) -> Tensor:
+def convolve(x: Tensor, spread: Tensor, kernel: int, padding: tuple[int, int]) -> Tensor:
     """Return `winograd_conv` with transformed weights, without a gradient."""
     x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     tops = range(0, x.shape[2] - kernel + 1, STRIPE)
@@ -90,8 +58,8 @@ class _Convolution(torch.autograd.Function):
     """One convolution of a batch: `Winograd`'s steps forward, and back."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
-        conv = Winograd(spread_weight(weight), weight.shape[-1], (len(x), *x.shape[2:]), padding)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: tuple[int, int], tile: int | None) -> Tensor:
+        conv = Winograd(spread_weight(weight, tile), weight.shape[-1], (len(x), *x.shape[2:]), padding)
         entered = conv.enter(conv.frame(x))
         out = conv.map(conv.products(entered))
         conv.forget()
@@ -100,24 +68,24 @@ class _Convolution(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         entered, x, weight = ctx.saved_tensors
         conv: Winograd = ctx.conv
         by_x, by_weight = ctx.needs_input_grad[:2]
         if torch.is_grad_enabled():  # double backward, as in R1: use operations that are differentiable
             own = {"grad_output": grads[0], "padding": conv.padding}
             x_grad = conv2d_input(x.shape, weight, **own) if by_x else None  # type: ignore[no-untyped-call]
-            return x_grad, conv2d_weight(x, weight.shape, **own), None  # type: ignore[no-untyped-call]
+            return x_grad, conv2d_weight(x, weight.shape, **own), None, None  # type: ignore[no-untyped-call]
         sums = torch.empty_like(conv.weight) if by_weight else None
         out = conv.blank(x.shape[1]) if by_x else None
         conv.back(conv.unmap(grads[0]), entered, sums, out, keep=0)
         x_grad = None if out is None else conv.inner(out).permute(0, 3, 1, 2)
-        return x_grad, None if sums is None else conv.of_weight(sums), None
+        return x_grad, None if sums is None else conv.of_weight(sums), None, None
 
 
 @lru_cache
 def transforms(kernel: int, tile: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the matrices (of input, of kernel, of product) for a kernel and tile of together 7 or 9.
+    """Return the matrices (of input, of kernel, of product) for a kernel and tile of together 5, 7 or 9.
 
     With s = tile + kernel - 1: (s, s), (s, kernel) and (tile, s), such that for s inputs d and a kernel g
     product @ ((of_kernel @ g) * (of_input @ d)) are the `tile` outputs of the correlation of d with g.
@@ -134,9 +102,12 @@ def transforms(kernel: int, tile: int, dtype: torch.dtype = torch.float64) -> tu
     return of_input, of_kernel, product
 
 
-def spread_weight(weight: Tensor) -> Tensor:
-    """Return weights (N, K, k, k) transformed, (size, size, K, N), which `Winograd` multiplies by; column first."""
-    _, of_kernel, _ = transforms(weight.shape[-1], TILES[weight.shape[-1]], weight.dtype)
+def spread_weight(weight: Tensor, tile: int | None = None) -> Tensor:
+    """Return weights (N, K, k, k) transformed, (size, size, K, N), which `Winograd` multiplies by; column first.
+
+    `tile` None is that of `TILES`.
+    """
+    _, of_kernel, _ = transforms(weight.shape[-1], tile or TILES[weight.shape[-1]], weight.dtype)
     return _both(weight.permute(3, 2, 1, 0), of_kernel)
 
 
@@ -159,7 +130,8 @@ class Winograd:
         """Plan for maps of `shape` (B, H, W), with zeros of `padding` (above and below, left and right) around them."""
         self.weight, self.kernel, self.padding = weight, kernel, padding
         self.batch, self.height, self.width = shape
-        self.tile, self.size = TILES[kernel], TILES[kernel] + kernel - 1
+        self.size = len(weight)
+        self.tile = self.size - kernel + 1
         self.out = self.height + 2 * padding[0] - kernel + 1, self.width + 2 * padding[1] - kernel + 1
         self.rows, self.columns = (-(-side // self.tile) for side in self.out)
         self.order = (self.tile, self.tile, self.batch, self.rows, self.columns)

@@ -42,6 +42,7 @@ def write_video(
     fps: float = 10.0,
     *,
     sound_of: Path | None = None,
+    hold: float | None = None,
 ) -> Path:
     """Write frames to `path`, in the format of its ending; of frames that are made as they are asked for, few are held.
 
@@ -59,6 +60,7 @@ def write_video(
         frames: (T, C, H, W), C 1 or 3, or an iterable of (C, H, W); uint8, or float in [0, 1].
         fps: frames per second.
         sound_of: a file whose sound is copied, as it is stored, if the format has sound; else a warning says so.
+        hold: seconds that a GIF shows its last frame; None: as long as the others.
 
     Raises:
         UserError: an unknown ending, no frames, or frames of another shape.
@@ -75,7 +77,10 @@ def write_video(
     if first is None:
         raise UserError(f"{path}: there are no frames to write")
     with whole_file(path) as temporary:
-        encode(temporary, first.shape, chain([first], images), fps)
+        if encode is _write_gif:
+            _write_gif(temporary, first.shape, chain([first], images), fps, hold)
+        else:
+            encode(temporary, first.shape, chain([first], images), fps)
         if sound_of is not None:
             _add_sound(temporary, sound_of)
     return path
@@ -120,11 +125,12 @@ def encoder_bytes(path: Path, frames: int) -> float:
     return always + each * min(frames, most)
 
 
-def _write_gif(path: Path, shape: Shape, images: Iterator[Image], fps: float) -> None:
+def _write_gif(path: Path, shape: Shape, images: Iterator[Image], fps: float, hold: float | None = None) -> None:
     import av
 
     grey, ticks = shape[2] == 1, round(100 / _within(fps, GIF_SLOWEST, GIF_FASTEST, "a GIF"), 9)  # a half stays one
-    options = {"final_delay": str(math.ceil(ticks - 0.5))}  # a half down, as times are rounded up: the sum is right
+    last = ticks if hold is None else max(ticks, round(100 * hold, 9))
+    options = {"final_delay": str(math.ceil(last - 0.5))}  # a half down, as times are rounded up: the sum is right
     with av.open(str(path), "w", format="gif", options=options) as container:
         stream: Any = container.add_stream("gif", rate=100)
         stream.height, stream.width = shape[:2]

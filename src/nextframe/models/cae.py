@@ -45,6 +45,7 @@ class CAE(Autoencoder):
 
     Config: ClassVar[type[ModelConfig]] = CAEConfig
     idea: ClassVar[str] = "A convolutional autoencoder from a spec string, its decoder tied to its encoder."
+    when = "As the features that `deconv` and `vae-on-features` stand on; alone it predicts no motion."
     paper: ClassVar[str] = "tencia/video_predict (2016), train_cae"
     when_predicted: ClassVar[Mapping[str, Any]] = {"unpool": "nearest"}  # no known positions of maxima
     config: CAEConfig

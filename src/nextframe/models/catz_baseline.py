@@ -25,6 +25,7 @@ class CatzBaseline(OneStep):
     Config: ClassVar[type[ModelConfig]] = CatzBaselineConfig
     config: CatzBaselineConfig
     idea: ClassVar[str] = "A convolution at half the size between two at full size: the benchmark's starter model."
+    when = "To compare with the catz benchmark."
     paper: ClassVar[str] = "After the catz benchmark, W&B 2019"
 
     def __init__(self, config: CatzBaselineConfig) -> None:

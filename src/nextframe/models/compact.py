@@ -130,6 +130,7 @@ class Compact(Predictor):
     Config = CompactConfig
     config: CompactConfig
     idea: ClassVar[str] = "Fold space and time into channels, mix on a coarse grid, predict every frame at once."
+    when = "Your own videos, or digits, in minutes of a laptop or a GPU."
     paper: ClassVar[str] = "After SimVP (Gao et al., CVPR 2022) and ConvNeXt (Liu et al., CVPR 2022)"
     from_clips: ClassVar = {"residual": last_frame_stays}  # it starts near the last frame, or near black
 

@@ -23,6 +23,7 @@ class Conv2dModel(OneStep):
     Config: ClassVar[type[ModelConfig]] = Conv2dConfig
     config: Conv2dConfig
     idea: ClassVar[str] = "Adds one 3x3 convolution of the stacked context frames to the last: the simplest network."
+    when = "A first trial of your data in seconds; too small for more."
     paper: ClassVar[str] = "After the catz notebook, W&B 2019"
 
     def __init__(self, config: Conv2dConfig) -> None:

@@ -31,6 +31,7 @@ class Conv3dModel(OneStep):
     Config: ClassVar[type[ModelConfig]] = Conv3dConfig
     config: Conv3dConfig
     idea: ClassVar[str] = "Adds a 3x3x3 convolution of the context, over time and space, to the last frame."
+    when = "To compare with the notebook of cat GIFs."
     paper: ClassVar[str] = "After the catz notebook, W&B 2019"
 
     def __init__(self, config: Conv3dConfig) -> None:

@@ -35,6 +35,7 @@ class ConvLSTMAutoencoder(OneStep):
     Config: ClassVar[type[ModelConfig]] = ConvLSTMAutoencoderConfig
     config: ConvLSTMAutoencoderConfig
     idea: ClassVar[str] = "An auto-encoder of convolutional LSTM layers, two halvings deep, plus the last frame."
+    when = "To compare with the notebook of cat GIFs; slow to train."
     paper: ClassVar[str] = "catz notebook, W&B 2019; ConvLSTM: Shi et al. 2015, arXiv 1506.04214"
 
     def __init__(self, config: ConvLSTMAutoencoderConfig) -> None:

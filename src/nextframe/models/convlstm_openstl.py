@@ -39,6 +39,7 @@ class ConvLSTMOpenSTL(StackedRecurrent):
     """
 
     idea: ClassVar[str] = "Convolutional LSTM cells on frames folded into channels: the baseline of OpenSTL's tables."
+    when = "The baseline row of OpenSTL's tables."
     paper: ClassVar[str] = "Shi et al. 2015, arXiv 1506.04214; OpenSTL (Tan et al. 2023), arXiv 2306.11249"
 
     def __init__(self, config: StackedConfig) -> None:

@@ -35,6 +35,7 @@ class ConvLSTMResidual(OneStep):
     idea: ClassVar[str] = (
         "One convolutional LSTM layer reads the context; a convolution adds a change to the last frame."
     )
+    when = "To compare with the notebook of cat GIFs."
     paper: ClassVar[str] = "catz notebook, W&B 2019; ConvLSTM: Shi et al. 2015, arXiv 1506.04214"
 
     def __init__(self, config: ConvLSTMResidualConfig) -> None:

@@ -12,6 +12,7 @@ class CopyLast(Predictor):
 
     reference = "the last frame"
     idea = "Repeats the last frame: what any model must beat."
+    when = "As the measure of all others, and for still cameras: what does not beat it has learned nothing useful."
 
     @property
     def capabilities(self) -> Capabilities:

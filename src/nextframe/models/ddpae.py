@@ -177,6 +177,7 @@ class DDPAE(Predictor):
     Config: ClassVar[type[ModelConfig]] = DDPAEConfig
     Options: ClassVar[type[ModelOptions]] = DDPAEOptions
     idea: ClassVar[str] = "Splits a video into components, each an image that stays and a pose that moves."
+    when = "Separate objects on a plain ground: it finds them and their motion without being told."
     paper: ClassVar[str] = "Hsieh et al., NeurIPS 2018, arXiv 1806.04166"
     config: DDPAEConfig
 

@@ -80,6 +80,7 @@ class Deconv(Autoencoder):
 
     Config: ClassVar[type[ModelConfig]] = DeconvConfig
     idea: ClassVar[str] = "Generates frames from the convolutional features of an autoencoder."
+    when = "To see what the features of `cae` keep; alone it predicts no motion."
     paper: ClassVar[str] = "tencia/video_predict (2016), train_deconv"
     config: DeconvConfig
 

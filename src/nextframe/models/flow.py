@@ -31,6 +31,7 @@ class FlowWarp(Predictor):
 
     Config: ClassVar[type[ModelConfig]] = FlowConfig
     idea = "Moves the last frame on along the optical flow between the last two frames."
+    when = "Real video, if there is nothing to train on and no weights: hard to beat where the motion is smooth."
     paper = "DIS flow: Kroeger et al., ECCV 2016"
 
     def __init__(self, config: FlowConfig) -> None:

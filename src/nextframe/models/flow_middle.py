@@ -39,6 +39,7 @@ class FlowMiddle(Predictor):
     Config: ClassVar[type[ModelConfig]] = FlowMiddleConfig
     config: FlowMiddleConfig
     idea = "Moves both neighbours half way along the optical flow and blends where they agree."
+    when = "Slow motion and higher frame rates of real video."
     paper = "DIS flow: Kroeger et al., ECCV 2016"
 
     @property

@@ -32,7 +32,6 @@ from nextframe.models.contract import (
 
 AUTOENCODER = "autoencoder"  # the submodule's name, for training.stage_from
 Random = torch.Generator | None
-Heat = float | None
 DECODED = 16  # frames of a prediction that are decoded together
 
 
@@ -91,6 +90,7 @@ class LatentLSTM(StreamingPredictor):
     Config: ClassVar[type[ModelConfig]] = LatentLSTMConfig
     Options: ClassVar[type[ModelOptions]] = LatentLSTMOptions
     idea: ClassVar[str] = "Encodes each frame into a few numbers, predicts those with an LSTM, and decodes."
+    when = "Several futures of one clip, or long roll-outs, of videos that a few numbers can describe."
     paper: ClassVar[str] = "After tencia/video_predict (2016); mixtures: Graves 2013, Ha & Schmidhuber 2018"
     config: LatentLSTMConfig
 
@@ -223,7 +223,7 @@ class LatentLSTM(StreamingPredictor):
         return torch.cat(list(islice(self.imagined(state, point, generator, temperature), horizon)), dim=1)
 
     def imagined(
-        self, state: LatentState, point: Tensor, generator: Random = None, temperature: Heat = None
+        self, state: LatentState, point: Tensor, generator: Random = None, temperature: float | None = None
     ) -> Iterator[Tensor]:
         """Yield points as `imagine` returns them, (B, 1, 2, D) each, without end."""
         while True:

@@ -11,6 +11,7 @@ class Linear(Predictor):
     """Frame k is x_T + k * (x_T - x_{T-1}), clamped to [0, 1]."""
 
     idea = "Extrapolates each pixel along the line through the last two frames."
+    when = "For steady fades. On moving objects it is worse than repeating the last frame."
 
     @property
     def capabilities(self) -> Capabilities:

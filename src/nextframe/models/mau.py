@@ -86,6 +86,7 @@ class MAU(OneSizeRecurrent):
 
     Config: ClassVar[type[ModelConfig]] = MAUConfig
     idea: ClassVar[str] = "Units that look back: the motion of the times that looked like now goes on."
+    when = "To compare with its paper."
     paper: ClassVar[str] = "MAU (Chang et al., NeurIPS 2021)"
     rate: ClassVar[float] = 1e-3
     config: MAUConfig

@@ -12,6 +12,7 @@ class MeanNeighbours(Predictor):
 
     reference = "the mean of both neighbours"
     idea = "The mean of the frame before and the frame after: what any interpolation must beat."
+    when = "As the measure of interpolation."
 
     @property
     def capabilities(self) -> Capabilities:

@@ -67,6 +67,7 @@ class Mixture(Predictor):
     Config: ClassVar[type[ModelConfig]] = MixtureConfig
     config: MixtureConfig
     idea: ClassVar[str] = "Runs several predictors side by side and blends them pixel by pixel with a small network."
+    when = "GIFs, with minutes of training: at each pixel it can fall back on the last frame or the flow."
     paper: ClassVar[str] = "After the strategies-in-parallel entry to the catz benchmark, W&B 2019"
 
     def __init__(self, config: MixtureConfig) -> None:

@@ -16,6 +16,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
+from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.flow_fusion import fused
 from nextframe.layers.grid import centred
 from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
@@ -27,7 +28,6 @@ from nextframe.layers.rhythm import rhythm
 from nextframe.layers.sampling import precise, sampled, shrunk
 from nextframe.layers.strips import halved
 from nextframe.layers.window import CUT, Seen, as_given, as_many, split_alpha, thumbnails
-from nextframe.layers.winograd import FastConv2d
 from nextframe.models.contract import (
     Block,
     Capabilities,
@@ -91,6 +91,7 @@ class Motion(StreamingPredictor):
     Options: ClassVar[type[ModelOptions]] = MotionOptions
     config: MotionConfig
     idea = "Samples the coming frame from the context along flows of its own, and chooses between them at every pixel."
+    when = "Real video of any size, without training: it comes trained, and `predict` takes it by default."
     paper = "After RIFE (Huang et al. 2022, arXiv 2011.06294) and DMVFN (Hu et al. 2023, arXiv 2303.09875)"
 
     def __init__(self, config: MotionConfig) -> None:
@@ -211,8 +212,7 @@ class Motion(StreamingPredictor):
         """Return the pyramid loss of every scale's frame and, if the clip knows the true flow, the error of the flow.
 
         Extras that are used: `flow` (B, H', 2K, H, W), from each target frame back to the K frames before it, in
-        pixels; `clean` (B, H', C, H, W), the target without noise. Alpha moves with the colours, so there is nothing
-        to learn from it.
+        pixels; `clean` (B, H', C, H, W), the target without noise. Alpha moves with the colours: it teaches nothing.
         """
         seen = self.look(clip.context[:, -self.config.reads :, :3]).shot(self.config.reads)
         offsets = self._offsets(clip.conditions, clip.context)

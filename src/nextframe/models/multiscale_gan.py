@@ -122,6 +122,7 @@ class MultiscaleGan(Predictor):
     GENERATOR: ClassVar[type[Generator]] = Generator
     config: MultiscaleGanConfig
     idea: ClassVar[str] = "Refine the next frame from coarse to fine; adversaries and edge losses keep it sharp."
+    when = "Sharp predictions rather than the mean of what may happen; trains longer."
     paper: ClassVar[str] = "Mathieu, Couprie & LeCun, ICLR 2016"
 
     def __init__(self, config: MultiscaleGanConfig) -> None:

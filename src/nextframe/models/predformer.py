@@ -119,6 +119,7 @@ class PredFormer(Predictor):
     Config: ClassVar[type[ModelConfig]] = PredFormerConfig
     config: PredFormerConfig
     idea: ClassVar[str] = "Gated transformers over space and time, interleaved; every future frame in one pass."
+    when = "To compare with its paper: a transformer, for a GPU and long training."
     paper: ClassVar[str] = "Tang et al. 2024, PredFormer, arXiv 2410.04733"
 
     def __init__(self, config: PredFormerConfig) -> None:

@@ -54,6 +54,7 @@ class PredRNN(StackedRecurrent):
 
     Config: ClassVar[type[ModelConfig]] = PredRNNConfig
     idea: ClassVar[str] = "Stacked LSTM cells with two memories: one a layer's own, one that runs through all layers."
+    when = "To compare with papers on recurrent prediction, most of which have it in their tables."
     paper: ClassVar[str] = "Wang et al., NIPS 2017; version 2: Wang et al. 2021, arXiv 2103.09504"
     config: PredRNNConfig
 

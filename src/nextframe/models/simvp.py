@@ -126,6 +126,7 @@ class SimVP(Predictor):
     Config = SimVPConfig
     config: SimVPConfig
     idea: ClassVar[str] = "Encode frames, translate all of them at once to the future, decode; nothing recurrent."
+    when = "The first of the published networks to try: not recurrent, one pass for all frames."
     paper: ClassVar[str] = "Gao et al. 2022, SimVP, arXiv 2206.05099; Tan et al. 2022, SimVP v2, arXiv 2211.12509"
 
     def __init__(self, config: SimVPConfig) -> None:

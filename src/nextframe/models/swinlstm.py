@@ -102,6 +102,7 @@ class SwinLSTM(RecurrentPredictor):
 
     Config: ClassVar[type[ModelConfig]] = SwinLSTMConfig
     idea: ClassVar[str] = "Recurrent cells whose gate is computed by attention in shifted windows."
+    when = "To compare with its paper."
     paper: ClassVar[str] = "Tang et al. 2023, arXiv 2308.09891"
     config: SwinLSTMConfig
     rate: ClassVar[float] = 1e-4

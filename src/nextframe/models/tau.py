@@ -29,6 +29,7 @@ class TAU(SimVP):
     Config = TAUConfig
     config: TAUConfig
     idea: ClassVar[str] = "SimVP with attention over space and over moments; changes between frames are scored too."
+    when = "`simvp` with attention, of the same size: to compare with its paper."
     paper: ClassVar[str] = "Tan et al. 2023, Temporal Attention Unit, CVPR, arXiv 2206.12126"
 
     def score(self, future: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

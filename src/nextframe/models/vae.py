@@ -66,6 +66,7 @@ class VAE(Autoencoder):
 
     Config: ClassVar[type[ModelConfig]] = VAEConfig
     idea: ClassVar[str] = "A small variational autoencoder of frames: strided convolutions each way, group norm."
+    when = "As the frame model inside `latent-lstm`; alone it repeats its reconstruction of the last frame."
     paper: ClassVar[str] = (
         "Kingma & Welling 2014, arXiv 1312.6114; deviation as in Rybkin et al. 2021, arXiv 2006.13202"
     )

@@ -39,6 +39,7 @@ class VAEOnFeatures(Autoencoder):
 
     Config: ClassVar[type[ModelConfig]] = VAEOnFeaturesConfig
     idea: ClassVar[str] = "A variational autoencoder of an autoencoder's convolutional features, for videos."
+    when = "As the frame model inside `latent-lstm`, for videos; alone it predicts no motion."
     paper: ClassVar[str] = "tencia/video_predict (2016), train_vae_on_convs"
     config: VAEOnFeaturesConfig
 

@@ -39,6 +39,7 @@ class VCAE(Autoencoder):
 
     Config: ClassVar[type[ModelConfig]] = VCAEConfig
     idea: ClassVar[str] = "A variational autoencoder of frames: one convolution and one wide dense layer each way."
+    when = "As the frame model inside `latent-lstm`, as tencia/video_predict has it; alone it predicts no motion."
     paper: ClassVar[str] = "tencia/video_predict (2016); Kingma & Welling 2014, arXiv 1312.6114"
     config: VCAEConfig
 

@@ -26,6 +26,7 @@ from nextframe.models.request import check_frames_asked
 from nextframe.prediction.context import bridge_channels
 from nextframe.prediction.memory import check_middles, check_model, check_strip, needs_all
 from nextframe.prediction.predict import check_trained
+from nextframe.prediction.show import VideoFile
 
 MIDDLE = Task.interpolate()
 
@@ -43,12 +44,14 @@ def interpolate(
     device: str = "auto",
     reading: Reading = DEFAULT,
     limits: Limits | None = None,
-) -> Path:
+) -> VideoFile:
     """Write `video` with `factor` times its frame rate: predicted frames between every two neighbours.
 
     The frames of the video are unchanged. At a scene cut the frame before it is held, not mixed with the next one; the
-    sound is copied if the output is an mp4. Frames of different durations become equally long, with a warning. Each
-    prediction is from two neighbours, and is written before the next two are read; a .png alone holds all frames.
+    sound is copied if the output is an mp4. Frames of different durations become equally long, with a warning. A GIF
+    shows its last frame as long as the video does, so both take the same time to a hundredth of a second, if no frame
+    is shown for less than two of them. Each prediction is from two neighbours, and is written before the next two are
+    read; a .png alone holds all frames.
 
     Args:
         video: a video, an animation, a folder of images or an array file of at least two frames.
@@ -58,6 +61,9 @@ def interpolate(
         device: "auto", "cpu", "cuda" or "mps".
         reading: what a file leaves open, such as which of its values is white.
         limits: what is decoded at most, and the memory that it may take; None: the defaults.
+
+    Returns:
+        The file, which a notebook plays.
 
     Raises:
         BadInputError: a video that cannot be read or has one frame, or an output that cannot be written.
@@ -82,12 +88,12 @@ def interpolate(
     if needs_all(Path(output), 1):
         check_strip(source, (source.counted() - 1) * factor + 1, source.limits)
     frames = between(source.frames(), net.to(where), factor, where, cuts)
-    written = write_video(output, frames, source.fps * factor, sound_of=source.path)
+    written = write_video(output, frames, source.fps * factor, sound_of=source.path, hold=1 / source.fps)
     if source.missing:
         LOG.warning("%s is %s", source.name, source.missing)
     if source.uneven:
         LOG.warning("%s: its frames have different durations, those of the output have one", source.name)
-    return written
+    return VideoFile(written)
 
 
 def _cuts_of(source: Source) -> frozenset[int]:

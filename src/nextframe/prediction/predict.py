@@ -18,6 +18,7 @@ from nextframe.checkpoint import DEFAULT_MODEL, model_name, resolve_model
 from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.layers.folding import folded
 from nextframe.media.fit import fit_frame
 from nextframe.media.limits import Limits
 from nextframe.media.memory import Held
@@ -30,8 +31,8 @@ from nextframe.prediction.context import bridge_channels, most_context, opened, 
 from nextframe.prediction.memory import Made, check_frames, check_model
 from nextframe.prediction.past.trust import MOST, Past
 from nextframe.prediction.result import Prediction
-from nextframe.prediction.stream import Drawing, Step, Stream, futures, model_size, one_steps, stretch
-from nextframe.prediction.tiles import Tiled
+from nextframe.prediction.sizes.tiles import Tiled
+from nextframe.prediction.stream import Drawing, Step, Stream, futures, one_steps
 
 LOG = logging.getLogger(__name__)
 FORECAST = Task.forecast(1, 1)
@@ -59,6 +60,7 @@ class Asked:
     fps: float | None = None
     reading: Reading = DEFAULT
     adapt: float | None = None
+    fit: bool = False
     trust: bool = False  # whether the stream is to have what to measure the model on besides
 
 
@@ -84,6 +86,7 @@ def predict(
     fps: float | None = None,
     reading: Reading = DEFAULT,
     adapt: float | None = None,
+    fit: bool = False,
 ) -> Prediction:
     """Predict the frames that come after the end of a video, or after any frame of it.
 
@@ -111,6 +114,7 @@ def predict(
         fps: frames per second; None: the video's own, 10 for frames in memory.
         reading: what a file leaves open, such as which of its values is white.
         adapt: seconds to first train a copy of the model on up to 32 frames; used if it predicts other ones better.
+        fit: resize frames to the size of the model's training and back, see `fit_to_trained`.
 
     Returns:
         The prediction: `frames` are (frames, C, H, W) in [0, 1], of a batch (B, frames, C, H, W).
@@ -120,7 +124,7 @@ def predict(
         UserError: a model that is unknown, untrained, or does not take such frames or options.
     """
     how = (samples, compare, context, at, stride, seed, size, tile, overlap)
-    more = (device, one_step, limits, options, layout, fps, reading, adapt)
+    more = (device, one_step, limits, options, layout, fps, reading, adapt, fit)
     return Prediction.of(stream(video, model, frames, Asked(*how, *more)))  # in the order of the arguments
 
 
@@ -148,7 +152,7 @@ def stream(
         raise UserError(f"frames, samples and context must be at least 1, not {numbers}")
     net = resolve_model(DEFAULT_MODEL if model is None else model)
     check_trained(net, FORECAST, name := model_name(net))
-    how = Drawing(asked.samples, asked.seed, asked.device, net.read_options(asked.options, name), name)
+    how = Drawing(asked.samples, asked.seed, asked.device, net.read_options(asked.options, name), name, asked.fit)
     kept_back = frames if asked.compare or asked.one_step else 0
     source = bridge_channels(opened(video, asked.stride, asked.limits, asked.layout, asked.reading), net)
     most, limits = most_context(net, asked.context), asked.limits or Limits()
@@ -157,12 +161,14 @@ def stream(
     held = check_frames(source, asked.size, reads, kept_back, made, limits)
     back = _steps_back(source, net, frames, asked, reads)
     shown = _fitted(_read(source, net, asked, kept_back, reads, back), asked.size)
+    _say(net, shown, how)
     ahead = 1 if asked.one_step else frames
     net, done = _adapted(net, _split(shown, kept_back)[0], ahead, asked.adapt, asked.context, how)
+    net = folded(net)
     given, truth = _split(shown[..., -most - kept_back :, :, :, :], kept_back)
     given = as_float(given)
     on_cpu = resolve_device(asked.device) == "cpu"
-    needed = check_model(net, source, given, asked.tile, held if on_cpu else None, limits)
+    needed = check_model(net, source, how.working(net, given).into(given), asked.tile, held if on_cpu else None, limits)
     run = net if asked.tile is None else Tiled(net, asked.tile, asked.overlap)
     steps = one_steps(run, given, truth, how) if asked.one_step else futures(run, given, frames, how)
     rate = source.fps if asked.fps is None else asked.fps
@@ -214,6 +220,23 @@ def check_trained(net: Predictor, task: Task, name: str) -> None:
         LOG.warning("%s: another model may predict it better", note)
 
 
+def _say(net: Predictor, shown: Tensor, how: Drawing) -> None:
+    """Say what may surprise of a prediction from frames (..., C, H, W): futures without randomness, another size."""
+    if how.samples > 1 and not net.draws(how.options):
+        LOG.warning("%s has no randomness: its %d samples are the same", how.name, how.samples)
+    note = how.working(net, shown).note(how.name)
+    if note is None and how.fit and (net.trained is None or net.trained.size is None):
+        LOG.warning("%s was not trained at one size: nothing is resized", how.name)
+    elif note is not None and how.fit:
+        LOG.info("%s", note)
+    elif note is not None:
+        LOG.warning("%s; --fit (in Python fit=True) %s", note, _what_fit_does(net))
+
+
+def _what_fit_does(net: Predictor) -> str:
+    return "scales to the trained size and back" if net.capabilities.any_size else "keeps their aspect ratio"
+
+
 def _fitted(shown: Tensor, size: Size | None) -> Tensor:
     """Return frames (..., C, H, W) scaled and cropped to `size`, as uint8; None: as they are."""
     if size is None:
@@ -237,7 +260,7 @@ def _adapted(
     if shown.ndim != 4:
         raise UserError("adapting takes one video at a time, not a batch")
     where = resolve_device(how.device)
-    frames = stretch(as_float(shown), model_size(net, shown)) if not net.capabilities.any_size else shown
+    frames = how.working(net, shown).into(shown)
     net, done = adapt_model(
         net.to(where), frames.to(where), ahead, seconds, context=usual_context(net, context), seed=how.seed
     )

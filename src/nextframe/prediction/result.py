@@ -14,11 +14,9 @@ from nextframe.core.clip import as_float
 from nextframe.core.errors import UserError
 from nextframe.prediction.adapt import Adaptation
 from nextframe.prediction.panels import comparison_animation, comparison_strip
-from nextframe.prediction.show import MOST_VIDEOS, Shown
+from nextframe.prediction.show import MOST_VIDEOS, PAUSE, Shown
 from nextframe.prediction.stream import Step, Stream
 from nextframe.prediction.write import write_prediction
-
-PAUSE = 2  # predictions play at half speed in a notebook: one second is hard to follow
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,25 @@ from torch import Tensor
 
 from nextframe.core.clip import as_uint8
 from nextframe.core.errors import UserError
+from nextframe.core.files.whole_file import check_apart, whole_file
+from nextframe.media.fit import scaled_frame, scaled_size
 from nextframe.media.memory import as_frames
-from nextframe.media.reader import read_video
+from nextframe.media.reader import open_source, read_video
 from nextframe.media.writer import write_video
-from nextframe.prediction.panels import GAP, PREDICTED, Row, enlarge, panel_size, strip
+from nextframe.prediction.panels import GAP, PREDICTED, Row, enlarge, panel_size, strip, to_rgb
 
+PAUSE = 2  # predictions play at half speed in a notebook: one second is hard to follow
 MOST_VIDEOS = 4  # most videos of a batch shown
+# What a notebook keeps of an animation, in its file: a GIF has at most 1.5 bytes of a pixel, usually half a byte.
+MOST_FRAMES, MOST_PIXELS = 120, 5_000_000  # the latter in all frames together
+FASTEST = 50.0  # frames a second of a GIF
 
 
 class Shown:
     """Frames as a notebook shows them: an animation; `save` writes them, `strip` is a still image.
 
+    The notebook holds at most 120 frames and 5 million pixels in all: of more frames every second or third, and so on,
+    is shown as long, larger ones are made smaller, and the line below says so. `save` writes all as they are.
     Nothing is opened or printed, so it does no harm in a script.
     """
 
@@ -50,13 +60,59 @@ class Shown:
         return f"<{name}{count} frames of {height}x{width}; .save('frames.gif') writes them>"
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(_written(self.frames, ".gif", self.fps)).decode("ascii")
-        text = html.escape(self.caption, quote=True)
+        every, factor = bounded(len(self.frames), self.frames.shape[-2:], self.fps)
+        size = scaled_size((self.frames.shape[-2], self.frames.shape[-1]), factor)
+        data = base64.b64encode(_written(enlarge(self.frames[::every], size), ".gif", self.fps / every)).decode("ascii")
+        fewer = f"one frame in {every} is shown" if every > 1 else ""
+        smaller = f"made smaller, {size[0]}x{size[1]}" if factor < 1 else ""
+        text = html.escape("; ".join(filter(None, [self.caption, fewer, smaller])), quote=True)
         below = f"<figcaption>{text}</figcaption>" if text else ""
         return f'<figure><img alt="{text}" src="data:image/gif;base64,{data}">{below}</figure>'
 
     def _repr_png_(self) -> bytes:
         return _written(self.strip.unsqueeze(0), ".png", self.fps)
+
+
+class VideoFile:
+    """A video on disk, which a notebook plays: `os.fspath(video)` and `str(video)` are its path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"<{self.path}>"
+
+    def _repr_html_(self) -> str:
+        return self.show()._repr_html_()
+
+    def show(self) -> Shown:
+        """Return the video as a notebook plays it, read at no more frames and pixels than that shows."""
+        source = open_source(self.path)
+        every, factor = bounded(source.counted(), (source.height, source.width), source.fps)
+        source = open_source(self.path, stride=every)
+        frames = to_rgb(torch.stack([scaled_frame(frame, factor) for frame in source.frames()]))
+        return Shown(frames, strip([Row("", frames, PREDICTED, 1)]), source.fps, self.path.name)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the whole video to `path`: a copy, or in the format of another ending, .gif, .mp4, .png or .npy.
+
+        Raises:
+            UserError: another ending, or a file that cannot be written.
+        """
+        path = Path(path)
+        check_apart(path, self.path)
+        if path.suffix.lower() != self.path.suffix.lower():
+            source = open_source(self.path)
+            return write_video(path, source.frames(), source.fps, sound_of=self.path)
+        with whole_file(path) as temporary:
+            shutil.copyfile(self.path, temporary)
+        return path
 
 
 class Page:
@@ -114,6 +170,19 @@ def shown(videos: Mapping[str, Tensor], fps: float, caption: str = "") -> Shown:
     panels = [as_uint8(enlarge(video, size)) for video in videos.values()]
     rows = [Row(name if len(videos) > 1 else "", video, PREDICTED, 1) for name, video in videos.items()]
     return Shown(_side_by_side(panels), strip(rows), fps, caption)
+
+
+def bounded(count: int, size: Sequence[int], fps: float) -> tuple[int, float]:
+    """Return which share of frames a notebook is given, one in so many, and how much smaller they are, at most 1.
+
+    Args:
+        count: of the frames.
+        size: (height, width).
+        fps: frames per second; a GIF has at most 50.
+    """
+    every = max(1, math.ceil(count / MOST_FRAMES), math.ceil(fps / FASTEST))
+    pixels = math.ceil(count / every) * size[0] * size[1]
+    return every, min(1.0, math.sqrt(MOST_PIXELS / pixels))
 
 
 def _side_by_side(panels: list[Tensor]) -> Tensor:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from nextframe.checkpoint import model_name
 from nextframe.core.clip import as_float
@@ -19,13 +18,13 @@ from nextframe.core.seeds.seeding import torch_generator
 from nextframe.models.contract import ModelOptions, Predictor, Request
 from nextframe.models.protocols import unrolled
 from nextframe.prediction.adapt import Adaptation
-from nextframe.prediction.tiles import Tiled
+from nextframe.prediction.sizes.tiles import Tiled
+from nextframe.prediction.sizes.trained import Working, as_it_takes, fit_to_trained
 
 if TYPE_CHECKING:
     from nextframe.prediction.past.trust import Past, Trust
 
 LOG = logging.getLogger(__name__)
-Size = tuple[int, int]
 
 
 class Step(NamedTuple):
@@ -88,6 +87,12 @@ class Drawing:
     device: str
     options: ModelOptions
     name: str  # of the model
+    fit: bool = False  # whether frames are resized to those of the training, and back
+
+    def working(self, net: Predictor, frames: Tensor) -> Working:
+        """Return at which size `net` predicts from frames (..., C, H, W)."""
+        own = frames.shape[-2], frames.shape[-1]
+        return fit_to_trained(net, own) if self.fit else as_it_takes(net, own)
 
 
 def one_steps(net: Predictor, given: Tensor, truth: Tensor | None, how: Drawing) -> Iterator[Step]:
@@ -100,16 +105,8 @@ def one_steps(net: Predictor, given: Tensor, truth: Tensor | None, how: Drawing)
 
 def futures(net: Predictor, given: Tensor, frames: int, how: Drawing) -> Iterator[Step]:
     """Run the model on ([B,] T, C, H, W); yield its frames on the CPU, in the size of what was given."""
-    if how.samples > 1 and not net.draws(how.options):
-        LOG.warning("%s has no randomness: its %d samples are the same", _name(net), how.samples)
-    yield from frames_at(model_size(net, given), net, given, frames, how)
-
-
-def frames_at(working: Size, net: Predictor, given: Tensor, frames: int, how: Drawing) -> Iterator[Step]:
-    """Do what `futures` does, with the frames at the size `working` on the way, and warn of nothing."""
-    where, own = resolve_device(how.device), (given.shape[-2], given.shape[-1])
-    one_video = given.ndim == 4
-    batch = stretch(given.unsqueeze(0) if one_video else given, working).to(where)  # (B, T, C, H, W)
+    where, working, one_video = resolve_device(how.device), how.working(net, given), given.ndim == 4
+    batch = working.into(given.unsqueeze(0) if one_video else given).to(where)  # (B, T, C, H, W)
     generator = torch_generator(how.seed, "predict", device=where)
     net = net.to(where)
     request = net.request(batch, frames, generator=generator, options=how.options)
@@ -117,7 +114,7 @@ def frames_at(working: Size, net: Predictor, given: Tensor, frames: int, how: Dr
         if not bool(torch.isfinite(shown).all()):
             what = "predicts values that are not finite: train it again, or take another copy"
             raise NextframeError(f"{_name(net)} {what}")
-        step = Step(stretch(shown.float().cpu(), own), None, None if sure is None else sure.float().cpu())
+        step = Step(working.back(shown.float().cpu()), None, None if sure is None else sure.float().cpu())
         yield step.first() if one_video else step
 
 
@@ -136,38 +133,5 @@ def _drawn(net: Predictor, request: Request, samples: int) -> Iterator[tuple[Ten
         yield from ((torch.stack(each), None) for each in zip(*held, strict=True))
 
 
-def model_size(net: Predictor, given: Tensor) -> Size:
-    """Return the size to predict at, and say so if the model was trained on another than the frames have."""
-    own, working = (given.shape[-2], given.shape[-1]), working_size(net, given)
-    trained = net.trained.size if net.trained else None
-    if trained is None or trained == own:
-        return own
-    text = f"{_name(net)} was trained on {_times(trained)}, the video is {_times(own)}"
-    if working == own:
-        LOG.warning("%s: predicting at the video's size; --size %s gives the trained one", text, _times(trained))
-    else:
-        LOG.warning("%s and it takes no other size: frames are stretched to it and back", text)
-    return working
-
-
-def working_size(net: Predictor, given: Tensor) -> Size:
-    """Return the size to predict at: the frames' own, unless the model takes only the one it was trained on."""
-    trained = net.trained.size if net.trained else None
-    return (given.shape[-2], given.shape[-1]) if trained is None or net.capabilities.any_size else trained
-
-
 def _name(net: Predictor) -> str:
     return model_name(net.model if isinstance(net, Tiled) else net)
-
-
-def stretch(frames: Tensor, size: Size) -> Tensor:
-    """Return frames (..., C, H, W) at `size`, without keeping their aspect ratio."""
-    if tuple(frames.shape[-2:]) == size:
-        return frames
-    flat = frames.flatten(0, -4)
-    flat = F.interpolate(flat, size=size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-    return flat.reshape(*frames.shape[:-2], *size)
-
-
-def _times(size: Size) -> str:
-    return f"{size[0]}x{size[1]}"

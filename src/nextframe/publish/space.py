@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import nextframe
 from nextframe.checkpoint import (
+    DEFAULT_MODEL,
     baseline_names,
     replaced_folder,
     resolve_model,
@@ -54,7 +55,8 @@ def write_space(folder: Path, models: Sequence[str] = ()) -> tuple[str, ...]:
         raise BadInputError(folder, "is not empty", "give a new folder")
     with replaced_folder(folder) as new:
         shutil.copytree(SOURCE, new / SOURCE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        names = tuple(_placed(model, new) for model in models or trained_models())
+        usual = dict.fromkeys([DEFAULT_MODEL, *trained_models()])  # the page opens on what the first one predicts
+        names = tuple(_placed(model, new) for model in models or usual)
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise UserError(f"two models would be '{twice}' in the Space: rename one")
         _write_pages(new, names)

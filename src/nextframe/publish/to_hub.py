@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, cast
 
-from nextframe.checkpoint.hub import WAIT, bars_on_terminals_only, endpoint, parse_hub_name
+from nextframe.checkpoint.hub import parse_hub_name
 from nextframe.core.errors import NextframeError, UserError
+from nextframe.core.files.hub import WAIT, bars_on_terminals_only, endpoint
 from nextframe.core.quiet import import_bars
 from nextframe.publish.card import write_shared
 

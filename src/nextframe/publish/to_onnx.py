@@ -30,7 +30,9 @@ TOLERANCE = 1e-3  # of a grey level from 0 to 1: far less than one of 255 steps
 BATCH = 2  # clips of the check
 STEPS = 3  # predicted frames of a recurrent model's check
 USUAL = TrainedTask(context=10, horizon=10, size=(64, 64), channels=1)
-TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of every rewritten node
+# Loggers that tell of every rewritten node, and of what the tracer thinks about on the way.
+TALKATIVE = ("torch.onnx", "torch.export", "torch.fx", "torch._dynamo", "onnxscript", "onnx_ir")
+ERRORS = 3  # of onnxruntime's levels: warnings are below it
 Inputs = tuple[Any, ...]
 
 
@@ -79,7 +81,7 @@ def export(
     module, inputs = _step(net, task) or _direct(net, task)
     if module.options:
         LOG.info("%s: an ONNX file of %s predicts with options %s", path, name, json.dumps(module.options))
-    with whole_file(path) as temporary:
+    with whole_file(path) as temporary, _quiet():
         _write(module, inputs, temporary, name, task)
         return _check(net, module, temporary, path, task)
 
@@ -161,7 +163,7 @@ def _write(module: Step | Direct, inputs: Inputs, path: Path, name: str, task: T
     free = {0: torch.export.Dim("batch", min=1)}
     shapes = (free, [free] * len(states)) if states else (free,)
     try:
-        with _quiet(), torch.no_grad():
+        with torch.no_grad():
             program = torch.onnx.export(
                 module.eval(),
                 inputs,
@@ -193,6 +195,7 @@ def _check(net: Predictor, module: Step | Direct, file: Path, path: Path, task: 
     """Predict the same random clips with the file and with the model, and compare."""
     import onnxruntime
 
+    onnxruntime.set_default_logger_severity(ERRORS)  # its warnings are of its own rewriting, and of GPUs not asked for
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     assert task.size is not None
     shape = (BATCH + 1, task.context, task.channels or 1, *task.size)  # another batch size than in the trace

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 ABOUT = {
     "quickstart": "our own: a small model in three minutes",
+    "motion-tuned": "our own: `motion` trained on from its weights, on your videos",
     "moving-mnist-fast": "our own: the lowest error on Moving MNIST in a stated time",
     "keras-convlstm": "the Keras example of 2021, its leak included",
+    "keras-convlstm-2016": "its predecessor of 2016, on moving squares",
     "catz-baseline": "the catz benchmark's baseline, as published",
     "catz-baseline-fixed": "the same with its faults corrected",
     "catz-conv2d": "the cat-gif notebook's 2-D network, as published",
@@ -20,6 +22,7 @@ ABOUT = {
     "catz-autoencoder-fixed": "the same with its faults corrected",
     "mathieu-chainer": "Mathieu et al. 2016 as the Chainer port trains it",
     "mathieu-tf": "Mathieu et al. 2016 as the TensorFlow port trains it",
+    "mathieu-torch": "Mathieu et al. 2016 as the authors' script trains it, on clips of UCF-101",
     "mathieu-paper": "Mathieu et al. 2016 as the paper means it",
     "multiscale-gan-small": "our own: the multi-scale adversarial model in minutes on a CPU",
     "dual-motion-gan-walks": "our own: frames and flows that teach each other, small, on videos",

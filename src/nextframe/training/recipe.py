@@ -23,6 +23,7 @@ from nextframe.models.request import check_conditions
 from nextframe.training.folder.formats import RECIPE_FORMATS
 from nextframe.training.optim.optimizer import OPTIMIZERS
 from nextframe.training.optim.schedule import SCHEDULES
+from nextframe.training.track.registry import TRACKERS
 
 
 class ModelSection(Config):
@@ -47,8 +48,9 @@ class TrainingConfig(Config):
     balance: Balance = Field(
         "clips",
         description="clips: epochs in random order; sources: sources take turns; changes: more often where more moves; "
-        "redrawn: each batch from all clips",
+        "redrawn: each batch from all clips; in-order: as in the files",
     )
+    in_order: tuple[str, ...] = Field((), description="stages whose clips come as in the files, whatever balance says")
     seed: int = Field(0, description="the random seed")
     optimizer: str | None = Field(None, description="a registered optimizer; null: the model's default")
     lr: float | None = Field(None, gt=0, description="the highest learning rate; null: the model's default")
@@ -59,7 +61,11 @@ class TrainingConfig(Config):
     plateau_factor: float = Field(0.1, gt=0, lt=1, description="what the rate is multiplied by when it is cut")
     grad_clip: float | None = Field(None, gt=0, description="largest global gradient norm; null: no clipping")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights; 0: no averaging")
-    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bf16 where the processor has it")
+    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bf16 where it is faster")
+    kernels: Literal["race", "fixed"] = Field(
+        "race",
+        description="of convolutions on a CPU; race: the fastest, measured at first use; fixed: the same anywhere",
+    )
     log_every: int = Field(50, ge=1, description="steps between log lines")
     val_every: int = Field(500, ge=1, description="steps between validations")
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
@@ -68,6 +74,9 @@ class TrainingConfig(Config):
         (), description="registered metrics that validations log and evaluations have before their usual ones"
     )
     samples: int = Field(2, ge=1, description="clips in the image that a validation writes")
+    track: tuple[str, ...] = Field(
+        ("tensorboard",), description="registered trackers, such as wandb,mlflow, that the log goes to too"
+    )
     monitor: Literal["val/mse", "val/loss"] = Field(
         "val/mse", description="what decides which weights are best; lower is better"
     )
@@ -115,6 +124,20 @@ class TrainingConfig(Config):
             if name.removesuffix(MOVING) not in METRICS:
                 raise ValueError(str(UnknownNameError(METRICS.kind, name, METRICS)))
         return names
+
+    @field_validator("track", mode="before")
+    @classmethod
+    def _listed(cls, names: object) -> object:
+        """Take --set training.track=wandb,mlflow, which is read as text."""
+        return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+
+    @field_validator("track")
+    @classmethod
+    def _tracked(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in TRACKERS:
+                raise ValueError(str(UnknownNameError(TRACKERS.kind, name, TRACKERS)))
+        return tuple(dict.fromkeys(names))
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainingConfig:

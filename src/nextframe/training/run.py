@@ -6,11 +6,11 @@ import copy
 import logging
 import math
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nextframe.checkpoint import create_model, save_model
+from nextframe.checkpoint import create_model
 from nextframe.core.files.lock import locked
 from nextframe.core.files.room import room_for
 from nextframe.core.progress import ProgressBar
@@ -18,12 +18,14 @@ from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
 from nextframe.data.open import check_there
 from nextframe.layers.batch_norm import synchronise
-from nextframe.models.contract import Predictor, TrainedTask, check_task
+from nextframe.models.contract import Predictor, check_task
 from nextframe.training.decided import decided
 from nextframe.training.folder.checkpoints import load_state, save_state
+from nextframe.training.folder.kept import save_kept
 from nextframe.training.folder.logs import MetricsFile
 from nextframe.training.folder.run_folder import check_data, check_folder, claim
 from nextframe.training.folder.samples import save_samples
+from nextframe.training.job import Job, Watch
 from nextframe.training.loader import explained_deaths
 from nextframe.training.optim.schedule import Patience
 from nextframe.training.parallel.devices import check_devices, make_fabric
@@ -33,6 +35,8 @@ from nextframe.training.parallel.processes import INTERRUPTED, held_interrupts, 
 from nextframe.training.parallel.sharding import gathered
 from nextframe.training.parts import take_parts, take_weights
 from nextframe.training.recipe import Recipe, check_known, model_fields
+from nextframe.training.track.registry import check_installed
+from nextframe.training.track.trackers import Trackers, opened_trackers
 from nextframe.training.trainer import Trainer
 from nextframe.training.validation import averaged_weights, validate
 
@@ -49,6 +53,7 @@ def train(
     show: bool = True,
     model: Predictor | None = None,
     clips: ClipSet | None = None,
+    watch: Watch | None = None,
 ) -> Run:
     """Train `recipe` into the run folder `folder` and return the finished run.
 
@@ -61,34 +66,22 @@ def train(
         show: progress on a terminal, log lines elsewhere.
         model: trained as it is, in place, and described by `recipe.model`; None: made from it.
         clips: those that `recipe.data` describes, open already; None: opened.
+        watch: called with step and `training.monitor` after each validation; True ends the run. On one device only.
 
     Raises:
         UserError: the folder holds another run, or the recipe does not fit its data or the devices.
         NextframeError: the loss is not finite, or a process died.
     """
+    check_installed(recipe.training.track)
     devices, machines = processes_of(devices)
     check_devices(recipe.training, devices, machines)
     if recipe.training.workers or (devices > 1 and not started_outside()):
         check_guard()
-    job = Job(recipe, folder, resume, devices, show, model, clips, machines)
+    job = Job(recipe, folder, resume, devices, show, model, clips, machines, watch)
     if devices == 1 or started_outside():
         return _train_here(job)
     launch(devices, _train_copy, job, advice=f"continue with --resume -o {folder} ({IN_PYTHON})")
     return _trained(job)
-
-
-@dataclass(frozen=True)
-class Job:
-    """The arguments of `train`; they are sent to the processes that train."""
-
-    recipe: Recipe
-    folder: Path
-    resume: bool = False
-    devices: int = 1
-    show: bool = True
-    model: Predictor | None = None
-    clips: ClipSet | None = None
-    machines: int = 1
 
 
 def _train_copy(job: Job) -> None:
@@ -132,20 +125,29 @@ def build(job: Job, fabric: Any) -> Run:
     model.to(fabric.device)
     if fabric.world_size > 1:
         synchronise(model)
-    return Run(recipe, job.folder, model, clips, fabric, job.show)
+    return Run(recipe, job.folder, model, clips, fabric, job.show, job.watch)
 
 
 class Run:
     """One training run and its folder."""
 
     def __init__(
-        self, recipe: Recipe, folder: Path, model: Predictor, clips: ClipSet, fabric: Any, show: bool = True
+        self,
+        recipe: Recipe,
+        folder: Path,
+        model: Predictor,
+        clips: ClipSet,
+        fabric: Any,
+        show: bool = True,
+        watch: Watch | None = None,
     ) -> None:
+        self.watch = watch
         self.recipe, self.config, self.folder = recipe, recipe.training, folder
         self.model, self.clips, self.fabric, self.show = model, clips, fabric, show
         self.trainer = Trainer(model, clips, self.config, fabric)
         self.processes = self.trainer.processes
         self.metrics: MetricsFile | None = None  # of the first process
+        self.trackers = Trackers()  # too
         self.best = math.inf
         self.stopping = Patience(self.config.early_stopping or 1)
         self.line: dict[str, Any] = {}
@@ -164,6 +166,9 @@ class Run:
                 self.restore()
             if self.processes.first:
                 check_data(self.folder, self.recipe, self.clips)
+                self.trackers = held.enter_context(
+                    opened_trackers(self.recipe, self.folder, self.trainer.step, self.show)
+                )
                 claim(self.recipe, self.folder, self.clips)
                 self.metrics = held.enter_context(closing(MetricsFile(self.folder, self.trainer.step)))
             self.processes.wait()
@@ -205,6 +210,7 @@ class Run:
         stop = (step % config.val_every == 0 or done) and self._validate()
         if self.line and self.metrics:
             self.metrics.write(step, self.line)
+            self.trackers.log(step, self.line)
         if step % config.checkpoint_every == 0:
             self._checkpoint()
         self.bar.update(self.trainer.progress, step)
@@ -237,7 +243,7 @@ class Run:
         with averaged_weights(self.model, trainer.average):
             self.processes.share_buffers(self.model)
             with trainer.whole_weights():
-                values = validate(self.model, trainer.stage, self.clips, self.config, self.fabric, self.processes)
+                values = validate(self.model, trainer.stage, self.clips, self.config, trainer.arithmetic)
                 self._show_samples(values)
             return bool(values) and self._take(self.processes.share(values))
 
@@ -246,9 +252,9 @@ class Run:
             return
         step, config = self.trainer.step, self.config
         self.bar.say(step, self.trainer.progress, f"{config.monitor} {values[config.monitor]:.5f}")
-        image = save_samples(self.model, self.clips, self.folder, step, self.fabric.device, config.samples)
-        if self.metrics and image is not None:
-            self.metrics.image(step, "samples", image)
+        endings, device = self.trackers.endings, self.fabric.device
+        for path in save_samples(self.model, self.clips, self.folder, step, device, config.samples, endings):
+            self.trackers.media(step, "samples", path)
 
     def _take(self, values: dict[str, float]) -> bool:
         """Decide by `values`, which all processes share: what is kept, the rate, and whether to stop."""
@@ -260,7 +266,8 @@ class Run:
             self._save_model()
         self.best = min(self.best, value)
         self.trainer.cut_rate(value)
-        return self.stopping.update(value) and self.config.early_stopping is not None
+        early = self.stopping.update(value) and self.config.early_stopping is not None
+        return early or (self.watch is not None and self.watch(self.trainer.step, value))
 
     def _finish(self) -> None:
         """Write the last checkpoint and, if the last weights are kept or there are none yet, the model."""
@@ -270,21 +277,9 @@ class Run:
         self._checkpoint()
 
     def _save_model(self) -> None:
-        model, step = gathered(self.model), self.trainer.step
-        if not self.processes.first:
-            return
-        task = TrainedTask(
-            context=self.clips.task.context,
-            horizon=self.clips.task.horizon,
-            size=self.clips.frame_shape[1:],
-            channels=self.clips.frame_shape[0],
-            gap=self.recipe.data.gap,
-            fps=self.clips.fps,
-            data=self.recipe.data.name,
-            metrics=self.config.metrics,
-            sources=self.model.trained.sources if self.model.trained else (),  # of the weights that it started from
-        )
-        save_model(model, self.folder / "model", task=task, training={"step": step, "seed": self.config.seed})
+        model = gathered(self.model)
+        if self.processes.first:
+            save_kept(model, self.recipe, self.clips, self.folder, self.trainer.step)
 
     def _checkpoint(self) -> None:
         self.trainer.settle()

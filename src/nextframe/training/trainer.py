@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -13,20 +13,22 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
-from nextframe.core.errors import UserError
 from nextframe.core.seeds.noise import clip_noise
 from nextframe.core.seeds.seeding import derive_seed, seed_everything
 from nextframe.data import ClipSet
+from nextframe.data.order import Balance
 from nextframe.layers.over_time import checkpoint_activations
 from nextframe.models.contract import Predictor, Stage, StageLoss
 from nextframe.training.budget import Span, planned_stages, spans
 from nextframe.training.encoded import encode_clips
+from nextframe.training.folder.checkpoints import check_weights
 from nextframe.training.folder.logs import Window
 from nextframe.training.loader import Steps, training_batches
 from nextframe.training.optim.optimizer import Average, gradient_norm, set_rate
 from nextframe.training.optim.schedule import SCHEDULES, Patience
 from nextframe.training.optim.skips import Skips, step_unless
 from nextframe.training.parallel import sharding
+from nextframe.training.parallel.arithmetic import Arithmetic
 from nextframe.training.parallel.processes import INTERRUPTED, Processes, interruption
 from nextframe.training.recipe import TrainingConfig
 from nextframe.training.turns import (
@@ -59,6 +61,7 @@ class Trainer:
         self.spans = spans(config, self.stages)
         self.average = Average(model, config.ema) if config.ema else None
         self.window, self.skips = Window(), Skips()
+        self.arithmetic = Arithmetic(config, fabric.device, self.processes)
         self.plateau = Patience(config.plateau_patience, threshold=1e-4)  # Keras's min_delta
         self.scale, self.rate = 1.0, 0.0
         self.step = self.stage_step = self.stage_index = 0
@@ -87,12 +90,13 @@ class Trainer:
 
     def run(self, after_step: Callable[[], bool], folder: str) -> None:
         """Train every remaining stage; `after_step` is called after each step and returns True to stop."""
-        for index in range(self.stage_index, len(self.stages)):
-            if index != self.stage_index:
-                self.stage_index, self.stage_step, self.stage_seconds = index, 0, 0.0
-                self.turns = []  # the optimisers of the stage before are not those of this one
-            if self._run_stage(after_step, folder):
-                return
+        with self.arithmetic.begin():
+            for index in range(self.stage_index, len(self.stages)):
+                if index != self.stage_index:
+                    self.stage_index, self.stage_step, self.stage_seconds = index, 0, 0.0
+                    self.turns = []  # the optimisers of the stage before are not those of this one
+                if self._run_stage(after_step, folder):
+                    return
 
     def _run_stage(self, after_step: Callable[[], bool], folder: str) -> bool:
         feeds = self._feeds(self.stage, self._stage_clips(folder))
@@ -103,6 +107,8 @@ class Trainer:
         while span.progress(self.stage_step, self.stage_seconds) < 1:
             self.between_steps = False
             self._train_step(feeds, span)
+            if self.stage_step == 1:
+                self.arithmetic.settle()
             # validation and checkpoints after a step are charged with the next one
             now = read()
             spent = self.processes.clock(now - clock)
@@ -140,11 +146,12 @@ class Trainer:
         names = ["shared"] + [objective.name for objective in stage.objectives if objective.own_batch]
         last = self.step + (self.spans[self.stage_index].steps or FOREVER) - self.stage_step
         config, processes = self.config, self.processes
+        balance: Balance = "in-order" if stage.name in config.in_order else config.balance
         pinned = self.fabric.device.type == "cuda"
         feeds = []
         for name in names:
             seed = config.seed if name == "shared" else derive_seed(config.seed, name)
-            steps = Steps(clips, "train", seed, config.clips, processes.rank, processes.world, config.balance)
+            steps = Steps(clips, "train", seed, config.clips, processes.rank, processes.world, balance)
             batches = training_batches(steps, self.step, last, config.workers, pinned=pinned)
             feeds.append(self._placed(clips, batches, f"clips of {name}"))
         return feeds
@@ -208,7 +215,7 @@ class Trainer:
         parts, found = self.config.accumulate, []
         for number, part in enumerate(parted(clip, parts)):
             with self._noise(turn.objective.name, number), averaged_over_processes(turn.loss, number == parts - 1):
-                with self.fabric.autocast():
+                with self.arithmetic.autocast():
                     loss, logs = turn.loss(turn.number, part)
                 self.fabric.backward(loss if parts == 1 else loss / parts)
             found.append((loss.detach(), logs))
@@ -225,12 +232,13 @@ class Trainer:
             self.skips.look(self.step)
 
     def settle(self) -> None:
-        """Look at what was counted and logged on all processes, before it is written.
+        """Look at what was counted, logged and computed on all processes, before it is written.
 
         Raises:
             NextframeError: a logged value is not finite, or too many gradients in a row were not.
         """
         self.skips.look(self.step)
+        self.arithmetic.settle()
         self.window.reduce(self.processes)
         self.window.check(self.step)
 
@@ -255,17 +263,19 @@ class Trainer:
             **(sharding.full(spread) if self.config.strategy == "fsdp" else spread),
             "window": self.window.state_dict(),
             "plateau": self.plateau.state_dict(),
+            "kernels": self.arithmetic.state_dict(),
             "counters": {name: getattr(self, name) for name in COUNTERS},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned; optimisers get theirs when their stage starts."""
-        _check_weights(state["model"], self.model)
+        check_weights(state["model"], self.model)
         self.model.load_state_dict(sharding.like(state["model"], self.model))
         if self.average and state["average"]:
             self.average.weights = sharding.like(state["average"]["weights"], self.model)
             self.average.updates = state["average"]["updates"]
         self._pending = state["optimizers"]
+        self.arithmetic.load_state_dict(state.get("kernels", {}))  # earlier versions did not choose
         self.window.load_state_dict(state["window"])
         self.plateau.load_state_dict(state["plateau"])
         for name in COUNTERS:
@@ -281,17 +291,3 @@ def _unless_interrupted(frames: Callable[[Tensor], Tensor]) -> Callable[[Tensor]
         return frames(batch)
 
     return encoding
-
-
-def _check_weights(stored: Mapping[str, Any], model: Predictor) -> None:
-    """Refuse a checkpoint whose tensors have other names or shapes than the model's."""
-    kept, own = (
-        {name: tuple(getattr(value, "shape", ())) for name, value in one.items()}
-        for one in (stored, model.state_dict())
-    )
-    other = next((name for name in {**own, **kept} if own.get(name) != kept.get(name)), None)
-    if other is not None:
-        what = f"'{other}' is {kept.get(other, 'missing')} there and {own.get(other, 'missing')} here"
-        raise UserError(
-            f"the checkpoint is of a model with another config ({what}): give that model, or another folder"
-        )

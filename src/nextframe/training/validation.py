@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from nextframe.data.clipset import Indices
 from nextframe.metrics import find_metric
 from nextframe.models.contract import Predictor, Stage
 from nextframe.training.optim.optimizer import Average
-from nextframe.training.parallel.processes import Processes
+from nextframe.training.parallel.arithmetic import Arithmetic
 from nextframe.training.recipe import TrainingConfig
 
 
@@ -39,8 +38,7 @@ def validate(
     stage: Stage,
     clips: ClipSet,
     config: TrainingConfig,
-    fabric: Any,
-    processes: Processes,
+    arithmetic: Arithmetic,
 ) -> dict[str, float]:
     """Return {"val/loss", "val/mse"}: the objectives' summed loss, and closed-loop mean squared error per pixel.
 
@@ -50,13 +48,14 @@ def validate(
     compared. Every process takes its share of the batches, and returns the values over all of them.
     """
     model.eval()
+    device, processes = arithmetic.device, arithmetic.processes
     sums = dict.fromkeys(["val/loss", "val/mse", *(f"val/{name}" for name in config.metrics), "seen"], 0.0)
     for indices in validation_batches(clips, config.val_clips, config.batch, processes.rank, processes.world):
         seed_everything(0, "validation", int(indices[0]))
-        clip = clips.on_device("val", clips.read("val", indices), fabric.device)
+        clip = clips.on_device("val", clips.read("val", indices), device)
         with (
-            clip_noise(0, "validation", int(indices[0]), index=torch.arange(len(clip), device=fabric.device)),
-            fabric.autocast(),
+            clip_noise(0, "validation", int(indices[0]), index=torch.arange(len(clip), device=device)),
+            arithmetic.autocast(),
         ):
             loss = sum(float(objective.loss(clip)[0]) for objective in stage.objectives)
             future = model.predict(clip.context, clip.horizon, conditions=model.wanted(clip.conditions)).float()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 FRAMES, SIDE = 30, 128
 CLIPS = Path(__file__).parent / "clips"
+GREY = "moving digits"  # the example for models of grey frames
 REAL = ("people-talking.mp4", "stream-of-water.mp4")  # where they come from: docs/media/SOURCES.md
 
 
@@ -20,7 +21,7 @@ def write_examples(folder: Path) -> dict[str, Path]:
 
     drawn: dict[str, Callable[[], Tensor]] = {
         "bouncing balls": bouncing_balls,
-        "moving digits": moving_digits,
+        GREY: moving_digits,
         "travelling waves": travelling_waves,
     }
     real = {Path(name).stem.replace("-", " "): CLIPS / name for name in REAL}

@@ -1,27 +1,25 @@
-"""The page's own HTML: progress, results, errors, the leaderboard. All text is escaped."""
+"""The page's own HTML: progress, results, errors. All text is escaped."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from html import escape
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from nextframe.evaluation.charts import line_chart
 from nextframe.evaluation.verdict import number
-from nextframe.web.job import STAGES
+from nextframe.web.player import player, stills
+from nextframe.web.work.job import STAGES
 
 WORDS = {"waiting": "Waiting for a free worker", "reading": "Reading the clip", "predicting": "Predicting"}
+WORDS |= {"comparing": "Predicting by the second model", "checking": "Checking it on frames that are known"}
 WORDS |= {"drawing": "Drawing the images"}
-NO_ROWS = "<p>No results to show here. <code>nextframe benchmark TASK -o benchmarks/TASK</code> makes some, and "
-NO_ROWS += "<code>nextframe app --rows benchmarks/TASK</code> shows them.</p>"
 
 TITLE = """
 <h1>nextframe</h1>
-<p>What comes next? Give it a short video and it predicts the frames that follow.</p>
+<p>What comes next? Give it a short video and it predicts the frames that follow.
+<a href="#help" class="nf-help">How to read this page, and the documentation</a></p>
 """
 
 
@@ -40,23 +38,30 @@ def progress(stage: str) -> str:
 def said(line: str, kind: str = "note") -> str:
     """Return one line for the visitor: kind is "note" or "error"."""
     role = "alert" if kind == "error" else "status"
-    text = line[:1].upper() + line[1:]
-    return str(Markup('<p class="nf-said nf-{}" role="{}">{}</p>').format(kind, role, text))
+    return str(Markup('<p class="nf-said nf-{}" role="{}">{}</p>').format(kind, role, line[:1].upper() + line[1:]))
 
 
 def results(token: str, found: Mapping[str, Any]) -> str:
     """Return the results of a job: `found` is what `run_job` returned, `token` names its folder."""
-    files, errors = found["files"], found["errors"]
-    parts = [_facts(found["facts"]), *(Markup('<p class="nf-said nf-note">{}</p>').format(n) for n in found["notes"])]
-    title = "Truth and prediction" if errors else "Prediction"
-    parts.append(_figure(title, token, "loop.gif", "The clip plays its context first; then the borders turn colour."))
-    if errors:
-        text = "Black is right, bright is wrong."
-        parts += [_figure("Difference", token, "difference.gif", text), _chart(errors)]
-    if "strip.png" in files:
-        parts.append(_figure("Frame by frame", token, "strip.png", "Scroll sideways for later frames.", wide=True))
-    parts += [_downloads(token), _command(found["command"])]
+    parts = [
+        _verdicts(found["verdicts"]),
+        player(token, found["player"]),
+        *(Markup('<p class="nf-said nf-note">{}</p>').format(note) for note in found["notes"]),
+        _chart(found["errors"], found["checked"]) if found["errors"] else "",
+        _figure("Frame by frame", stills(token, found["player"]), "The line is where the prediction begins."),
+        _facts(found["facts"]),
+        _downloads(token, found["downloads"]),
+        _code("The same on your own machine", found["command"]),
+        _code("In Python", found["python"]),
+    ]
     return str(Markup('<div class="nf-results">{}</div>').format(Markup("").join(parts)))
+
+
+def _verdicts(lines: Sequence[str]) -> Markup:
+    """Return what the figures say, the first model's large."""
+    shown = lines or ["The clip is too short, or the prediction took too long, to say how far to trust it."]
+    rest = Markup("").join(Markup("<p>{}</p>").format(line) for line in shown[1:])
+    return Markup('<section class="nf-verdict"><h2>{}</h2>{}</section>').format(shown[0], rest)
 
 
 def _facts(facts: Mapping[str, str]) -> Markup:
@@ -64,15 +69,12 @@ def _facts(facts: Mapping[str, str]) -> Markup:
     return Markup('<dl class="nf-facts">{}</dl>').format(Markup("").join(rows))
 
 
-def _figure(title: str, token: str, name: str, text: str, wide: bool = False) -> Markup:
-    return Markup(
-        '<figure class="{}"><h3>{}</h3><div class="nf-scroll"><img src="results/{}/{}" alt="{}"></div>'
-        "<figcaption>{}</figcaption></figure>"
-    ).format("nf-wide" if wide else "", title, token, name, title, text)
+def _figure(title: str, body: Markup, text: str) -> Markup:
+    return Markup('<figure class="nf-box"><h3>{}</h3>{}<figcaption>{}</figcaption></figure>').format(title, body, text)
 
 
-def _chart(errors: Mapping[str, Sequence[float]]) -> Markup:
-    """Return the error of each step as a line for each name, the means in a sentence below."""
+def _chart(errors: Mapping[str, Sequence[float]], where: str) -> Markup:
+    """Return the error of each step as a line for each name, on the frames that `where` names, the means below."""
     lines = {name: [(float(t), value) for t, value in enumerate(values, 1)] for name, values in errors.items()}
     chart = line_chart(lines, "predicted frame", "mean squared error", from_zero=True)
     keys = [
@@ -82,32 +84,24 @@ def _chart(errors: Mapping[str, Sequence[float]]) -> Markup:
         for index, (name, values) in enumerate(errors.items())
     ]
     return Markup(
-        '<figure class="nf-chart"><h3>Error of each step</h3>{}<figcaption class="nf-keys">{}</figcaption></figure>'
-    ).format(chart, Markup("").join(keys))
+        '<figure class="nf-box nf-chart"><h3>Error of each step, on {}</h3>{}'
+        '<figcaption class="nf-keys">{}</figcaption></figure>'
+    ).format(where, chart, Markup("").join(keys))
 
 
-def _downloads(token: str) -> Markup:
+def _downloads(token: str, files: Mapping[str, str]) -> Markup:
     links = [
-        Markup('<a class="nf-button" href="results/{}/prediction{}" download="prediction{}">Download {}</a>').format(
-            token, ending, ending, word
+        Markup('<a class="nf-button" href="results/{}/{}{}" download="{}{}">{} as {}</a>').format(
+            token, file, ending, file, ending, name, word
         )
+        for name, file in files.items()
         for ending, word in ((".gif", "GIF"), (".mp4", "mp4"))
     ]
-    return Markup('<p class="nf-downloads">{}</p>').format(Markup("").join(links))
+    return Markup('<p class="nf-downloads"><span>Download</span>{}</p>').format(Markup("").join(links))
 
 
-def _command(command: str) -> Markup:
+def _code(title: str, text: str) -> Markup:
     return Markup(
-        '<figure class="nf-command"><h3>The same on your own machine</h3><pre><code>{}</code></pre></figure>'
-    ).format(command)
-
-
-def leaderboard(rows: Sequence[Path]) -> str:
-    """Return the leaderboard of row files as a page within the page, or how to make one if there are no rows."""
-    if not rows:
-        return NO_ROWS
-    from nextframe.benchmark import write_leaderboard
-
-    with tempfile.TemporaryDirectory() as folder:
-        page = write_leaderboard(rows, Path(folder) / "leaderboard.html").read_text(encoding="utf-8")
-    return f'<iframe class="nf-board" sandbox="allow-scripts" title="leaderboard" srcdoc="{escape(page)}"></iframe>'
+        '<figure class="nf-box nf-command"><h3>{}<button type="button" class="nf-copy">Copy</button></h3>'
+        "<pre><code>{}</code></pre></figure>"
+    ).format(title, text)

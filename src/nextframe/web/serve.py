@@ -20,17 +20,18 @@ from nextframe.core.clip import Task
 from nextframe.core.errors import NotSupportedError, UserError
 from nextframe.models.contract import check_task
 from nextframe.web.app import Backend, build_app, stay_local
-from nextframe.web.checks import Names
-from nextframe.web.connections import CONNECTIONS, protocol
 from nextframe.web.examples import write_examples
-from nextframe.web.gate import HEADER_BYTES, Gate
+from nextframe.web.guard.checks import Names
+from nextframe.web.guard.connections import CONNECTIONS, protocol
+from nextframe.web.guard.gate import HEADER_BYTES, Gate
+from nextframe.web.guard.store import Store
 from nextframe.web.limits import WebLimits
-from nextframe.web.store import Store
-from nextframe.web.worker import Workers
+from nextframe.web.work.worker import Workers
 
 LOG = logging.getLogger(__name__)
 FORECAST = Task.forecast(1, 1)
 IDLE_SECONDS = 15
+ALONE = "only this machine can open it; --host 0.0.0.0 lets in a phone, and everyone else of the network"
 
 
 def serve(
@@ -68,11 +69,14 @@ def serve(
         store.watch(every=min(30.0, store.keep / 2))
         with tempfile.TemporaryDirectory(prefix="nextframe-examples-", dir=store.root) as folder:
             examples = write_examples(Path(folder))
-            backend = Backend(offered, examples, limits, store, _workers(limits, offered), rows)
+            besides = beside(offered)
+            workers = Workers(limits.workers, list(besides.values()))
+            backend = Backend(offered, besides, examples, limits, store, workers, rows)
             backend.open_with_example()
-            address = f"http://{host if host != '0.0.0.0' else 'localhost'}:{listener.getsockname()[1]}"
-            LOG.warning("nextframe app: %s (Ctrl-C ends it)", address)
-            _run(build_app(backend, Names.of(host, limits.hosts)), listener, address if show else None)
+            here, others = addresses(host, listener.getsockname()[1])
+            LOG.warning("nextframe app: %s (Ctrl-C ends it)", here)
+            LOG.warning("%s", f"on a phone or another machine of this network: {others}" if others else ALONE)
+            _run(build_app(backend, Names.of(host, limits.hosts)), listener, here if show else None)
     finally:
         store.close()
 
@@ -97,8 +101,10 @@ def offer(models: Sequence[str]) -> dict[str, str]:
     return offered
 
 
-def _workers(limits: WebLimits, offered: dict[str, str]) -> Workers:
-    return Workers(limits.workers, list(offered.values()))
+def beside(offered: dict[str, str]) -> dict[str, str]:
+    """Return what may be the second model: all that are offered, and the baselines, the strongest of them last."""
+    baselines = baseline_names(FORECAST)
+    return {name: spec for name, spec in offered.items() if name not in baselines} | {name: name for name in baselines}
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -111,6 +117,27 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise UserError(f"{host}:{port} is not available ({error.strerror}): give another --port") from None
     return listener
+
+
+def addresses(host: str, port: int) -> tuple[str, str]:
+    """Return where a browser of this machine finds an app that listens on `host`, and one elsewhere; "": nowhere.
+
+    Elsewhere the machine has the address of its way out, which is looked up without sending anything.
+    """
+    if host in ("0.0.0.0", "::"):
+        return f"http://localhost:{port}", f"http://{_own_address()}:{port}"
+    name = f"[{host}]" if ":" in host else host
+    alone = host in ("localhost", "::1") or host.startswith("127.")
+    return f"http://{name}:{port}", "" if alone else f"http://{name}:{port}"
+
+
+def _own_address() -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+        try:
+            way.connect(("192.0.2.1", 9))  # an address of no machine (RFC 5737): connecting UDP sends nothing
+        except OSError:  # no network
+            return socket.gethostname()
+        return str(way.getsockname()[0])
 
 
 def _run(app: Gate, listener: socket.socket, show: str | None) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from nextframe.core.clip import Clip
+from nextframe.core.conditions import NO_CONDITIONS, Conditions
 from nextframe.core.errors import UserError
 from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
@@ -158,7 +159,16 @@ class SourceClips(ClipSet):
         members = table.members[indices]
         for member in np.unique(members):
             self._fill(clips, split, int(member), np.flatnonzero(members == member), indices)
-        return self.task.split(clips)
+        return self.task.split(clips, self._conditions(split, indices))
+
+    def _conditions(self, split: Split, indices: Indices) -> Conditions:
+        """Return what is known of each frame that clips span, (B, task.length, N)."""
+        timed = self.contents.timed
+        if timed is None or not len(indices):
+            return NO_CONDITIONS
+        members, numbers = self.tables[split].members[indices].tolist(), self._numbers(split, indices)
+        each = [timed.at(member, own, self.config.stride) for member, own in zip(members, numbers, strict=True)]
+        return Conditions({name: torch.from_numpy(np.stack([found[name] for found in each])) for name in each[0]})
 
     def _fill(self, clips: torch.Tensor, split: Split, member: int, rows: Indices, indices: Indices) -> None:
         """Write the clips of one source into their rows of the batch."""

@@ -6,11 +6,14 @@ import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from nextframe.core.errors import BadInputError
-from nextframe.data.clipset import SPLITS, DataConfig, Split
+from nextframe.data.clipset import SPLITS, DataConfig, Indices, Split
 from nextframe.data.folder.listing import Found, Listing, list_all, paths_of
 from nextframe.data.folder.plan import Stretch, without_cuts
 from nextframe.data.folder.splits import split_by_name, split_by_time
@@ -44,6 +47,16 @@ class FolderConfig(Reading):
         return self
 
 
+class Timed(Protocol):
+    """What is known of every frame of every source, besides how it looks."""
+
+    def at(self, member: int, frames: Indices, stride: int) -> dict[str, NDArray[np.float32]]:
+        """Return conditions by name, each with an entry (T, N) for `frames` (T,) of a source.
+
+        Each of the frames is `stride` after the one before it, so an entry may tell of what lies between them.
+        """
+
+
 @dataclass
 class Contents:
     """What a path holds once every source is indexed."""
@@ -54,6 +67,8 @@ class Contents:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     others: dict[str, int] = field(default_factory=dict)
     rule: str = ""
+    about: tuple[str, ...] = ()  # lines that `nextframe data` shows of the whole
+    timed: Timed | None = None
 
     def stretches(self, span: int, shares: tuple[float, float], across_cuts: bool) -> dict[Split, list[Stretch]]:
         """Return the stretches that clips of `span` frames may be cut from in each split, ascending.
@@ -118,7 +133,7 @@ def look_at(
             contents.skipped.append((found.name, reason(error, found.path)))
     if not contents.members:
         raise _nothing(root, contents)
-    _assign(contents, listing, options)
+    assign_splits(contents, listing, options)
     return contents
 
 
@@ -143,15 +158,19 @@ def _nothing(root: Path, contents: Contents) -> BadInputError:
     return BadInputError(root, "it holds nothing that has frames", fix)
 
 
-def _assign(contents: Contents, listing: Listing, options: FolderConfig) -> None:
-    """Give each member its split and return the rule in words."""
+def assign_splits(contents: Contents, listing: Listing, options: FolderConfig) -> None:
+    """Give each member its split, and `contents` the rule in words.
+
+    Those that `listing` has stay; val, and test, are taken from train if it has none. Otherwise the name decides, or
+    time if there are fewer than three sources.
+    """
     free = {m.name: m.index.frames for m, s in zip(contents.members, contents.splits, strict=True) if s is None}
     shares = f"{options.val_share:.0%} val, {options.test_share:.0%} test"
     if listing.rule:
         contents.rule = listing.rule
     elif listing.has_splits:
-        contents.rule = "by folder"
-        _complete_folders(contents, options)
+        contents.rule = f"by {listing.by}"
+        _complete(contents, options)
     elif len(free) < 3:
         count = "one source" if len(free) == 1 else "two sources"
         contents.rule = f"by time: {count} (train, then val, then test; {shares}; one clip's length between unused)"
@@ -161,8 +180,8 @@ def _assign(contents: Contents, listing: Listing, options: FolderConfig) -> None
         contents.splits = [chosen[member.name] for member in contents.members]
 
 
-def _complete_folders(contents: Contents, options: FolderConfig) -> None:
-    """Take val, and test, from the train folder if it has no folder of its own."""
+def _complete(contents: Contents, options: FolderConfig) -> None:
+    """Take val, and test, from train if it has no sources of its own."""
     missing = [split for split in ("val", "test") if split not in contents.splits]
     train = {m.name: m.index.frames for m, s in zip(contents.members, contents.splits, strict=True) if s == "train"}
     if not missing or len(train) < 3:
@@ -172,4 +191,4 @@ def _complete_folders(contents: Contents, options: FolderConfig) -> None:
     )
     chosen = split_by_name(train, val, test)
     contents.splits = [chosen.get(m.name, s) for m, s in zip(contents.members, contents.splits, strict=True)]
-    contents.rule = f"by folder; {' and '.join(missing)} taken from train by a hash of the source's name"
+    contents.rule += f"; {' and '.join(missing)} taken from train by a hash of the source's name"

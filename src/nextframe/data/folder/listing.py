@@ -95,6 +95,7 @@ class Listing:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     has_splits: bool = False
+    by: str = "folder"  # what gives the splits, if something does
     rule: str = ""  # how the splits were chosen, if that is done and nothing is to be added
 
 

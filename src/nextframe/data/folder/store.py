@@ -25,13 +25,18 @@ _INHERITED: list[object] = []  # decoders of a parent process: freeing them woul
 
 @dataclass(frozen=True)
 class Member:
-    """A source of the data set: one file or folder, or one sequence of an array file."""
+    """A source of the data set: one file or folder, one sequence of an array file, or a part of a video.
+
+    Of a part, `index.frames` are counted from frame `first` of the file, and so are its cuts; its time stamps and seek
+    points are those of the whole file.
+    """
 
     path: Path
     name: str
     index: SourceIndex
     sequence: int = 0
     reading: Reading = DEFAULT
+    first: int = 0
 
 
 class FrameStore:
@@ -74,7 +79,9 @@ class FrameStore:
         found = {n: self._cache[member, n] for n in numbers if (member, n) in self._cache}
         if len(found) < len(numbers):
             wanted = sorted(n for n in {*numbers, *more()} if (member, n) not in self._cache)
-            fresh = self._cursor(member).read(wanted, self._prepare)
+            first = self.members[member].first
+            read = self._cursor(member).read([first + n for n in wanted], self._prepare)
+            fresh = {n - first: image for n, image in read.items()}
             found |= {n: fresh[n] for n in numbers if n in fresh}
             self._keep(member, fresh)
         for number in numbers:

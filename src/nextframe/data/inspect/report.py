@@ -13,7 +13,7 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig
 from nextframe.data.folder.clips import SourceClips
 from nextframe.data.folder.contents import Contents, FolderConfig, look
-from nextframe.data.open import is_path, open_data
+from nextframe.data.open import is_laid_out, is_path, open_data
 from nextframe.data.sets import DATASETS
 from nextframe.media.video.index import index_source
 from nextframe.media.video.promise import CUT_SHORT
@@ -46,7 +46,8 @@ class SourceRow:
 class DataReport:
     """The facts of a data set; `problem` says why a split has no clips, or why there are none.
 
-    `clips` counts each split (None: generated without end); `others` counts files of other kinds by their ending.
+    `clips` counts each split (None: generated without end); `others` counts files of other kinds by their ending;
+    `about` are lines on the whole, such as which camera is read and how wide its actions are.
     """
 
     name: str
@@ -58,6 +59,7 @@ class DataReport:
     others: dict[str, int] = field(default_factory=dict)
     checked: bool = False
     problem: str = ""
+    about: list[str] = field(default_factory=list)
     contents: Contents | None = None  # of a path
 
     @property
@@ -93,7 +95,7 @@ def describe(config: DataConfig, check: bool = False) -> DataReport:
         UserError: no such data, or nothing in it that can be read.
     """
     prepared = (Path(config.name) / "prepared.json").is_file()
-    if config.name in DATASETS or not is_path(config.name) or prepared or config.kind == "flow":
+    if config.name in DATASETS or not is_path(config.name) or prepared or config.kind == "flow" or is_laid_out(config):
         return _of_opened(config, check)
     options = FolderConfig.parse(config.options, f"options of {config.name}")
     contents = look(config, options, fresh=check)
@@ -129,6 +131,7 @@ def _of_clips(clips: ClipSet) -> DataReport:
     report = DataReport(clips.name, "the data set's own", counts, clips.frame_shape)
     if isinstance(clips, SourceClips):
         report.rule, report.sources = clips.contents.rule, _rows(clips.contents, clips)
+        report.about = list(clips.contents.about)
         report.problem = "; ".join(filter(None, map(clips.why_empty, SPLITS)))
     return report
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from nextframe.core.clip import Clip
+from nextframe.core.conditions import NO_CONDITIONS, Conditions
 from nextframe.core.errors import UserError
 from nextframe.data.clipset import SPLITS, ClipSet, DataConfig, Indices, Split
 from nextframe.data.flow import FlowClips, frames_for_flow
+from nextframe.data.prepared.conditions import of_notes
 from nextframe.data.prepared.manifest import layout_of, read_manifest, shard_files
 from nextframe.data.prepared.shards import cut_short, read_clips, read_note
 
@@ -89,4 +92,14 @@ class PreparedClips(ClipSet):
             rows = np.flatnonzero(shards == shard)
             path, _ = self._shards[split][shard]
             read_clips(path, self.layout, numbers[rows].tolist(), [clips[row] for row in rows])
-        return self.task.split(torch.from_numpy(clips))
+        return self.task.split(torch.from_numpy(clips), self._conditions(split, shards.tolist(), numbers.tolist()))
+
+    def _conditions(self, split: Split, shards: Sequence[int], numbers: Sequence[int]) -> Conditions:
+        """Return what the notes say of each frame of clips, if they were prepared with conditions."""
+        kept = self.manifest.get("conditions")
+        if not kept or not numbers:
+            return NO_CONDITIONS
+        places = zip(shards, numbers, strict=True)
+        return of_notes(
+            [read_note(self._shards[split][shard][0], self.layout, number) for shard, number in places], kept
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -35,6 +35,16 @@ class PrepareConfig(Reading):
         0.1, ge=0, lt=1, description="share of the sources that is test, if there is no folder test"
     )
     shard: int = Field(1000, ge=1, description="clips in a file")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the data set itself, such as the camera of a LeRobot folder"
+    )
+
+    @field_validator("options")
+    @classmethod
+    def _not_of_its_own(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if own := sorted(options.keys() & cls.model_fields.keys()):
+            raise ValueError(f"{own[0]} is a setting of prepare itself: give prepare.{own[0]}")
+        return options
 
     @field_validator("size")
     @classmethod

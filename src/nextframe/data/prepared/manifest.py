@@ -79,7 +79,7 @@ def begin(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     """Return the first difference in words; "" if there is none."""
-    read = {name: None for name in Reading.model_fields if name in old["settings"]}  # default again
+    read = {name: None for name in (*Reading.model_fields, "options") if name in old["settings"]}  # default again
     for name, value in (read | new["settings"]).items():
         if old["settings"].get(name) != value:
             return f"{name} was {old['settings'].get(name)}, not {value}"

@@ -26,10 +26,11 @@ from nextframe.core.files.room import room_for
 from nextframe.core.progress import ProgressBar
 from nextframe.data.clipset import SPLITS, Split
 from nextframe.data.folder.contents import Contents
+from nextframe.data.prepared.conditions import known_of, note_bytes, widths
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.crops import Choice, draw_clips
+from nextframe.data.prepared.machines.on_ray import Order, made_on_cluster
 from nextframe.data.prepared.manifest import FORMAT, VERSION, begin, checksum, layout_of, shard_files, write_manifest
-from nextframe.data.prepared.on_ray import Order, made_on_cluster
 from nextframe.data.prepared.places import span_places
 from nextframe.data.prepared.shards import Layout, Note, padded, write_shard
 from nextframe.data.prepared.sources import find_sources
@@ -129,6 +130,7 @@ class Preparation:
             name, why = [*self.skipped, (str(contents.root), "every span crosses a scene cut")][0]
             raise UserError(f"{contents.root}: no clip can be cut from its sources; {name}: {why}")
         held, flow = Memory(memory), config.max_flow if config.kind == "flow" else None
+        self.conditions = widths(contents, self.places, config)
         self.sources = [SourceFrames(member, self.channels, config.color, held, flow) for member in members]
 
     @property
@@ -156,12 +158,14 @@ class Preparation:
             "split_rule": self.contents.rule,
             "sources": sources,
             "skipped": [list(skipped) for skipped in (*self.contents.skipped, *self.skipped)],
+            **({"conditions": self.conditions} if self.conditions else {}),
         }
 
     @property
     def _layout(self) -> Layout:
         longest = max((m.name for m in self.contents.members), key=lambda name: len(json.dumps(name)))
-        return Layout(self.config.shape(self.channels), padded(len(json.dumps(longest)) + NOTE_BYTES))
+        shape = self.config.shape(self.channels)
+        return Layout(shape, padded(len(json.dumps(longest)) + NOTE_BYTES + note_bytes(self.conditions, shape[0])))
 
     def missing(self, manifest: dict[str, Any]) -> list[Group]:
         """Return the missing shards, in groups that are made together."""
@@ -229,7 +233,8 @@ class Preparation:
             for row, span in zip(rows, spans, strict=True):
                 choice = draws.choose(int(row), span.frames, self.config.rule)
                 clips[row] = span.cut(choice.top, choice.left, self.config.size)
-                notes[row] = _note(self.contents.members[member].name, int(firsts[row]), choice)
+                known = known_of(self.contents, int(member), int(firsts[row]), self.config)
+                notes[row] = {**_note(self.contents.members[member].name, int(firsts[row]), choice), **known}
         for path, part in group.shards:
             at = part.start - int(indices[0])
             keys = [f"{group.split}-{index:08d}" for index in part]
@@ -262,8 +267,8 @@ def _refusal(index: SourceIndex, config: PrepareConfig) -> str:
 
 
 def _settings(config: PrepareConfig) -> dict[str, Any]:
-    """Return all settings, but of how files are read only those that differ from the defaults."""
+    """Return all settings, but of how files and data sets are read only those that differ from the defaults."""
     default = PrepareConfig.model_construct()
     values = config.model_dump(mode="json")
-    same = [name for name in Reading.model_fields if getattr(config, name) == getattr(default, name)]
+    same = [name for name in (*Reading.model_fields, "options") if getattr(config, name) == getattr(default, name)]
     return {name: value for name, value in values.items() if name not in same}

@@ -9,6 +9,11 @@ from nextframe.core.errors import UserError
 from nextframe.data.clipset import DataConfig
 from nextframe.data.folder.clips import SourceClips
 from nextframe.data.folder.contents import Contents, FolderConfig, look
+from nextframe.data.huggingface.clips import RowsConfig, look_at_rows
+from nextframe.data.huggingface.hub import fetch_dataset, is_hub_name
+from nextframe.data.huggingface.load import is_rows
+from nextframe.data.lerobot.info import is_lerobot
+from nextframe.data.lerobot.recording import LeRobotConfig, look_at_recording
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.sets import DATASETS
 from nextframe.media.reading import Reading
@@ -29,15 +34,23 @@ def find_sources(path: str, root: str | None, config: PrepareConfig) -> tuple[Co
     """
     if path in DATASETS and (root is not None or not Path(path).exists()):
         return _registered(path, root, config)
+    if is_hub_name(path):
+        path = str(fetch_dataset(path))
     if root is not None:
         raise UserError(f"--root is for a data set with a name, and {path} is a path: skip --root")
     shares = {"val_share": config.val_share, "test_share": config.test_share}
-    options = FolderConfig(**dict(config.reading), **shares)
-    return look(DataConfig(name=path, color=config.color), options), config
+    given = {**dict(config.reading), **shares, **config.options}
+    data = DataConfig(name=path, color=config.color)
+    if is_lerobot(path):
+        return look_at_recording(data, LeRobotConfig.parse(given, "prepare.options")), config
+    if is_rows(path):
+        return look_at_rows(data, RowsConfig.parse(given, "prepare.options"))[0], config
+    return look(data, FolderConfig.parse(given, "prepare.options")), config
 
 
 def _registered(name: str, root: str | None, config: PrepareConfig) -> tuple[Contents, PrepareConfig]:
-    given: dict[str, Any] = {field: getattr(config, field) for field in SHARED if field in config.model_fields_set}
+    asked = {field: getattr(config, field) for field in SHARED if field in config.model_fields_set}
+    given: dict[str, Any] = asked | config.options
     if root is not None:
         given["root"] = root
     data = DataConfig(name=name, context=1, horizon=1, size=config.size, color=config.color, options=given)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nextframe.core.clip import as_float
 from nextframe.models.contract import Predictor
-from nextframe.prediction.stream import Drawing, frames_at, working_size
+from nextframe.prediction.stream import Drawing, futures
 
 MOST = 32  # steps at most: the time and memory that this takes are bounded
 FLOAT = 4  # bytes of a value
@@ -107,7 +107,7 @@ class Past:
     def measure(self) -> Trust:
         """Predict the last frames from those before them, and return both errors."""
         given, truth = as_float(self.frames[: -self.steps]), self.frames[-self.steps :]
-        made = frames_at(working_size(self.net, given), self.net, given, self.steps, self.how)
+        made = futures(self.net, given, self.steps, self.how)
         predicted, repeated = [], []
         for step, true in zip(made, truth, strict=True):
             predicted.append(_error(step.futures[0], true))

@@ -1,4 +1,4 @@
-"""What a run writes while it trains: metrics.jsonl (one line per logged step) and TensorBoard."""
+"""What a run logs while it trains, and metrics.jsonl, which has it: one line per logged step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from nextframe.core.errors import NextframeError
 from nextframe.core.seeds.noise import widest
-from nextframe.training.folder.events import Events
 from nextframe.training.parallel.processes import Processes
 
 
@@ -71,31 +70,21 @@ class Window:
 
 
 class MetricsFile:
-    """metrics.jsonl and TensorBoard events of one run; on resume, lines after the checkpoint's step are cut."""
+    """metrics.jsonl of one run; on resume, lines after the checkpoint's step are cut."""
 
     def __init__(self, folder: Path, resumed_at: int) -> None:
         self.path = folder / "metrics.jsonl"
         _keep_until(self.path, resumed_at)
         self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115  # closed by close()
-        self.events = Events(folder / "tensorboard", begin=resumed_at + 1)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
-        """Append one line for `step`; numbers go to TensorBoard too."""
+        """Append one line for `step`."""
         self.file.write(json.dumps({"step": step, **values}) + "\n")
         self.file.flush()
-        for name, value in values.items():
-            if isinstance(value, float):
-                self.events.scalar(name, value, step)
-        self.events.flush()
-
-    def image(self, step: int, name: str, image: Tensor) -> None:
-        """Add an image (C, H, W), uint8, to TensorBoard."""
-        self.events.image(name, image, step)
 
     def close(self) -> None:
-        """Flush and close both."""
+        """Flush and close it."""
         self.file.close()
-        self.events.close()
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 from nextframe.checkpoint import load_model
 from nextframe.checkpoint.folder import find_model_folder, read_config
 from nextframe.core.device import resolve_device
+from nextframe.core.kernels.precision import BF16, FLOAT32, native_bf16
 from nextframe.data import ClipSet, open_data
 from nextframe.data.clipset import Split
 from nextframe.evaluation import Evaluation, clip_indices, evaluate, write_report
@@ -17,8 +18,8 @@ from nextframe.evaluation.verdict import number
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
 from nextframe.prediction.panels import comparison_animation
+from nextframe.training.folder.checkpoints import stored_kernels
 from nextframe.training.folder.logs import read_metrics
-from nextframe.training.parallel.devices import native_bf16
 from nextframe.training.recipe import TrainingConfig, read_recipe
 
 LOG = logging.getLogger(__name__)
@@ -93,6 +94,8 @@ def log_note(folder: Path, evaluation: Evaluation, data: ClipSet, clips: int | N
         return ""
     row = evaluation.row(evaluation.model, "mse")
     why = _why(config, evaluation, data, clips)
+    if _in_bf16(folder, config):
+        why.append("the log is computed in bf16, as the training is, and the page in 32 bits")
     if model.draws(model.read_options(None, evaluation.model)):
         why.append("each draws futures of its own")
     both = f"in the log their {LOGGED} is {number(logged[step])}, on this page their mse is {number(row.mean)}"
@@ -122,9 +125,15 @@ def _why(config: TrainingConfig, evaluation: Evaluation, data: ClipSet, clips: i
         )
     if row.n != evaluation.clips:
         why.append("in the log every clip has the same weight, on the page every source")
-    if config.precision == "bf16" or (config.precision == "auto" and native_bf16(resolve_device(config.device))):
-        why.append("the log is computed in bf16, as the training is, and the page in 32 bits")
     return why
+
+
+def _in_bf16(folder: Path, config: TrainingConfig) -> bool:
+    """Whether run `folder` was trained in bf16."""
+    if config.precision != "auto":
+        return config.precision == "bf16"
+    made = set(stored_kernels(folder / "checkpoints").values())
+    return BF16 in made if made & {BF16, FLOAT32} else native_bf16(resolve_device(config.device))
 
 
 def _clips(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Devices, processes and precision through Lightning Fabric."""
+"""Devices and processes through Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -15,22 +15,6 @@ from nextframe.core.device import resolve_device
 from nextframe.core.errors import UserError
 from nextframe.training.parallel.fabric import ready_fabric
 from nextframe.training.recipe import TrainingConfig
-
-
-def native_bf16(device: str) -> bool:
-    """Whether `device` ("cpu" or "cuda") multiplies bf16 in hardware: CUDA sm80+, CPUs with AMX or avx512_bf16.
-
-    A CPU's products are oneDNN's, which may be held to older instructions (ONEDNN_MAX_CPU_ISA) than the CPU has.
-    """
-    if device == "cuda":
-        return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0)
-    # torch before 2.10 cannot tell; float32 is right on any of them, only slower on a few
-    probe = getattr(torch.cpu, "get_capabilities", dict)
-    capabilities: dict[str, Any] = probe()
-    in_hardware = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
-    if not (in_hardware and hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")):
-        return False
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def check_devices(config: TrainingConfig, devices: int, machines: int = 1) -> None:
@@ -50,23 +34,19 @@ def check_devices(config: TrainingConfig, devices: int, machines: int = 1) -> No
 
 
 def make_fabric(config: TrainingConfig, devices: int = 1, machines: int = 1) -> Any:
-    """Return a launched Fabric for `config`: device, precision, and `devices` processes on each of the machines.
+    """Return a launched Fabric for `config`: its device, and `devices` processes on each of the machines.
 
-    The processes run already; this is one of them.
+    The processes run already; this is one of them. Precision is the trainer's.
     """
     ready_fabric()
     from lightning_fabric import Fabric
 
     accelerator = resolve_device(config.device)
-    precision = config.precision
-    if precision == "auto":
-        precision = "bf16" if native_bf16(accelerator) else "32"
     fabric = Fabric(
         accelerator=accelerator,
         devices=devices,
         num_nodes=machines,
         strategy=_strategy(config, devices * machines),
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     fabric.launch()
     return fabric

@@ -1,0 +1,115 @@
+"""What each registered model costs at its default size: parameters, multiply-accumulates, time and memory of one clip.
+
+A clip is ten frames of 64x64, predicted from ten, grey if the model takes it; a model that does another task predicts
+a clip of that. Each model runs in a process of its own on one thread, untrained, in float32; seconds are those that the
+process works, the least of several predictions, so that a busy machine changes them little; memory is what the process
+holds at most beyond what it held before it predicted. Reads /proc, so on Linux only. Writes results/model-costs.json,
+from which `make docs` writes the models' pages:
+
+    OMP_NUM_THREADS=1 python bench/model_costs.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import nextframe as nf
+from nextframe.benchmark.entries import build, misfit
+from nextframe.benchmark.run import multiply_accumulates, parameters
+from nextframe.core.clip import Task
+from nextframe.data import ClipSet
+from nextframe.evaluation.run_facts import run_facts
+from nextframe.models.contract import Predictor
+from nextframe.training import ModelSection
+
+ROOT = Path(__file__).resolve().parents[1]
+SIDE, LONG = 64, 5.0  # pixels; seconds of a prediction that is not repeated
+TASKS = (("10 frames from 10", 10, 10, 1), ("10 frames from 10", 10, 10, 3), ("1 frame from 5", 5, 1, 3))
+BETWEEN = "the frame between two"
+
+
+def main() -> None:
+    """Measure all models, or those named, each in a process of its own, and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="models whose rows are measured again; without one: all")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "model-costs.json")
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(row(options.one)))
+        return
+    started, load = time.monotonic(), os.getloadavg()[0]
+    names = options.names or nf.list_models()
+    old = json.loads(options.out.read_text())["rows"] if options.names and options.out.exists() else []
+    rows = {each["model"]: each for each in old} | {name: in_process(name) for name in names}
+    run = run_facts(None, 0, started) | {"threads": torch.get_num_threads(), "load": [load, os.getloadavg()[0]]}
+    ordered = [rows[name] for name in nf.list_models() if name in rows]
+    options.out.write_text(json.dumps({"rows": ordered, "run": run}, indent=1) + "\n")
+
+
+def in_process(name: str) -> dict[str, Any]:
+    """Return the row of a model, measured by a process of its own."""
+    done = subprocess.run([sys.executable, __file__, "--one", name], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{name}: {done.stderr}")
+    print(done.stdout, end="", flush=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def row(name: str) -> dict[str, Any]:
+    """Return what the model costs."""
+    torch.manual_seed(0)
+    what, clips = clips_of(name)
+    model = build(ModelSection(name=name), clips).eval()
+    before = resident("VmRSS")
+    seconds = timed(model, clips)
+    memory = resident("VmHWM") - before
+    context, channels = clips.task.context, clips.frame_shape[0]
+    facts = {"model": name, "what": what, "context": context, "horizon": clips.task.horizon, "channels": channels}
+    counted = {"parameters": parameters(model), "macs": multiply_accumulates(model, clips)}
+    return facts | {"side": SIDE} | counted | {"seconds": round(seconds, 4), "memory_mib": round(memory)}
+
+
+def clips_of(name: str) -> tuple[str, ClipSet]:
+    """Return what the model predicts, in words, and clips of it."""
+    for what, context, horizon, channels in TASKS:
+        clips = nf.clips(torch.rand(20, context + horizon, channels, SIDE, SIDE), context=context, horizon=horizon)
+        if misfit(ModelSection(name=name), clips) is None:
+            return what, clips
+    clips = nf.clips(torch.rand(20, 3, 1, SIDE, SIDE), context=2, horizon=1)
+    clips.task = Task.interpolate()
+    return BETWEEN, clips
+
+
+def timed(model: Predictor, clips: ClipSet) -> float:
+    """Return the seconds of processor time that predicting one clip takes."""
+    context = torch.rand(1, clips.task.context, *clips.frame_shape)
+    conditions = model.wanted(clips.task.told(context))
+    best, runs = float("inf"), 5
+    while runs:
+        started = time.process_time()
+        model.predict(context, clips.task.horizon, conditions=conditions)
+        best = min(best, time.process_time() - started)
+        runs = runs - 1 if best < LONG else 0
+    return best
+
+
+def resident(kind: str) -> float:
+    """Return what this process holds, in MiB: VmRSS now, VmHWM at most."""
+    found = re.search(rf"{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What the committed results files say of each model: figures beside those of the last frame, and what it costs.
+
+Nothing is typed by hand: `make docs` reads the files again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nextframe.benchmark.cells import half_width, paired_range, short_count, shown
+from nextframe.benchmark.collected import read_rows
+from nextframe.benchmark.leaderboard import Board, rank
+from nextframe.benchmark.row import BenchmarkRow, find_rows, read_row
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "results"
+FOLDERS = ("gif-next", "gif-next-30-minutes")  # of rows, a file each
+FILES = ("moving-mnist.json", "moving-mnist-fast.json", "moving-mnist-fast-amx.json", "moving-mnist-small.json")
+REAL = "real-next.json"
+COSTS = "model-costs.json"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A row's main figure on a task, beside that of repeating the last frame."""
+
+    model: str
+    task: str
+    figure: str
+    last_frame: str
+    gain: str
+    training: str
+    file: str  # from the root
+
+
+def findings() -> list[Finding]:
+    """Return what is known of all models, task by task."""
+    return [found for board, files in all_boards() for found in of_board(board, files)] + list(of_real())
+
+
+def all_boards() -> list[tuple[Board, dict[str, str]]]:
+    """Return every task's ranked rows, with the results file of each row by its entry and training."""
+    paths = find_rows([RESULTS / folder for folder in FOLDERS])
+    rows = [(read_row(path), path) for path in paths]
+    rows += [(row, RESULTS / name) for name in FILES for row in read_rows(RESULTS / name)]
+    files = {key(row): path.relative_to(ROOT).as_posix() for row, path in rows}
+    return [(board, files) for board in rank(rows)]
+
+
+def key(row: BenchmarkRow) -> str:
+    """Return what tells a row from all others."""
+    return f"{row.task.name} {row.entry} {row.run.get('date')}"
+
+
+def of_board(board: Board, files: dict[str, str]) -> Iterator[Finding]:
+    """Yield a finding for each row of a task."""
+    main = board.metrics[0]
+    last = next((shown(line.row.figures[0].mean) for line in board.lines if line.reference), "")
+    for line in board.lines:
+        figure = line.row.figures[0]
+        yield Finding(
+            model=line.row.model,
+            task=f"{line.row.task.name}, {main.metric}",
+            figure=f"{shown(figure.mean)} {half_width(figure)}".strip(),
+            last_frame=last,
+            gain="" if line.gain is None else f"{line.gain:+.1f} % {paired_range(line.paired)}".strip(),
+            training=line.trained,
+            file=files[key(line.row)],
+        )
+
+
+def of_real() -> Iterator[Finding]:
+    """Yield a finding for each registered model on real videos: the mean PSNR of five frames."""
+    rows = {row["model"]: row["figures"]["psnr"] | {"beside": row["compared"]} for row in read(REAL).get("rows", [])}
+    for model, figure in rows.items():
+        low, high = figure["ci95"]
+        beside = figure["beside"].get("copy-last")
+        gain = f"{beside['gain']:+.2f} dB ({beside['ci95'][0]:+.2f} to {beside['ci95'][1]:+.2f})" if beside else ""
+        yield Finding(
+            model=model,
+            task="real-next, psnr of five frames",
+            figure=f"{figure['mean']:.2f} ± {(high - low) / 2:.2f} dB",
+            last_frame=f"{rows['copy-last']['mean']:.2f} dB",
+            gain=gain,
+            training="none on these videos",
+            file=f"results/{REAL}",
+        )
+
+
+def costs() -> dict[str, dict[str, Any]]:
+    """Return what each model costs, by its name; {} before it was measured."""
+    return {row["model"]: row for row in read(COSTS).get("rows", [])}
+
+
+def cost_words(row: dict[str, Any]) -> dict[str, str]:
+    """Return a row of costs as a reader reads it."""
+    seconds = row["seconds"]
+    time = f"{seconds:.2g} s" if seconds >= 1 else f"{1000 * seconds:.2g} ms" if seconds > 1e-4 else "under 0.1 ms"
+    return {
+        "Parameters": short_count(row["parameters"]) if row["parameters"] else "none",
+        "Compute": f"{short_count(row['macs'])} multiply-accumulates" if row["macs"] else "no convolutions or products",
+        "Time": f"{time} of one core",
+        "Memory": f"{row['memory_mib']} MiB beside what the process holds",
+    }
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return a results file, {} if there is none."""
+    path = RESULTS / name
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found

@@ -1,0 +1,1 @@
+"""Recordings of robots in the format of LeRobot: episodes become sources, actions become conditions."""

@@ -1,0 +1,1 @@
+"""What the workers of the app do: one clip predicted, measured and drawn for the page."""
