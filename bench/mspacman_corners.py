@@ -51,7 +51,8 @@ HER = np.array((210, 164, 74))
 NEAR, ENOUGH, NEAREST = 30, 8, 15  # levels; pixels that are a figure; pixels of which `levels` is the mean
 PLACE = 6.0  # pixels: this near is where she is, and this far beside the line is round the corner
 COMMON = {"training.val_every": 100_000, "training.log_every": 25, "training.precision": "32",
-          "training.schedule": "cosine", "training.ema": 0.995, "training.grad_clip": 1.0}  # fmt: skip
+          "training.schedule": "cosine", "training.ema": 0.995, "training.grad_clip": 1.0,
+          "training.clock": "processor"}  # fmt: skip
 RUNS: dict[str, dict[str, Any]] = {
     "one ahead": {},
     "seven ahead": {"unroll": HORIZON},
@@ -76,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("frames", type=Path, help="the unpacked episodes, train, val and test")
     parser.add_argument("--work", type=Path, default=Path("runs/mspacman-corners"), help="everything but the results")
-    parser.add_argument("--minutes", type=float, nargs=len(RUNS), default=(8, 14, 13), help="of each run")
+    parser.add_argument("--minutes", type=float, nargs=len(RUNS), default=(8, 14, 13), help="processor time each")
     parser.add_argument("--baselines", action="store_true", help="train nothing: measure the baselines alone")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--clips", type=int, default=40, help="corners, and straight lines, that are measured")

@@ -12,7 +12,7 @@ from nextframe.core.clip import Clip, Task
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.clipset import ClipSet, Indices, Split
-from nextframe.data.order import ChangingSources, Redrawn, SourceTurns
+from nextframe.data.order import ChangingSources, InOrder, Redrawn, SourceTurns, order_of
 from nextframe.training.loader import Steps
 
 
@@ -99,3 +99,17 @@ def test_clips_without_end_or_without_clips_are_refused():
         SourceTurns(open_data(DataConfig(name="moving-digits")), "train", 0)
     with pytest.raises(UserError, match="val split has no clips"):
         SourceTurns(Uneven(), "val", 0)
+
+
+def test_in_order_batches_follow_one_another_and_an_incomplete_one_is_skipped():
+    order = InOrder(Uneven(), "train", 0)  # 33 clips: three batches of ten, and three clips that are skipped
+    found = [order.indices(step, 10).tolist() for step in range(4)]
+    assert found == [list(range(10)), list(range(10, 20)), list(range(20, 30)), list(range(10))]
+    assert order.indices(5, 40).tolist() == [*range(33), *range(7)]
+
+
+def test_endless_clips_are_in_order_already():
+    endless = open_data(DataConfig(name="moving-digits"))
+    assert order_of("in-order", endless, "train", 0) is None
+    steps = Steps(endless, "train", 0, 3, balance="in-order")
+    assert np.diff(np.concatenate([steps._indices(step) for step in range(3)])).tolist() == [1] * 8

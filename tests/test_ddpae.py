@@ -13,7 +13,7 @@ from nextframe.checkpoint import create_model
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.evaluation import evaluate
-from nextframe.evaluation.beside import OVERLAP, SEPARATED, matched, overlaps
+from nextframe.evaluation.besides.beside import OVERLAP, SEPARATED, matched, overlaps
 from nextframe.layers.placing import cut_out, place
 from nextframe.models.ddpae import Gaussian
 

@@ -233,6 +233,8 @@ def test_the_command_line_takes_a_folder(files, tmp_path, capsys):
     rows(files, True).save_to_disk(str(tmp_path / "saved"))
     assert run("data", tmp_path / "saved", "--context", 3, "--horizon", 2) == 0
     said = capsys.readouterr().out
+    assert run("settings", "data", "--data", tmp_path / "saved") == 0
+    assert "data.options.column" in capsys.readouterr().out
     assert "6 rows of a Hugging Face data set, a source each" in said
     assert "64 frames" in said
     words = ["--context", 3, "--horizon", 2, "--steps", 2, "--batch", 2, "--set", "run.report=false"]

@@ -20,6 +20,7 @@ from nextframe.models.contract import Encode
 from nextframe.models.latent_lstm import LatentLSTM
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
 from nextframe.training.encoded import encode_clips
+from nextframe.training.loader import Steps
 from nextframe.training.run import Run
 
 DATA = DataConfig(context=3, horizon=2, size=(32, 32), options={"count": 1, "val_clips": 8})
@@ -302,3 +303,19 @@ def test_as_many_animations_as_asked_of_clips_that_the_seed_chooses(tmp_path: Pa
     assert sorted(chosen_clips(30, 30, 5, "")) == list(range(30)), "each clip once"
     with pytest.raises(UserError, match="the val split has 12 clips, not 30: ask for at most 12"):
         chosen_clips(12, 30, 0, "x: the val split")
+
+
+def test_one_stage_gets_its_clips_in_the_order_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[str, list[int]]] = []
+    indices = Steps._indices
+
+    def noted(steps: Steps, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        found = indices(steps, step)
+        shown.append((type(steps.clips).__name__, found.tolist()))
+        return found
+
+    monkeypatch.setattr(Steps, "_indices", noted)
+    train(recipe(steps=4, batch=3, in_order=("lstm",)), tmp_path / "run", show=False)
+    assert [clips for name, clips in shown if name == "EncodedClips"] == [[6, 7, 8], [9, 10, 11]]
+    with pytest.raises(UserError, match="unknown stage 'lstms'"):
+        train(recipe(in_order=("lstms",)), tmp_path / "other", show=False)

@@ -7,15 +7,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nextframe.checkpoint import save_model
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.sets.motion_clips import CLASSES, frame_numbers
 from nextframe.models import MODELS
-from nextframe.models.contract import ModelConfig, Objective, Predictor, Request, Stage
+from nextframe.models.contract import ModelConfig, Objective, Predictor, Request, Stage, TrainedTask
 from nextframe.transfer import ClassifierConfig, TransferConfig, transfer
+from nextframe.transfer.bench import Bench
+from nextframe.transfer.encoder import open_encoder
 from nextframe.transfer.experiment import open_windows
-from nextframe.transfer.videos import labelled_videos
+from nextframe.transfer.fusion import fused_jobs
+from nextframe.transfer.videos import draw_videos, labelled_videos
 
 FRAMES = 40  # of a video
 
@@ -123,6 +127,32 @@ def test_motion_tells_the_classes_and_one_frame_does_not(root):
     means = {row.method: row.mean for row in found.rows}
     assert means["probe"] > 0.9
     assert means["single-frame"] < 0.4  # chance is 1/7; the level says a little about where in a span a frame is
+
+
+def test_frames_and_flow_are_averaged_in_one_classifier(root, tmp_path):
+    """Each row of both is the mean of what the classifiers on frames and on flow say of every video."""
+    folders = {}
+    for name, channels in (("seen", 1), ("felt", 2)):
+        task = TrainedTask(context=3, horizon=1, size=(16, 16), channels=channels, data="motion-clips")
+        folders[name] = str(save_model(Steps(ModelConfig()), tmp_path / name, task=task))
+    classifier = ClassifierConfig(steps=1)
+    config = TransferConfig(per_class=(None,), draws=1, methods=("probe", "single-frame"), window=4,
+                            classifier=classifier, flow_model=folders["felt"])  # fmt: skip
+    options = {"root": str(root), "across_cuts": True, "val_share": 0.2, "test_share": 0.3, "spans": 1}
+    data = DataConfig(name="motion-clips", size=(16, 16), options=options)
+    rows = {row.model: row.mean for row in transfer([folders["seen"]], data, config, show=False).rows}
+    assert list(rows) == ["seen", "one frame", "felt (flow)", "one frame (flow)", "seen + felt (flow)",
+                          "one frame + one frame (flow)"]  # fmt: skip
+    said, chosen = [], draw_videos(Bench(open_windows(data, config), config).train.labels, None, 0, 0)
+    for kind, folder in (("frames", folders["seen"]), ("flow", folders["felt"])):
+        bench = Bench(open_windows(data.model_copy(update={"kind": kind}), config), config)
+        _, _, classify = bench.classifiers([(folder, open_encoder(folder, bench.clips))])[0]
+        said.append(classify(bench.train.chosen(chosen), chosen, 0))
+    assert rows["seen + felt (flow)"] == ((said[0] + said[1]).argmax(1) == bench.test.labels).mean()
+    assert not np.allclose(said[0], said[1])
+    bench.train.labels[0] += 1
+    with pytest.raises(UserError, match="some videos have frames and no flow"):
+        fused_jobs(Bench(open_windows(data, config), config), [], bench, folders["felt"])
 
 
 def test_flow_of_motion_clips_has_their_classes(root):

@@ -328,6 +328,32 @@ def test_other_discriminators_see_the_truths_that_the_generator_is_held_to(name)
     assert all(torch.equal(a, b) for a, b in zip(shown[:4], model._truths(clip), strict=True))
 
 
+def test_the_authors_extra_pairs_call_a_true_frame_of_another_clip_false():
+    """Real pairs count twice, and the context of a clip with the true frame of the one before it is judged as made."""
+    model, clip = build("mathieu-torch", extra_pairs=True).eval(), clip_of(3)
+    plain = build("mathieu-torch").eval()
+    plain.load_state_dict(model.state_dict())
+    loss, logs = model.discriminator_loss(clip)
+    foreign = Clip(clip.context, clip.target[[2, 0, 1]])
+    real, false = model._scores(clip, model._truths(clip)), model._scores(clip, model._truths(foreign))
+    extra = sum(F.softplus(-a).mean() + F.softplus(b).mean() for a, b in zip(real, false, strict=True)) / 2
+    torch.testing.assert_close(loss, plain.discriminator_loss(clip)[0] + extra)
+    torch.testing.assert_close(logs["extra"], extra.detach())
+    with pytest.raises(UserError, match=r"set training\.batch to 2 or more"):
+        model.discriminator_loss(clip_of(1))
+
+
+def test_the_authors_recipe_is_their_script():
+    recipe = load_recipe("mathieu-torch")
+    model = create_model("mathieu-torch", **recipe.model.fields)
+    judges, generator = model.stages()[0].objectives
+    assert (recipe.training.steps, recipe.training.batch, recipe.training.precision) == (1_000_000, 8, "32")
+    assert (generator.optimizer.name, generator.optimizer.lr, generator.optimizer.final) == ("sgd", 0.02, 1)
+    assert (judges.optimizer.name, judges.optimizer.lr, judges.own_batch) == ("sgd", 0.04, True)  # of half the loss
+    assert model.config.extra_pairs
+    assert (model.config.p, model.config.gradient_weight, model.config.adversarial_weight) == (2, 0, 0.01)
+
+
 def test_r1_is_added_in_training_only():
     model, clip = build(r1=10.0).eval(), clip_of()
     loss, logs = model.discriminator_loss(clip)

@@ -9,9 +9,11 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
 from hub_stand_in import stand_in_for
 from nextframe.cli import main
@@ -20,7 +22,9 @@ from nextframe.data import DataConfig, open_data
 from nextframe.data.folder.clips import SourceClips
 from nextframe.data.folder.contents import FolderConfig, look
 from nextframe.data.folder.store import FrameStore, Member
+from nextframe.data.given import as_clips
 from nextframe.data.lerobot.recording import Commands, led_to
+from nextframe.data.prepared.config import PrepareConfig
 from nextframe.media.video.index import index_source
 from nextframe.media.video.times import frame_times
 from recordings import FPS, Recording, frames_of, write_video
@@ -103,6 +107,30 @@ def test_without_datasets_one_line_says_what_to_install(tmp_path, monkeypatch, n
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(UserError, match=r"needs their library: pip install 'nextframe\[datasets\]'"):
         open_data(config(tmp_path))
+
+
+def test_a_module_of_ones_own_that_is_called_datasets_changes_nothing(tmp_path, monkeypatch):
+    module = ModuleType("datasets")
+
+    class Dataset(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, index: int) -> torch.Tensor:
+            return torch.full((6, 1, 8, 8), index, dtype=torch.uint8)
+
+    Dataset.__module__ = "datasets"
+    module.Dataset = Dataset  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "datasets", module)
+    assert as_clips(Dataset(), config("")).count("train") == 4
+    (tmp_path / "train.parquet").touch()
+    with pytest.raises(UserError, match="the module 'datasets' that is found is another"):
+        open_data(config(tmp_path))
+
+
+def test_settings_of_prepare_are_no_options_of_the_data():
+    with pytest.raises(UserError, match=r"val_share is a setting of prepare itself: give prepare\.val_share"):
+        PrepareConfig(options={"camera": "top", "val_share": 0.5})
 
 
 @pytest.mark.parametrize("beside", ["meta/info.json", "rows.parquet"])

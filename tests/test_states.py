@@ -25,6 +25,7 @@ from nextframe.layers.gaussian_state import joined, parted
 from nextframe.models.composite_lstm import CompositeLSTM, CompositeLSTMConfig
 from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request, TrainedTask
 from nextframe.models.protocols import Reconstructor, StateCoder
+from nextframe.training.parts import take_weights
 
 SIZE = {"frame_height": 8, "frame_width": 8, "hidden": (6, 5), "start": 0.5}
 
@@ -242,6 +243,24 @@ def test_it_trains_with_products_in_bfloat16(fields):
             loss, _ = objective.loss(clip)
         loss.backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in objective.parameters)
+
+
+@pytest.mark.parametrize(("fields", "part"), [({"latent": 3}, "gaussian"), ({"adversarial_weight": 0.5}, "judge")])
+def test_it_starts_from_a_model_without_the_part_and_the_other_way_round(tmp_path, fields, part):
+    plain, net = model(), model(**fields, pretrain=0.25, kl_weight=0.2)
+    with torch.no_grad():
+        plain.encoder.layers[0].bias.fill_(0.7)
+    own = {name: value.clone() for name, value in net.state_dict().items() if name.startswith(part)}
+    folder = save_model(plain, tmp_path / "plain")
+    take_weights(net, str(folder))
+    assert own  # the Gaussian or the discriminator: as it was
+    assert all(torch.equal(net.state_dict()[name], value) for name, value in own.items())
+    assert all(torch.equal(net.state_dict()[name], value) for name, value in plain.state_dict().items())
+    again = model()
+    take_weights(again, str(save_model(net, tmp_path / "with")))
+    assert all(torch.equal(again.state_dict()[name], value) for name, value in plain.state_dict().items())
+    with pytest.raises(UserError, match="its 'hidden' is"):
+        take_weights(model(hidden=(4,), **fields), str(folder))
 
 
 def test_an_autoencoder_has_nothing_to_judge():

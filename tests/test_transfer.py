@@ -18,10 +18,11 @@ from nextframe.cli import app
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
+from nextframe.layers.lstm import LSTMStack
 from nextframe.models import MODELS
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, Predictor, Stage, TrainedTask
 from nextframe.transfer import ClassifierConfig, TransferConfig, transfer
-from nextframe.transfer.classifier import Fitting, Head, fit, predict, step_loss
+from nextframe.transfer.classifier import Descent, Fitting, Head, fit, predict, step_loss
 from nextframe.transfer.encoder import WindowEncoder, like, open_encoder
 from nextframe.transfer.experiment import open_windows
 from nextframe.transfer.probes import probe
@@ -162,6 +163,59 @@ def test_the_classifier_learns_motion_that_its_encoder_can_see():
     classifier = fit(encoder, videos.chosen(np.arange(20)), fitting)
     found = predict(classifier, videos.chosen(np.arange(20, 40)), fitting)
     assert (found.argmax(1) == labels[20:]).mean() >= 0.9
+
+
+def test_the_originals_descent_is_plain_and_of_the_sum_over_windows_and_steps():
+    """Two steps by hand, from a softmax of zeros: no momentum, no bound, and no scale of the outputs."""
+    inputs, labels = torch.tensor([[[1.0, 2.0], [0.0, 100.0]], [[3.0, -1.0], [1.0, 1.0]]]), np.array([0, 1])
+    videos = Videos([np.array([0]), np.array([1])], labels)
+    config = ClassifierConfig(steps=2, batch=2, optimizer="descent", standardised=False, weight_decay=0.1)
+    classifier = fit(nn.Identity(), videos, Fitting(lambda indices: inputs[indices], config, 2, (0,)))
+    weight, bias = np.zeros((2, 2)), np.zeros(2)
+    flat, owner = inputs.numpy().reshape(4, 2).astype(float), np.eye(2)[[0, 0, 1, 1]]
+    for _ in range(2):
+        logits = flat @ weight.T + bias
+        chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        weight = weight - 1e-4 * ((chances - owner).T @ flat + 0.1 * weight)
+        bias = bias - 1e-4 * ((chances - owner).sum(0) + 0.1 * bias)
+    np.testing.assert_allclose(classifier[1].linear.weight.detach().numpy(), weight, rtol=1e-5)
+    np.testing.assert_allclose(classifier[1].linear.bias.detach().numpy(), bias, rtol=1e-5, atol=1e-12)
+
+
+def test_the_originals_rate_falls_by_a_tenth_every_10_000_steps():
+    layer = nn.Linear(1, 1)
+    descent = Descent(layer, ClassifierConfig(steps=1, optimizer="descent"))
+    rates = []
+    for step in (0, 9_999, 10_000, 25_000):
+        descent.step(step, layer(torch.ones(1, 1)).sum(), 1)
+        rates.append(descent.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-4, 1e-4, 0.9e-4, 0.81e-4])
+
+
+def test_peepholes_stay_at_0_and_units_drop_out_between_layers():
+    torch.manual_seed(0)
+    stack = LSTMStack(3, (8, 8))
+    encoder = nn.Module()
+    encoder.stack, encoder.forward = stack, lambda x: stack(x, stack.blank(x.shape[1], x), len(x))[0].transpose(0, 1)
+    inputs = torch.rand(4, 6, 3)
+    config = ClassifierConfig(steps=3, batch=4, lr=0.1, peepholes="zero", layer_dropout=0.5)
+    videos = Videos([np.array([index]) for index in range(6)], np.arange(6) % 2)
+    before = stack.layers[0].recurrent_weight.clone()
+    fit(encoder, videos, Fitting(lambda indices: inputs[:, indices], config, 2, (0,)))
+    assert not any(layer.peephole.any() for layer in stack.layers)
+    assert not torch.equal(stack.layers[0].recurrent_weight, before)
+    first = stack.layers[0](inputs, (inputs.new_zeros(6, 8),) * 2, 4)[0]
+    seen = []
+    stack.layers[1].register_forward_pre_hook(lambda layer, given: seen.append(given[0]))
+    stack.train()(inputs, stack.blank(6, inputs), 4)
+    dropped = seen[0] == 0
+    assert 0.3 < dropped.float().mean() < 0.7
+    torch.testing.assert_close(seen[0][~dropped], 2 * first[~dropped])  # what is left is scaled
+    stack.eval()(inputs, stack.blank(6, inputs), 4)
+    assert torch.equal(seen[1], first)
+    alone = Fitting(lambda indices: inputs[:, indices], config, 2, (0,))
+    with pytest.raises(UserError, match=r"layer_dropout is for an encoder of several LSTM layers"):
+        fit(nn.Sequential(nn.Linear(3, 2)), videos, alone)
 
 
 def test_fitting_twice_gives_the_same_classifier():

@@ -46,6 +46,7 @@ def test_recipes_have_the_batches_and_epochs_of_the_scripts() -> None:
     frames = 10_000 * 30 * 9 // 10
     assert digits.training.shares == {"vcae": 12 * (frames // 128), "lstm": frames // 3968}
     assert film.training.grad_clip == 10
+    assert digits.training.in_order == film.training.in_order == ("lstm",)  # train_shuffle is off there alone
     with torch.device("meta"):
         chain = create_model("tencia-latent-lstm", channels=3, **film.model.fields).autoencoder
         single = create_model("tencia-vcae")

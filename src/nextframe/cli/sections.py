@@ -28,16 +28,17 @@ SECTIONS: dict[str, dict[str, str]] = {
     "predict": {"predict": "nextframe.cli.configs:PredictConfig", "options": ""},
     "interpolate": {"interpolate": "nextframe.cli.configs:InterpolateConfig"},
     "latent": {"data": _DATA},
-    "transfer": {"transfer": "nextframe.transfer.experiment:TransferConfig", "data": _DATA},
+    "transfer": {"transfer": "nextframe.transfer.settings:TransferConfig", "data": _DATA},
     "import": {"model": "", "settings": ""},
     "benchmark": {"real": "nextframe.benchmark.real.task:RealConfig"},
     "app": {"limits": "nextframe.web.limits:WebLimits"},
 }
-A_PATH, LEROBOT = "PATH", "LEROBOT"  # any path; the folder of a LeRobot data set
+A_PATH, LEROBOT, ROWS = "PATH", "LEROBOT", "ROWS"  # any path; a folder of LeRobot; one of Hugging Face datasets
 _LOCAL = "nextframe.data.sets.local"
 DATA_OPTIONS = {
     A_PATH: "nextframe.data.folder.contents:FolderConfig",
     LEROBOT: "nextframe.data.lerobot.recording:LeRobotConfig",
+    ROWS: "nextframe.data.huggingface.clips:RowsConfig",
     "moving-digits": "nextframe.data.sets.moving_digits:MovingDigitsConfig",
     "fashion": "nextframe.data.sets.moving_digits:MovingDigitsConfig",
     "moving-mnist": "nextframe.data.sets.moving_mnist:MovingMnistConfig",
@@ -65,13 +66,14 @@ def load_config(path: str) -> type[Config]:
 def data_options(name: str) -> type[Config] | None:
     """Return the config of `data.options` for a data set, or for a path; None: a data set that declares none."""
     from nextframe.data import DATASETS
+    from nextframe.data.huggingface.load import is_rows
     from nextframe.data.lerobot.info import is_lerobot
 
     if name in DATA_OPTIONS:
         return load_config(DATA_OPTIONS[name])
     if name in DATASETS:
         return None
-    return load_config(DATA_OPTIONS[LEROBOT if is_lerobot(name) else A_PATH])
+    return load_config(DATA_OPTIONS[LEROBOT if is_lerobot(name) else ROWS if is_rows(name) else A_PATH])
 
 
 def read_settings(verb: str, settings: list[str] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Alternatives to epochs as the order of training clips: by source, by how much it changes, or with replacement."""
+"""Alternatives to shuffled epochs as the order of training clips: as in the files, by source, by change, redrawn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STILL = 0.1  # levels of 0-255 added to every change, so that a source that neve
 POWER = 0.75  # of a change; 0 would draw all equally, at 1 a few noisy sources take most of a batch
 
 
-Balance = Literal["clips", "sources", "changes", "redrawn"]  # clips: epochs, in a random order
+Balance = Literal["clips", "sources", "changes", "redrawn", "in-order"]  # clips: epochs, in a random order
 
 
 class Order(Protocol):
@@ -94,14 +94,35 @@ class Redrawn:
         return np.concatenate(shuffled)[:size].astype(np.int64)
 
 
+class InOrder:
+    """Clips one after another, as they stand in the files, from the first to the last and from the first again.
+
+    The last clips, too few for a batch, are skipped, as in tencia/video_predict, whose LSTM is trained so.
+    """
+
+    def __init__(self, clips: ClipSet, split: Split, seed: int) -> None:
+        """Count the clips of `split`; there is nothing to draw. UserError as for `clip_count`."""
+        self.count = clip_count(clips, split)
+
+    def indices(self, step: int, size: int) -> Indices:
+        """Return the `size` clip indices of training step `step`; of a split smaller than a batch all, repeated."""
+        whole = max(self.count // size, 1)
+        return (step % whole * size + np.arange(size, dtype=np.int64)) % self.count
+
+
 def order_of(balance: Balance, clips: ClipSet, split: Split, seed: int) -> Order | None:
-    """Return the order of clips that `balance` names, None for epochs; UserError as for `clip_count`."""
+    """Return the order of clips that `balance` names, None for epochs; UserError as for `clip_count`.
+
+    Endless clips are never shuffled: they are in order as they come.
+    """
     kinds: dict[str, Callable[[ClipSet, Split, int], Order]] = {
         "sources": SourceTurns,
         "changes": ChangingSources,
         "redrawn": Redrawn,
+        "in-order": InOrder,
     }
-    return None if balance == "clips" else kinds[balance](clips, split, seed)
+    as_they_come = balance == "in-order" and clips.count(split) is None
+    return None if balance == "clips" or as_they_come else kinds[balance](clips, split, seed)
 
 
 def clips_by_source(clips: ClipSet, split: Split) -> list[Indices]:

@@ -27,7 +27,7 @@ from nextframe.core.seeds.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig
 from nextframe.data.clipset import SPLITS, Indices, Split
 from nextframe.data.given import Data, as_clips
-from nextframe.evaluation.beside import RECONSTRUCTS, Beside, lines, measured_beside
+from nextframe.evaluation.besides.beside import RECONSTRUCTS, Beside, lines, measured_beside
 from nextframe.evaluation.result import Evaluation, Example, Extreme, Row
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.runners import Forecaster, forecaster, make_runners
@@ -96,7 +96,7 @@ def evaluate(
     samples = _futures(net, samples, chosen_options, name)
     runners, notes = make_runners(net, name, baselines, clip_set, first_clip, where)
     runners[name] = forecaster(net, where, chosen_options, samples)
-    beside = measured_beside(net, name, compat, first_clip)
+    beside = measured_beside(net, name, compat, first_clip, runners)
     kept = _evenly(len(indices), min(examples, len(indices))).tolist() if clip_set.frame_shape[0] <= SHOWABLE else []
     contest = Contest(runners, chosen, clip_set.task.horizon, where, seed, beside, watched=bool(kept))
     firsts = range(0, len(indices), batch)

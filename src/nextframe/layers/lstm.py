@@ -153,15 +153,12 @@ class LSTMStack(nn.Module):
     """Layers on top of each other; only the lowest reads the input."""
 
     def __init__(
-        self,
-        inputs: int,
-        hidden: Sequence[int],
-        activation: Activation = "tanh",
-        scale: float | None = None,
+        self, inputs: int, hidden: Sequence[int], activation: Activation = "tanh", scale: float | None = None,
         forget: float = 0.0,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         self.hidden = tuple(hidden)
+        self.between = nn.Dropout(0.0)  # of what goes from a layer to the next, never from a step to the next
         self.layers = nn.ModuleList(
             PeepholeLSTM(before, after, activation, scale, forget) for before, after in pairwise([inputs, *hidden])
         )
@@ -172,8 +169,10 @@ class LSTMStack(nn.Module):
 
     def forward(self, x: Tensor | None, states: Sequence[LSTMState], steps: int) -> tuple[Tensor, list[LSTMState]]:
         """Read x (steps, B, inputs) or None; return the top's hidden (steps, B, hidden[-1]) and all last states."""
-        outputs, after = x, []
+        outputs, after = x, list[LSTMState]()
         for layer, state in zip(self.layers, states, strict=True):
+            if after and outputs is not None and self.between.p:
+                outputs = self.between(outputs)
             outputs, last = layer(outputs, state, steps)
             after.append(last)
         assert outputs is not None  # there is at least one layer

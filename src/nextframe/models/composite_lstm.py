@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -93,6 +94,8 @@ class CompositeLSTM(Predictor):
     idea: ClassVar[str] = "An LSTM reads the frames into one state; two more generate them backwards, and the future."
     when = "Features of videos to recognise actions by, or to predict percepts instead of pixels."
     paper: ClassVar[str] = "Srivastava, Mansimov & Salakhutdinov 2015, arXiv 1502.04681"
+    loss_fields: ClassVar[frozenset[str]] = frozenset({"train_on", "kl_weight", "adversarial_weight", "pretrain"})
+    added: ClassVar[Mapping[str, str]] = {"latent": "gaussian", "adversarial_weight": "judge"}
     config: CompositeLSTMConfig
 
     def __init__(self, config: CompositeLSTMConfig) -> None:

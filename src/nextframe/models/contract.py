@@ -127,9 +127,8 @@ class StageLoss(nn.Module):
 class Predictor(nn.Module):
     """Context in, frames out. A model is a subclass in one file, with a `Config`, `forecast` and `stages`.
 
-    `model(context, horizon)` is the same for all: frames in [0, 1], differentiable. What else a model computes has a
-    method of its own. `Options` are what a user may choose when predicting, `idea` says in a sentence what the model
-    does, `when` in another when to choose it, `paper` where it is from.
+    `model(context, horizon)` is the same for all: frames in [0, 1], differentiable; all else has a method of its own.
+    `Options` are what a user may choose when predicting, `idea` says what the model does, `when` when to choose it.
     """
 
     Config: ClassVar[type[ModelConfig]] = ModelConfig
@@ -140,6 +139,8 @@ class Predictor(nn.Module):
     paper: ClassVar[str] = ""
     original_of: ClassVar[str] = ""  # of a paper's or notebook's form with its faults: the model it is a form of
     from_clips: ClassVar[Mapping[str, Callable[[Clip], Any]]] = {}  # fields that a look at training clips decides
+    loss_fields: ClassVar[frozenset[str]] = frozenset()  # of the config: they change the loss alone
+    added: ClassVar[Mapping[str, str]] = {}  # field: the part that is there if it is not 0, and may start untrained
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -193,8 +194,7 @@ class Predictor(nn.Module):
         Args:
             context: (B, T, C, H, W), float in [0, 1].
             horizon: how many frames; None: as many as the model was trained to predict.
-            conditions: as in `predict`.
-            options: as in `predict`.
+            conditions, options: as in `predict`.
 
         Returns:
             (B, horizon, C, H, W) in [0, 1].

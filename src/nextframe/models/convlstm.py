@@ -33,7 +33,9 @@ class ConvLSTMConfig(ModelConfig):
     hidden: tuple[int, ...] = Field((64, 64, 64), min_length=1, description="hidden maps of each layer, lowest first")
     kernels: tuple[int, ...] = Field((5, 3, 1), description="side of each layer's square kernel, in pixels, odd")
     activation: Activation = Field("relu", description="function of the candidate and of the output")
-    norm: Literal["batch", "none"] = Field("batch", description="batch norm after each layer but the last")
+    norm: Literal["batch", "batch-all", "none"] = Field(
+        "batch", description="batch norm after each layer but the last; batch-all: after the last too"
+    )
     norm_momentum: float = Field(0.01, gt=0, le=1, description="share of the new batch; Keras writes it 0.99")
     residual: bool = Field(False, description="the head changes the last frame's logit instead of generating it")
     loss: Literal["bce", "mse"] = Field("bce", description="bce: cross-entropy of pixels; mse: squared error")
@@ -74,7 +76,7 @@ class ConvLSTM(StreamingPredictor):
             self.layer(before, after, kernel)
             for before, after, kernel in zip(widths, widths[1:], config.kernels, strict=False)
         )
-        norms = config.hidden[:-1] if config.norm == "batch" else ()
+        norms = {"batch": config.hidden[:-1], "batch-all": config.hidden, "none": ()}[config.norm]
         self.norms = nn.ModuleList(BatchNorm1d(n, eps=1e-3, momentum=config.norm_momentum) for n in norms)
         self.head = nn.Conv3d(config.hidden[-1], config.channels, 3, padding=(0, 1, 1))
         nn.init.xavier_uniform_(self.head.weight)
@@ -123,9 +125,13 @@ class ConvLSTM(StreamingPredictor):
         return logits + torch.logit(frames, DARKEST) if self.config.residual else logits
 
     def loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        """Score every next frame of the sequence, context included; the mean over everything."""
+        """Score every next frame of the sequence, context included; the mean over everything.
+
+        Of clips with the extras `noisy_frames` and `clean_frames` the former are read, the latter predicted.
+        """
         frames = clip.frames
-        logits, target = self.logits(frames[:, :-1]), frames[:, 1:]
+        logits = self.logits(clip.extra("noisy_frames", frames)[:, :-1])
+        target = clip.extra("clean_frames", frames)[:, 1:]
         if self.config.loss == "bce":
             value = F.binary_cross_entropy_with_logits(logits, target)
         else:

@@ -68,7 +68,7 @@ ORIGINALS = {  # the forms of papers, notebooks and public codes, with their fau
     "catz-convlstm": "catz:CatzConvLSTM",
     "catz-autoencoder": "catz:CatzAutoencoder",
     "mathieu-paper": "mathieu:MathieuPaper",
-    "mathieu-torch": "mathieu:MathieuTorch",
+    "mathieu-torch": "mathieu_torch:MathieuTorch",
     "mathieu-chainer": "mathieu:MathieuChainer",
     "mathieu-tf": "mathieu:MathieuTf",
     "tencia-vcae": "video_predict:TenciaVCAE",

@@ -4,7 +4,9 @@
 from its position, the state carried through sampling, training on own predictions. The chain for videos is the
 original's, image -> features -> latent -> features -> image; `film-latent-small` has one small VAE in its place. The
 `-original` recipes have the public code's numbers and its faults except two: its LSTM windows cross the ends of
-sequences, and its four samples of an image are equal. They compute in float32, as the public code did.
+sequences, and its four samples of an image are equal. As there, the LSTM alone gets its clips in the order of the
+file; those of a video begin 31 frames apart, each at the next of the three phases. They compute in float32, as the
+public code did.
 
 Epochs of the original are steps here: 10,000 digit sequences of 30 frames, a tenth of them for test; for a video, whose
 length is not stated, 100,000 frames.
@@ -51,6 +53,7 @@ MNIST_LATENT_ORIGINAL = Recipe(
         schedule="constant",
         keep="last",
         shares={"vcae": 12 * 2109, "lstm": 68},
+        in_order=("lstm",),
         val_every=2109,
         checkpoint_every=500,
     ),
@@ -102,7 +105,7 @@ FILM_LATENT_SMALL = Recipe(
 
 FILM_LATENT_ORIGINAL = Recipe(
     model=ModelSection(name="tencia-latent-lstm", fields={"autoencoder": {"name": "vae-on-features"}}),
-    data=VIDEOS.model_copy(update={"context": 30, "horizon": 1}),
+    data=VIDEOS.model_copy(update={"context": 30, "horizon": 1, "options": {"clip_step": 31}}),
     training=TrainingConfig(
         precision="32",
         steps=125_000 + 7_812 + 7_812 + 269,
@@ -111,6 +114,7 @@ FILM_LATENT_ORIGINAL = Recipe(
         grad_clip=10.0,
         keep="last",
         shares={"cae": 125_000, "vae-on-features": 7_812, "deconv": 7_812, "lstm": 269},
+        in_order=("lstm",),
         val_every=12_500,
         checkpoint_every=500,
     ),

@@ -55,12 +55,12 @@ def planned_stages(model: Predictor, config: TrainingConfig) -> list[Stage]:
     """Return the stages that are to be trained, with the shares that `config` gives them: none whose share is 0.
 
     Raises:
-        UserError: there is none, or a share is for a stage that the model does not have.
+        UserError: there is none, or a share or an order is for a stage that the model does not have.
     """
     stages = model.stages()
     if not stages:
         raise UserError("this model has nothing to train: it is a baseline, or all its weights are frozen")
-    for name in config.shares:
+    for name in (*config.shares, *config.in_order):
         if name not in (names := [stage.name for stage in stages]):
             raise UnknownNameError("stage", name, names)
     left = left_to_train(stages, config.stage_from)

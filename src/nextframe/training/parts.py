@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from nextframe.checkpoint import load, load_model
 from nextframe.core.errors import UnknownNameError, UserError
@@ -39,7 +39,8 @@ def take_parts(model: Predictor, taken: Mapping[str, str]) -> None:
 def take_weights(model: Predictor, run: str | None) -> None:
     """Start `model` from all weights of another run or of a model that ships; None: do not.
 
-    What it was trained for is then that of those weights, until this training is stored.
+    What it was trained for is then that of those weights, until this training is stored. A part that only the model
+    has, by a field that is 0 in the run (`Predictor.added`), starts untrained; one that only the run has is not taken.
 
     Raises:
         UserError: the run holds another model, or one with other settings.
@@ -49,9 +50,22 @@ def take_weights(model: Predictor, run: str | None) -> None:
     source = load(run)
     if type(source) is not type(model):
         raise UserError(f"{run} is a {_kind(source)}: a {_kind(model)} cannot start from its weights")
-    _check_settings(model, source, "whole", run)
-    model.load_state_dict(source.state_dict())
+    apart = {name: part for name, part in model.added.items() if _has(model, name) != _has(source, name)}
+    _check_settings(model, source, "whole", run, apart)
+    untrained, _ = _parted(model.state_dict(), apart.values())
+    _, trained = _parted(source.state_dict(), apart.values())
+    model.load_state_dict({**untrained, **trained})
     model.trained = source.trained
+
+
+def _has(model: Predictor, field: str) -> bool:
+    return bool(getattr(model.config, field))
+
+
+def _parted(weights: Mapping[str, Tensor], parts: Collection[str]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the weights of `parts`, and all others."""
+    within = {name: value for name, value in weights.items() if any(_inside(name, part) for part in parts)}
+    return within, {name: value for name, value in weights.items() if name not in within}
 
 
 def _inside(part: str, outer: str) -> bool:
@@ -70,18 +84,19 @@ def _submodule(model: Predictor, part: str) -> nn.Module | None:
         return None
 
 
-def _check_settings(target: nn.Module, found: nn.Module, part: str, run: str) -> None:
+def _check_settings(target: nn.Module, found: nn.Module, part: str, run: str, free: Collection[str] = ()) -> None:
     if not (isinstance(target, Predictor) and isinstance(found, Predictor)):
         return  # load_state_dict compares names and shapes
     wanted, has = target.config.model_dump(), found.config.model_dump()
     for name, value in wanted.items():
-        if name not in _without_effect(target) and has[name] != value:
+        if name not in free and name not in _without_effect(target) and has[name] != value:
             raise UserError(f"{run}: its '{name}' is {has[name]!r}, this model's {part} has {value!r}: set it alike")
 
 
 def _without_effect(model: Predictor) -> set[str]:
-    """Return the settings that the weights do not depend on: frames per step, and the context where any is taken."""
-    return {"frames"} if model.capabilities.max_context is not None else {"frames", "context"}
+    """Return the settings that weights do not depend on: the loss's, frames per step, the context if any is taken."""
+    context = {"context"} if model.capabilities.max_context is None else set()
+    return {"frames", *context, *model.loss_fields}
 
 
 def _kind(model: Predictor) -> str:

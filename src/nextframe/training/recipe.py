@@ -45,8 +45,9 @@ class TrainingConfig(Config):
     balance: Balance = Field(
         "clips",
         description="clips: epochs in random order; sources: sources take turns; changes: more often where more moves; "
-        "redrawn: each batch from all clips",
+        "redrawn: each batch from all clips; in-order: as in the files",
     )
+    in_order: tuple[str, ...] = Field((), description="stages whose clips come as in the files, whatever balance says")
     seed: int = Field(0, description="the random seed")
     optimizer: str | None = Field(None, description="a registered optimizer; null: the model's default")
     lr: float | None = Field(None, gt=0, description="the highest learning rate; null: the model's default")

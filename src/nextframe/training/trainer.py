@@ -17,6 +17,7 @@ from nextframe.core.errors import UserError
 from nextframe.core.seeds.noise import clip_noise
 from nextframe.core.seeds.seeding import derive_seed, seed_everything
 from nextframe.data import ClipSet
+from nextframe.data.order import Balance
 from nextframe.models.contract import Predictor, Stage, StageLoss
 from nextframe.training.budget import Span, planned_stages, spans
 from nextframe.training.encoded import encode_clips
@@ -134,11 +135,12 @@ class Trainer:
         names = ["shared"] + [objective.name for objective in stage.objectives if objective.own_batch]
         last = self.step + (self.spans[self.stage_index].steps or FOREVER) - self.stage_step
         config, processes = self.config, self.processes
+        balance: Balance = "in-order" if stage.name in config.in_order else config.balance
         pinned = self.fabric.device.type == "cuda"
         feeds = []
         for name in names:
             seed = config.seed if name == "shared" else derive_seed(config.seed, name)
-            steps = Steps(clips, "train", seed, config.batch, processes.rank, processes.world, config.balance)
+            steps = Steps(clips, "train", seed, config.batch, processes.rank, processes.world, balance)
             batches = training_batches(steps, self.step, last, config.workers, pinned=pinned)
             feeds.append(self._placed(clips, batches, f"clips of {name}"))
         return feeds

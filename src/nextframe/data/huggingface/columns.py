@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from nextframe.core.errors import UserError, did_you_mean
-from nextframe.data.huggingface.load import library
+from nextframe.data.huggingface.load import is_library, library
 
 LABEL = "label"
 
 
 def is_dataset(thing: object) -> bool:
-    """Return whether `thing` is of the library `datasets`: rows, or splits of rows."""
-    return type(thing).__module__.partition(".")[0] == "datasets"
+    """Return whether `thing` is rows, or splits of rows, of the library `datasets`, not of a module of one's own."""
+    module = sys.modules.get("datasets")
+    if not is_library(module):
+        return False
+    kinds = ("Dataset", "DatasetDict", "IterableDataset", "IterableDatasetDict")
+    return isinstance(thing, tuple(getattr(module, kind) for kind in kinds))
 
 
 def has_videos(thing: object) -> bool:

@@ -38,6 +38,11 @@ def _has_tables(folder: Path) -> bool:
     return False
 
 
+def is_library(module: object) -> bool:
+    """Return whether a module that is called `datasets` is the library, with videos."""
+    return all(hasattr(module, name) for name in ("load_from_disk", "Video", "IterableDatasetDict"))
+
+
 def library() -> Any:
     """Return the module `datasets`; NotSupportedError if it is not installed."""
     bars_on_terminals_only()
@@ -45,6 +50,8 @@ def library() -> Any:
         import datasets
     except ImportError:
         raise NotSupportedError(INSTALL) from None
+    if not is_library(datasets):
+        raise NotSupportedError(f"{INSTALL} (the module 'datasets' that is found is another, or older than version 4)")
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     return datasets

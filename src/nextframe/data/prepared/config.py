@@ -39,6 +39,13 @@ class PrepareConfig(Reading):
         default_factory=dict, description="options of the data set itself, such as the camera of a LeRobot folder"
     )
 
+    @field_validator("options")
+    @classmethod
+    def _not_of_its_own(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if own := sorted(options.keys() & cls.model_fields.keys()):
+            raise ValueError(f"{own[0]} is a setting of prepare itself: give prepare.{own[0]}")
+        return options
+
     @field_validator("size")
     @classmethod
     def _some_pixels(cls, size: tuple[int, int]) -> tuple[int, int]:

@@ -57,6 +57,18 @@ FACTS = {
         "none stated",
         "ROOT/UCF-101/CLASS/v_*.avi and ROOT/ucfTrainTestlist/{classInd,trainlist0N,testlist0N}.txt",
     ),
+    "ucf101-mathieu": Facts(
+        "http://perso.esiee.fr/~coupriec/MathieuICLR16TestCode.zip",
+        "none stated for the frames, which are UCF-101's (the code is GPL-3)",
+        "ROOT/UCF101frm10p/N/ with pred_1.png to pred_4.png, target_1.png, target_2.png, pred_4_flow.png and "
+        "target_1_flow.png",
+    ),
+    "sports1m": Facts(
+        "https://github.com/gtoderici/sports-1m-dataset",
+        "CC BY 3.0 for the lists; the videos are their owners'",
+        "ROOT/original/train_partition.txt, ROOT/original/test_partition.txt, ROOT/labels.txt and ROOT/videos/ID.*, "
+        "named by the 11 characters of their YouTube ids",
+    ),
     "hmdb51": Facts(
         "https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database/",
         "CC BY 4.0",

@@ -1,4 +1,4 @@
-"""Mathieu, Couprie & LeCun (ICLR 2016) as the paper, the authors' script and two public ports have it.
+"""Mathieu, Couprie & LeCun (ICLR 2016) as the paper and two public ports have it.
 
 All generate frames through a tanh, judge them by fully connected discriminators, for crops of one size, and train both
 from the first step, by cross-entropy and without spectral norm. Two faults are not kept: the TensorFlow port's
@@ -130,25 +130,6 @@ class MathieuPaper(Mathieu):
         """Return both objectives, the discriminators first, on other clips."""
         generator, judges = super().rivals()
         return [replace(judges, own_batch=True), generator]
-
-
-class MathieuTorchConfig(MathieuPaperConfig):
-    """Fields of `mathieu-torch`."""
-
-    width: int = Field(16, ge=1)
-    d_table: Table = "authors"
-
-
-class MathieuTorch(MathieuPaper):
-    """The authors' Torch script: an eighth of the paper's width, and half of the discriminators' loss."""
-
-    Config: ClassVar[type[ModelConfig]] = MathieuTorchConfig
-    idea: ClassVar[str] = "`multiscale-gan` as the authors' script has it: `mathieu-paper` at an eighth of the width."
-    paper: ClassVar[str] = "Mathieu, Couprie & LeCun, ICLR 2016: the authors' Torch script"
-
-    def telling(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-        """Return half of what the scores of real and made frames cost."""
-        return super().telling(real, fake) / 2
 
 
 class Port(Mathieu):

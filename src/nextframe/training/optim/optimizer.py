@@ -68,6 +68,11 @@ def keras_adam(parameters: Parameters, lr: float, decay: float, wants: Optimizer
     return KerasAdam(decay_groups(parameters, decay), lr, wants.betas)
 
 
+def adadelta(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
+    """Return Adadelta (Zeiler 2012) with the constants of Keras: rho 0.95, and an epsilon of 1e-7 under both roots."""
+    return torch.optim.Adadelta(decay_groups(parameters, decay), lr=lr, rho=0.95, eps=1e-7)
+
+
 def sgd(parameters: Parameters, lr: float, decay: float, wants: OptimizerDefaults) -> torch.optim.Optimizer:
     """Return stochastic gradient descent, with the objective's momentum."""
     return torch.optim.SGD(decay_groups(parameters, decay), lr=lr, momentum=wants.momentum)
@@ -92,6 +97,7 @@ _BUILT_IN: dict[str, Builder] = {
     "adamw": adamw,
     "adam": adam,
     "keras-adam": keras_adam,
+    "adadelta": adadelta,
     "sgd": sgd,
     "muon": muon,
     "muon-kernels": muon_kernels,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,7 +14,10 @@ from torch import Tensor
 from nextframe.core.clip import Clip, as_float
 from nextframe.core.errors import NotSupportedError
 from nextframe.data.sets.digit_renderer import OBJECTS
+from nextframe.data.sets.mathieu_test import MOVING_AREAS
+from nextframe.evaluation.besides.moving_areas import MovingAreas
 from nextframe.evaluation.result import Row
+from nextframe.evaluation.runners import Forecaster
 from nextframe.evaluation.scores import Measure, Scores, summary_rows
 from nextframe.evaluation.verdict import number
 from nextframe.metrics import METRICS
@@ -22,6 +25,7 @@ from nextframe.models.contract import Predictor
 from nextframe.models.protocols import ContextReconstructor, Decomposer
 
 RECONSTRUCTS = "srivastava"  # the compat that adds reconstructions
+MASKS = "mathieu"  # the compat that adds moving areas
 MEASURED = ("cross-entropy", "mse")
 BRIGHT = 0.5  # a pixel above it belongs to what is shown
 ALONE = 0.5  # a component whose overlap with its object is above this shows it, and it alone
@@ -38,15 +42,19 @@ class Beside(Protocol):
         """Return what was found, a row for each metric and way."""
 
 
-def measured_beside(model: Predictor, name: str, compat: str | None, clip: Clip) -> list[Beside]:
+def measured_beside(
+    model: Predictor, name: str, compat: str | None, clip: Clip, runners: Mapping[str, Forecaster]
+) -> list[Beside]:
     """Return what is measured of `model` on clips like `clip` beside its predictions.
 
     Reconstructions are measured if `compat` asks for them, components where a model has them and the clips' objects
-    are known.
+    are known, moving areas of all `runners` if `compat` is mathieu and the clips have them.
     """
     found: list[Beside] = [Reconstructions(model, name)] if compat == RECONSTRUCTS else []
     if isinstance(model, Decomposer) and known_objects(clip):
         found.append(Components(model, name))
+    if compat == MASKS and MOVING_AREAS in clip.extras:
+        found.append(MovingAreas(runners))
     return found
 
 

@@ -1,0 +1,1 @@
+"""What is measured of some models or clips beside the predictions: reconstructions, components, marked areas."""
