@@ -83,6 +83,7 @@ docs: $(EXTRAS)/.ready  ## the pages that are written from the code, then the si
 	$(EXTRAS_BIN)/nextframe models --markdown docs/models.md
 	$(EXTRAS_BIN)/python scripts/formats_table.py
 	if [ -d ../shared/data/malformed ]; then $(EXTRAS_BIN)/python scripts/bad_input_table.py ../shared/data/malformed; fi
+	$(EXTRAS_BIN)/python scripts/app_boards.py
 	$(EXTRAS_BIN)/python scripts/site/command_line.py
 	$(EXTRAS_BIN)/python scripts/site/model_pages.py
 	$(EXTRAS_BIN)/python scripts/site/quality_plot.py

@@ -13,6 +13,8 @@ fi
 .venv/bin/python bench/convlstm.py "$@"
 .venv/bin/python bench/multiscale_gan.py
 .venv/bin/python bench/onnx_speed.py
+.venv/bin/nextframe benchmark speed --device cpu -o results/bench-speed
+.venv/bin/python bench/processes_speed.py
 media=../shared/data
 if [ -d "$media" ]; then  # clips of real videos: only where they are
     .venv/bin/python bench/video_clips.py

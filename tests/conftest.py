@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def quick_speed() -> Iterator[None]:
     """The speed of a row is measured for a moment, not for two seconds, from here on."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nextframe.benchmark.speed.SECONDS", 0.01)
+        patch.setattr("nextframe.benchmark.speed.rate.SECONDS", 0.01)
         yield
 
 

@@ -31,7 +31,8 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.progress import ProgressBar
 from nextframe.training import read_recipe
 
-PAGE = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "start" / "in-python.md"
 QUICK = {"model.width": 8, "model.blocks": 1, "training.val_clips": 2, "training.precision": "32", "training.batch": 2}
 
 
@@ -598,7 +599,7 @@ def test_every_name_is_there_typed_explained_and_costs_nothing_before_it_is_used
 
 def python_page() -> str:
     """The code of docs/python.md."""
-    page = (PAGE.parent / "docs" / "python.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     assert "`nf.train` is its old place" in page
     return "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
 
@@ -733,7 +734,7 @@ nf.evaluate(nf.fit(model, clips, steps=2).model, clips).model
 
 
 def page_lines() -> list[str]:
-    """The lines of README's block in Python, a cell each, with what takes long cut short."""
+    """The lines of the page's block, a cell each, with what takes long cut short."""
     block = re.search(r"```python\n(import nextframe as nf\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
     for long, short in CUT.items():
         assert long in block

@@ -70,7 +70,8 @@ def test_every_page_has_one_place_in_the_site() -> None:
     """A page below docs/ without a line in the `nav` of mkdocs.yml ends `make docs`."""
     nav = entries(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
     below = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if (ROOT / "docs") in page.parents}
-    assert sorted(nav) == sorted(below | {"contributing.md", "changelog.md"})
+    notebooks = {f"notebooks/{path.stem}.md" for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
+    assert sorted(nav) == sorted(below | notebooks | {"contributing.md", "changelog.md"})
 
 
 def test_every_file_that_is_named_is_there() -> None:

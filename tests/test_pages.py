@@ -194,7 +194,7 @@ PARSED = {  # verbs of which only the words are read
 }
 ELSEWHERE = {  # Python blocks that another test runs, which names the page
     "CONTRIBUTING.md": ("test_contributing.py", "test_registries.py"),
-    "README.md": ("test_face.py",),
+    "docs/start/in-python.md": ("test_face.py",),
     "docs/python.md": ("test_face.py",),
     "docs/how-to/sweep.md": ("test_sweep.py",),
 }

@@ -232,7 +232,7 @@ MISTAKES = {
     "model": ("int", r"model 'x' is not a class that extends Predictor"),
     "data": ("lambda: 1", r"data set 'x' is not a function of a DataConfig that returns a ClipSet"),
     "metric": ("abs", r"metric 'x' is not a Metric of that name"),
-    "task": ("{}", r"task 'x' is not a BenchmarkTask or a VideoTask of that name"),
+    "task": ("{}", r"task 'x' is not a BenchmarkTask, a VideoTask or a SpeedTask of that name"),
     "recipe": ("{}", r"recipe 'x' is not a Recipe"),
     "optimizer": (
         "lambda parameters, lr: 1",

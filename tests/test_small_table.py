@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nextframe.benchmark import TASKS, BenchmarkTask, as_markdown, benchmark, default_names, read_row, verify
 from nextframe.benchmark.entries import build
 from nextframe.benchmark.run import multiply_accumulates, parameters
-from nextframe.benchmark.speed import clips_per_second
+from nextframe.benchmark.speed.rate import clips_per_second
 from nextframe.checkpoint import create_model
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError

@@ -30,8 +30,8 @@ SETTINGS = """# Settings
 
 Written by `make docs` from the code; `nextframe settings VERB` says the same. What has no option of its own is set by
 `--set SECTION.FIELD=VALUE`, as often as you like; a value is written as in YAML: `--set training.batch=32`,
-`--set data.size=[64,64]`, `--set training.compile=true`. Settings of a model: `nextframe models NAME`; of a recipe, with
-what it changes: `nextframe recipes NAME`.
+`--set data.size=[64,64]`, `--set training.compile=true`. Settings of a model: `nextframe models NAME`; of a recipe,
+with what it changes: `nextframe recipes NAME`.
 """
 
 

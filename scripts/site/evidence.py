@@ -98,14 +98,20 @@ def costs() -> dict[str, dict[str, Any]]:
 
 def cost_words(row: dict[str, Any]) -> dict[str, str]:
     """Return a row of costs as a reader reads it."""
-    seconds = row["seconds"]
-    time = f"{seconds:.2g} s" if seconds >= 1 else f"{1000 * seconds:.2g} ms" if seconds > 1e-4 else "under 0.1 ms"
+    time = time_words(row["seconds"])
     return {
         "Parameters": short_count(row["parameters"]) if row["parameters"] else "none",
         "Compute": f"{short_count(row['macs'])} multiply-accumulates" if row["macs"] else "no convolutions or products",
         "Time": f"{time} of one core",
         "Memory": f"{row['memory_mib']} MiB beside what the process holds",
     }
+
+
+def time_words(seconds: float) -> str:
+    """Return seconds in two digits, as 0.27 s, 5.8 ms or less than 0.1 ms."""
+    if seconds >= 0.1:
+        return f"{float(f'{seconds:.2g}'):g} s"
+    return f"{1000 * seconds:.2g} ms" if seconds > 1e-4 else "under 0.1 ms"
 
 
 def read(name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ mkdocs.yml names this file; nothing else calls it.
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
@@ -33,9 +34,11 @@ def slug(heading: str, separator: str) -> str:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages of PAGES, and a copy of each file outside of docs/ that a page links to."""
+    """Add the pages of PAGES, one of each notebook, and a copy of each file outside of docs/ that a page links to."""
     for name, page in PAGES.items():
         files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
+    for notebook in sorted((DOCS / "notebooks").glob("*.ipynb")):
+        files.append(File.generated(config, f"notebooks/{notebook.stem}.md", content=as_page(notebook)))
     pages = files.documentation_pages()
     while pages:  # those that are copied may link to others
         linked = {place(target) for file in pages for target in targets(file)} - {None}
@@ -45,6 +48,13 @@ def on_files(files: Files, config: Any) -> Files:
             files.append(file)
         pages = [file for file in new if file.is_documentation_page()]
     return files
+
+
+def as_page(notebook: Path) -> str:
+    """Return a notebook as a page: its prose and its code, with a link to the notebook itself."""
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(notebook.read_text())["cells"]]
+    parts = [f"```python\n{text}\n```" if kind == "code" else text for kind, text in cells]
+    return "\n\n".join([*parts[:1], f"[The notebook itself]({notebook.name}), to run.", *parts[1:]]) + "\n"
 
 
 def is_copied(path: str) -> bool:

@@ -14,8 +14,9 @@ from typing import Any
 from evidence import COSTS, ROOT, Finding, cost_words, costs, findings, read
 
 from nextframe.benchmark.cells import markdown_table, short_count
-from nextframe.checkpoint import find_here, load, needs_training, trained_models
+from nextframe.checkpoint import create_model, find_here, load, needs_training, trained_models
 from nextframe.checkpoint.folder import read_config
+from nextframe.core.clip import Task
 from nextframe.models import CITED, MODELS, ORIGINALS
 
 PAGES = {
@@ -72,8 +73,8 @@ def how() -> str:
     if not run:
         return "Costs were not measured yet."
     return (
-        "Time and memory: one clip of 64x64 in the model's default size, untrained, ten frames from ten unless its card "
-        f"says otherwise, on one core of {run['machine']} (processor time; load {run['load'][0]:.1f} to "
+        "Time and memory: one clip of 64x64 in the model's default size, untrained, ten frames from ten unless its "
+        f"card says otherwise, on one core of {run['machine']} (processor time; load {run['load'][0]:.1f} to "
         f"{run['load'][1]:.1f}); memory is what the process holds at most beyond what it held before. From "
         f"[{COSTS}](../../results/{COSTS})."
     )
@@ -87,8 +88,10 @@ def anchor(name: str) -> str:
 def card(name: str, known: list[Finding]) -> str:
     """Return the card of a registered model."""
     model = MODELS.get(name)
-    of = f"As [`{model.original_of}`]({group(model.original_of)}.md#{anchor(model.original_of)})" if name in ORIGINALS else ""
-    facts = {"Choose it": f"To repeat its source, faults included; else take `{model.original_of}`." if of else model.when}
+    facts = {"Choose it": model.when}
+    if name in ORIGINALS:
+        whole = f"[`{model.original_of}`]({group(model.original_of)}.md#{anchor(model.original_of)})"
+        facts = {"Choose it": f"To repeat its source, faults included; for anything else {whole}."}
     facts |= {"Paper or source": model.paper} if model.paper else {}
     cost = costs().get(name)
     if cost:
@@ -96,6 +99,7 @@ def card(name: str, known: list[Finding]) -> str:
         words = cost_words(cost)
         facts |= {"Parameters": words["Parameters"], "Compute": words["Compute"]}
         facts |= {"Time, memory": f"{words['Time']}, {words['Memory']}{other}"}
+    facts |= {} if cost else {"Time, memory": NOT_MEASURED}
     facts |= {} if known else {"Quality": NOT_MEASURED}
     facts["Try"] = f"`{command(name)}`"
     parts = [f"## `{name}`", f"*{model.idea}*", markdown_table(["", ""], [[f"**{k}**", v] for k, v in facts.items()])]
@@ -106,15 +110,16 @@ def command(name: str) -> str:
     """Return a command that uses the model."""
     if needs_training(name):
         return f"nextframe train {name} --data my_videos/ --minutes 10"
-    return f"nextframe {'interpolate' if 'between' in str(costs().get(name, {}).get('what')) else 'predict'} cat.mp4 --model {name}"
+    between = not create_model(name).capabilities.serves(Task.forecast(2, 1))
+    return f"nextframe {'interpolate' if between else 'predict'} cat.mp4 --model {name}"
 
 
 def quality(known: list[Finding]) -> str:
     """Return what was measured of a model as a table."""
-    rows = [
-        [f.task, f.figure, f.last_frame, f.gain, f.training, f"[file](../../{f.file})"] for f in known
-    ]
-    return markdown_table(["task, metric", "mean ± half the 95 % interval", "last frame", "gain over it", "training", "from"], rows)
+    rows = [[f.task, f.figure, f.last_frame, f.gain, f.training, f"[file](../../{f.file})"] for f in known]
+    return markdown_table(
+        ["task, metric", "mean ± half the 95 % interval", "last frame", "gain over it", "training", "from"], rows
+    )
 
 
 # --- those that come trained
@@ -123,8 +128,8 @@ def quality(known: list[Finding]) -> str:
 def weights_page() -> str:
     """Return the page of the models that come trained."""
     about = (
-        "Ready for `nextframe predict VIDEO --model NAME`. The first two are in the package, the others come with a clone of "
-        "the repository. [How they are trained again](../weights.md)."
+        "Ready for `nextframe predict VIDEO --model NAME`. The first two are in the package, the others come with a "
+        "clone of the repository. [How they are trained again](../weights.md)."
     )
     cards = [trained_card(name) for name in trained_models()]
     return "\n\n".join(["# Weights that come trained", about, WRITTEN, *filter(None, cards)]) + "\n"

@@ -1,7 +1,7 @@
 """Draw docs/media/which-model.svg: quality against time, from the committed results files; `make docs` runs it.
 
-One panel a task. Across: the time that predicting one clip takes, on a logarithmic axis. Up: the main figure of the task,
-with its 95 % interval. Real videos have the times of results/model-costs.json, digits those of their own rows.
+One panel a task. Across: the time that predicting one clip takes, on a logarithmic axis. Up: the main figure of the
+task, with its 95 % interval. Real videos have the times of results/model-costs.json, digits those of their own rows.
 
 Usage: python scripts/site/quality_plot.py [FILE]
 """
@@ -52,7 +52,7 @@ def real() -> Panel:
     known, points = costs(), []
     for row in (row for row in read(REAL)["rows"] if row["model"] in known):
         cost = known[row["model"]]
-        gain = row["compared"].get("copy-last", {"gain": 0.0, "ci95": (0.0, 0.0)})  # the last frame itself gains nothing
+        gain = row["compared"].get("copy-last", {"gain": 0.0, "ci95": (0.0, 0.0)})  # it is the last frame
         points.append(Point(row["model"], cost["seconds"], gain["gain"], *gain["ci95"], cost["parameters"] > 0))
     title = f"Real video: {read(REAL)['data']['sources']} sources, five frames"
     return Panel(title, "one core, ten frames of 64x64", "PSNR gained over the last frame, dB", points)
@@ -88,7 +88,9 @@ def draw(panel: Panel, axes: Any) -> None:
         color = TRAINED if each.trained else BASELINE
         error = [[each.value - each.low], [each.high - each.value]]
         axes.errorbar([each.seconds], [each.value], yerr=error, fmt="o", ms=4, lw=1, capsize=2, color=color)
-        axes.annotate(each.name, (each.seconds, each.value), (6, 0), textcoords="offset points", va="center", color=color)
+        axes.annotate(
+            each.name, (each.seconds, each.value), (6, 0), textcoords="offset points", va="center", color=color
+        )
     times = [each.seconds for each in panel.points]
     axes.set_xscale("log")
     axes.set_xlim(min(times) / 3, 60 * max(times))
@@ -109,7 +111,8 @@ def main() -> int:
     for panel, axes in zip(shown, figure.subplots(1, len(shown), squeeze=False)[0], strict=True):
         draw(panel, axes)
     figure.savefig(target, metadata={"Date": None})
-    text = target.read_text(encoding="utf-8").replace(f"'{FONT}'", f"'{FONT}', sans-serif")  # where there is no such font
+    # a font of its kind where there is not this one
+    text = target.read_text(encoding="utf-8").replace(f"'{FONT}'", f"'{FONT}', sans-serif")
     target.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
     return 0
 

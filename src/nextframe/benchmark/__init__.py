@@ -8,6 +8,8 @@ from nextframe.benchmark.real.task import RealConfig, VideoTask
 from nextframe.benchmark.row import BenchmarkRow, find_rows, read_row
 from nextframe.benchmark.run import benchmark
 from nextframe.benchmark.share import Share, take_share
+from nextframe.benchmark.speed.measure import measure_speed
+from nextframe.benchmark.speed.task import SpeedConfig, SpeedTask
 from nextframe.benchmark.tasks import TASKS, BenchmarkTask
 from nextframe.benchmark.verify import verify
 
@@ -17,12 +19,15 @@ __all__ = [
     "BenchmarkTask",
     "RealConfig",
     "Share",
+    "SpeedConfig",
+    "SpeedTask",
     "VideoTask",
     "as_markdown",
     "benchmark",
     "budget_of",
     "default_names",
     "find_rows",
+    "measure_speed",
     "measure_videos",
     "read_row",
     "take_share",

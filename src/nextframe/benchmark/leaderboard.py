@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nextframe.benchmark.cells import half_width, paired_range, short_count, shown, shown_speed, without_folders
 from nextframe.benchmark.row import MACS, BenchmarkRow, Figure, named, read_row
-from nextframe.benchmark.speed import SPEED
+from nextframe.benchmark.speed.rate import SPEED
 from nextframe.benchmark.tasks import TASKS
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.whole_file import write_whole

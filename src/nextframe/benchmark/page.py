@@ -16,7 +16,7 @@ from nextframe.benchmark.cells import (
 )
 from nextframe.benchmark.leaderboard import Board, Line, boards
 from nextframe.benchmark.row import Figure
-from nextframe.benchmark.speed import SPEED
+from nextframe.benchmark.speed.rate import SPEED
 from nextframe.evaluation.table import ARROW
 
 

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from nextframe.benchmark.entries import Budget, Entry, check_names, default_names, make_entry, misfit, trains
+from nextframe.benchmark.on_ray import Order, rows_on_cluster
 from nextframe.benchmark.row import BenchmarkRow, DataFacts, Figure, TaskFacts, TrainingFacts, named, read_row
 from nextframe.benchmark.share import Share
-from nextframe.benchmark.speed import clips_per_second
+from nextframe.benchmark.speed.rate import clips_per_second
 from nextframe.benchmark.strip import image_strip
 from nextframe.benchmark.tasks import BenchmarkTask
 from nextframe.checkpoint import load_model, model_name, save_model, take_weights
@@ -28,6 +29,7 @@ from nextframe.core.errors import UserError
 from nextframe.data import ClipSet, open_data
 from nextframe.data.clipset import Split, batch_indices
 from nextframe.evaluation import Evaluation, clip_indices, evaluate, run_facts
+from nextframe.evaluation.run_facts import command_line
 from nextframe.media.writer import write_video
 from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
@@ -61,6 +63,8 @@ def benchmark(
     share: Share | None = None,
     show: bool = True,
     command: str | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
 ) -> list[Path]:
     """Make the rows of `models` on `task` in the folder `output`, and return their files.
 
@@ -75,11 +79,19 @@ def benchmark(
         share: the rows of this process; None: all.
         show: progress on a terminal, log lines elsewhere.
         command: what was typed, for the record; None: this process's command line.
+        ray: the address of a Ray cluster whose processes make the rows, "auto" or "local"; all its machines have `data`
+            and `output` at the same place. None: this process makes them.
+        workers: with `ray` its processes; None: as many as there is room for.
 
     Raises:
         UserError: an unknown name, a model that does not fit, or a row or run of other settings in `output`.
     """
-    setting, entries = prepare(task, output, data, models, budget, device, show, command)
+    if ray is not None:
+        output = output.absolute()
+    setting, entries = prepare(task, output, data, models, budget, device, show, command or command_line())
+    if ray is not None:
+        order = Order(task, output, data, models, budget, device, setting.command)
+        return rows_on_cluster(ray, order, [entry.name for entry in entries], workers)
     share = share or Share()
     return [make_row(setting, entry) for index, entry in enumerate(entries) if share.takes(index)]
 
@@ -195,14 +207,13 @@ def _train(setting: Setting, entry: Entry, folder: Path) -> TrainingFacts:
         raise UserError(f"{folder}: was begun with another budget; give another output folder, or remove it")
     worked = time.process_time()
     run: Run = train(entry.recipe, folder, resume=True, show=setting.show, model=entry.model, clips=setting.clips)
-    batch = entry.recipe.training.batch
     return TrainingFacts(
         budget=dict(setting.budget),
         steps=run.trainer.step,
         seconds=round(run.trainer.seconds, 1),
         cpu_seconds=round(time.process_time() - worked, 1),
-        batch=batch,
-        clips_seen=run.trainer.step * batch,
+        batch=entry.recipe.training.batch,
+        clips_seen=run.trainer.step * entry.recipe.training.clips,
         clips=setting.clips.count("train"),
         recipe=entry.recipe.model_dump(mode="json"),
     )

@@ -1,6 +1,7 @@
 """The fixed tasks: which clips are held out, what is predicted, how it is measured, and how long a model may train.
 
-Tasks that only measure, and train nothing, are `VideoTask`s: `nextframe.benchmark.real`.
+Tasks that only measure, and train nothing, are `VideoTask`s (`nextframe.benchmark.real`) and, of seconds, `SpeedTask`s
+(`nextframe.benchmark.speed`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from typing import Any, Literal
 
 from nextframe.benchmark.real.task import VideoTask
+from nextframe.benchmark.speed.task import SPEED, SpeedTask
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.registry import Registry
@@ -78,11 +80,11 @@ class BenchmarkTask(Config):
         return self.model_copy(update={"data": data}) if self.takes else self
 
 
-AnyTask = BenchmarkTask | VideoTask
+AnyTask = BenchmarkTask | VideoTask | SpeedTask
 TASKS: Registry[AnyTask] = Registry(
     "task",
     "nextframe.tasks",
-    "a BenchmarkTask or a VideoTask of that name",
+    "a BenchmarkTask, a VideoTask or a SpeedTask of that name",
     lambda name, thing: isinstance(thing, AnyTask) and thing.name == name,
 )
 
@@ -177,7 +179,7 @@ INTERPOLATE = BenchmarkTask(
     training=TrainingConfig(minutes=30, batch=16, schedule="cosine", checkpoint_every=100),
 )
 
-for _task in (GIF_NEXT, MOVING_DIGITS, MOVING_MNIST, MOVING_MNIST_SMALL, MSPACMAN_NEXT, INTERPOLATE):
+for _task in (GIF_NEXT, MOVING_DIGITS, MOVING_MNIST, MOVING_MNIST_SMALL, MSPACMAN_NEXT, INTERPOLATE, SPEED):
     TASKS.add(_task.name, _task)
 TASKS.add("real-next", "nextframe.benchmark.real.tasks:REAL_NEXT")
 TASKS.add("kitti-next", "nextframe.benchmark.real.tasks:KITTI_NEXT")

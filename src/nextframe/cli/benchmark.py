@@ -11,7 +11,7 @@ from nextframe.cli.options import Device, Plugin, Quiet, Set, begin, check_files
 from nextframe.cli.sections import read_settings, section
 
 if TYPE_CHECKING:
-    from nextframe.benchmark import RealConfig, VideoTask
+    from nextframe.benchmark import SpeedTask, VideoTask
     from nextframe.benchmark.tasks import AnyTask
 
 RIVALS = ("flow", "copy-last")  # what every model is compared with; gains are over the first
@@ -43,16 +43,18 @@ def benchmark(
 
     Under torchrun or SLURM each process takes its share of the rows. real-next, kitti-next, cityscapes-next,
     davis-next and vimeo-next train nothing: one table of models that need no training, ship or are folders, in
-    OUTPUT.json and OUTPUT.md.
+    OUTPUT.json and OUTPUT.md. speed measures seconds and memory, beside plain forms of the models: OUTPUT.json.
 
     Examples:
     nextframe benchmark
     nextframe benchmark gif-next --data my_gifs/ --minutes 5 -o benchmarks/gifs
     nextframe benchmark real-next --data my_videos/ --models flow,linear -o results/real-next
+    nextframe benchmark speed --models convlstm,simvp --set speed.rounds=3
     torchrun --nproc-per-node 4 -m nextframe benchmark gif-next --data my_gifs/
     """
-    from nextframe.benchmark import TASKS, RealConfig, VideoTask, budget_of, take_share
+    from nextframe.benchmark import TASKS, BenchmarkTask, budget_of, take_share
     from nextframe.benchmark import benchmark as make_rows
+    from nextframe.cli.configs import BenchmarkRun
     from nextframe.core.files.whole_file import check_folder
 
     begin(quiet, plugin)
@@ -63,12 +65,12 @@ def benchmark(
     chosen = TASKS.get(task)
     output = output or Path("benchmarks") / task
     names = parse_names(models) if models else None
-    if isinstance(chosen, VideoTask):
+    if not isinstance(chosen, BenchmarkTask):
         _check_no_training(task, minutes, steps)
-        config = RealConfig.parse(section(settings, "real"), "real")
-        _measure(chosen, data, names, config, output, device, not quiet)
+        _measure(chosen, data, names, settings, output, device, not quiet)
         return
-    _check_no_settings(task, settings)
+    _check_settings(task, settings, "run")
+    run = BenchmarkRun.parse(section(settings, "run"), "run")
     share = take_share()
     check_folder(output)
     rows = make_rows(
@@ -80,6 +82,8 @@ def benchmark(
         device=device,
         share=share,
         show=not quiet,
+        ray=run.ray,
+        workers=run.workers,
     )
     for path in rows:
         typer.echo(str(path))
@@ -92,33 +96,65 @@ def _check_no_training(task: str, minutes: float | None, steps: int | None) -> N
         raise UserError(f"{task} trains nothing: omit --minutes and --steps, and give the folder of a trained model")
 
 
-def _check_no_settings(task: str, settings: dict[str, Any]) -> None:
+def _check_settings(task: str, settings: dict[str, Any], taken: str = "") -> None:
+    """Refuse settings of other sections than the one that the task takes."""
     from nextframe.core.errors import UserError
 
-    if settings:
-        raise UserError(f"setting '{next(iter(settings))}': {task} is fixed; omit it")
+    for key in settings:
+        if key.partition(".")[0] != taken:
+            fix = f"it takes {taken}.FIELD=VALUE" if taken else "omit it"
+            raise UserError(f"setting '{key}': {task} is fixed; {fix}")
 
 
 def _measure(
-    task: VideoTask,
+    task: VideoTask | SpeedTask,
     data: str | None,
     models: list[str] | None,
-    config: RealConfig,
+    settings: dict[str, Any],
     output: Path,
     device: str,
     show: bool,
 ) -> None:
-    """Measure the models on videos, and write both files."""
-    from nextframe.benchmark import measure_videos
+    """Measure the models, on videos or for speed, and write what was found."""
+    from nextframe.benchmark import RealConfig, SpeedTask, measure_videos
     from nextframe.checkpoint import baseline_names, shipped_for_video
     from nextframe.core.errors import UserError
 
+    if isinstance(task, SpeedTask):
+        _measure_speed(task, data, models, settings, output, device, show)
+        return
+    _check_settings(task.name, settings, "real")
+    config = RealConfig.parse(section(settings, "real"), "real")
     if data is None:
         raise UserError(f"task {task.name} needs --data: {task.wants}")
     check_files(*(output.with_name(f"{output.name}{ending}") for ending in (".json", ".md")))
     names = [*baseline_names(task.task), *shipped_for_video(task.task)] if models is None else models
     rivals = RIVALS if task.compared else ()
     result = measure_videos(task, names, data, rivals=rivals, config=config, device=device, show=show)
+    for path in result.write(output):
+        typer.echo(str(path))
+
+
+def _measure_speed(
+    task: SpeedTask,
+    data: str | None,
+    models: list[str] | None,
+    settings: dict[str, Any],
+    output: Path,
+    device: str,
+    show: bool,
+) -> None:
+    """Measure seconds and memory, write the file and show the table."""
+    from nextframe.benchmark import SpeedConfig, measure_speed
+    from nextframe.core.errors import UserError
+
+    if data is not None:
+        raise UserError(f"{task.name} reads no clips: omit --data")
+    _check_settings(task.name, settings, "speed")
+    config = SpeedConfig.parse(section(settings, "speed"), "speed")
+    check_files(output.with_name(f"{output.name}.json"))
+    result = measure_speed(models, config, device, show)
+    typer.echo(result.text())
     for path in result.write(output):
         typer.echo(str(path))
 

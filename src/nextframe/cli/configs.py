@@ -9,6 +9,8 @@ from pydantic import Field
 from nextframe.core.config import Config
 from nextframe.media.reading import Reading
 
+RAY = "a Ray cluster that does the work: auto, HOST:PORT, or local for processes of this machine; null: none"
+
 
 class TrainRun(Config):
     """How `nextframe train` runs; nothing of it is part of the recipe."""
@@ -21,8 +23,18 @@ class TrainRun(Config):
 class PrepareRun(Config):
     """How `nextframe prepare` runs; the clips do not depend on it."""
 
-    workers: int | None = Field(None, ge=1, description="threads; null: as many as there are processors")
-    memory: float = Field(2.0, ge=0, description="GiB of decoded frames held at most")
+    workers: int | None = Field(
+        None, ge=1, description="threads, with ray processes; null: as many as there are processors"
+    )
+    memory: float = Field(2.0, ge=0, description="GiB of decoded frames held at most, with ray by each process")
+    ray: str | None = Field(None, description=RAY)
+
+
+class BenchmarkRun(Config):
+    """How `nextframe benchmark` runs tasks that train; the rows do not depend on it."""
+
+    workers: int | None = Field(None, ge=1, description="with ray: processes, a row each; null: as many as have room")
+    ray: str | None = Field(None, description=RAY)
 
 
 class EvaluateConfig(Config):

@@ -19,6 +19,7 @@ def complete_models(incomplete: str) -> list[str]:
     return [name for name in dict.fromkeys([*MODELS, *trained_models()]) if name.startswith(incomplete)]
 
 
+AUTO = "auto"  # --batch: as many clips as fit into memory
 Root = Annotated[
     str | None,
     typer.Option(
@@ -74,6 +75,17 @@ def check_files(*paths: Path | None) -> None:
 def parse_names(text: str) -> list[str]:
     """Return the names of "a, b", in order; none of an empty text."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def parse_batch(batch: str | None) -> int | None:
+    """Return the number of "16"; None of "auto", which is found later; a UserError for anything else."""
+    from nextframe.core.errors import UserError
+
+    if batch is None or batch == AUTO:
+        return None
+    if not batch.isdecimal() or not int(batch):
+        raise UserError(f"--batch {batch}: give a number of clips, as 16, or auto: as many as fit into memory")
+    return int(batch)
 
 
 def parse_size(size: str | None) -> tuple[int, int] | None:

@@ -98,7 +98,9 @@ def _prepare(
     from nextframe.data.prepared.prepare import prepare as prepare_clips
 
     started = time.monotonic()
-    manifest = prepare_clips(path, output, config, root=root, workers=run.workers, memory=run.memory, show=show)
+    manifest = prepare_clips(
+        path, output, config, root=root, workers=run.workers, memory=run.memory, ray=run.ray, show=show
+    )
     if json_file is not None:
         _write_json(json_file, output, manifest, config.seed, started)
     return manifest

@@ -30,7 +30,11 @@ SECTIONS: dict[str, dict[str, str]] = {
     "latent": {"data": _DATA},
     "transfer": {"transfer": "nextframe.transfer.settings:TransferConfig", "data": _DATA},
     "import": {"model": "", "settings": ""},
-    "benchmark": {"real": "nextframe.benchmark.real.task:RealConfig"},
+    "benchmark": {
+        "real": "nextframe.benchmark.real.task:RealConfig",
+        "speed": "nextframe.benchmark.speed.task:SpeedConfig",
+        "run": "nextframe.cli.configs:BenchmarkRun",
+    },
     "app": {"limits": "nextframe.web.limits:WebLimits"},
 }
 A_PATH, LEROBOT, ROWS = "PATH", "LEROBOT", "ROWS"  # any path; a folder of LeRobot; one of Hugging Face datasets

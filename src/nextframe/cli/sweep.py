@@ -37,7 +37,9 @@ def sweep(
         int | None,
         typer.Option(min=1, help="Trainings in all.", show_default="every combination; 20 if there is a range"),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="A registered data set or a path; a recipe has its own.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A registered data set, a path or hf:user/name; a recipe has its own.")
+    ] = None,
     root: Root = None,
     output: Annotated[
         Path | None,
@@ -61,8 +63,8 @@ def sweep(
 
     Examples:
     nextframe sweep compact --data my_videos/ --size 64x64 --steps 500 --over model.width=32,64,96 -o sweeps/width
-    nextframe sweep compact --data my_videos/ --minutes 5 --over training.lr=1e-4..1e-2:log --trials 10
-    nextframe train sweeps/width/best.yaml --minutes 60
+    nextframe sweep compact --data my_videos/ --over training.lr=1e-4..1e-2:log -o sweeps/lr
+    nextframe sweep compact --data my_videos/ --over training.lr=1e-4..1e-2:log -o sweeps/lr --resume --trials 30
     """
     from nextframe.core.errors import UserError
     from nextframe.core.files.whole_file import free_name

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nextframe.cli.options import (
+    AUTO,
     Context,
     Horizon,
     Plugin,
@@ -20,6 +21,7 @@ from nextframe.cli.options import (
     check_files,
     complete_models,
     data_settings,
+    parse_batch,
 )
 from nextframe.cli.sections import only, read_settings, section
 
@@ -43,7 +45,7 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps; or give --minutes.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Training time in minutes; or give --steps.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Clips per step.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Clips per step; auto: as many as fit into memory.")] = None,
     lr: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
     size: Size = None,
     context: Context = None,
@@ -66,7 +68,8 @@ def train(
     from nextframe.recipes import load_recipe, recipe_to_resume
     from nextframe.training import override
     from nextframe.training import train as train_run
-    from nextframe.training.folder.run_folder import newest_run, next_folder
+    from nextframe.training.folder.run_folder import check_folder, newest_run, next_folder
+    from nextframe.training.parallel.largest_batch import with_largest_batch
 
     begin(quiet, plugin)
     more = read_settings("train", setting)
@@ -76,12 +79,16 @@ def train(
     folder = output or (newest_run(name) if resume else None) or next_folder(name)
     base = recipe_to_resume(folder, asked) if resume else asked
     settings: dict[str, Any] = data_settings(data, root, context, horizon, size)
-    training = {"steps": steps, "minutes": minutes, "batch": batch, "lr": lr, "seed": seed, "device": device}
+    clips = parse_batch(batch)
+    training = {"steps": steps, "minutes": minutes, "batch": clips, "lr": lr, "seed": seed, "device": device}
     settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
     settings |= only(more, "model", "data", "training")
     if base is asked:
         check_data(what, settings)
     recipe = override(base, settings)
+    if batch == AUTO and base is asked:  # a run that goes on has its number
+        check_folder(recipe, folder, resume)
+        recipe = with_largest_batch(recipe, run.devices, show=not quiet)
     trained = train_run(recipe, folder, resume=resume, devices=run.devices, show=not quiet)
     if trained.processes.first:  # of those that torchrun started
         channels = trained.model.capabilities.channels

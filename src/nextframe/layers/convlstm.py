@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nextframe.core.kernels import current
 from nextframe.core.kernels.race import Ways, example
 from nextframe.layers.lstm import Activation, Gate, Gates
+from nextframe.layers.over_time import OverTime
 from nextframe.layers.recurrence import CachedRecurrence, DirectRecurrence, Maps
 from nextframe.layers.winograd import TILES
 
@@ -21,7 +22,7 @@ LITTLE = 1 << 24  # multiplications of a frame below which there is nothing to w
 SAMPLE = (3, 2)  # frames and items that are raced at most
 
 
-class ConvLSTMLayer(nn.Module):
+class ConvLSTMLayer(OverTime):
     """LSTM whose products are convolutions; zero padding, gate order i, f, c, o, initialised as in Keras.
 
     i, f, o = gate(conv(x) + conv(h) + b), g = act(conv(x) + conv(h) + b), c' = f * c + i * g, h' = o * act(c').
@@ -51,6 +52,16 @@ class ConvLSTMLayer(nn.Module):
         Returns:
             The hidden maps (B, T, hidden, H, W) and the state after the last frame.
         """
+        if not self.recomputes:
+            return self._read(x, state)
+        maps = []
+        for frames in torch.split(x, max(1, round(x.shape[1] ** 0.5)), dim=1):  # as much is kept as is computed at once
+            part, state = self.checked(self._read, frames, state)
+            maps.append(part)
+        assert state is not None  # there is a frame
+        return torch.cat(maps, dim=1), state
+
+    def _read(self, x: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         device = "cpu" if x.is_meta else x.device.type  # autocast knows no meta tensors, which only count
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         weights = [weight.to(dtype) for weight in (self.input_weight, self.recurrent_weight, self.bias)]

@@ -10,9 +10,11 @@ from torch import Tensor
 def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column of (..., C, H, W) until H and W are multiples of `multiple`.
 
-    Any number of leading axes, at least one; the result has the same.
+    Any number of leading axes, at least one; the result has the same. Frames that fit already are returned as they are.
     """
     rows, columns = -frames.shape[-2] % multiple, -frames.shape[-1] % multiple
+    if not torch.compiler.is_exporting() and not rows and not columns:  # an exported model may meet other sizes
+        return frames  # also because torch.compile makes clamped indices of a padding of nothing
     flat = F.pad(frames.flatten(0, -4), (0, columns, 0, rows), mode="replicate")
     return flat.reshape(*frames.shape[:-2], *flat.shape[-2:])
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.config import Config
-from nextframe.core.seeds.noise import uniform, widest
+from nextframe.core.seeds.noise import ends_step, uniform, widest
 
 
 class SamplingConfig(Config):
@@ -58,13 +58,13 @@ class ScheduledSampling(nn.Module):
         """Return (B, T - 1) bools for `frames` (B, T, ...): whether frame t + 1 is read as it was in training.
 
         The first frame always is. In eval mode true frames are those of the context. Each call in training mode
-        counts a step.
+        counts a step, of one that is computed in parts the last.
         """
         length = frames.shape[1]
         within = torch.arange(1, length, device=frames.device) < context
         if not self.training:
             return within.expand(len(frames), -1)
         chance = torch.where(within, *self.config.chances(self.steps))
-        self.steps += 1
+        self.steps += ends_step()
         drawn = uniform((len(frames), 1 if self.config.whole else length - 1), frames.device)
         return drawn < chance.to(drawn.dtype)

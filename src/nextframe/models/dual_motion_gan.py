@@ -121,7 +121,7 @@ class DualMotionGan(StreamingPredictor):
     Options: ClassVar[type[ModelOptions]] = DualMotionGanOptions
     config: DualMotionGanConfig
     idea: ClassVar[str] = "Paints the next frame and predicts its flow; each is held to what the other made of it."
-    when = "To study frames and flow that teach each other; trains slowly."
+    when = "To study frames and flow that teach each other."
     paper: ClassVar[str] = "Dual Motion GAN (Liang et al., ICCV 2017), arXiv 1708.00284"
 
     def __init__(self, config: DualMotionGanConfig) -> None:

@@ -86,7 +86,7 @@ class E3DLSTM(OneSizeRecurrent):
 
     Config: ClassVar[type[ModelConfig]] = E3DLSTMConfig
     idea: ClassVar[str] = "Recurrent 3D convolutions on a window of frames; attention recalls earlier memories."
-    when = "To compare with its paper; the slowest of all."
+    when = "To compare with its paper."
     paper: ClassVar[str] = "Eidetic 3D LSTM (Wang et al., ICLR 2019)"
     rate: ClassVar[float] = 1e-4
     config: E3DLSTMConfig

@@ -108,7 +108,7 @@ class MIM(OneSizeRecurrent):
 
     Config: ClassVar[type[ModelConfig]] = MIMConfig
     idea: ClassVar[str] = "PredRNN with recurrent networks as forget gates: what changes, then what stays."
-    when = "To compare with its paper; the largest memory of the recurrent ones."
+    when = "To compare with its paper."
     paper: ClassVar[str] = "Memory In Memory (Wang et al., CVPR 2019), arXiv 1811.07490"
     config: MIMConfig
 

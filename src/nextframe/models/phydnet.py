@@ -109,7 +109,7 @@ class PhyDNet(RecurrentPredictor):
 
     Config: ClassVar[type[ModelConfig]] = PhyDNetConfig
     idea: ClassVar[str] = "A learned differential equation moves what it can explain, a ConvLSTM the rest."
-    when = "To compare with its paper: physics-like motion, few parameters."
+    when = "To compare with its paper."
     paper: ClassVar[str] = "Le Guen & Thome 2020, arXiv 2003.01460"
     config: PhyDNetConfig
     rate: ClassVar[float] = 1e-3

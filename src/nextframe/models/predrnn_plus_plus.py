@@ -85,7 +85,7 @@ class PredRNNPlusPlus(StackedRecurrent):
 
     Config: ClassVar[type[ModelConfig]] = PredRNNPlusPlusConfig
     idea: ClassVar[str] = "LSTM cells in which one memory feeds the other, and a highway for gradients through time."
-    when = "To compare with its paper; slower than `predrnn`."
+    when = "To compare with its paper."
     paper: ClassVar[str] = "Wang et al., ICML 2018, arXiv 1804.06300"
     rate: ClassVar[float] = 1e-4
     config: PredRNNPlusPlusConfig

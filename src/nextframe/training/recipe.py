@@ -41,7 +41,10 @@ class TrainingConfig(Config):
     clock: Literal["wall", "processor"] = Field(
         "wall", description="what minutes are; processor: those that this process works on a CPU, all threads together"
     )
-    batch: int = Field(16, ge=1, description="clips per step")
+    batch: int = Field(16, ge=1, description="clips per step; with accumulate, per part of a step")
+    accumulate: int = Field(
+        1, ge=1, description="parts of a step, each of batch clips: as a batch that many times as large, in less memory"
+    )
     balance: Balance = Field(
         "clips",
         description="clips: epochs in random order; sources: sources take turns; changes: more often where more moves; "
@@ -87,6 +90,9 @@ class TrainingConfig(Config):
         "auto", description="of several devices; fsdp spreads the weights over GPUs"
     )
     compile: bool = Field(False, description="torch.compile: faster steps after a slow first one")
+    checkpoint_activations: bool = Field(
+        False, description="recurrent models compute each frame again backwards: less memory, a third more time"
+    )
     shares: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default_factory=dict, description="steps of each stage, by its name; 0: skipped; empty: what the model says"
     )
@@ -138,6 +144,17 @@ class TrainingConfig(Config):
         if (self.steps is None) == (self.minutes is None):
             raise ValueError("give either steps or minutes")
         return self
+
+    @model_validator(mode="after")
+    def _checkpoints_or_graphs(self) -> TrainingConfig:
+        if self.compile and self.checkpoint_activations:
+            raise ValueError("compile and checkpoint_activations do not go together: set one of them to false")
+        return self
+
+    @property
+    def clips(self) -> int:
+        """Clips of a whole step, of all parts and all processes."""
+        return self.batch * self.accumulate
 
     @property
     def length(self) -> str:

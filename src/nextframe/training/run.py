@@ -96,19 +96,20 @@ def _train_here(job: Job) -> Run:
         logging.getLogger("nextframe").setLevel(logging.ERROR)  # the first process reports it for all
     elif job.resume and job.clips is None:
         check_there(job.recipe.data, str(job.folder))
-    return _build(job, fabric).start(job.resume)
+    return build(job, fabric).start(job.resume)
 
 
 def _trained(job: Job) -> Run:
     """Return the run that other processes have trained, with its last weights, on one device."""
     one = job.recipe.training.model_copy(update={"strategy": "auto"})
     job = replace(job, recipe=job.recipe.model_copy(update={"training": one}), resume=True, show=False)
-    run = _build(job, make_fabric(one))
+    run = build(job, make_fabric(one))
     run.restore()
     return run
 
 
-def _build(job: Job, fabric: Any) -> Run:
+def build(job: Job, fabric: Any) -> Run:
+    """Return the run that `job` describes, before its folder is touched."""
     recipe, model, clips = job.recipe, job.model, job.clips
     clips = open_data(recipe.data) if clips is None else clips
     if model is None:
@@ -191,8 +192,7 @@ class Run:
 
     def restore(self) -> None:
         """Take over the last checkpoint, if there is one."""
-        state = load_state(self.folder / "checkpoints")
-        if state is not None:
+        if (state := load_state(self.folder / "checkpoints")) is not None:
             self._load(state)
 
     def _interrupted(self) -> None:
@@ -221,7 +221,7 @@ class Run:
         trainer.settle()
         steps, seconds = trainer.step - self._logged[0], trainer.seconds - self._logged[1]
         self._logged = (trainer.step, trainer.seconds)
-        speed = steps * self.config.batch / seconds if seconds > 0 else 0.0
+        speed = steps * self.config.clips / seconds if seconds > 0 else 0.0
         self.line |= trainer.window.means()
         self._warn()
         self.line |= {"lr": trainer.rate, "clips_per_s": round(speed, 2), "seconds": round(trainer.seconds, 3)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +13,15 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
-from nextframe.core.errors import UserError
 from nextframe.core.seeds.noise import clip_noise
 from nextframe.core.seeds.seeding import derive_seed, seed_everything
 from nextframe.data import ClipSet
 from nextframe.data.order import Balance
+from nextframe.layers.over_time import checkpoint_activations
 from nextframe.models.contract import Predictor, Stage, StageLoss
 from nextframe.training.budget import Span, planned_stages, spans
 from nextframe.training.encoded import encode_clips
+from nextframe.training.folder.checkpoints import check_weights
 from nextframe.training.folder.logs import Window
 from nextframe.training.loader import Steps, training_batches
 from nextframe.training.optim.optimizer import Average, gradient_norm, set_rate
@@ -30,7 +31,15 @@ from nextframe.training.parallel import sharding
 from nextframe.training.parallel.arithmetic import Arithmetic
 from nextframe.training.parallel.processes import INTERRUPTED, Processes, interruption
 from nextframe.training.recipe import TrainingConfig
-from nextframe.training.turns import Turn, at_rest, build_turns, check_all_used
+from nextframe.training.turns import (
+    Turn,
+    at_rest,
+    averaged_over_processes,
+    build_turns,
+    check_all_used,
+    mean_of_parts,
+    parted,
+)
 
 FOREVER = 10**9  # more steps than a run by minutes will reach
 COUNTERS = ("step", "stage_step", "stage_index", "seconds", "stage_seconds", "scale")  # what a checkpoint counts
@@ -42,6 +51,8 @@ class Trainer:
     def __init__(self, model: Predictor, clips: ClipSet, config: TrainingConfig, fabric: Any) -> None:
         self.model, self.clips, self.config, self.fabric = model, clips, config, fabric
         self.processes = Processes(fabric)
+        if config.checkpoint_activations:
+            checkpoint_activations(model)
         self.stages = planned_stages(model, config)
         self.loss = StageLoss(model, [objective for stage in self.stages for objective in stage.objectives])
         if config.strategy == "fsdp":
@@ -140,7 +151,7 @@ class Trainer:
         feeds = []
         for name in names:
             seed = config.seed if name == "shared" else derive_seed(config.seed, name)
-            steps = Steps(clips, "train", seed, config.batch, processes.rank, processes.world, balance)
+            steps = Steps(clips, "train", seed, config.clips, processes.rank, processes.world, balance)
             batches = training_batches(steps, self.step, last, config.workers, pinned=pinned)
             feeds.append(self._placed(clips, batches, f"clips of {name}"))
         return feeds
@@ -152,11 +163,16 @@ class Trainer:
                 placed = clips.on_device("train", batch, self.fabric.device)
             yield placed
 
-    def _noise(self, name: str) -> AbstractContextManager[None]:
-        """Return a block in which noise is drawn by (seed, step, name, place of the clip in the global batch)."""
-        batch = self.config.batch
-        index = self.processes.positions(batch, self.fabric.device)
-        return clip_noise(self.config.seed, "step", self.step, name, index=index, total=batch)
+    def _noise(self, name: str, part: int | None = None) -> AbstractContextManager[None]:
+        """Return a block in which noise is drawn by (seed, step, name, place of the clip in the global batch).
+
+        `part`: for the clips of that part of the step alone; None: for all that this process has.
+        """
+        total, parts = self.config.clips, self.config.accumulate
+        index = self.processes.positions(total, self.fabric.device)
+        index = index if part is None else index.chunk(parts)[part]
+        ends = part is None or part == parts - 1
+        return clip_noise(self.config.seed, "step", self.step, name, index=index, total=total, ends=ends)
 
     def _seed(self) -> None:
         """Make what draws from torch's own generators, such as dropout, a function of (seed, step, process)."""
@@ -184,10 +200,8 @@ class Trainer:
         """Take one step of an objective; return its loss, 0 where its gradient is not finite and nothing is done."""
         name, parameters = turn.objective.name, turn.objective.parameters
         turn.optimizer.zero_grad(set_to_none=True)
-        with at_rest(turn.resting), self._noise(name):
-            with self.arithmetic.autocast():
-                loss, logs = turn.loss(turn.number, clip)
-            self.fabric.backward(loss)
+        with at_rest(turn.resting):
+            loss, logs = self._gradient(turn, clip)
         if self.processes.world > 1 and self.config.strategy != "fsdp":
             check_all_used(self.model, turn.objective)
         norm = gradient_norm(parameters, self.config.grad_clip)
@@ -195,6 +209,17 @@ class Trainer:
         step_unless(turn.optimizer, bad)
         self._log_update(name, {**logs, "grad_norm": norm}, loss, bad)
         return torch.where(bad > 0, 0.0, loss.detach())
+
+    def _gradient(self, turn: Turn, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the gradient of an objective, part by part; return the means of the parts' losses and logs."""
+        parts, found = self.config.accumulate, []
+        for number, part in enumerate(parted(clip, parts)):
+            with self._noise(turn.objective.name, number), averaged_over_processes(turn.loss, number == parts - 1):
+                with self.arithmetic.autocast():
+                    loss, logs = turn.loss(turn.number, part)
+                self.fabric.backward(loss if parts == 1 else loss / parts)
+            found.append((loss.detach(), logs))
+        return mean_of_parts(found)
 
     def _log_update(self, name: str, logs: dict[str, Tensor], loss: Tensor, bad: Tensor) -> None:
         several = len(self.turns) > 1
@@ -244,7 +269,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned; optimisers get theirs when their stage starts."""
-        _check_weights(state["model"], self.model)
+        check_weights(state["model"], self.model)
         self.model.load_state_dict(sharding.like(state["model"], self.model))
         if self.average and state["average"]:
             self.average.weights = sharding.like(state["average"]["weights"], self.model)
@@ -266,17 +291,3 @@ def _unless_interrupted(frames: Callable[[Tensor], Tensor]) -> Callable[[Tensor]
         return frames(batch)
 
     return encoding
-
-
-def _check_weights(stored: Mapping[str, Any], model: Predictor) -> None:
-    """Refuse a checkpoint whose tensors have other names or shapes than the model's."""
-    kept, own = (
-        {name: tuple(getattr(value, "shape", ())) for name, value in one.items()}
-        for one in (stored, model.state_dict())
-    )
-    other = next((name for name in {**own, **kept} if own.get(name) != kept.get(name)), None)
-    if other is not None:
-        what = f"'{other}' is {kept.get(other, 'missing')} there and {own.get(other, 'missing')} here"
-        raise UserError(
-            f"the checkpoint is of a model with another config ({what}): give that model, or another folder"
-        )

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.core.files.cache import keep_compiled
 from nextframe.core.seeds.noise import keep_out_of_graphs
@@ -70,6 +71,35 @@ def at_rest(parameters: list[nn.Parameter]) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+def parted(clip: Clip, parts: int) -> Iterator[Clip]:
+    """Yield a batch in so many equal parts; one part is the batch itself."""
+    size = len(clip) // parts
+    for first in range(0, len(clip), size):
+        yield clip if parts == 1 else clip[first : first + size]
+
+
+def mean_of_parts(found: list[tuple[Tensor, dict[str, Tensor]]]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the means of what equal parts of a batch have as (loss, values to log): those of the whole batch."""
+    if len(found) == 1:
+        return found[0]
+    losses, logs = zip(*found, strict=True)
+    return torch.stack(losses).mean(), {name: torch.stack([log[name] for log in logs]).mean() for name in logs[0]}
+
+
+@contextmanager
+def averaged_over_processes(loss: nn.Module, now: bool) -> Iterator[None]:
+    """Let processes send gradients to one another in the block, or only add up their own: those of a later part will.
+
+    Weights that are spread send theirs each time.
+    """
+    if now or not hasattr(loss, "no_sync"):
+        yield
+        return
+    later: Any = loss
+    with later.no_sync():
+        yield
 
 
 def check_all_used(model: nn.Module, objective: Objective) -> None:

@@ -21,7 +21,7 @@ class WebLimits(Config):
     memory: float = Field(0.5, gt=0, description="GiB that reading a clip may take, and again predicting from it")
     horizon: int = Field(30, ge=1, description="most frames to predict")
     samples: int = Field(4, ge=1, description="most futures")
-    side: int = Field(256, ge=16, description="larger frames are predicted at this longest side")
+    side: int = Field(480, ge=16, description="longest side that may be predicted at; larger frames are made smaller")
     queue: int = Field(16, ge=1, description="people who wait")
     workers: int = Field(1, ge=1, description="predictions at the same time, each in a process of its own")
     keep_minutes: float = Field(10.0, gt=0, description="age at which uploads and results are deleted")

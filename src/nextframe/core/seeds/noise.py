@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from copy import copy
 from functools import cache
@@ -35,8 +35,12 @@ Finish = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # two words to two n
 class _Scope:
     """The clips that this process holds, their key, and the number of draws so far."""
 
-    def __init__(self, seed: int, index: Tensor, total: int) -> None:
-        self.clips, self.total, self.draws = splitmix(seed, index.long()), total, 0
+    def __init__(self, seed: int, index: Tensor, total: int, ends: bool = True) -> None:
+        self.clips, self.total, self.draws, self.ends = splitmix(seed, index.long()), total, 0, ends
+
+    def closes(self) -> bool:
+        """Whether no part of the step's batch follows."""
+        return self.ends
 
     def numbers(self, shape: Sequence[int], device: torch.device, finish: Finish) -> Tensor:
         """Return the next draw as a tensor of `shape`: each clip's first numbers that `finish` makes of its words."""
@@ -63,7 +67,7 @@ _SCOPE: ContextVar[_Scope | None] = ContextVar("clip_noise", default=None)
 
 
 @contextmanager
-def clip_noise(*keys: int | str, index: Tensor, total: int | None = None) -> Iterator[None]:
+def clip_noise(*keys: int | str, index: Tensor, total: int | None = None, ends: bool = True) -> Iterator[None]:
     """Draw all noise inside the block clip by clip, from `keys` and each clip's position in the global batch.
 
     Inside another scope this one holds until it ends. Threads started inside see no scope.
@@ -72,6 +76,7 @@ def clip_noise(*keys: int | str, index: Tensor, total: int | None = None) -> Ite
         keys: what the noise is for, for example (seed, "step", step, objective).
         index: (B,) integers, the positions in the global batch of the clips that this process holds, in their order.
         total: clips in the global batch; None: B, this process holds them all.
+        ends: False for a part of a step's batch that others follow; see `ends_step`.
 
     Raises:
         ValueError: `index` is not a vector of integers, or holds more clips than `total`.
@@ -81,7 +86,7 @@ def clip_noise(*keys: int | str, index: Tensor, total: int | None = None) -> Ite
     total = len(index) if total is None else total
     if len(index) > total:
         raise ValueError(f"index has {len(index)} clips, more than the {total} of the global batch")
-    token = _SCOPE.set(_Scope(derive_seed(*keys), index, total))
+    token = _SCOPE.set(_Scope(derive_seed(*keys), index, total, ends))
     try:
         yield
     finally:
@@ -108,10 +113,35 @@ def noise_of(rows: Tensor) -> Iterator[None]:
         _SCOPE.reset(token)
 
 
+def repeatable() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Return a block for a computation, and one in which it is computed again and draws the same noise.
+
+    For `torch.utils.checkpoint`, which computes again while the gradient is, maybe in another thread.
+    """
+    scope = _SCOPE.get()
+    return nullcontext(), _within(None if scope is None else copy(scope))
+
+
+@contextmanager
+def _within(scope: _Scope | None) -> Iterator[None]:
+    token = _SCOPE.set(None if scope is None else copy(scope))
+    try:
+        yield
+    finally:
+        _SCOPE.reset(token)
+
+
+def ends_step() -> bool:
+    """Whether what is computed belongs to the last part of a step's batch: then a layer counts the step."""
+    scope = _SCOPE.get()
+    return scope is None or scope.closes()
+
+
 @cache
 def keep_out_of_graphs() -> None:
-    """Let torch.compile not look into a scope's draws: its key is another constant in every step."""
+    """Let torch.compile not look into a scope: its key is another constant in every step, its end in every part."""
     _Scope.numbers = torch.compiler.disable(_Scope.numbers)  # type: ignore
+    _Scope.closes = torch.compiler.disable(_Scope.closes)  # type: ignore
 
 
 def global_batch(clips: int) -> int:

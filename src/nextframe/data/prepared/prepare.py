@@ -11,8 +11,9 @@ import logging
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from nextframe.data.folder.contents import Contents
 from nextframe.data.prepared.conditions import known_of, note_bytes, widths
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.crops import Choice, draw_clips
+from nextframe.data.prepared.machines.on_ray import Order, made_on_cluster
 from nextframe.data.prepared.manifest import FORMAT, VERSION, begin, checksum, layout_of, shard_files, write_manifest
 from nextframe.data.prepared.places import span_places
 from nextframe.data.prepared.shards import Layout, Note, padded, write_shard
@@ -63,6 +65,7 @@ def prepare(
     root: str | None = None,
     workers: int | None = None,
     memory: float = 2.0,
+    ray: str | None = None,
     show: bool = True,
 ) -> dict[str, Any]:
     """Cut clips from the sources at `path` into shards in `output`; existing shards are kept.
@@ -73,8 +76,12 @@ def prepare(
         output: the folder of the clips, new or begun before with the same settings and sources.
         config: which clips; None: 20,000, chosen by motion.
         root: the folder of the local copy of that data set.
-        workers: threads; None: one for each core, 4 at most. The clips are the same.
-        memory: GiB of decoded frames to hold at most; sources beyond it are read from their files in order.
+        workers: threads; None: one for each core, 4 at most. With `ray` processes; None: as many as there is room for.
+            The clips are the same.
+        memory: GiB of decoded frames to hold at most; sources beyond it are read from their files in order. With `ray`
+            in each process.
+        ray: the address of a Ray cluster whose processes make the clips, "auto" or "local"; all its machines have
+            `path` and `output` at the same place. None: this process makes them.
         show: whether progress is shown.
 
     Returns:
@@ -84,7 +91,7 @@ def prepare(
         UserError: no usable source, or `output` holds something else.
     """
     config = config or PrepareConfig()
-    output = Path(output)
+    output = Path(output) if ray is None else Path(output).absolute()
     contents, config = find_sources(str(path), root, config)
     contents.warn_of_cut(str(path))
     work = Preparation(output, config, contents, round(memory * GIB))
@@ -94,7 +101,13 @@ def prepare(
         if manifest["complete"] and not work.missing(manifest):
             LOG.info("%s: already complete", output)
             return manifest
-        work.run(manifest, workers or min(4, os.cpu_count() or 1), show)
+        groups = work.missing(manifest)
+        if ray is None:
+            made = work.by_threads(groups, layout_of(manifest), workers or min(4, os.cpu_count() or 1))
+        else:
+            place = str(path) if not Path(path).exists() else str(Path(path).absolute())
+            made = made_on_cluster(ray, Order(place, output, config, root, work.memory), groups, workers)
+        work.follow(made, groups, manifest, show)
         manifest["statistics"] = measure(output, manifest)
         write_histogram(output / "motion.png", manifest["statistics"], config.threshold)
         manifest["complete"] = True
@@ -174,27 +187,38 @@ class Preparation:
             return 1
         return max(1, self.memory // 4 // (self.config.shard * layout.clip_bytes))
 
-    def run(self, manifest: dict[str, Any], workers: int, show: bool) -> None:
-        """Make what is missing, `workers` groups at a time."""
-        groups, layout = self.missing(manifest), layout_of(manifest)
-        for left_over in self.output.glob(".*.tmp"):
-            left_over.unlink(missing_ok=True)  # of a process that was killed
+    def follow(
+        self, made: Generator[int, None, None], groups: Sequence[Group], manifest: dict[str, Any], show: bool
+    ) -> None:
+        """Show the progress of `made`, which makes the shards of `groups` and yields their clips."""
+        self._clear()
         total = sum(manifest["splits"].values())
         done = total - sum(group.clips for group in groups)
         began, first = time.monotonic(), done
-        pool = ThreadPoolExecutor(workers)
-        with ProgressBar("prepare", show=show, unit="clip") as bar:
-            try:
-                running: set[Future[int]] = {pool.submit(self._make, group, layout) for group in groups}
-                while running:
-                    finished, running = wait(running, return_when=FIRST_COMPLETED)
-                    done += sum(future.result() for future in finished)
-                    speed = (done - first) / (time.monotonic() - began)
-                    bar.say(done, done / total, f"of {total}  {speed:,.0f} clips/s")
-            finally:
-                pool.shutdown(cancel_futures=True)
+        with ProgressBar("prepare", show=show, unit="clip") as bar, closing(made):
+            for count in made:
+                done += count
+                speed = (done - first) / (time.monotonic() - began)
+                bar.say(done, done / total, f"of {total}  {speed:,.0f} clips/s")
+        self._clear()
 
-    def _make(self, group: Group, layout: Layout) -> int:
+    def _clear(self) -> None:
+        """Remove what processes that were killed have begun to write."""
+        for unfinished in self.output.glob(".*.tmp"):
+            unfinished.unlink(missing_ok=True)
+
+    def by_threads(self, groups: Sequence[Group], layout: Layout, workers: int) -> Generator[int, None, None]:
+        """Make the shards, `workers` groups at a time; yield the clips of each group when they are made."""
+        pool = ThreadPoolExecutor(workers)
+        try:
+            running: set[Future[int]] = {pool.submit(self.make, group, layout) for group in groups}
+            while running:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def make(self, group: Group, layout: Layout) -> int:
         """Make the shards of a group; return how many clips that is."""
         indices = np.concatenate([np.arange(c.start, c.stop, dtype=np.int64) for _, c in group.shards])
         draws = draw_clips(self.config.seed, group.split, indices, self.config.tries)

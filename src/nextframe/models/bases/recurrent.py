@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.layers.grid import pad_to_multiple
+from nextframe.layers.over_time import OverTime
 from nextframe.layers.patches import fold, unfold
 from nextframe.layers.scheduled_sampling import SamplingConfig, ScheduledSampling
 from nextframe.models.contract import (
@@ -39,7 +40,7 @@ class Read(NamedTuple):
     state: Any
 
 
-class RecurrentPredictor(StreamingPredictor):
+class RecurrentPredictor(StreamingPredictor, OverTime):
     """Folded frames in, the folded next frame out, one at a time; subclasses have `start` and `advance`.
 
     The loss is the mean squared error of every next frame, the context's included, on true frames and on the model's
@@ -113,7 +114,7 @@ class RecurrentPredictor(StreamingPredictor):
             frame = maps[:, index]
             if index:
                 frame = torch.where(true[:, index - 1, None, None, None], frame, following[-1])
-            out, state = self.advance(state, frame)
+            out, state = self.checked(self.advance, state, frame)
             following.append(out)
         return Read(torch.stack(following, dim=1), state)
 

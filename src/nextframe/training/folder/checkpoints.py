@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from nextframe import __version__
 from nextframe.checkpoint import replaced_folder
-from nextframe.core.errors import BadInputError
+from nextframe.core.errors import BadInputError, UserError
 from nextframe.core.files.atomic import previous_of
 from nextframe.core.files.formats import NewerFormatError
 from nextframe.core.files.room import room_for
@@ -93,3 +95,17 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _reason(error: Exception) -> str:
     return error.what if isinstance(error, BadInputError) else type(error).__name__
+
+
+def check_weights(stored: Mapping[str, Any], model: nn.Module) -> None:
+    """Refuse a checkpoint whose tensors have other names or shapes than the model's; UserError says which."""
+    kept, own = (
+        {name: tuple(getattr(value, "shape", ())) for name, value in one.items()}
+        for one in (stored, model.state_dict())
+    )
+    other = next((name for name in {**own, **kept} if own.get(name) != kept.get(name)), None)
+    if other is not None:
+        what = f"'{other}' is {kept.get(other, 'missing')} there and {own.get(other, 'missing')} here"
+        raise UserError(
+            f"the checkpoint is of a model with another config ({what}): give that model, or another folder"
+        )

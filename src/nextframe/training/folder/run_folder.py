@@ -23,7 +23,7 @@ LOG = logging.getLogger(__name__)
 DATA = "data.json"  # what tells the data of the run from other data
 MAY_CHANGE = {
     *("steps", "minutes", "log_every", "val_every", "checkpoint_every"),
-    *("workers", "device", "strategy", "compile", "track"),
+    *("workers", "device", "strategy", "compile", "track", "checkpoint_activations"),
 }
 
 

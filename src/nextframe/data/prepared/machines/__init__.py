@@ -1,0 +1,1 @@
+"""Preparing by the processes of many machines."""
