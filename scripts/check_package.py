@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "src/nextframe/"
-TOP = {  # what an sdist may have beside the package and docs/*.md
+TOP = {  # what an sdist may have beside the package, docs/*.md and notebooks
     *("pyproject.toml", "PKG-INFO", ".gitignore", "README.md", "LICENSE"),
     *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "SECURITY.md"),
 }
@@ -106,7 +106,7 @@ def tracked() -> set[str]:
 def faults_of_sdist(names: Iterable[str], package: set[str]) -> list[str]:
     """Return a line for each file that is missing in an sdist or should not be there; `package` is what git tracks."""
     names = set(names)
-    pages = {name for name in names if name.startswith("docs/") and name.endswith(".md")}
+    pages = {name for name in names if name.startswith("docs/") and name.endswith((".md", ".ipynb"))}
     faults = [f"the sdist has no {name}" for name in sorted((package | TOP) - names)]
     return faults + [f"the sdist has {name}" for name in sorted(names - package - TOP - pages)]
 
