@@ -85,17 +85,6 @@ SMALL = {  # by model or recipe: what makes a large network small
 }
 FEW_SOURCES = ["--set", "real.exclude=[clip2,clip3,clip4,clip5]"]  # of real-next, which trains nothing: two of six
 LITTLE_SPEED = ["--models", "flow", "--set", "speed.rounds=1", "--set", "speed.size=[32,32]", "-o", "speed"]
-    "--models",
-    "flow",
-    "--set",
-    "speed.rounds=1",
-    "--set",
-    "speed.size=[32,32]",
-    "--set",
-    "speed.least=0",
-    "-o",
-    "speed",
-]
 FEW_CLIPS = {  # the generated data sets: how many clips they hold out where nothing else is said
     "moving-digits": (open_moving_digits, {"val_clips": 4, "test_clips": 4}),
     "motion-digits": (open_motion_digits, {"train_videos": 16, "val_videos": 16, "test_videos": 16}),
