@@ -57,6 +57,7 @@ def races(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Races are held here, and kept for one test; other tests compute by rule."""
     monkeypatch.delenv("NEXTFRAME_KERNELS")
     monkeypatch.setenv("NEXTFRAME_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("os.getloadavg", lambda: (0.5, 0.5, 0.5), raising=False)
 
 
 def pick(choices: Choices, watch: Watch, fixed: str = "plain") -> str:
@@ -146,6 +147,16 @@ def test_where_nothing_can_be_kept_each_process_measures(tmp_path: Path) -> None
     (tmp_path / "cache").write_text("a file, no folder")
     watch = Watch(plain=1.0, other=0.5)
     assert pick(Choices(clock=watch), watch) == "other"
+
+
+def test_nothing_is_kept_of_a_crowded_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("os.getloadavg", lambda: (3.5, 1.0, 1.0), raising=False)
+    keep({WHAT: "plain"})
+    assert read_kept() == {}
+    monkeypatch.setattr("os.getloadavg", lambda: (2.5, 9.0, 9.0), raising=False)  # two threads of this process
+    keep({WHAT: "plain"})
+    assert read_kept() == {WHAT: "plain"}
 
 
 def test_a_kept_kernel_that_is_no_more_is_measured_again() -> None:

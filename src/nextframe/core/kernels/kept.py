@@ -64,9 +64,20 @@ def read_kept() -> dict[str, str]:
     return dict(chosen)
 
 
+def crowded() -> bool:
+    """Whether more wants to run than there are cores, so that what was measured may not hold; never on Windows."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) + 1  # this process is the one
+
+
 def keep(chosen: Mapping[str, str]) -> None:
-    """Add choices to those that are kept; where that cannot be written, a line says so and each process measures."""
+    """Add choices to those that are kept, unless the machine is `crowded`.
+
+    Where that cannot be written, a line says so and each process measures.
+    """
     path = kept_file()
+    if crowded():
+        LOG.debug("the machine is busy: what kernels are fast is measured again by the next process")
+        return
     if path is None:
         LOG.debug("pooch is not installed: what kernels are fast is not kept")
         return
