@@ -84,6 +84,7 @@ SMALL = {  # by model or recipe: what makes a large network small
     "film-latent": "--set model.hidden=[8] --set model.cache_clips=8",
 }
 FEW_SOURCES = ["--set", "real.exclude=[clip2,clip3,clip4,clip5]"]  # of real-next, which trains nothing: two of six
+LITTLE_SPEED = ["--models", "flow", "--set", "speed.rounds=1", "--set", "speed.size=[32,32]", "-o", "speed"]
 FEW_CLIPS = {  # the generated data sets: how many clips they hold out where nothing else is said
     "moving-digits": (open_moving_digits, {"val_clips": 4, "test_clips": 4}),
     "motion-digits": (open_motion_digits, {"train_videos": 16, "val_videos": 16, "test_videos": 16}),
@@ -103,6 +104,8 @@ def shortened(words: list[str]) -> list[str]:
     verb, *rest = kept
     if verb == "benchmark" and rest[:1] == ["real-next"]:
         return [*kept, *FEW_SOURCES]
+    if verb == "benchmark" and rest[:1] == ["speed"]:
+        return [verb, "speed", *LITTLE_SPEED]
     if verb == "benchmark" and rest and "--models" not in rest:
         rest += FEW_MODELS
     small = SMALL.get(rest[0], "") if verb == "train" else ""
@@ -116,6 +119,7 @@ def test_only_budgets_are_cut() -> None:
     assert shortened(["predict", "cat.gif", "-n", "3000"]) == ["predict", "cat.gif", "-n", "12"]
     assert shortened(["train", "convlstm", "--digits", "mnist", "--steps", "9"])[2:4] == ["--digits", "embedded"]
     assert shortened(["benchmark", "gif-next", "--data", "gifs"])[-4:] == [*FEW_MODELS, "--steps", "2"]
+    assert shortened(["benchmark", "speed", "--models", "simvp"]) == ["benchmark", "speed", *LITTLE_SPEED]
     assert shortened(["benchmark"]) == ["benchmark"]
     assert shortened(["benchmark", "real-next", "--data", "v"])[4:] == FEW_SOURCES
 
