@@ -6,6 +6,7 @@ Ray (Moritz et al. 2018, arXiv 1712.05889) is the extra nextframe[ray], and is i
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -42,6 +43,7 @@ def cluster(address: str, workers: int | None = None) -> Iterator[Any]:
     else:
         options |= {"address": address}
     try:
+        _check_there(address)
         ray.init(**options)
     except Exception as error:  # noqa: BLE001  # a node that is too slow to begin is no more than an Exception
         first = str(error).partition("\n")[0]
@@ -53,6 +55,13 @@ def cluster(address: str, workers: int | None = None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_there(address: str) -> None:
+    """Raise OSError if nobody answers at HOST:PORT: Ray itself would wait for minutes, and then end the process."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def spread(
