@@ -8,7 +8,6 @@ from typing import TypeAlias
 from nextframe.core.errors import UserError
 from nextframe.data.clipset import IN_MEMORY, ClipSet, DataConfig
 from nextframe.data.from_torch import clips
-from nextframe.data.huggingface.clips import open_dataset
 from nextframe.data.huggingface.columns import has_videos
 from nextframe.data.items import Source
 from nextframe.data.open import open_data
@@ -36,6 +35,10 @@ def as_clips(data: Data, config: DataConfig | None = None) -> ClipSet:
     if isinstance(data, str | os.PathLike):
         return open_data((config or DataConfig()).model_copy(update={"name": os.fspath(data)}))
     if has_videos(data):
+        from nextframe.data.huggingface.clips import (
+            open_dataset,
+        )  # here: it needs av, which training from frames does not
+
         return open_dataset(data, (config or DataConfig()).model_copy(update={"name": IN_MEMORY}))
     return clips_of(data) if config is None else clips_of(data, config.context, config.horizon)
 
