@@ -52,7 +52,8 @@ def main() -> None:
     names = options.names or nf.list_models()
     old = json.loads(options.out.read_text())["rows"] if options.names and options.out.exists() else []
     rows = {each["model"]: each for each in old} | {name: in_process(name) for name in names}
-    run = run_facts("python bench/model_costs.py", 0, started) | {"threads": torch.get_num_threads(), "load": [load, os.getloadavg()[0]]}
+    run = run_facts("python bench/model_costs.py", 0, started)
+    run |= {"threads": torch.get_num_threads(), "load": [load, os.getloadavg()[0]]}
     ordered = [rows[name] for name in nf.list_models() if name in rows]
     options.out.write_text(json.dumps({"rows": ordered, "run": run}, indent=1) + "\n")
 
