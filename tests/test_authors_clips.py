@@ -11,7 +11,7 @@ from PIL import Image
 
 from nextframe.core.errors import UserError
 from nextframe.data import DataConfig, open_data
-from nextframe.data.sets.mathieu_test import MOVING_AREAS
+from nextframe.data.clipset import MOVING_AREAS
 from nextframe.evaluation import evaluate
 from nextframe.metrics.mathieu import psnr_mathieu, sharpness_mathieu
 from test_registered import clips_of, film, labels, sources

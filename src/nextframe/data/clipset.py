@@ -20,6 +20,7 @@ from nextframe.core.seeds.seeding import numpy_generator
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Indices = NDArray[np.int64]
+MOVING_AREAS = "moving_areas"  # an extra (B, T, 1, H, W), bool: which pixels count, of clips that say so
 IN_MEMORY = "clips"  # the name of clips of frames in memory, unless they are given one
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import nextframe
-from nextframe.core.kernels.kept import processor
 
 
 def run_facts(command: str | None, seed: int | None, started: float) -> dict[str, Any]:
@@ -56,6 +55,8 @@ def commit() -> str:
 def machine() -> str:
     """Return processor, cores and memory of this machine, its GPU if it has one, and the torch version."""
     import torch
+
+    from nextframe.core.kernels.kept import processor
 
     parts = [processor(), f"{os.cpu_count()} cores"]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.core.errors import BadInputError, UserError
-from nextframe.data.clipset import ClipSet, DataConfig, Indices, Split, check_indices
+from nextframe.data.clipset import MOVING_AREAS, ClipSet, DataConfig, Indices, Split, check_indices
 from nextframe.data.sets.local import FACTS, LocalConfig, opened
 from nextframe.media.images import read_image
 from nextframe.media.limits import Limits
@@ -25,7 +25,6 @@ NAME, FOLDER = "ucf101-mathieu", "UCF101frm10p"
 GIVEN, ASKED = [f"pred_{number}.png" for number in (1, 2, 3, 4)], ["target_1.png", "target_2.png"]
 FLOWS = ["pred_4_flow.png", "target_1_flow.png"]  # from the frame before each of ASKED
 PALE = 0.2  # where every colour of a flow image is at least this light, nothing moves
-MOVING_AREAS = "moving_areas"  # the extra (B, T, 1, H, W) bool
 
 
 class MathieuTestConfig(LocalConfig):

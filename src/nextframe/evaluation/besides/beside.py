@@ -13,8 +13,8 @@ from torch import Tensor
 
 from nextframe.core.clip import Clip, as_float
 from nextframe.core.errors import NotSupportedError
+from nextframe.data.clipset import MOVING_AREAS
 from nextframe.data.sets.digit_renderer import OBJECTS
-from nextframe.data.sets.mathieu_test import MOVING_AREAS
 from nextframe.evaluation.besides.moving_areas import MovingAreas
 from nextframe.evaluation.result import Row
 from nextframe.evaluation.runners import Forecaster

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nextframe.core.clip import Clip
 from nextframe.core.seeds.seeding import torch_generator
-from nextframe.data.sets.mathieu_test import MOVING_AREAS
+from nextframe.data.clipset import MOVING_AREAS
 from nextframe.evaluation.result import Row
 from nextframe.evaluation.runners import Forecaster
 from nextframe.evaluation.scores import mean_interval
