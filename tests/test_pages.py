@@ -49,6 +49,7 @@ SLOW = {
 }  # many trainings: tens of seconds a page
 SLOW_FOLDERS = {"how-to", "reference", "start"}
 QUICK = {"first-prediction"}  # of these folders
+READ = {"cli"}  # pages whose examples want files of every kind, networks too: only the words are read
 EXTRAS = {"other-datasets": ("pyarrow", "datasets")}  # libraries that only requirements-extras.lock has
 MOST_MARKS = 5  # blocks of all pages that may be marked as not run
 
@@ -304,7 +305,12 @@ def run_yaml(inputs: Inputs, block: Block) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [pytest.param(p, id=name_of(p), marks=[pytest.mark.slow] * is_slow(p)) for p in PAGES if blocks(p)]
+    "page",
+    [
+        pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] * is_slow(page))
+        for page in PAGES
+        if blocks(page) and page.stem not in READ
+    ],
 )
 def test_what_a_page_shows_works(
     page: Path, here: Path, hub: StandIn, inputs: Inputs, caplog: pytest.LogCaptureFixture
