@@ -41,6 +41,14 @@ def quick_speed() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The tests of a module have a cache folder of their own, together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEXTFRAME_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Real media beside the repository; tests that need them skip where they are absent."""

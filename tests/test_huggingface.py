@@ -20,16 +20,9 @@ from nextframe.data.given import as_clips
 from recordings import Recording, frames_of, write_video
 
 datasets = pytest.importorskip("datasets", reason="needs the extra [datasets]")
-pytestmark = pytest.mark.any_processor
+pytestmark = [pytest.mark.any_processor, pytest.mark.usefixtures("one_cache")]
 
 LENGTHS = (9, 14, 11, 8, 10, 12)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEXTFRAME_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -24,19 +24,12 @@ from nextframe.data.prepared.shards import read_note
 from recordings import FPS, PATHS, Recording, frames_of, join_videos, write_table, write_video
 
 pytest.importorskip("pyarrow", reason="needs the extra [lerobot]")
-pytestmark = pytest.mark.any_processor
+pytestmark = [pytest.mark.any_processor, pytest.mark.usefixtures("one_cache")]
 
 FIXTURES = Path(__file__).parent / "fixtures" / "lerobot"
 LENGTHS = (12, 17, 9, 15, 20)
 VERSIONS = tuple(PATHS)
 TOP, WRIST = "observation.images.top", "observation.images.wrist"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEXTFRAME_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,15 @@ def complete_models(incomplete: str) -> list[str]:
 
 
 AUTO = "auto"  # --batch: as many clips as fit into memory
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL_OR_RECIPE", help="A model, a recipe or a recipe.yaml.", autocompletion=complete_models
+    ),
+]
+TrainData = Annotated[
+    str | None, typer.Option("--data", help="A registered data set, a path or hf:user/name; a recipe has its own.")
+]
 Root = Annotated[
     str | None,
     typer.Option(
@@ -121,3 +130,8 @@ def data_settings(
         "data.size": parse_size(size),
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def training_settings(**given: object) -> dict[str, object]:
+    """Return the training options that were given, by their fields, as dotted settings of a recipe."""
+    return {f"training.{name}": value for name, value in given.items() if value is not None}

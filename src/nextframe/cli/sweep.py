@@ -15,21 +15,18 @@ from nextframe.cli.options import (
     Root,
     Set,
     Size,
+    TrainData,
+    What,
     begin,
-    complete_models,
     data_settings,
+    training_settings,
 )
 from nextframe.cli.sections import only, read_settings
 from nextframe.cli.train import check_data
 
 
 def sweep(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL_OR_RECIPE", help="A model, a recipe or a recipe.yaml.", autocompletion=complete_models
-        ),
-    ],
+    what: What,
     over: Annotated[
         list[str], typer.Option(metavar="FIELD=A,B,C|LOW..HIGH[:log]", help="A setting and its values; repeatable.")
     ],
@@ -37,9 +34,7 @@ def sweep(
         int | None,
         typer.Option(min=1, help="Trainings in all.", show_default="every combination; 20 if there is a range"),
     ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="A registered data set, a path or hf:user/name; a recipe has its own.")
-    ] = None,
+    data: TrainData = None,
     root: Root = None,
     output: Annotated[
         Path | None,
@@ -77,8 +72,7 @@ def sweep(
     if resume and output is None:
         raise UserError("--resume goes on with a sweep: give its folder, -o sweeps/NAME")
     settings: dict[str, Any] = data_settings(data, root, context, horizon, size)
-    training = {"steps": steps, "minutes": minutes, "seed": seed, "device": device}
-    settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
+    settings |= training_settings(steps=steps, minutes=minutes, seed=seed, device=device)
     settings |= only(read_settings("sweep", setting), "model", "data", "training")
     check_data(what, settings)
     folder = output or free_name(Path("sweeps"), Path(what).stem)

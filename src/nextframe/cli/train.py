@@ -17,11 +17,13 @@ from nextframe.cli.options import (
     Root,
     Set,
     Size,
+    TrainData,
+    What,
     begin,
     check_files,
-    complete_models,
     data_settings,
     parse_batch,
+    training_settings,
 )
 from nextframe.cli.sections import only, read_settings, section
 
@@ -30,15 +32,8 @@ if TYPE_CHECKING:
 
 
 def train(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL_OR_RECIPE", help="A model, a recipe or a recipe.yaml.", autocompletion=complete_models
-        ),
-    ],
-    data: Annotated[
-        str | None, typer.Option(help="A registered data set, a path or hf:user/name; a recipe has its own.")
-    ] = None,
+    what: What,
+    data: TrainData = None,
     root: Root = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The run folder.", show_default="runs/NAME, runs/NAME-2, ...")
@@ -80,8 +75,7 @@ def train(
     base = recipe_to_resume(folder, asked) if resume else asked
     settings: dict[str, Any] = data_settings(data, root, context, horizon, size)
     clips = parse_batch(batch)
-    training = {"steps": steps, "minutes": minutes, "batch": clips, "lr": lr, "seed": seed, "device": device}
-    settings |= {f"training.{name}": value for name, value in training.items() if value is not None}
+    settings |= training_settings(steps=steps, minutes=minutes, batch=clips, lr=lr, seed=seed, device=device)
     settings |= only(more, "model", "data", "training")
     if base is asked:
         check_data(what, settings)

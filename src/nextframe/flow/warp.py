@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LOOK_UPS = 2
-
 
 def pixel_grid(like: Tensor, top: int = 0) -> Tensor:
     """Return (1, 2, H, W): the x and y of every pixel of `like` (..., H, W), which are the rows from `top` on."""
@@ -34,7 +32,7 @@ def sample_at(frames: Tensor, places: Tensor) -> Tensor:
     return F.grid_sample(frames, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
-def landed(back: Tensor) -> Tensor:
+def landed(back: Tensor, look_ups: int = 2) -> Tensor:
     """Return where what comes next to each pixel is now, relative to it, if every pixel moves by -`back` once more.
 
     `back` (B, 2, H, W) is the flow from the last frame to the one before, defined where the pixels are now. The place
@@ -42,7 +40,7 @@ def landed(back: Tensor) -> Tensor:
     them the front of an object lags.
     """
     origin = back
-    for _ in range(LOOK_UPS):
+    for _ in range(look_ups):
         origin = backward_warp(back, origin)
     return origin
 

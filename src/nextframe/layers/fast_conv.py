@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 import torch
@@ -125,13 +126,7 @@ class Shape(NamedTuple):
 
     def text(self) -> str:
         """Return the shape in one line."""
-        size = "x".join(map(str, self.x))
-        layout = " channels last" if self.last else ""
-        learns = {(False, False): "", (True, True): ", gradients"}.get(self.learns, f", gradients {self.learns}")
-        how = f"stride {self.stride} padding {self.padding} dilation {self.dilation} groups {self.groups}"
-        how += ", bias" if self.bias else ""
-        into = f"{size}{layout} to {self.outputs}"
-        return f"convolution {self.kernel} of {into}, {how}{learns}, float32, {self.threads} threads"
+        return _text(self)
 
     def ways(self) -> Ways:
         """Return what races: each kernel on an example of the shape, or of a part of it."""
@@ -144,6 +139,17 @@ class Shape(NamedTuple):
         x.requires_grad_(self.learns[0])
         conv.weight.requires_grad_(self.learns[1])
         return {name: _computed(conv, name, x, wanted) for name in conv.kernels(x)}
+
+
+@lru_cache(maxsize=1024)  # every convolution of every step asks
+def _text(shape: Shape) -> str:
+    size = "x".join(map(str, shape.x))
+    layout = " channels last" if shape.last else ""
+    learns = {(False, False): "", (True, True): ", gradients"}.get(shape.learns, f", gradients {shape.learns}")
+    how = f"stride {shape.stride} padding {shape.padding} dilation {shape.dilation} groups {shape.groups}"
+    how += ", bias" if shape.bias else ""
+    into = f"{size}{layout} to {shape.outputs}"
+    return f"convolution {shape.kernel} of {into}, {how}{learns}, float32, {shape.threads} threads"
 
 
 def _computed(conv: FastConv2d, kernel: str, x: Tensor, wanted: Sequence[Tensor]) -> Callable[[], object]:

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from nextframe.flow.dis import dense_flow
-from nextframe.flow.warp import backward_warp
+from nextframe.flow.warp import backward_warp, landed
 from nextframe.models.contract import Capabilities, ModelConfig, Predictor, Request
 from nextframe.models.mean_neighbours import between_two
 
@@ -68,8 +68,4 @@ class FlowMiddle(Predictor):
 
 def half_way(flow: Tensor) -> Tensor:
     """Return half of the motion that passes each pixel in the middle, of a flow (B, 2, H, W) of the first frame."""
-    half = flow / 2
-    found = half
-    for _ in range(LOOK_UPS):
-        found = backward_warp(half, -found)
-    return found
+    return -landed(-flow / 2, LOOK_UPS)

@@ -73,8 +73,8 @@ class Shown:
         return _written(self.strip.unsqueeze(0), ".png", self.fps)
 
 
-class VideoFile:
-    """A video on disk, which a notebook plays: `os.fspath(video)` and `str(video)` are its path."""
+class OnDisk:
+    """A file that a notebook shows: `os.fspath(it)` and `str(it)` are its path."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -87,6 +87,10 @@ class VideoFile:
 
     def __repr__(self) -> str:
         return f"<{self.path}>"
+
+
+class VideoFile(OnDisk):
+    """A video on disk, which a notebook plays."""
 
     def _repr_html_(self) -> str:
         return self.show()._repr_html_()
@@ -115,20 +119,12 @@ class VideoFile:
         return path
 
 
-class Page:
-    """A page on disk, which a notebook shows inline: `os.fspath(page)` and `str(page)` are its path."""
+class Page(OnDisk):
+    """A page on disk, which a notebook shows inline, `height` pixels high."""
 
     def __init__(self, path: Path, height: int = 600) -> None:
-        self.path, self.height = path, height
-
-    def __fspath__(self) -> str:
-        return str(self.path)
-
-    def __str__(self) -> str:
-        return str(self.path)
-
-    def __repr__(self) -> str:
-        return f"<{self.path}>"
+        super().__init__(path)
+        self.height = height
 
     def _repr_html_(self) -> str:
         page = html.escape(self.path.read_text(encoding="utf-8"), quote=True)
