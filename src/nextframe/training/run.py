@@ -13,7 +13,7 @@ from typing import Any
 from nextframe.checkpoint import create_model
 from nextframe.core.files.lock import locked
 from nextframe.core.files.room import room_for
-from nextframe.core.progress import ProgressBar
+from nextframe.core.progress import ProgressBar, tell
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import ClipSet, open_data
 from nextframe.data.open import check_there
@@ -112,14 +112,17 @@ def build(job: Job, fabric: Any) -> Run:
     """Return the run that `job` describes, before its folder is touched."""
     recipe, model, clips = job.recipe, job.model, job.clips
     clips = open_data(recipe.data) if clips is None else clips
+    note = ""
     if model is None:
-        recipe = decided(recipe, clips, job.folder, resume=job.resume, show=job.show)
+        recipe, note = decided(recipe, clips, job.folder, resume=job.resume)
     seed_everything(recipe.training.seed, "weights")
     if model is None:
         model = create_model(recipe.model.name, **model_fields(recipe.model, clips))
     check_task(model, clips.task, recipe.model.name)
     model.check_data(clips.task, clips.frame_shape)
     check_known(model, clips, recipe.model.name)
+    if note and job.show:  # after the checks: a mistake is one line
+        tell(LOG, note)
     take_parts(model, recipe.training.stage_from)
     take_weights(model, recipe.training.start_from)
     model.to(fabric.device)
