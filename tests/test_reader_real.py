@@ -15,6 +15,7 @@ from PIL import Image
 from nextframe.core.errors import BadInputError
 from nextframe.media.limits import Limits
 from nextframe.media.reader import open_source
+from nextframe.media.reading import Reading
 from nextframe.media.writer import write_video
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "bad_input_table.py"
@@ -49,7 +50,13 @@ def test_frame_counts_agree_with_other_programs(shared):
 @pytest.mark.parametrize("kind", ["videos", "gifs_misc", "gifs_atari", "frames"])
 def test_all_frame_counts_agree_with_other_programs(shared, kind):
     expected = {name: count for name, count in counts(shared).items() if name.startswith(kind + "/")}
-    assert {name: sum(1 for _ in open_source(shared / name).frames()) for name in expected} == expected
+    found = {name: sum(1 for _ in open_source(shared / name, reading=as_counted(name)).frames()) for name in expected}
+    assert found == expected
+
+
+def as_counted(name: str) -> Reading:
+    """The other programs took the first of several video streams, we the largest."""
+    return Reading(stream=0) if name.endswith("/nasa_13013.mp4") else Reading()
 
 
 def ends_alike(path: Path, stride: int) -> None:

@@ -123,7 +123,7 @@ def test_addresses_are_not_fetched(server):
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}\n#EXT-X-ENDLIST\n".encode()
     for name in ("list.m3u8", "list.mp4"):
         _, paths = server.upload(name, playlist)
-        assert "nf-error" in server.predict(paths[0], f"list-{name}")
+        assert "nf-said nf-error" in server.predict(paths[0], f"list-{name}")
     trap.shutdown()
     assert not asked
 
@@ -193,7 +193,7 @@ def test_bombs_are_refused_at_little_cost(server):
     for name, data in bombs.items():
         status, paths = server.upload(name, data)
         assert status == 200, (name, len(data))
-        assert "nf-error" in server.predict(paths[0], f"bomb-{name}"), name
+        assert "nf-said nf-error" in server.predict(paths[0], f"bomb-{name}"), name
     assert server.memory() < before + (300 << 20)
 
 
@@ -221,7 +221,7 @@ def test_two_hundred_uploads_leave_nothing_behind(server, shared):
         if status != 200:
             return f"refused {status}"
         shown = server.predict(paths[0], f"user{number}", frames=2)
-        return "error" if "nf-error" in shown else "result" if "prediction.gif" in shown else shown
+        return "error" if "nf-said nf-error" in shown else "result" if "prediction.gif" in shown else shown
 
     def rested() -> int:
         """Return the memory once workers are there and nothing is left of visitors."""

@@ -158,7 +158,7 @@ def test_a_malformed_file_is_one_clear_line(open_page, tmp_path):
     file.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 40)
     upload(page, file)
     page.click("#predict")
-    page.wait("document.querySelector('.nf-error')")
+    page.wait("document.querySelector('.nf-said.nf-error')")
     keep(page, "desktop-malformed")
     assert "Not a video that can be opened" in page.text("#status")
     assert str(tmp_path) not in page.text("body")
