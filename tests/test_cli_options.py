@@ -253,9 +253,12 @@ def test_recipes_are_listed_with_what_they_are():
     assert all(about(name) for name in RECIPES)
 
 
+VAL_EVERY = "steps between validations; null: 500, and at each tenth of a run that is given minutes"
+
+
 def test_a_recipe_is_shown_before_it_runs():
     rows = {cells[0]: cells[1:] for cells in (re.split(r"  +", line) for line in listed("recipes", "keras-convlstm"))}
-    assert rows["training.val_every"] == ["int (>= 1)", "500", "180", "steps between validations"]
+    assert rows["training.val_every"] == ["int | null (>= 1)", "null", "180", VAL_EVERY]
     assert rows["training.monitor"][:3] == ["val/mse | val/loss", "val/mse", "val/loss"]
     assert rows["training.log_every"][:3] == ["int (>= 1)", "50", "10"]
     assert rows["data.horizon"] == ["int (>= 1)", "10", "frames to predict"]  # the default: no fourth cell

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +21,11 @@ from nextframe.core.clip import Clip, last_frame_stays
 from nextframe.core.errors import UserError
 from nextframe.core.progress import ProgressBar
 from nextframe.data import DataConfig, open_data
-from nextframe.training import ModelSection, Recipe, TrainingConfig, override, train
+from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
 from nextframe.training.folder.run_folder import newest_run, next_folder
 from nextframe.training.recipe import read_recipe
 from nextframe.training.run import Run
+from nextframe.training.validation import Cadence
 
 SMALL = {"patch": 8, "width": 8, "blocks": 1, "kernel": 3}
 DIGITS = DataConfig(context=10, horizon=10, options={"val_clips": 8})
@@ -141,6 +144,35 @@ def test_several_processes_decide_alike() -> None:
     assert run.recipe.model == read_recipe(Path("run")).model
 
 
+def test_what_starts_at_the_last_frame_learns_slowly() -> None:
+    rates = {
+        residual: create_model("compact", residual=residual, **SMALL).stages()[0].objectives[0].optimizer.lr
+        for residual in (False, True)
+    }
+    assert rates == {False: 0.02, True: 1e-3}
+
+
+@pytest.mark.slow
+def test_a_minute_on_six_videos_is_better_than_the_last_frame(shared: Path) -> None:
+    """The three of train are learnt by heart in no time: what is kept must be of use on the one of val all the same."""
+    Path("mine").mkdir()
+    for name in (
+        *("facebookresearch__co-tracker/apple.mp4", "facebookresearch__co-tracker/bear.mp4"),
+        *("facebookresearch__co-tracker/cat.mp4", "imageio__test_images/cockatoo.mp4"),
+        *("mdn__interactive-examples/friday.mp4", "open-mmlab__mmaction2/demo_spatiotemporal_det.mp4"),
+    ):
+        if not (shared / "videos" / name).exists():
+            pytest.skip(f"{name} is not here")
+        (Path("mine") / Path(name).name).symlink_to(shared / "videos" / name)
+    data = DataConfig(name="mine", context=10, horizon=10, size=(64, 64))
+    training = TrainingConfig(steps=150, val_every=50, precision="32")
+    train(Recipe(model=ModelSection(name="compact"), data=data, training=training), Path("run"), show=False)
+    errors = [line["val/mse"] for line in read_metrics(Path("run")) if "val/mse" in line]
+    clip = open_data(data).read("val", np.arange(min(128, open_data(data).count("val") or 128))).to("cpu")
+    last = float((clip.context[:, -1:] - clip.target).square().mean())
+    assert min(errors) < 0.97 * last
+
+
 # --- data
 
 
@@ -164,6 +196,66 @@ def test_recipes_and_runs_have_their_data(capsys) -> None:
     assert told(capsys, "train", "compact", "--resume", *WORDS, "--quiet")[0] == 0, "the run has its data"
 
 
+SIZE_SAID = "{}: frames are read at 64x64; --size HEIGHTxWIDTH chooses another size"
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What `nextframe train` tells before the training itself."""
+    told: list[str] = []
+    monkeypatch.setattr("nextframe.cli.train.tell", lambda logger, text: told.append(text))
+    return told
+
+
+def test_videos_of_any_size_are_read_at_one_that_is_said(capsys, lines: list[str]) -> None:
+    """As `nf.fit` does; without it, phone videos are refused if their sizes differ, and trained on in full if not."""
+    np.save("films/wide.npy", np.zeros((30, 40, 96), np.uint8))
+    words = ["train", "compact", "--data", "films/", "--context", "3", "--horizon", "2", *WORDS]
+    code, said = told(capsys, *words, "-o", "unsaid")
+    assert code == 0, said
+    assert SIZE_SAID.format("films/") in lines
+    assert read_recipe(Path("unsaid")).data.size == (64, 64)
+    for more in (["--size", "32x48"], ["--set", "data.size=[32,48]"]):
+        lines.clear()
+        code, said = told(capsys, *words, *more, "-o", f"said{len(more[1])}")
+        assert code == 0, said
+        assert not lines
+        assert read_recipe(Path(f"said{len(more[1])}")).data.size == (32, 48)
+
+
+def test_a_run_of_an_earlier_version_keeps_the_size_of_its_files(capsys) -> None:
+    train(recipe(), Path("old"), show=False)
+    assert read_recipe(Path("old")).data.size is None
+    code, said = told(capsys, "train", "compact", "-o", "old", "--resume", "--data", "films", "--steps", "3", "--quiet")
+    assert code == 0, said
+    assert read_recipe(Path("old")).data.size is None
+
+
+def test_a_sweep_reads_videos_at_the_same_size(capsys, lines: list[str]) -> None:
+    pytest.importorskip("optuna", reason="needs optuna: requirements-extras.lock")
+    words = ["sweep", "compact", "--data", "films", "--context", "3", "--horizon", "2", *WORDS]
+    code, said = told(capsys, *words, "--over", "training.lr=1e-3,1e-2", "-o", "swept")
+    assert code == 0, said
+    assert SIZE_SAID.format("films") in lines
+    assert {read_recipe(path.parent).data.size for path in Path("swept").rglob("recipe.yaml")} == {(64, 64)}
+
+
+def test_the_first_line_comes_before_torch_is_imported() -> None:
+    """The import takes seconds on a busy machine. A log has no such line: a mistake stays one line there."""
+    script = (
+        "import os, sys\n"
+        "from nextframe.cli.train import train\n"
+        "class Terminal:\n"
+        "    def isatty(self): return True\n"
+        "    def write(self, text): os.write(1, f'{text}torch: {\"torch\" in sys.modules}'.encode())\n"
+        "    def flush(self): os._exit(0)\n"
+        "sys.stderr = Terminal()\n"
+        "train('compact', data='films/')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "compact: starting\ntorch: False"
+
+
 # --- the run folder
 
 
@@ -183,8 +275,6 @@ def test_folders_are_numbered_and_resume_takes_the_newest(capsys) -> None:
 
 
 def load_state_step(folder: Path) -> int:
-    from nextframe.training import read_metrics
-
     return int(read_metrics(folder)[-1]["step"])
 
 
@@ -272,6 +362,21 @@ def test_slow_steps_are_heard_of_now_and_then(heard: Heard, monkeypatch) -> None
     assert steps[0] == "work: step 1 (0%)  100 steps"
     assert steps[1:3] == ["work: step 3 (3%)  16:10 left", "work: step 6 (6%)  15:40 left"]
     assert len(steps) == 1 + 33
+
+
+def test_a_run_by_minutes_is_validated_at_each_tenth_of_its_time() -> None:
+    """A laptop takes 50 to 700 steps in two minutes, and on few videos the best weights are early ones."""
+    timed = Cadence(TrainingConfig(minutes=2))
+    due = [step for step in range(1, 102) if timed.is_due(step, step / 101)]
+    assert due == [11, 21, 31, 41, 51, 61, 71, 81, 91, 101]
+    resumed = Cadence(TrainingConfig(minutes=2))
+    assert [step for step in range(50, 62) if resumed.is_due(step, step / 101)] == [51, 61]
+    for config in (TrainingConfig(steps=101), TrainingConfig(minutes=2, val_every=500)):
+        assert [step for step in range(1, 102) if Cadence(config).is_due(step, step / 101)] == [101]
+    fast = Cadence(TrainingConfig(minutes=2))
+    assert [step for step in range(1, 9001) if fast.is_due(step, step / 9000)] == sorted(
+        {*range(900, 9001, 900), *range(500, 9001, 500)}
+    )
 
 
 # --- sizes

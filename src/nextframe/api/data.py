@@ -59,12 +59,12 @@ def _named(recipe: Recipe, data: DataConfig | str | os.PathLike[str] | None) -> 
     name, changes = os.fspath(data), dict[str, Any]()
     if name != recipe.data.name:
         changes["options"] = {}  # those of another data set
-    if recipe.data.size is None and _any_size(name):
+    if recipe.data.size is None and any_size(name):
         changes["size"] = SIZE
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"name": name, **changes})})
 
 
-def _any_size(name: str) -> bool:
+def any_size(name: str) -> bool:
     """Return whether the videos of `name` may have any sizes: those of a path, of the Hub, or given as rows."""
     from_path = is_path(name) and not (Path(name) / "prepared.json").exists()
     return from_path or is_hub_name(name) or name == IN_MEMORY

@@ -6,6 +6,7 @@ No verb imports torch before it runs, so that `nextframe --help` answers at once
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import typer
@@ -83,6 +84,16 @@ def options(
         typer.echo(run.get_help())
 
 
+def wait_briefly() -> None:
+    """Let threads of OpenMP sleep soon after they have nothing to do; what the environment says already stays.
+
+    GNU OpenMP lets them hold their core for milliseconds: beside another program that makes `train` many times slower.
+    It counts for this process, as torch is not imported yet, and for those that it starts.
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "1000"  # microseconds
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a failure, 2 the user's mistake, 130 interrupted.
 
@@ -92,6 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
     from nextframe.core.terminal import accept_all_letters
 
     accept_all_letters()
+    wait_briefly()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words  # anywhere in the line
     words = [word for word in words if word != "--debug"]

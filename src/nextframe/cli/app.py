@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Plugin, Quiet, Set, begin
+from nextframe.cli.options import Plugin, Quiet, Set, begin, say_start
 from nextframe.cli.sections import read_settings, section
 
 
@@ -33,9 +33,10 @@ def app(
     nextframe app --model runs/mine --rows benchmarks/gif-next
     nextframe app --host 0.0.0.0 --no-browser --set limits.upload_mb=16 --set limits.workers=2
     """
+    begin(quiet, plugin)
+    say_start("nextframe app: starting", quiet)
     from nextframe.web import WebLimits, serve
 
-    begin(quiet, plugin)
     limits = WebLimits.parse(section(read_settings("app", setting), "limits"), "limits")
     serve(models or (), rows=_rows(rows), limits=limits, host=host, port=port, show=browser)
 

@@ -64,6 +64,17 @@ def begin(quiet: bool = False, plugin: list[Path] | None = None) -> None:
     load_plugins(plugin)
 
 
+def say_start(text: str, quiet: bool) -> None:
+    """Tell a person at a terminal that the program works, before torch is imported, which takes seconds."""
+    import sys
+
+    from nextframe.core.terminal import visible
+
+    if sys.stderr.isatty() and not quiet:
+        sys.stderr.write(visible(text) + "\n")
+        sys.stderr.flush()
+
+
 def load_plugins(plugins: list[Path] | None) -> None:
     """Add what the user's own files register, before they are looked up by name."""
     from nextframe.core.plugins import load_plugin

@@ -22,7 +22,7 @@ from nextframe.cli.options import (
     training_settings,
 )
 from nextframe.cli.sections import only, read_settings
-from nextframe.cli.train import check_data
+from nextframe.cli.train import check_data, size_unsaid
 
 
 def sweep(
@@ -76,7 +76,8 @@ def sweep(
     settings |= only(read_settings("sweep", setting), "model", "data", "training")
     check_data(what, settings)
     folder = output or free_name(Path("sweeps"), Path(what).stem)
-    recipe = override(load_recipe(what), settings)
+    base = load_recipe(what)
+    recipe = override(base, settings | size_unsaid(base, settings))
     found = sweep_recipe(recipe, read_words(over), folder, trials=trials, resume=resume, show=not quiet)
     typer.echo(str(found))
     typer.echo(f"{found.best}  (nextframe evaluate {found.best}; nextframe train {folder}/best.yaml)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,12 +24,17 @@ from nextframe.cli.options import (
     check_files,
     data_settings,
     parse_batch,
+    say_start,
     training_settings,
 )
 from nextframe.cli.sections import only, read_settings, section
+from nextframe.core.progress import tell
 
 if TYPE_CHECKING:
     from nextframe.cli.configs import TrainRun
+    from nextframe.training import Recipe
+
+LOG = logging.getLogger(__name__)
 
 
 def train(
@@ -59,6 +65,8 @@ def train(
     nextframe train compact --data my_videos/ --size 64x64 --minutes 30 -o runs/mine --resume
     nextframe train keras-convlstm --set training.val_every=90 --set model.hidden=[32,32]
     """
+    begin(quiet, plugin)
+    say_start(f"{Path(what).stem}: starting", quiet)
     from nextframe.cli.configs import TrainRun
     from nextframe.recipes import load_recipe, recipe_to_resume
     from nextframe.training import override
@@ -66,7 +74,6 @@ def train(
     from nextframe.training.folder.run_folder import check_folder, newest_run, next_folder
     from nextframe.training.parallel.largest_batch import with_largest_batch
 
-    begin(quiet, plugin)
     more = read_settings("train", setting)
     run = TrainRun.parse(section(more, "run"), "run")
     check_files(run.json_file)
@@ -79,6 +86,7 @@ def train(
     settings |= only(more, "model", "data", "training")
     if base is asked:
         check_data(what, settings)
+        settings |= size_unsaid(base, settings)
     recipe = override(base, settings)
     if batch == AUTO and base is asked:  # a run that goes on has its number
         check_folder(recipe, folder, resume)
@@ -97,6 +105,18 @@ def check_data(what: str, settings: Mapping[str, Any]) -> None:
 
     if what in MODELS and what not in RECIPES and not {"data.name", "data.mix"} & settings.keys():
         raise UserError(f"{what} is a model, so give its data: --data my_videos/ (a path) or --data moving-digits")
+
+
+def size_unsaid(recipe: Recipe, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the size that frames of any size are read at where nobody says one, and say it."""
+    from nextframe.api.data import SIZE, any_size
+
+    name = settings.get("data.name")
+    if name is None or recipe.data.size is not None or "data.size" in settings or not any_size(str(name)):
+        return {}
+    height, width = SIZE
+    tell(LOG, f"{name}: frames are read at {height}x{width}; --size HEIGHTxWIDTH chooses another size")
+    return {"data.size": SIZE}
 
 
 def _finish(folder: Path, run: TrainRun, device: str, predicts: bool) -> None:

@@ -166,8 +166,12 @@ class Compact(Predictor):
         return future + context[:, -1:] if self.config.residual else future
 
     def stages(self) -> list[Stage]:
-        """One stage, one objective: the mean squared error of the frames of one pass."""
-        optimizer = OptimizerDefaults("muon", lr=0.02, betas=(0.9, 0.99))
+        """One stage, one objective: the mean squared error of the frames of one pass.
+
+        What starts at the last frame has little to change: at the rate of what paints from black it learns a few videos
+        by heart, and is worse than the last frame on all others (44 videos, 600 steps: 3 % worse at 0.02 than at 1e-3).
+        """
+        optimizer = OptimizerDefaults("muon", lr=1e-3 if self.config.residual else 0.02, betas=(0.9, 0.99))
         return [Stage("predict", [Objective("mse", list(self.parameters()), self._loss, optimizer)])]
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:

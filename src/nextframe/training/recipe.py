@@ -67,7 +67,9 @@ class TrainingConfig(Config):
         description="of convolutions on a CPU; race: the fastest, measured at first use; fixed: the same anywhere",
     )
     log_every: int = Field(50, ge=1, description="steps between log lines")
-    val_every: int = Field(500, ge=1, description="steps between validations")
+    val_every: int | None = Field(
+        None, ge=1, description="steps between validations; null: 500, and at each tenth of a run that is given minutes"
+    )
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
     val_clips: int = Field(128, ge=1, description="clips of the val split that a validation measures")
     metrics: tuple[str, ...] = Field(

@@ -38,7 +38,7 @@ from nextframe.training.recipe import Recipe, check_known, model_fields
 from nextframe.training.track.registry import check_installed
 from nextframe.training.track.trackers import Trackers, opened_trackers
 from nextframe.training.trainer import Trainer
-from nextframe.training.validation import averaged_weights, validate
+from nextframe.training.validation import Cadence, averaged_weights, validate
 
 LOG = logging.getLogger(__name__)
 IN_PYTHON = "in Python folder=..., resume=True"
@@ -152,6 +152,7 @@ class Run:
         self.metrics: MetricsFile | None = None  # of the first process
         self.trackers = Trackers()  # too
         self.best = math.inf
+        self.cadence = Cadence(self.config)
         self.stopping = Patience(self.config.early_stopping or 1)
         self.line: dict[str, Any] = {}
         self._warned: str | None = None
@@ -210,7 +211,7 @@ class Run:
         done = self.trainer.progress >= 1
         if step % config.log_every == 0 or done:
             self._log()
-        stop = (step % config.val_every == 0 or done) and self._validate()
+        stop = self.cadence.is_due(step, self.trainer.progress) and self._validate()
         if self.line and self.metrics:
             self.metrics.write(step, self.line)
             self.trackers.log(step, self.line)

@@ -20,6 +20,24 @@ from nextframe.training.optim.optimizer import Average
 from nextframe.training.parallel.arithmetic import Arithmetic
 from nextframe.training.recipe import TrainingConfig
 
+EVERY = 500  # steps between validations, where a recipe says nothing
+TIMES = 10  # that a run which is given minutes is validated at least, then
+
+
+class Cadence:
+    """When a run is validated: a laptop takes few steps in two minutes, and the best weights may be early ones."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.every = config.val_every or EVERY
+        self.timed = config.val_every is None and config.minutes is not None
+        self._part: int | None = None  # of the run, that the last step lay in; None: it has just begun, or is resumed
+
+    def is_due(self, step: int, progress: float) -> bool:
+        """Return whether to validate after step `step`, when `progress` of the run, in [0, 1], is spent."""
+        before, self._part = self._part, int(TIMES * progress)
+        begins = self.timed and before is not None and self._part > before
+        return begins or progress >= 1 or step % self.every == 0
+
 
 def validation_batches(clips: ClipSet, limit: int, batch: int, first: int = 0, every: int = 1) -> Iterator[Indices]:
     """Yield the indices of the first `limit` validation clips, in order, `batch` at a time.
