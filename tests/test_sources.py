@@ -514,6 +514,8 @@ def test_frame_counts_agree_with_provenance(shared, part, sources):
     report = describe(DataConfig(name=str(shared / part), size=(64, 64)), check=True)
     found = {row.name: row.frames for row in report.sources}
     expected = provenance(shared, part)
+    if (two_streams := "pytorch__torchcodec/nasa_13013.mp4") in expected:
+        expected[two_streams] = 390  # of the largest, as torchcodec's own tests have it; the first, of 325, was counted
     assert report.skipped == []
     assert len(found) == len(expected) == sources
     assert found == expected

@@ -160,7 +160,7 @@ def test_a_malformed_file_is_one_clear_line(open_page, tmp_path):
     page.click("#predict")
     page.wait("document.querySelector('.nf-said.nf-error')")
     keep(page, "desktop-malformed")
-    assert "Not a video that can be opened" in page.text("#status")
+    assert "Cannot be opened as a video" in page.text("#status")
     assert str(tmp_path) not in page.text("body")
     assert "nextframe-app-" not in page.text("body")
 
