@@ -1,5 +1,6 @@
 """The predictor of real video where it runs: on a film that a phone turned, in little memory, in an ONNX file."""
 
+import os
 import subprocess
 import sys
 from copy import deepcopy
@@ -66,8 +67,10 @@ print(peak() - before)
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read as Linux has it")
 def test_a_frame_of_1080p_takes_less_than_a_gigabyte():
-    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 1e9
+    """Of tensors. What glibc keeps of those that were freed is 0.05 to 0.25 GB more, by chance; here it keeps none."""
+    own = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000"}
+    done = subprocess.run([sys.executable, "-c", LARGE], env=own, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 0.9e9
 
 
 @pytest.mark.parametrize(("height", "width"), [(200, 40), (131, 33), (128, 30), (66, 47), (65, 20), (64, 9)])
