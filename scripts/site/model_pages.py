@@ -63,7 +63,8 @@ def overview(names: list[str]) -> str:
     for name in names:
         cost = cost_words(known[name]) if name in known else {}
         cells = [cost.get(head, "").partition(" of one")[0].partition(" beside")[0] for head in ("Time", "Memory")]
-        rows.append([f"[`{name}`](#{anchor(name)})", MODELS.get(name).idea, cost.get("Parameters", ""), *cells])
+        figures = [cell.replace(" ", "&nbsp;") for cell in (cost.get("Parameters", ""), *cells)]  # a unit stays beside
+        rows.append([f"[`{name}`](#{anchor(name)})", MODELS.get(name).idea, *figures])
     return markdown_table(["model", "idea", "parameters", "time", "memory"], rows)
 
 
