@@ -196,6 +196,27 @@ def test_recipes_and_runs_have_their_data(capsys) -> None:
     assert told(capsys, "train", "compact", "--resume", *WORDS, "--quiet")[0] == 0, "the run has its data"
 
 
+def test_data_of_several_sizes_is_shown_as_it_is_trained_on(capsys) -> None:
+    np.save("films/wide.npy", np.zeros((30, 40, 96), np.uint8))
+    code, shown = shown_by(capsys, "data", "films", "--context", "3", "--horizon", "2", "--json", "facts.json")
+    assert code == 0
+    assert shown[-2:] == [
+        "each frame 64x64, grey",
+        "sizes differ: read at 64x64, as train does; --size HEIGHTxWIDTH chooses another size",
+    ]
+    assert "clips: train 0" not in "\n".join(shown)
+    assert "sizes differ" not in "\n".join(shown_by(capsys, "data", "films", "--size", "32x32")[1])
+    Path("films/wide.npy").unlink()
+    assert shown_by(capsys, "data", "films")[1][-1] == "each frame 32x32, grey"
+
+
+def shown_by(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str]]:
+    """The exit code of a command, and the lines that it prints."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return int(ended.value.code or 0), capsys.readouterr().out.strip().splitlines()
+
+
 SIZE_SAID = "{}: frames are read at 64x64; --size HEIGHTxWIDTH chooses another size"
 
 

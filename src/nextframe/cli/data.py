@@ -26,6 +26,7 @@ from nextframe.cli.sections import read_settings, section
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nextframe.data import DataConfig
     from nextframe.data.inspect.report import DataReport
 
 MOST_ROWS = 60  # sources on the terminal; --json has all
@@ -63,7 +64,6 @@ def data(
     from nextframe.data import DataConfig
     from nextframe.data.inspect.contact_sheet import contact_sheet as draw_sheet
     from nextframe.data.inspect.contact_sheet import save_sheet
-    from nextframe.data.inspect.report import describe
 
     begin(quiet, plugin)
     check_files(json_file, contact_sheet)
@@ -73,7 +73,7 @@ def data(
     started = time.monotonic()
     settings = data_settings(source, root, context, horizon, size) | read_settings("data", setting)
     config = DataConfig.parse(section(settings, "data"), "data")
-    report = describe(config, check)
+    report, note = _described(config, check)
     if json_file is not None:
         _write_json(report, json_file, started)
     if contact_sheet is not None:
@@ -82,8 +82,23 @@ def data(
     if not console.is_terminal:
         console.width = 400  # whole lines for files and pipes
     _show(console, report)
+    if note:
+        console.print(note)
     if check:
         _fail_if_cut(report)
+
+
+def _described(config: DataConfig, check: bool) -> tuple[DataReport, str]:
+    """Return what is there; if sizes differ and none is asked for, as `train` reads it, with a line that says so."""
+    from nextframe.api.data import SIZE, any_size
+    from nextframe.data.inspect.report import describe
+
+    report = describe(config, check)
+    sizes = {(row.height, row.width) for row in report.sources}
+    if check or config.size is not None or len(sizes) < 2 or not any_size(config.name):
+        return report, ""
+    sized = describe(config.model_copy(update={"size": SIZE}), check)
+    return sized, f"sizes differ: read at {SIZE[0]}x{SIZE[1]}, as train does; --size HEIGHTxWIDTH chooses another size"
 
 
 def _fail_if_cut(report: DataReport) -> None:
