@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import nextframe as nf
+from nextframe.api.data import any_size
 from nextframe.checkpoint import create_model, load_model
 from nextframe.cli import main
 from nextframe.core import progress
@@ -215,6 +216,15 @@ def shown_by(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list
     with pytest.raises(SystemExit) as ended:
         main(list(words))
     return int(ended.value.code or 0), capsys.readouterr().out.strip().splitlines()
+
+
+def test_prepared_clips_keep_their_size_whatever_their_folder_is_called() -> None:
+    assert any_size("clips"), "rows with videos, which have no name of their own"
+    for name in ("clips", "prepared"):
+        Path(name).mkdir()
+        Path(name, "prepared.json").touch()
+        assert not any_size(name)
+    assert any_size("films")
 
 
 SIZE_SAID = "{}: frames are read at 64x64; --size HEIGHTxWIDTH chooses another size"

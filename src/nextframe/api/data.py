@@ -66,8 +66,9 @@ def _named(recipe: Recipe, data: DataConfig | str | os.PathLike[str] | None) -> 
 
 def any_size(name: str) -> bool:
     """Return whether the videos of `name` may have any sizes: those of a path, of the Hub, or given as rows."""
-    from_path = is_path(name) and not (Path(name) / "prepared.json").exists()
-    return from_path or is_hub_name(name) or name == IN_MEMORY
+    if is_path(name):  # a folder may have the name that rows are given
+        return not (Path(name) / "prepared.json").exists()
+    return is_hub_name(name) or name == IN_MEMORY
 
 
 def _from_memory(recipe: Recipe, data: Source, wanted: Mapping[str, Any]) -> ClipSet:
