@@ -13,7 +13,26 @@ from nextframe.layers.sampling import enlarged, precise
 EVERY = 2  # the fit is looked at in every second pixel of every second row
 WINDOW = 11  # of these along a side of the window in which two flows are compared
 NOISE = 0.004  # of [0, 1]: a misfit below it says little
+CARRIED = 0.5  # of the motion in a predicted frame that goes on in the next
 FITTED = 2  # how often the squared misfit of DIS counts, which looks for the flow where two of the frames fit best
+
+
+def followed(flow: Tensor, frames: Tensor, fuse: bool, coming: Tensor | None) -> Tensor:
+    """Return flows (B, 2K, H, W): after real frames `fused`, if asked for; after predicted ones half even motion.
+
+    A network that looks at its own frames sees less motion in each: each step hesitates again. What was seen in real
+    frames has no such doubt, so half of it goes on.
+
+    Args:
+        flow: (B, 2K, H, W), from the coming frame back to each of the K frames, in pixels.
+        frames: (B, K, C, H, W) in [0, 1], K at least 2, the newest last.
+        fuse: whether DIS optical flow has a say.
+        coming: (B, 2, H, W), from the coming frame back to a predicted one if every pixel moves on as it came, see
+            `landed`; None: the last frame is real.
+    """
+    if coming is not None:
+        return torch.lerp(flow, evenly(coming.to(flow.dtype), frames), CARRIED)
+    return fused(flow, frames) if fuse else flow
 
 
 def fused(flow: Tensor, frames: Tensor) -> Tensor:
@@ -33,11 +52,15 @@ def fused(flow: Tensor, frames: Tensor) -> Tensor:
 
 
 def even_flow(frames: Tensor) -> Tensor:
-    """Return flows (B, 2K, H, W) back from the coming frame if each pixel keeps its motion between the last two.
+    """Return flows (B, 2K, H, W) back from the coming frame if each pixel keeps its motion between the last two."""
+    return evenly(landed(dense_flow(frames[:, -1], frames[:, -2])), frames)
+
+
+def evenly(back: Tensor, frames: Tensor) -> Tensor:
+    """Return flows (B, 2K, H, W) to all frames (B, K, C, H, W) of what moves by `back` (B, 2, H, W) to the last.
 
     A frame that is equal to the one after it is where that one is.
     """
-    back = landed(dense_flow(frames[:, -1], frames[:, -2]))
     moves = (frames[:, 1:] != frames[:, :-1]).flatten(2).any(2)  # (B, K - 1)
     steps = 1 + F.pad(moves.flip(1).cumsum(1).flip(1), (0, 1))  # (B, K), 1 for the last
     return (steps[..., None, None, None] * back.unsqueeze(1)).flatten(1, 2)

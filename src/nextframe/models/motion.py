@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.core.errors import UserError
+from nextframe.flow.warp import landed
 from nextframe.layers.correlation import correlation
 from nextframe.layers.fast_conv import FastConv2d
-from nextframe.layers.flow_fusion import fused
+from nextframe.layers.flow_fusion import followed
 from nextframe.layers.grid import centred
-from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
+from nextframe.layers.guess import Guess, blend, changed, first_guess, shown
 from nextframe.layers.guess_loss import flow_loss, frame_loss
 from nextframe.layers.offsets import as_forecast, enter, scaled
 from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
@@ -75,7 +76,7 @@ class Motion(StreamingPredictor):
     1. At 1/8 of the size: features of each frame, their correlation in a window between neighbours in time.
     2. At 1/4, 1/2 and full size: refinements, which see the frames, the frames as sampled so far, flows, choice and
        paint, and add to all of them.
-    3. Where the frames fit better along DIS optical flow, flows move towards it: `options.fuse`.
+    3. Flows move towards DIS optical flow where that fits better (`options.fuse`); of a predicted frame, half goes on.
     4. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
 
     Grey goes through as three equal channels, alpha moves with the colours, frames before a cut are not used. Of videos
@@ -127,9 +128,9 @@ class Motion(StreamingPredictor):
             raise UserError(f"motion predicts one frame between others, not {request.horizon}")
         last, rehearsals = request.context[:, -1], REHEARSALS if options.rehearse and offsets is None else 0
         state = self._primed(request.context[:, :-1], rehearsals, options.fuse).read(self.look(last.unsqueeze(1)), BACK)
-        seen, trusted = state.seen, state.trusting()
+        seen, trusted, coming = state.seen, state.trusting(), None
         for made in range(1, request.horizon + 1):
-            frame, sure = self.next_frame(seen, offsets, options.fuse)
+            frame, sure, coming = self.next_frame(seen, offsets, options.fuse, coming)
             frame = frame.clamp(0, 1).unsqueeze(1)
             yield trusted(frame), sure.unsqueeze(1)
             seen = seen.then(self.look(frame)).last(BACK) if made < request.horizon else seen
@@ -169,29 +170,28 @@ class Motion(StreamingPredictor):
         features = self.coarse.encoder(centred(split_alpha(frames)[0], COARSEST).flatten(0, 1))
         return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]), thumbnails(frames))
 
-    def next_frame(self, seen: Seen, offsets: Tensor | None = None, fuse: bool = True) -> tuple[Tensor, Tensor]:
-        """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from, and how sure, (B,)."""
+    def next_frame(
+        self, seen: Seen, offsets: Tensor | None = None, fuse: bool = True, coming: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from; how sure, (B,); `coming`.
+
+        That is the flow (B, 2, H, W) from the frame after it back to it, if everything moves on, for the next call.
+        """
         frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
         guess = self.guesses(colours, features, offsets, last=True)[-1]
-        if fuse and offsets is None:
-            guess = replace(guess, flow=fused(guess.flow, colours))
-        candidates, weights = guess.candidates(colours)
-        frame = mixed(candidates, weights)
-        sure = agreement(candidates, weights, frame)
+        if offsets is None:
+            guess = replace(guess, flow=followed(guess.flow, colours, fuse, coming))
+        (frame, sure), newest = shown(guess, colours, alpha), guess.flow[:, -2:]
         frame = as_given(frame, frames.shape[2])
-        if alpha is not None:
-            frame = torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
-        if offsets is not None:
-            return frame, sure
-        again = rhythm(seen.changes(), below=CUT)[1]
-        return torch.where(again.view(-1, 1, 1, 1), seen.frames[:, -1], frame), sure.masked_fill(again, 1)
+        again = rhythm(seen.changes(), below=CUT)[1] & (offsets is None)
+        held, sure = again.view(-1, 1, 1, 1), sure.masked_fill(again, 1)
+        return torch.where(held, seen.frames[:, -1], frame), sure, torch.where(held, newest, landed(newest))
 
     def guesses(
         self, frames: Tensor, features: Tensor, offsets: Tensor | None = None, last: bool = False
     ) -> list[Guess]:
         """Return the guess after each scale, the best last, or it alone; frames (B, K, 3, H, W) and their features."""
-        height, width = frames.shape[-2:]
         padded, count = centred(frames, COARSEST), frames.shape[1]
         offsets = as_forecast(frames) if offsets is None else offsets
         flow, changes = self.coarse(features, offsets), list[Tensor]()
@@ -201,7 +201,7 @@ class Motion(StreamingPredictor):
             guess = found[-1] if scale == 1 else changed(first_guess(flow, small, offsets), changes)
             changes.append(block(small, guess, partial(sampled, found[-1][:, : 2 * count], padded, scale), offsets))
             found = [*([] if last else found), changed(found[-1], changes[-1:])]
-        return [Guess.of(maps[..., :height, :width], count) for maps in found]
+        return [Guess.of(maps[..., : frames.shape[-2], : frames.shape[-1]], count) for maps in found]
 
     def stages(self) -> list[Stage]:
         """One stage, one objective: as many frames ahead as the clips ask for, each fed back."""
