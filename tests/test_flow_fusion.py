@@ -111,11 +111,14 @@ def test_as_much_of_a_motion_goes_on_as_did_before():
     half = steadiness(along(-2 - (STILL**2 + UNEVEN * 4) ** 0.5), along(-2))
     assert torch.allclose(half, torch.tensor(LEAST + (1 - LEAST) / 2))
     assert steadiness(along(20), along(-2)).max() < LEAST + 0.01
-    assert torch.equal(Coming.first(along(-2), along(-2)).share, steadiness(along(-2), along(-2)))
+    known = torch.tensor([True, False])
+    share = Coming.first(along(-2).expand(2, -1, -1, -1), along(-2).expand(2, -1, -1, -1), known).share
+    assert torch.equal(share[:1], steadiness(along(-2), along(-2)))
+    assert torch.equal(share[1:], torch.full_like(share[1:], CARRIED)), "what was before a cut says nothing"
 
 
 def test_after_a_predicted_frame_a_share_of_its_motion_goes_on():
-    frames, coming = moving([0, STEP, 2 * STEP]), Coming.first(along(-2), None)
+    frames, coming = moving([0, STEP, 2 * STEP]), Coming.first(along(-2), None, torch.tensor([True]))
     found = followed(along(-3, -2, -1), frames, fuse=True, coming=coming)
     assert torch.allclose(found, along(*(CARRIED * -2 * steps + (1 - CARRIED) * -steps for steps in (3, 2, 1))))
     held = followed(along(-3, -2, -1), moving([0, 0, STEP]), fuse=True, coming=coming)

@@ -34,9 +34,15 @@ class Coming(NamedTuple):
     share: Tensor | float
 
     @classmethod
-    def first(cls, flow: Tensor, before: Tensor | None) -> Coming:
-        """Return that after the first predicted frame; `before` is such a flow as the frames but the last had it."""
-        return cls(flow, CARRIED if before is None else steadiness(landed(before), flow))
+    def first(cls, flow: Tensor, before: Tensor | None, known: Tensor) -> Coming:
+        """Return that after the first predicted frame.
+
+        `before` is such a flow as the frames but the last had it, (B, 2, H, W); where it is not `known`, (B,) bool, as
+        if there were none.
+        """
+        if before is None:
+            return cls(flow, CARRIED)
+        return cls(flow, torch.where(known.view(-1, 1, 1, 1), steadiness(landed(before), flow), CARRIED))
 
 
 def followed(flow: Tensor, frames: Tensor, fuse: bool, coming: Coming | None) -> Tensor:

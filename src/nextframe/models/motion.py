@@ -132,7 +132,7 @@ class Motion(StreamingPredictor):
         seen, trusted, moves = state.seen, state.trusting(), None
         for made in range(1, request.horizon + 1):
             frame, sure, coming = self.next_frame(seen, offsets, options.fuse, moves)
-            moves = Coming.first(coming, before) if moves is None else moves._replace(flow=coming)
+            moves = moves._replace(flow=coming) if moves else Coming.first(coming, before, seen.in_one_shot())
             frame = frame.clamp(0, 1).unsqueeze(1)
             yield trusted(frame), sure.unsqueeze(1)
             seen = seen.then(self.look(frame)).last(BACK) if made < request.horizon else seen
