@@ -10,7 +10,20 @@ from torch import Tensor
 
 import nextframe
 from nextframe.flow.warp import landed
-from nextframe.layers.flow_fusion import FITTED, NOISE, even_flow, fused, misfit
+from nextframe.layers.flow_fusion import (
+    CARRIED,
+    FITTED,
+    LEAST,
+    NOISE,
+    STILL,
+    UNEVEN,
+    Coming,
+    even_flow,
+    followed,
+    fused,
+    misfit,
+    steadiness,
+)
 from texture import texture
 
 STEP = 3.0  # pixels to the right, a frame
@@ -91,6 +104,45 @@ def test_motion_follows_it_unless_told_otherwise():
     assert not torch.equal(with_it, without)
     for found in (with_it, without):
         assert inner(found - video[:, 4:]).abs().mean() < 0.25 * inner(video[:, 3:4] - video[:, 4:]).abs().mean()
+
+
+def test_as_much_of_a_motion_goes_on_as_did_before():
+    assert torch.allclose(steadiness(along(-2), along(-2)), torch.ones(()))
+    half = steadiness(along(-2 - (STILL**2 + UNEVEN * 4) ** 0.5), along(-2))
+    assert torch.allclose(half, torch.tensor(LEAST + (1 - LEAST) / 2))
+    assert steadiness(along(20), along(-2)).max() < LEAST + 0.01
+    known = torch.tensor([True, False])
+    share = Coming.first(along(-2).expand(2, -1, -1, -1), along(-2).expand(2, -1, -1, -1), known).share
+    assert torch.equal(share[:1], steadiness(along(-2), along(-2)))
+    assert torch.equal(share[1:], torch.full_like(share[1:], CARRIED)), "what was before a cut says nothing"
+
+
+def test_after_a_predicted_frame_a_share_of_its_motion_goes_on():
+    frames, coming = moving([0, STEP, 2 * STEP]), Coming.first(along(-2), None, torch.tensor([True]))
+    found = followed(along(-3, -2, -1), frames, fuse=True, coming=coming)
+    assert torch.allclose(found, along(*(CARRIED * -2 * steps + (1 - CARRIED) * -steps for steps in (3, 2, 1))))
+    held = followed(along(-3, -2, -1), moving([0, 0, STEP]), fuse=True, coming=coming)
+    assert torch.allclose(held, along(-3.5, -3, -1.5)), "a frame that is its copy is where that is"
+    assert torch.equal(followed(along(-3, -2, -1), frames, fuse=False, coming=None), along(-3, -2, -1))
+
+
+def test_a_frame_that_is_held_leaves_the_coming_motion_where_it_is():
+    net = nextframe.load("motion")
+    steady, held = moving([0, 2, 4, 6]), moving([0, 3, 3, 6])
+    with torch.no_grad():
+        frame, _, coming = net.next_frame(net.look(steady))
+        again, _, waiting = net.next_frame(net.look(held))
+    assert torch.equal(again, held[:, -1])
+    assert not torch.equal(frame, steady[:, -1])
+    for flow, speed in ((coming, -2), (waiting, -3)):
+        assert (inner(flow) - inner(along(speed))).abs().mean() < 0.5
+
+
+@pytest.mark.parametrize(("speed", "decibels"), [(0.5, 34.5), (4.0, 30.0)])
+def test_a_pan_keeps_its_speed_in_a_roll_out(speed, decibels):
+    video = moving([speed * frame for frame in range(9)])
+    last = nextframe.load("motion").predict(video[:, :4], 5)[:, -1]
+    assert -10 * math.log10(float(inner(last - video[:, -1]).square().mean())) > decibels  # 32.3, 24.5 if seen anew
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,7 +15,62 @@ from nextframe.layers.sampling import enlarged, precise
 EVERY = 2  # the fit is looked at in every second pixel of every second row
 WINDOW = 11  # of these along a side of the window in which two flows are compared
 NOISE = 0.004  # of [0, 1]: a misfit below it says little
+CARRIED = 0.5  # of the motion in a predicted frame that goes on in the next, if nothing says how steady it is
+LEAST = 0.3  # of it that does however unsteady it was
+UNEVEN = 0.1  # squared change of motion, as part of its square, that halves what is above that
+STILL = 0.1  # pixels: a change of motion below it says little
+AROUND = 15  # pixels along a side of the window in which motions are compared
 FITTED = 2  # how often the squared misfit of DIS counts, which looks for the flow where two of the frames fit best
+
+
+class Coming(NamedTuple):
+    """The motion that goes on in a frame after a predicted one.
+
+    `flow` (B, 2, H, W) leads from it back to the predicted frame if every pixel moves on as it came, see `landed`;
+    `share` of it does, 0 to 1, or (B, 1, H, W).
+    """
+
+    flow: Tensor
+    share: Tensor | float
+
+    @classmethod
+    def first(cls, flow: Tensor, before: Tensor | None, known: Tensor) -> Coming:
+        """Return that after the first predicted frame.
+
+        `before` is such a flow as the frames but the last had it, (B, 2, H, W); where it is not `known`, (B,) bool, as
+        if there were none.
+        """
+        if before is None:
+            return cls(flow, CARRIED)
+        return cls(flow, torch.where(known.view(-1, 1, 1, 1), steadiness(landed(before), flow), CARRIED))
+
+
+def followed(flow: Tensor, frames: Tensor, fuse: bool, coming: Coming | None) -> Tensor:
+    """Return flows (B, 2K, H, W): after real frames `fused`, if asked for; after predicted ones partly even motion.
+
+    A network that looks at its own frames sees less motion in each: each step hesitates again. What was seen in real
+    frames has no such doubt, so a share of it goes on.
+
+    Args:
+        flow: (B, 2K, H, W), from the coming frame back to each of the K frames, in pixels.
+        frames: (B, K, C, H, W) in [0, 1], K at least 2, the newest last.
+        fuse: whether DIS optical flow has a say.
+        coming: None: the last frame is real.
+    """
+    if coming is None:
+        return fused(flow, frames) if fuse else flow
+    return flow + coming.share * (evenly(coming.flow.to(flow.dtype), frames) - flow)
+
+
+def steadiness(expected: Tensor, found: Tensor) -> Tensor:
+    """Return how much of a motion goes on, (B, 1, H, W), 0.3 to 1: as much as it did from one real frame to the next.
+
+    Both flows (B, 2, H, W) lead from the same coming frame back to the one before: `expected` as seen a frame earlier,
+    if every pixel moved on evenly, and `found`.
+    """
+    gap, speed = ((flow.square().sum(1, keepdim=True)) for flow in (expected - found, found))
+    gap, speed = (F.avg_pool2d(each, AROUND, 1, AROUND // 2, count_include_pad=False) for each in (gap, speed))
+    return LEAST + (1 - LEAST) / (1 + gap / (STILL**2 + UNEVEN * speed))
 
 
 def fused(flow: Tensor, frames: Tensor) -> Tensor:
@@ -33,11 +90,15 @@ def fused(flow: Tensor, frames: Tensor) -> Tensor:
 
 
 def even_flow(frames: Tensor) -> Tensor:
-    """Return flows (B, 2K, H, W) back from the coming frame if each pixel keeps its motion between the last two.
+    """Return flows (B, 2K, H, W) back from the coming frame if each pixel keeps its motion between the last two."""
+    return evenly(landed(dense_flow(frames[:, -1], frames[:, -2])), frames)
+
+
+def evenly(back: Tensor, frames: Tensor) -> Tensor:
+    """Return flows (B, 2K, H, W) to all frames (B, K, C, H, W) of what moves by `back` (B, 2, H, W) to the last.
 
     A frame that is equal to the one after it is where that one is.
     """
-    back = landed(dense_flow(frames[:, -1], frames[:, -2]))
     moves = (frames[:, 1:] != frames[:, :-1]).flatten(2).any(2)  # (B, K - 1)
     steps = 1 + F.pad(moves.flip(1).cumsum(1).flip(1), (0, 1))  # (B, K), 1 for the last
     return (steps[..., None, None, None] * back.unsqueeze(1)).flatten(1, 2)

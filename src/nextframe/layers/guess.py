@@ -45,6 +45,19 @@ def blend(guess: Guess, frames: Tensor) -> Tensor:
     return mixed(*guess.candidates(frames))
 
 
+def shown(guess: Guess, frames: Tensor, alpha: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the frame (B, C, H, W) that a guess makes of `frames`, and its `agreement`, (B,).
+
+    `alpha` (B, K, 1, H, W) goes with the colours (B, K, C, H, W), and is the frame's last channel.
+    """
+    candidates, weights = guess.candidates(frames)
+    frame = mixed(candidates, weights)
+    sure = agreement(candidates, weights, frame)
+    if alpha is not None:
+        frame = torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
+    return frame, sure
+
+
 def mixed(candidates: list[Tensor], weights: list[Tensor]) -> Tensor:
     """Return the weighted sum of frames (B, C, H, W)."""
     frame = torch.zeros_like(candidates[-1])

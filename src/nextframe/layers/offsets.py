@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nextframe.layers.window import as_many
+
 
 def as_forecast(frames: Tensor) -> Tensor:
     """Return how far each of `frames` (B, K, ...) is from the frame after the last: -K to -1, (1, K)."""
@@ -29,3 +31,15 @@ def enter(maps: Tensor, layers: nn.Sequential, index: Tensor, offsets: Tensor) -
     for layer in list(layers)[1:]:
         maps = layer(maps)
     return maps
+
+
+def in_steps(offsets: Tensor, frames: Tensor, count: int) -> Tensor:
+    """Return how far after the target frame each of the last `count` frames is, (B, count), in steps of the last two.
+
+    Args:
+        offsets: (B, T), in any unit.
+        frames: the frames, whose type and device the result has.
+        count: as many; the first is repeated if there are fewer.
+    """
+    offsets = as_many(offsets.to(frames), count)
+    return offsets / (offsets[:, -1:] - offsets[:, -2:-1])

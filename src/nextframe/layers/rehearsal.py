@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextframe.layers.rhythm import doubled, rhythm
-from nextframe.layers.window import CUT, Seen, since_cut
+from nextframe.layers.window import CUT, Seen
 
 REHEARSALS = 2  # of the last frames
 CELL = 8  # pixels along a side of a cell
@@ -51,8 +51,7 @@ class Rehearsed(NamedTuple):
             note = note.masked_fill(doubled(changes, below=CUT)[:, -1].view(-1, 1, 1, 1), 0)  # it is the last again
             notes = torch.cat([notes, note.unsqueeze(1)], dim=1)[:, -REHEARSALS:]
         if seen.frames.shape[1] > 1:  # what is predicted across a cut, or of one frame after it, says nothing
-            in_one_shot = since_cut(changes[:, -2:])[:, 0] == 0
-            notes = notes * in_one_shot.view(-1, 1, 1, 1, 1)
+            notes = notes * seen.in_one_shot().view(-1, 1, 1, 1, 1)
         return Rehearsed(seen, seen.frames[:, :0], notes)
 
     def trusted(self, frames: Tensor) -> Tensor:

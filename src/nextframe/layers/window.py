@@ -34,6 +34,10 @@ class Seen(NamedTuple):
         """Return the mean change from each frame to the next, (B, T - 1), as thumbnails show it."""
         return changes_of(self.thumbnails)
 
+    def in_one_shot(self) -> Tensor:
+        """Return whether there is no cut between the last three frames, (B,) bool."""
+        return since_cut(self.changes()[:, -2:])[:, 0] == 0
+
     def shot(self, count: int) -> Seen:
         """Return `count` frames of one shot: the first after a cut, or of all, stands for those that are missing."""
         numbers = torch.arange(self.frames.shape[1], device=self.frames.device)

@@ -15,19 +15,20 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.core.errors import UserError
+from nextframe.flow.warp import landed
 from nextframe.layers.correlation import correlation
 from nextframe.layers.fast_conv import FastConv2d
-from nextframe.layers.flow_fusion import fused
+from nextframe.layers.flow_fusion import Coming, followed
 from nextframe.layers.grid import centred
-from nextframe.layers.guess import Guess, agreement, blend, changed, first_guess, mixed
+from nextframe.layers.guess import Guess, blend, changed, first_guess, shown
 from nextframe.layers.guess_loss import flow_loss, frame_loss
-from nextframe.layers.offsets import as_forecast, enter, scaled
+from nextframe.layers.offsets import as_forecast, enter, in_steps, scaled
 from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
 from nextframe.layers.residual import joined, residual_pairs, run_pairs, start_small
 from nextframe.layers.rhythm import rhythm
 from nextframe.layers.sampling import precise, sampled, shrunk
 from nextframe.layers.strips import halved
-from nextframe.layers.window import CUT, Seen, as_given, as_many, split_alpha, thumbnails
+from nextframe.layers.window import CUT, Seen, as_given, split_alpha, thumbnails
 from nextframe.models.contract import (
     Block,
     Capabilities,
@@ -75,7 +76,7 @@ class Motion(StreamingPredictor):
     1. At 1/8 of the size: features of each frame, their correlation in a window between neighbours in time.
     2. At 1/4, 1/2 and full size: refinements, which see the frames, the frames as sampled so far, flows, choice and
        paint, and add to all of them.
-    3. Where the frames fit better along DIS optical flow, flows move towards it: `options.fuse`.
+    3. Flows move towards DIS flow where that fits better (`options.fuse`); after a predicted frame, steady ones go on.
     4. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
 
     Grey goes through as three equal channels, alpha moves with the colours, frames before a cut are not used. Of videos
@@ -126,72 +127,71 @@ class Motion(StreamingPredictor):
         if offsets is not None and request.horizon != 1:
             raise UserError(f"motion predicts one frame between others, not {request.horizon}")
         last, rehearsals = request.context[:, -1], REHEARSALS if options.rehearse and offsets is None else 0
-        state = self._primed(request.context[:, :-1], rehearsals, options.fuse).read(self.look(last.unsqueeze(1)), BACK)
-        seen, trusted = state.seen, state.trusting()
+        state, before = self._primed(request.context[:, :-1], rehearsals, options.fuse)
+        state = state.read(self.look(last.unsqueeze(1)), BACK)
+        seen, trusted, moves = state.seen, state.trusting(), None
         for made in range(1, request.horizon + 1):
-            frame, sure = self.next_frame(seen, offsets, options.fuse)
+            frame, sure, coming = self.next_frame(seen, offsets, options.fuse, moves)
+            moves = moves._replace(flow=coming) if moves else Coming.first(coming, before, seen.in_one_shot())
             frame = frame.clamp(0, 1).unsqueeze(1)
             yield trusted(frame), sure.unsqueeze(1)
             seen = seen.then(self.look(frame)).last(BACK) if made < request.horizon else seen
 
     def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
-        """Return how far after the target frame each frame that is read is, (B, K), in steps of the last two."""
-        if OFFSETS not in conditions:
-            return None
-        offsets = as_many(conditions[OFFSETS].to(frames), self.config.reads)
-        return offsets / (offsets[:, -1:] - offsets[:, -2:-1])
+        return in_steps(conditions[OFFSETS], frames, self.config.reads) if OFFSETS in conditions else None
 
     def prime(self, context: Tensor) -> Rehearsed:
         """Return what `step` needs of the frames so far: the last few of them, and how well the last were predicted."""
-        return self._primed(context, REHEARSALS)
+        return self._primed(context, REHEARSALS)[0]
 
-    def _primed(self, context: Tensor, rehearsals: int, fuse: bool = True) -> Rehearsed:
+    def _primed(self, context: Tensor, rehearsals: int, fuse: bool = True) -> tuple[Rehearsed, Tensor | None]:
         looked_at = max(context.shape[1] - rehearsals, min(context.shape[1], 1))
-        state = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:]))
+        state, coming = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:])), None
         for frame in context[:, looked_at:].unbind(1):
             state = state.read(self.look(frame.unsqueeze(1)), BACK)
-            state = state._replace(expected=self._following(state, fuse))
-        return state
+            following, coming = self._following(state, fuse)
+            state = state._replace(expected=following)
+        return state, coming
 
     def step(self, state: Rehearsed, frame: Tensor) -> tuple[Tensor, Rehearsed]:
         """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
         state = state.read(self.look(frame.unsqueeze(1)), BACK)
-        following = self._following(state)
+        following, _ = self._following(state)
         expected = following[:, : state.seen.frames.shape[1] - 1]  # none after one frame
         return state.trusted(following).squeeze(1), state._replace(expected=expected)
 
-    def _following(self, state: Rehearsed, fuse: bool = True) -> Tensor:
-        """Return the frame after those seen, (B, 1, C, H, W), whatever trust it deserves."""
-        return self.next_frame(state.seen, fuse=fuse)[0].clamp(0, 1).unsqueeze(1)
+    def _following(self, state: Rehearsed, fuse: bool = True) -> tuple[Tensor, Tensor]:
+        """Return the frame after those seen, (B, 1, C, H, W), whatever trust it deserves; the flow back to it."""
+        frame, _, coming = self.next_frame(state.seen, fuse=fuse)
+        return frame.clamp(0, 1).unsqueeze(1), coming
 
     def look(self, frames: Tensor) -> Seen:
         """Return frames (B, T, C, H, W) with their features."""
         features = self.coarse.encoder(centred(split_alpha(frames)[0], COARSEST).flatten(0, 1))
         return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]), thumbnails(frames))
 
-    def next_frame(self, seen: Seen, offsets: Tensor | None = None, fuse: bool = True) -> tuple[Tensor, Tensor]:
-        """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from, and how sure, (B,)."""
+    def next_frame(
+        self, seen: Seen, offsets: Tensor | None = None, fuse: bool = True, moves: Coming | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from, and how sure, (B,).
+
+        And the flow (B, 2, H, W) back to it from the frame after it, if everything moves on: `moves` of the next call.
+        """
         frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
         guess = self.guesses(colours, features, offsets, last=True)[-1]
-        if fuse and offsets is None:
-            guess = replace(guess, flow=fused(guess.flow, colours))
-        candidates, weights = guess.candidates(colours)
-        frame = mixed(candidates, weights)
-        sure = agreement(candidates, weights, frame)
+        if offsets is None:
+            guess = replace(guess, flow=followed(guess.flow, colours, fuse, moves))
+        (frame, sure), newest = shown(guess, colours, alpha), guess.flow[:, -2:]
         frame = as_given(frame, frames.shape[2])
-        if alpha is not None:
-            frame = torch.cat([frame, blend(Guess(guess.flow, guess.choice, alpha[:, -1]), alpha)], dim=1)
-        if offsets is not None:
-            return frame, sure
-        again = rhythm(seen.changes(), below=CUT)[1]
-        return torch.where(again.view(-1, 1, 1, 1), seen.frames[:, -1], frame), sure.masked_fill(again, 1)
+        again = rhythm(seen.changes(), below=CUT)[1] & (offsets is None)
+        held, sure = again.view(-1, 1, 1, 1), sure.masked_fill(again, 1)
+        return torch.where(held, seen.frames[:, -1], frame), sure, torch.where(held, newest, landed(newest))
 
     def guesses(
         self, frames: Tensor, features: Tensor, offsets: Tensor | None = None, last: bool = False
     ) -> list[Guess]:
         """Return the guess after each scale, the best last, or it alone; frames (B, K, 3, H, W) and their features."""
-        height, width = frames.shape[-2:]
         padded, count = centred(frames, COARSEST), frames.shape[1]
         offsets = as_forecast(frames) if offsets is None else offsets
         flow, changes = self.coarse(features, offsets), list[Tensor]()
@@ -201,7 +201,7 @@ class Motion(StreamingPredictor):
             guess = found[-1] if scale == 1 else changed(first_guess(flow, small, offsets), changes)
             changes.append(block(small, guess, partial(sampled, found[-1][:, : 2 * count], padded, scale), offsets))
             found = [*([] if last else found), changed(found[-1], changes[-1:])]
-        return [Guess.of(maps[..., :height, :width], count) for maps in found]
+        return [Guess.of(maps[..., : frames.shape[-2], : frames.shape[-1]], count) for maps in found]
 
     def stages(self) -> list[Stage]:
         """One stage, one objective: as many frames ahead as the clips ask for, each fed back."""
