@@ -17,11 +17,13 @@ import nextframe as nf
 from nextframe.api.data import any_size
 from nextframe.checkpoint import create_model, load_model
 from nextframe.cli import main
+from nextframe.cli.train import size_unsaid
 from nextframe.core import progress
 from nextframe.core.clip import Clip, last_frame_stays
 from nextframe.core.errors import UserError
 from nextframe.core.progress import ProgressBar
 from nextframe.data import DataConfig, open_data
+from nextframe.recipes import load_recipe
 from nextframe.training import ModelSection, Recipe, TrainingConfig, override, read_metrics, train
 from nextframe.training.folder.run_folder import newest_run, next_folder
 from nextframe.training.recipe import read_recipe
@@ -252,6 +254,12 @@ def test_videos_of_any_size_are_read_at_one_that_is_said(capsys, lines: list[str
         assert code == 0, said
         assert not lines
         assert read_recipe(Path(f"said{len(more[1])}")).data.size == (32, 48)
+
+
+def test_a_recipe_that_names_no_size_keeps_that_of_the_files() -> None:
+    asked = {"data.name": "films"}
+    assert size_unsaid("mathieu-paper", load_recipe("mathieu-paper"), asked) == {}
+    assert size_unsaid("compact", load_recipe("compact"), asked) == {"data.size": (64, 64)}
 
 
 def test_a_run_of_an_earlier_version_keeps_the_size_of_its_files(capsys) -> None:

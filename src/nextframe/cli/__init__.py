@@ -91,7 +91,7 @@ def wait_briefly() -> None:
     It counts for this process, as torch is not imported yet, and for those that it starts.
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
-        os.environ["GOMP_SPINCOUNT"] = "1000"  # microseconds
+        os.environ["GOMP_SPINCOUNT"] = "1000"  # turns of its loop, some microseconds; 300,000 are usual
 
 
 def main(arguments: list[str] | None = None) -> None:

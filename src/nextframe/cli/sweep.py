@@ -77,7 +77,7 @@ def sweep(
     check_data(what, settings)
     folder = output or free_name(Path("sweeps"), Path(what).stem)
     base = load_recipe(what)
-    recipe = override(base, settings | size_unsaid(base, settings))
+    recipe = override(base, settings | size_unsaid(what, base, settings))
     found = sweep_recipe(recipe, read_words(over), folder, trials=trials, resume=resume, show=not quiet)
     typer.echo(str(found))
     typer.echo(f"{found.best}  (nextframe evaluate {found.best}; nextframe train {folder}/best.yaml)")

@@ -86,7 +86,7 @@ def train(
     settings |= only(more, "model", "data", "training")
     if base is asked:
         check_data(what, settings)
-        settings |= size_unsaid(base, settings)
+        settings |= size_unsaid(what, base, settings)
     recipe = override(base, settings)
     if batch == AUTO and base is asked:  # a run that goes on has its number
         check_folder(recipe, folder, resume)
@@ -100,23 +100,32 @@ def train(
 def check_data(what: str, settings: Mapping[str, Any]) -> None:
     """Refuse a model without data: what trains by default would not be what its user has in mind."""
     from nextframe.core.errors import UserError
-    from nextframe.models import MODELS
-    from nextframe.recipes import RECIPES
 
-    if what in MODELS and what not in RECIPES and not {"data.name", "data.mix"} & settings.keys():
+    if _is_model(what) and not {"data.name", "data.mix"} & settings.keys():
         raise UserError(f"{what} is a model, so give its data: --data my_videos/ (a path) or --data moving-digits")
 
 
-def size_unsaid(recipe: Recipe, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the size that frames of any size are read at where nobody says one, and say it."""
+def size_unsaid(what: str, recipe: Recipe, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the size that a model reads frames of any size at where nobody says one, and say it.
+
+    Not of a recipe: one that names no size, as those of Mathieu et al., cuts its patches from whole frames.
+    """
     from nextframe.api.data import SIZE, any_size
 
     name = settings.get("data.name")
-    if name is None or recipe.data.size is not None or "data.size" in settings or not any_size(str(name)):
+    said = recipe.data.size is not None or "data.size" in settings
+    if name is None or said or not _is_model(what) or not any_size(str(name)):
         return {}
     height, width = SIZE
     tell(LOG, f"{name}: frames are read at {height}x{width}; --size HEIGHTxWIDTH chooses another size")
     return {"data.size": SIZE}
+
+
+def _is_model(what: str) -> bool:
+    from nextframe.models import MODELS
+    from nextframe.recipes import RECIPES
+
+    return what in MODELS and what not in RECIPES
 
 
 def _finish(folder: Path, run: TrainRun, device: str, predicts: bool) -> None:
