@@ -180,6 +180,23 @@ def test_train_leaves_a_report_of_the_val_split(tmp_path):
     assert not (tmp_path / "bare" / "report.html").exists()
 
 
+def test_train_names_no_report_that_was_not_written(tmp_path, moving_square, capsys):
+    """Two videos leave no clips for a val split."""
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    moving_square.rename(videos / "square.gif")
+    Image.fromarray(np.eye(16, dtype=np.uint8) * 255).save(
+        videos / "line.gif", save_all=True, append_images=[Image.new("L", (16, 16), grey) for grey in range(0, 250, 25)]
+    )
+    words = ["train", "compact", "--data", str(videos), "--size", "16x16", "--context", "2", "--horizon", "1"]
+    words += ["--steps", "2", "--batch", "2", "--set", "model.width=8", "--set", "model.blocks=1"]
+    works(*words, "-o", str(tmp_path / "run"))
+    said = capsys.readouterr().out
+    assert not (tmp_path / "run" / "report.html").exists()
+    assert "report.html" not in said
+    assert f"{tmp_path / 'run'}/model  (nextframe evaluate" in said
+
+
 SMALL = ("model.width=8", "model.blocks=1", "run.report=false")
 SMALL_RUN = ("--steps", 1, "--batch", 2, *(word for setting in SMALL for word in ("--set", setting)))
 

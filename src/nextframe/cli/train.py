@@ -138,8 +138,7 @@ def _finish(folder: Path, run: TrainRun, device: str, predicts: bool) -> None:
 
     if run.json_file is not None:
         write_whole(run.json_file, json.dumps(read_metrics(folder)[-1]) + "\n")
-    if run.report:
-        report_validation(folder, device=device)
+    if run.report and report_validation(folder, device=device) is not None:
         typer.echo(f"{folder}/report.html")
     more = f"; nextframe predict VIDEO --model {folder} -o out.gif" if predicts else ""
     typer.echo(f"{folder}/model  (nextframe evaluate {folder}{more})")
