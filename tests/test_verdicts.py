@@ -21,6 +21,7 @@ from nextframe.data.clipset import ClipSet, Indices, Split
 from nextframe.evaluation import Evaluation, Row, evaluate, write_report
 from nextframe.evaluation.result import MOST_SOURCES
 from nextframe.evaluation.scores import mean_interval
+from nextframe.evaluation.table import summary_table
 from nextframe.evaluation.verdict import FEWEST, difference, extremes, findings, headline
 from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, train
 from nextframe.training.folder.report import report_run, report_validation
@@ -40,6 +41,19 @@ def result(*rows: Row) -> Evaluation:
 
 def plus(values: list[float], more: list[float]) -> list[float]:
     return [value + by for value, by in zip(values, more, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("clips", "values", "said"),
+    [
+        (4, [0.1], "4 clips from 1 source"),
+        (1, [0.1], "1 clip from 1 source"),
+        (1234, OWN, "1,234 clips from 6 sources"),
+    ],
+)
+def test_the_table_counts_one_as_one(clips: int, values: list[float], said: str) -> None:
+    found = replace(result(row("m", values), row("zero", values)), clips=clips)
+    assert summary_table(found, ["mse"]).title == f"d, test split: {said}"
 
 
 # --- differences, worked out by hand

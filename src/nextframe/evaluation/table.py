@@ -10,7 +10,7 @@ import numpy as np
 
 from nextframe.core.terminal import plain_console, visible
 from nextframe.evaluation.result import Evaluation, Row
-from nextframe.evaluation.verdict import findings, headline, number, spread
+from nextframe.evaluation.verdict import counted, findings, headline, number, spread
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,8 @@ def summary_table(evaluation: Evaluation, metrics: Sequence[str]) -> Table:
     from rich.text import Text
 
     first = evaluation.rows[0]
-    table = _table(f"{first.data}, {first.split} split: {evaluation.clips} clips from {first.n} sources")
+    measured = f"{counted(evaluation.clips, 'clip')} from {counted(first.n, 'source')}"
+    table = _table(f"{first.data}, {first.split} split: {measured}")
     for number_of, metric in enumerate(metrics):
         row = evaluation.row(evaluation.model, metric)
         table.add_column(f"{metric} {ARROW[row.better]} ", justify="right", no_wrap=True)

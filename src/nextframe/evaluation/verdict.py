@@ -82,13 +82,13 @@ def compared(row: Row, best: Row) -> str:
     found, name = difference(row, best), f"the best baseline ({best.model})"
     size, side = _size(found, row, best), "better" if found.mean > 0 else "worse"
     if found.state == "same":
-        return f"the same as {name}, on {_sources(found.n)}"
+        return f"the same as {name}, on {counted(found.n, 'source')}"
     if found.n < FEWEST:
         here = f"on these it is {side} than {name} by {size}"
         return f"too few sources to tell ({found.n}, at least {FEWEST} are needed): {here}"
     if found.state in ("better", "worse"):
-        return f"{side} than {name} by {size} ({_interval(found, row)}, {_sources(found.n)})"
-    told = [f"on average {side} by {size}", _interval(found, row), _sources(found.n)]
+        return f"{side} than {name} by {size} ({_interval(found, row)}, {counted(found.n, 'source')})"
+    told = [f"on average {side} by {size}", _interval(found, row), counted(found.n, "source")]
     return f"no difference to {name} can be told ({', '.join(part for part in told if part)})"
 
 
@@ -113,6 +113,11 @@ def extremes(evaluation: Evaluation) -> list[tuple[str, Extreme]]:
         how = f"the same as {best.model}" if each.gain == 0 else by
         told.append((f"{which} clip of {evaluation.clips}: {how} ({metric})", each))
     return told
+
+
+def counted(n: int, what: str) -> str:
+    """Return "1 source", "2 sources": how many of `what`, whose plural has an s."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def number(value: float) -> str:
@@ -159,11 +164,7 @@ def _lines(state: State, found: list[Difference]) -> list[str]:
 def _untold(n: int) -> str:
     if n >= FEWEST:
         return "no difference can be told"
-    return f"{_sources(n)} {'is' if n == 1 else 'are'} too few to tell"
-
-
-def _sources(n: int) -> str:
-    return "1 source" if n == 1 else f"{n:,} sources"
+    return f"{counted(n, 'source')} {'is' if n == 1 else 'are'} too few to tell"
 
 
 def _size(found: Difference, row: Row, best: Row) -> str:
