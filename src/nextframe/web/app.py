@@ -253,14 +253,6 @@ def build_app(backend: Backend, names: Names | None = None) -> Gate:
     return Gate(app, backend.store, backend.limits, names, form)
 
 
-def _theme() -> Any:
-    """Return colours and fonts; those of the machine, as nothing is loaded from elsewhere."""
-    import gradio as gr
-
-    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-    return gr.themes.Base(primary_hue="orange", neutral_hue="slate", **fonts)
-
-
 def stay_local(store: Store) -> None:
     """Keep Gradio and everything else that writes temporary files inside `store`, and off the network.
 
