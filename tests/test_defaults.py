@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import subprocess
 import sys
 import time
@@ -401,6 +403,37 @@ def test_slow_steps_are_heard_of_now_and_then(heard: Heard, monkeypatch) -> None
     assert steps[0] == "work: step 1 (0%)  100 steps"
     assert steps[1:3] == ["work: step 3 (3%)  16:10 left", "work: step 6 (6%)  15:40 left"]
     assert len(steps) == 1 + 33
+
+
+class Terminal(io.StringIO):
+    """What a person at a terminal sees, line by line, without the codes for colour and place."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def lines(self) -> list[str]:
+        plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", self.getvalue())
+        return [line.strip() for line in re.split(r"[\r\n]+", plain) if line.strip()]
+
+
+def test_on_a_terminal_the_plan_is_a_line_and_the_bar_has_no_time_until_one_is_known(monkeypatch) -> None:
+    now, terminal = [100.0], Terminal()
+    monkeypatch.setattr(progress.sys, "stderr", terminal)
+    monkeypatch.setattr("rich.console.monotonic", lambda: now[0])
+    for name, value in (("TERM", "xterm"), ("COLUMNS", "100")):
+        monkeypatch.setenv(name, value)
+    with ProgressBar("compact") as bar:
+        bar.begin(1, 0.0, "0.1 minutes, into runs/compact-2")
+        bar.bar.refresh()
+        first = terminal.lines()
+        for step in range(1, 5):
+            now[0] += 1
+            bar.say(step, step / 8, "loss 0.5")
+        bar.bar.refresh()
+        last = terminal.lines()[-1]
+    assert [line for line in first if "minutes" in line] == ["compact: 0.1 minutes, into runs/compact-2"]
+    assert re.fullmatch(r"compact \S+ +0% step 1", first[-1])
+    assert re.fullmatch(r"compact .* 50% step 4  loss 0\.5 0:00:04 left", last)
 
 
 def test_a_run_by_minutes_is_validated_at_each_tenth_of_its_time() -> None:

@@ -6,9 +6,12 @@ import logging
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from nextframe.core.terminal import plain_console, visible
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 LOG = logging.getLogger(__name__)
 FIRST_LINE, NEXT_LINES = 3.0, 30.0  # seconds between plain lines if no log handles them
@@ -51,26 +54,18 @@ class ProgressBar:
 
     def __enter__(self) -> Self:
         if self.fancy:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress
 
-            self.bar = Progress(
-                TextColumn("{task.description}", style="bold", markup=False),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f}%"),
-                TextColumn("{task.fields[note]}", markup=False),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                console=plain_console(stderr=True),
-                transient=self.transient,
-            )
+            self.bar = Progress(*_columns(), console=plain_console(stderr=True), transient=self.transient)
             self.bar.start()
             self.task = self.bar.add_task(visible(self.title), total=1.0, note="")
         return self
 
     def begin(self, step: int, progress: float, plan: str) -> None:
-        """Say at once that step `step` begins, and the `plan`; on stderr the first line is the one within seconds."""
+        """Say at once that step `step` begins, and the `plan`: above a bar; plain lines on stderr come later."""
         if self.fancy:
-            self.bar.update(self.task, completed=progress, note=f"{self.unit} {step}  {plan}")
+            self.bar.console.print(f"{self.title}: {plan}", soft_wrap=True)
+            self.bar.update(self.task, completed=progress, note=f"{self.unit} {step}")
         elif self.show and not unheard():
             self._log(step, progress, plan)
 
@@ -123,3 +118,21 @@ class ProgressBar:
     ) -> None:
         if self.fancy:
             self.bar.stop()
+
+
+def _columns() -> list[ProgressColumn]:
+    """Return the columns of a bar; the last one is empty until the time left is known."""
+    from rich.progress import BarColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Left(TimeRemainingColumn):
+        def render(self, task: Task) -> Text:
+            return Text() if task.time_remaining is None else super().render(task).append(" left")
+
+    return [
+        TextColumn("{task.description}", style="bold", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[note]}", markup=False),
+        Left(),
+    ]
