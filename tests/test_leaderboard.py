@@ -131,6 +131,20 @@ def test_sources_are_left_out_of_every_mean(tmp_path: Path) -> None:
         boards(find_rows([tmp_path]), ["a", "b", "i"])
 
 
+def test_sources_of_a_note_are_named_without_folders(tmp_path: Path) -> None:
+    names = ["gifs/intel/class.gif", "gifs/a/walk.gif", "gifs/b/walk.gif", "more/b/run.gif", "run.gif"]
+    one = of_sources("motion", **dict.fromkeys([*names, "films/class.mp4", "more/class.gif"], 1.0))
+    one.model_copy(update={"seen": names}).write(tmp_path / "motion.json")
+    (board,) = boards(find_rows([tmp_path]))
+    assert board.notes == [
+        "motion was trained on material of 5 of these sources, so its figures say less about them: "
+        "intel/class.gif, a/walk.gif, b/walk.gif, b/run.gif, run.gif"
+    ]
+    one.model_copy(update={"seen": ["gifs/a/walk.gif", "films/class.mp4"]}).write(tmp_path / "motion.json")
+    (board,) = boards(find_rows([tmp_path]))
+    assert board.notes[0].endswith("less about them: a/walk.gif, class.mp4")
+
+
 def test_the_committed_rows_over_the_sources_that_no_shipped_model_was_trained_on() -> None:
     results = Path(__file__).parent.parent / "results"
     (board,) = boards(find_rows([results / "gif-next", results / "gif-next-30-minutes"]), ["intel-iot-devkit"])

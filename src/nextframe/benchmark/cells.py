@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from nextframe.benchmark.row import Figure
 from nextframe.evaluation.verdict import number
@@ -57,6 +57,21 @@ def without_folders(command: str) -> str:
         return re.sub(r".*/(?=[^/])", "", found[0]) if outside else found[0]
 
     return re.sub(r"[^\s,'\"=\[\]]+", name, command)
+
+
+def short_names(names: Sequence[str], among: Iterable[str] = ()) -> list[str]:
+    """Return the last parts of `names`, which are paths: as few as tell each from all others and those of `among`."""
+    every = {*names, *among}
+    return [_short_name(name, every) for name in names]
+
+
+def _short_name(name: str, every: Collection[str]) -> str:
+    parts = name.split("/")
+    for kept in range(1, len(parts)):
+        short = "/".join(parts[-kept:])
+        if sum(f"/{other}".endswith(f"/{short}") for other in every) == 1:
+            return short
+    return name
 
 
 def fold(title: str, *parts: str) -> str:

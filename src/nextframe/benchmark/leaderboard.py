@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nextframe.benchmark.cells import half_width, paired_range, short_count, shown, shown_speed, without_folders
+from nextframe.benchmark.cells import (
+    half_width,
+    paired_range,
+    short_count,
+    short_names,
+    shown,
+    shown_speed,
+    without_folders,
+)
 from nextframe.benchmark.row import MACS, BenchmarkRow, Figure, named, read_row
 from nextframe.benchmark.speed.rate import SPEED
 from nextframe.benchmark.tasks import TASKS
@@ -113,7 +121,7 @@ class Board:
         """A line for each row whose model was trained on material of held-out sources."""
         return [
             f"{line.row.entry} was trained on material of {len(line.row.seen)} of these sources, so its figures say "
-            f"less about them: {', '.join(line.row.seen)}"
+            f"less about them: {', '.join(short_names(line.row.seen, line.row.sources))}"
             for line in self.lines
             if line.row.seen
         ]
