@@ -74,6 +74,18 @@ def test_every_page_has_one_place_in_the_site() -> None:
     assert sorted(nav) == sorted(below | notebooks | {"contributing.md", "changelog.md"})
 
 
+def test_the_how_to_pages_that_are_called_short_are() -> None:
+    """ "A screen each, or a little more": 300 words, code and tables with them."""
+    folder = ROOT / "docs" / "how-to"
+    short, long = (folder / "index.md").read_text(encoding="utf-8").split("## At length")
+    words = {
+        link: len((folder / link).read_text(encoding="utf-8").split()) for link in re.findall(r"\]\((.+?)\)", short)
+    }
+    assert words
+    assert {link: count for link, count in words.items() if count > 300} == {}
+    assert {path.name for path in folder.glob("*.md")} <= {"index.md", *words, *re.findall(r"\]\((.+?)\)", long)}
+
+
 def test_every_file_that_is_named_is_there() -> None:
     """`docs/x.md`, `tests/test_x.py`, `results/x.json`, `src/nextframe/x/`: from the root, or from the package."""
     named = re.compile(r"(?:(?:src|tests|docs|results|bench|scripts)/[\w./-]*\w/?)(?= |$|:)")

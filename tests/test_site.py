@@ -84,6 +84,8 @@ def test_the_plot_has_the_points_of_the_results_files(script) -> None:
     assert (motion.value, motion.low, motion.high) == (gain["gain"], *gain["ci95"])
     assert motion.seconds == next(row for row in files[1]["rows"] if row["model"] == "motion")["seconds"]
     drawn = text_of(DOCS / "media" / "which-model.svg")
+    assert [panel.title for panel in panels if f">{panel.title}<" in drawn] == [panel.title for panel in panels], HAND
+    assert len(re.findall(r'id="axes_\d+"', drawn)) == len(panels) == 2, HAND
     assert all(f">{point.name}<" in drawn for panel in panels for point in panel.points), HAND
 
 

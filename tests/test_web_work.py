@@ -194,7 +194,7 @@ def test_the_leaderboard_is_filled_and_a_users_own_comes_first():
     assert own.index("<iframe") < own.index("<th>motion</th>")
 
 
-def test_the_help_says_what_each_model_was_trained_for_and_where_the_documentation_is():
+def test_the_help_says_what_each_model_was_trained_for_and_where_to_read_more():
     text = help_text({"digits": "digits", "flow": "flow"})
     assert "10 frames from 10, 64x64, grey." in text
     assert "| `flow` | Moves the last frame on" in text
@@ -202,7 +202,9 @@ def test_the_help_says_what_each_model_was_trained_for_and_where_the_documentati
         "[Documentation](https://b.example/docs)"
     )
     assert documentation(["Repository, https://a.example"]) == "[Documentation](https://a.example)"
-    assert "docs/app.md" in documentation([])
+    for command in ("nextframe --help", "nextframe models NAME", "nextframe settings VERB"):
+        assert f"`{command}`" in text
+    assert documentation([]).index("installed package") < documentation([]).index("in the source")
 
 
 def test_the_app_says_where_it_is_found_from_here_and_from_elsewhere():

@@ -1,4 +1,4 @@
-"""The help tab: how to read the page, which models there are, and where the documentation is."""
+"""The help tab: how to read the page, which models there are, and where to read more."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from pathlib import Path
 from nextframe.checkpoint import resolve_model
 
 TEXT = Path(__file__).with_name("help.md")
+READ_MORE = (
+    "Documentation: in an installed package, this page and the commands above; in the source also the folder `docs`, "
+    "with `docs/app.md` about this page."
+)
 
 
 def help_text(models: Mapping[str, str]) -> str:
@@ -37,11 +41,11 @@ def project_addresses() -> list[str]:
 
 
 def documentation(addresses: Iterable[str]) -> str:
-    """Return a link to the documentation, or where it is in the source if no address of it is known."""
+    """Return a link to the documentation, or where there is more to read if no address of it is known."""
     known = {
         label.strip().lower(): address.strip() for label, _, address in (line.partition(",") for line in addresses)
     }
     address = known.get("documentation") or known.get("homepage") or known.get("repository")
     if address:
         return f"[Documentation]({address})"
-    return "Documentation: the folder `docs` of the source; `docs/app.md` is about this page."
+    return READ_MORE

@@ -19,7 +19,7 @@ WORDS |= {"drawing": "Drawing the images"}
 TITLE = """
 <h1>nextframe</h1>
 <p>What comes next? Give it a short video and it predicts the frames that follow.
-<a href="#help" class="nf-help">How to read this page, and the documentation</a></p>
+<a href="#help" class="nf-help">How to read this page, and where to read more</a></p>
 """
 
 
