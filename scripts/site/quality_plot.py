@@ -78,26 +78,14 @@ def panels() -> list[Panel]:
     return [real(), digits()]
 
 
-def lifted(point: Point, points: list[Point]) -> int:
-    """Return how far above its place a label is, in points of type, so that another's does not cover it."""
-    span = max(each.value for each in points) - min(each.value for each in points)
-    near = [
-        each.value
-        for each in points
-        if each is not point and abs(each.value - point.value) < 0.05 * span and 0.1 < each.seconds / point.seconds < 10
-    ]
-    return 0 if not near else 5 if point.value > near[0] else -5
-
-
 def draw(panel: Panel, axes: Any) -> None:
     """Draw a panel."""
     for each in panel.points:
         color = TRAINED if each.trained else BASELINE
         error = [[each.value - each.low], [each.high - each.value]]
         axes.errorbar([each.seconds], [each.value], yerr=error, fmt="o", ms=4, lw=1, capsize=2, color=color)
-        beside = (6, lifted(each, panel.points))
         axes.annotate(
-            each.name, (each.seconds, each.value), beside, textcoords="offset points", va="center", color=color
+            each.name, (each.seconds, each.value), (6, 0), textcoords="offset points", va="center", color=color
         )
     times = [each.seconds for each in panel.points]
     axes.set_xscale("log")
