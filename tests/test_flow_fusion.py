@@ -18,6 +18,7 @@ from nextframe.layers.flow_fusion import (
     STILL,
     UNEVEN,
     Coming,
+    Newest,
     even_flow,
     followed,
     fused,
@@ -37,6 +38,10 @@ def moving(places: list[float], width: int = 128) -> Tensor:
 def along(*places: float, width: int = 128) -> Tensor:
     """Return flows (1, 2K, 96, width) whose x are `places`."""
     return torch.tensor([[x, 0.0] for x in places]).flatten().view(1, -1, 1, 1).expand(1, -1, 96, width)
+
+
+def came(flow: Tensor) -> Newest:
+    return Newest(flow, torch.zeros(len(flow), dtype=torch.bool))
 
 
 def inner(maps: Tensor) -> Tensor:
@@ -111,14 +116,14 @@ def test_as_much_of_a_motion_goes_on_as_did_before():
     half = steadiness(along(-2 - (STILL**2 + UNEVEN * 4) ** 0.5), along(-2))
     assert torch.allclose(half, torch.tensor(LEAST + (1 - LEAST) / 2))
     assert steadiness(along(20), along(-2)).max() < LEAST + 0.01
-    known = torch.tensor([True, False])
-    share = Coming.first(along(-2).expand(2, -1, -1, -1), along(-2).expand(2, -1, -1, -1), known).share
+    known, both = torch.tensor([True, False]), came(along(-2).expand(2, -1, -1, -1))
+    share = Coming.first(both, both, known).share
     assert torch.equal(share[:1], steadiness(along(-2), along(-2)))
     assert torch.equal(share[1:], torch.full_like(share[1:], CARRIED)), "what was before a cut says nothing"
 
 
 def test_after_a_predicted_frame_a_share_of_its_motion_goes_on():
-    frames, coming = moving([0, STEP, 2 * STEP]), Coming.first(along(-2), None, torch.tensor([True]))
+    frames, coming = moving([0, STEP, 2 * STEP]), Coming.first(came(along(-2)), None, torch.tensor([True]))
     found = followed(along(-3, -2, -1), frames, fuse=True, coming=coming)
     assert torch.allclose(found, along(*(CARRIED * -2 * steps + (1 - CARRIED) * -steps for steps in (3, 2, 1))))
     held = followed(along(-3, -2, -1), moving([0, 0, STEP]), fuse=True, coming=coming)
@@ -132,9 +137,11 @@ def test_a_frame_that_is_held_leaves_the_coming_motion_where_it_is():
     with torch.no_grad():
         frame, _, coming = net.next_frame(net.look(steady))
         again, _, waiting = net.next_frame(net.look(held))
+    assert (coming.held.tolist(), waiting.held.tolist()) == ([False], [True])
+    assert torch.equal(waiting.going_on(), waiting.flow)
     assert torch.equal(again, held[:, -1])
     assert not torch.equal(frame, steady[:, -1])
-    for flow, speed in ((coming, -2), (waiting, -3)):
+    for flow, speed in ((coming.going_on(), -2), (waiting.going_on(), -3)):
         assert (inner(flow) - inner(along(speed))).abs().mean() < 0.5
 
 

@@ -23,26 +23,45 @@ AROUND = 15  # pixels along a side of the window in which motions are compared
 FITTED = 2  # how often the squared misfit of DIS counts, which looks for the flow where two of the frames fit best
 
 
+class Newest(NamedTuple):
+    """How a predicted frame came: `flow` (B, 2, H, W) back to the one before, or, `held` (B,) bool, that is it again.
+
+    In a held one the flow is still that of the frame to come.
+    """
+
+    flow: Tensor
+    held: Tensor
+
+    def going_on(self) -> Tensor:
+        """Return the flow (B, 2, H, W) from the frame after it back to it, if every pixel moves on as it came."""
+        return torch.where(self.held.view(-1, 1, 1, 1), self.flow, landed(self.flow))
+
+
 class Coming(NamedTuple):
     """The motion that goes on in a frame after a predicted one.
 
-    `flow` (B, 2, H, W) leads from it back to the predicted frame if every pixel moves on as it came, see `landed`;
-    `share` of it does, 0 to 1, or (B, 1, H, W).
+    `flow` (B, 2, H, W) leads from it back to the predicted frame if every pixel moves on as it came; `share` of it
+    does, 0 to 1, or (B, 1, H, W).
     """
 
     flow: Tensor
     share: Tensor | float
 
     @classmethod
-    def first(cls, flow: Tensor, before: Tensor | None, known: Tensor) -> Coming:
+    def first(cls, newest: Newest, before: Newest | None, known: Tensor) -> Coming:
         """Return that after the first predicted frame.
 
-        `before` is such a flow as the frames but the last had it, (B, 2, H, W); where it is not `known`, (B,) bool, as
-        if there were none.
+        `before` is the same of the frames but the last; where it is not `known`, (B,) bool, as if there were none.
         """
+        flow = newest.going_on()
         if before is None:
             return cls(flow, CARRIED)
-        return cls(flow, torch.where(known.view(-1, 1, 1, 1), steadiness(landed(before), flow), CARRIED))
+        steady = steadiness(landed(before.going_on()), flow)
+        return cls(flow, torch.where(known.view(-1, 1, 1, 1), steady, CARRIED))
+
+    def then(self, newest: Newest) -> Coming:
+        """Return that after one more predicted frame."""
+        return self._replace(flow=newest.going_on())
 
 
 def followed(flow: Tensor, frames: Tensor, fuse: bool, coming: Coming | None) -> Tensor:

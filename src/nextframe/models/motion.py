@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.core.errors import UserError
-from nextframe.flow.warp import landed
 from nextframe.layers.correlation import correlation
 from nextframe.layers.fast_conv import FastConv2d
-from nextframe.layers.flow_fusion import Coming, followed
+from nextframe.layers.flow_fusion import Coming, Newest, followed
 from nextframe.layers.grid import centred
 from nextframe.layers.guess import Guess, blend, changed, first_guess, shown
 from nextframe.layers.guess_loss import flow_loss, frame_loss
@@ -131,8 +130,9 @@ class Motion(StreamingPredictor):
         state = state.read(self.look(last.unsqueeze(1)), BACK)
         seen, trusted, moves = state.seen, state.trusting(), None
         for made in range(1, request.horizon + 1):
-            frame, sure, coming = self.next_frame(seen, offsets, options.fuse, moves)
-            moves = moves._replace(flow=coming) if moves else Coming.first(coming, before, seen.in_one_shot())
+            frame, sure, newest = self.next_frame(seen, offsets, options.fuse, moves)
+            if made < request.horizon:
+                moves = moves.then(newest) if moves else Coming.first(newest, before, seen.in_one_shot())
             frame = frame.clamp(0, 1).unsqueeze(1)
             yield trusted(frame), sure.unsqueeze(1)
             seen = seen.then(self.look(frame)).last(BACK) if made < request.horizon else seen
@@ -144,14 +144,14 @@ class Motion(StreamingPredictor):
         """Return what `step` needs of the frames so far: the last few of them, and how well the last were predicted."""
         return self._primed(context, REHEARSALS)[0]
 
-    def _primed(self, context: Tensor, rehearsals: int, fuse: bool = True) -> tuple[Rehearsed, Tensor | None]:
+    def _primed(self, context: Tensor, rehearsals: int, fuse: bool = True) -> tuple[Rehearsed, Newest | None]:
         looked_at = max(context.shape[1] - rehearsals, min(context.shape[1], 1))
-        state, coming = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:])), None
+        state, newest = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:])), None
         for frame in context[:, looked_at:].unbind(1):
             state = state.read(self.look(frame.unsqueeze(1)), BACK)
-            following, coming = self._following(state, fuse)
+            following, newest = self._following(state, fuse)
             state = state._replace(expected=following)
-        return state, coming
+        return state, newest
 
     def step(self, state: Rehearsed, frame: Tensor) -> tuple[Tensor, Rehearsed]:
         """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
@@ -160,10 +160,10 @@ class Motion(StreamingPredictor):
         expected = following[:, : state.seen.frames.shape[1] - 1]  # none after one frame
         return state.trusted(following).squeeze(1), state._replace(expected=expected)
 
-    def _following(self, state: Rehearsed, fuse: bool = True) -> tuple[Tensor, Tensor]:
-        """Return the frame after those seen, (B, 1, C, H, W), whatever trust it deserves; the flow back to it."""
-        frame, _, coming = self.next_frame(state.seen, fuse=fuse)
-        return frame.clamp(0, 1).unsqueeze(1), coming
+    def _following(self, state: Rehearsed, fuse: bool = True) -> tuple[Tensor, Newest]:
+        """Return the frame after those seen, (B, 1, C, H, W), whatever trust it deserves, and how it came."""
+        frame, _, newest = self.next_frame(state.seen, fuse=fuse)
+        return frame.clamp(0, 1).unsqueeze(1), newest
 
     def look(self, frames: Tensor) -> Seen:
         """Return frames (B, T, C, H, W) with their features."""
@@ -172,21 +172,21 @@ class Motion(StreamingPredictor):
 
     def next_frame(
         self, seen: Seen, offsets: Tensor | None = None, fuse: bool = True, moves: Coming | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Newest]:
         """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from, and how sure, (B,).
 
-        And the flow (B, 2, H, W) back to it from the frame after it, if everything moves on: `moves` of the next call.
+        And how it came. `moves` is what goes on in it, if the last of those seen was predicted.
         """
         frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
         guess = self.guesses(colours, features, offsets, last=True)[-1]
         if offsets is None:
             guess = replace(guess, flow=followed(guess.flow, colours, fuse, moves))
-        (frame, sure), newest = shown(guess, colours, alpha), guess.flow[:, -2:]
+        frame, sure = shown(guess, colours, alpha)
         frame = as_given(frame, frames.shape[2])
         again = rhythm(seen.changes(), below=CUT)[1] & (offsets is None)
-        held, sure = again.view(-1, 1, 1, 1), sure.masked_fill(again, 1)
-        return torch.where(held, seen.frames[:, -1], frame), sure, torch.where(held, newest, landed(newest))
+        frame = torch.where(again.view(-1, 1, 1, 1), seen.frames[:, -1], frame)
+        return frame, sure.masked_fill(again, 1), Newest(guess.flow[:, -2:].clone(), again)
 
     def guesses(
         self, frames: Tensor, features: Tensor, offsets: Tensor | None = None, last: bool = False
