@@ -10,6 +10,7 @@ from torch import Tensor
 
 import nextframe
 from nextframe.flow.warp import landed
+from nextframe.layers.drift import Drift
 from nextframe.layers.flow_fusion import (
     CARRIED,
     FITTED,
@@ -19,7 +20,7 @@ from nextframe.layers.flow_fusion import (
     UNEVEN,
     Coming,
     Newest,
-    even_flow,
+    evenly,
     followed,
     fused,
     misfit,
@@ -38,6 +39,11 @@ def moving(places: list[float], width: int = 128) -> Tensor:
 def along(*places: float, width: int = 128) -> Tensor:
     """Return flows (1, 2K, 96, width) whose x are `places`."""
     return torch.tensor([[x, 0.0] for x in places]).flatten().view(1, -1, 1, 1).expand(1, -1, 96, width)
+
+
+def even_flow(frames: Tensor) -> Tensor:
+    """Return what DIS optical flow says of the coming frame, as flows to all of these."""
+    return evenly(Drift.along(frames).back(), frames)
 
 
 def came(flow: Tensor) -> Newest:
@@ -80,7 +86,8 @@ def test_frames_fit_along_the_true_flow_and_along_no_other():
 
 
 def test_a_wrong_flow_is_replaced_by_what_dis_sees():
-    found = inner(fused(along(0, 0, 0), moving([0, STEP, 2 * STEP])))
+    frames = moving([0, STEP, 2 * STEP])
+    found = inner(fused(along(0, 0, 0), frames, even_flow(frames)))
     assert (found - inner(along(-3 * STEP, -2 * STEP, -STEP))).abs().mean() < 0.15
 
 
@@ -89,7 +96,7 @@ def test_a_right_flow_is_kept_where_dis_sees_something_else():
     right = along(-150, -100, -50, width=256)
     seen = (..., slice(24, -24), slice(180, 232))  # in all three frames
     assert (even_flow(frames)[seen] - right[seen]).abs().mean() > 20
-    assert (fused(right, frames)[seen] - right[seen]).abs().mean() < 1
+    assert (fused(right, frames, even_flow(frames))[seen] - right[seen]).abs().mean() < 1
 
 
 def test_a_blend_of_both_is_weighted_by_the_inverse_of_squared_misfits():
@@ -97,7 +104,7 @@ def test_a_blend_of_both_is_weighted_by_the_inverse_of_squared_misfits():
     flow = along(-3 * STEP, -2 * STEP, -STEP) + 1.0
     own, theirs = (misfit(each, frames).square()[0, 0, 20, 30] for each in (flow, even_flow(frames)))
     share = own / (own + FITTED * theirs)
-    found, other = fused(flow, frames), even_flow(frames)
+    found, other = fused(flow, frames, even_flow(frames)), even_flow(frames)
     middle = (..., 40, 60)  # the share is enlarged from every second pixel, and smooth
     assert torch.allclose(found[middle], flow[middle] + share * (other[middle] - flow[middle]), atol=0.02)
 
@@ -124,11 +131,11 @@ def test_as_much_of_a_motion_goes_on_as_did_before():
 
 def test_after_a_predicted_frame_a_share_of_its_motion_goes_on():
     frames, coming = moving([0, STEP, 2 * STEP]), Coming.first(came(along(-2)), None, torch.tensor([True]))
-    found = followed(along(-3, -2, -1), frames, fuse=True, coming=coming)
+    found = followed(along(-3, -2, -1), frames, drift=None, coming=coming)
     assert torch.allclose(found, along(*(CARRIED * -2 * steps + (1 - CARRIED) * -steps for steps in (3, 2, 1))))
-    held = followed(along(-3, -2, -1), moving([0, 0, STEP]), fuse=True, coming=coming)
+    held = followed(along(-3, -2, -1), moving([0, 0, STEP]), drift=None, coming=coming)
     assert torch.allclose(held, along(-3.5, -3, -1.5)), "a frame that is its copy is where that is"
-    assert torch.equal(followed(along(-3, -2, -1), frames, fuse=False, coming=None), along(-3, -2, -1))
+    assert torch.equal(followed(along(-3, -2, -1), frames, drift=None, coming=None), along(-3, -2, -1))
 
 
 def test_a_frame_that_is_held_leaves_the_coming_motion_where_it_is():

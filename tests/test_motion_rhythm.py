@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 
 import nextframe
-from nextframe.layers.rehearsal import CREDIT, ENOUGH, Rehearsed, compared, trust
+from nextframe.layers.rehearsal import (
+    CREDIT,
+    DECIDED,
+    DOUBT,
+    ENOUGH,
+    FAVOUR,
+    Rehearsed,
+    compared,
+    preference,
+    trust,
+)
 from nextframe.layers.rhythm import HELD, doubled, last_kept, left_out, rhythm
 from nextframe.layers.window import CUT
 from nextframe.models.motion import Motion
@@ -144,20 +154,33 @@ def test_trust_follows_the_share_of_the_predicted_change_that_happened():
     last = torch.zeros(1, 3, 64, 64)
     predicted, truth = last + 0.2, last + 0.2
     truth[..., 32:] = 0.05  # on the right a quarter of what was predicted
-    share = trust(compared(predicted, last, truth).unsqueeze(1))
+    notes = [compared(torch.stack([predicted, last], 1), last, happened) for happened in (truth, last - 0.2)]
+    share, away = (trust(note[:, :2].unsqueeze(1)) for note in notes)
     assert share.shape == (1, 1, 8, 8)
     assert share[..., :2] == pytest.approx(torch.ones(1, 1, 8, 2))  # windows of five cells reach two to each side
     right = (3 * 0.2 * 0.05 + CREDIT) / (3 * 0.2**2 + CREDIT) / ENOUGH
     assert share[..., -2:] == pytest.approx(torch.full((1, 1, 8, 2), right))
-    away = trust(compared(predicted, last, last - 0.2).unsqueeze(1))  # the other way: what stands still is better
-    assert not away.any()
+    assert not away.any(), "the other way: what stands still is better"
+
+
+def test_the_forecast_that_was_nearer_is_preferred_place_by_place():
+    truth = torch.zeros(1, 3, 64, 64)
+    forecasts = torch.zeros(1, 2, 3, 64, 64)
+    forecasts[:, 0, :, :, :32], forecasts[:, 1, :, :, 32:] = 0.2, 0.1
+    second = preference(compared(forecasts, truth, truth)[:, 2:].unsqueeze(1))
+    assert second[..., :2].min() > 0.999
+    assert not second[..., -2:].any(), "the first was right"
+    errors = torch.tensor([0.02, 0.01]).view(1, 1, 2, 1, 1).expand(1, 3, 2, 8, 8)
+    share = 0.06**DECIDED / (0.06**DECIDED + (FAVOUR * (0.03 + DOUBT)) ** DECIDED)
+    assert preference(errors) == pytest.approx(torch.full((1, 1, 8, 8), share))
+    assert not preference(torch.zeros(1, 2, 2, 8, 8)).any(), "nothing is known"
 
 
 def test_of_a_frame_that_was_not_predicted_nothing_is_known(shipped):
     video = panned(3)
     state = Rehearsed.before(shipped.look(video[:, :2])).read(shipped.look(video[:, 2:]), 6)
     frames = torch.rand(1, 2, 3, 64, 96)
-    assert state.trusted(frames) is frames
+    assert torch.equal(state.trusted(frames), frames[:, :1])
 
 
 def test_noise_that_moves_nothing_is_not_followed(shipped):

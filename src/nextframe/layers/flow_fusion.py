@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nextframe.flow.dis import dense_flow
 from nextframe.flow.warp import landed, pixel_grid, sample_at
+from nextframe.layers.drift import Drift
 from nextframe.layers.sampling import enlarged, precise
 
 EVERY = 2  # the fit is looked at in every second pixel of every second row
@@ -26,26 +26,40 @@ FITTED = 2  # how often the squared misfit of DIS counts, which looks for the fl
 class Newest(NamedTuple):
     """How a predicted frame came: `flow` (B, 2, H, W) back to the one before, or, `held` (B,) bool, that is it again.
 
-    In a held one the flow is still that of the frame to come.
+    In a held one the flow is still that of the frame to come, and so is `drift`, which is what DIS optical flow says of
+    it, if that was looked for.
     """
 
     flow: Tensor
     held: Tensor
+    drift: Drift | None = None
 
     def going_on(self) -> Tensor:
         """Return the flow (B, 2, H, W) from the frame after it back to it, if every pixel moves on as it came."""
         return torch.where(self.held.view(-1, 1, 1, 1), self.flow, landed(self.flow))
+
+    def forecasts(self, frame: Tensor) -> Tensor:
+        """Return two forecasts, (B, 2, C, H, W): the predicted `frame`, and what drifts here; or twice the first."""
+        if self.drift is None:
+            return torch.stack([frame, frame], dim=1)
+        other = torch.where(self.held.view(-1, 1, 1, 1), frame, self.drift.shown())
+        return torch.stack([frame, other.to(frame.dtype)], dim=1)
+
+    def drifting_on(self) -> Drift | None:
+        """Return what drifts on to the frame after it."""
+        return self.drift.then(self.held) if self.drift else None
 
 
 class Coming(NamedTuple):
     """The motion that goes on in a frame after a predicted one.
 
     `flow` (B, 2, H, W) leads from it back to the predicted frame if every pixel moves on as it came; `share` of it
-    does, 0 to 1, or (B, 1, H, W).
+    does, 0 to 1, or (B, 1, H, W). `drift` is what DIS optical flow of real frames says of it.
     """
 
     flow: Tensor
     share: Tensor | float
+    drift: Drift | None = None
 
     @classmethod
     def first(cls, newest: Newest, before: Newest | None, known: Tensor) -> Coming:
@@ -53,19 +67,19 @@ class Coming(NamedTuple):
 
         `before` is the same of the frames but the last; where it is not `known`, (B,) bool, as if there were none.
         """
-        flow = newest.going_on()
+        flow, drift = newest.going_on(), newest.drifting_on()
         if before is None:
-            return cls(flow, CARRIED)
+            return cls(flow, CARRIED, drift)
         steady = steadiness(landed(before.going_on()), flow)
-        return cls(flow, torch.where(known.view(-1, 1, 1, 1), steady, CARRIED))
+        return cls(flow, torch.where(known.view(-1, 1, 1, 1), steady, CARRIED), drift)
 
     def then(self, newest: Newest) -> Coming:
         """Return that after one more predicted frame."""
-        return self._replace(flow=newest.going_on())
+        return self._replace(flow=newest.going_on(), drift=newest.drifting_on())
 
 
-def followed(flow: Tensor, frames: Tensor, fuse: bool, coming: Coming | None) -> Tensor:
-    """Return flows (B, 2K, H, W): after real frames `fused`, if asked for; after predicted ones partly even motion.
+def followed(flow: Tensor, frames: Tensor, drift: Drift | None, coming: Coming | None) -> Tensor:
+    """Return flows (B, 2K, H, W): after real frames `fused` with the drift's; after predicted ones partly even motion.
 
     A network that looks at its own frames sees less motion in each: each step hesitates again. What was seen in real
     frames has no such doubt, so a share of it goes on.
@@ -73,11 +87,11 @@ def followed(flow: Tensor, frames: Tensor, fuse: bool, coming: Coming | None) ->
     Args:
         flow: (B, 2K, H, W), from the coming frame back to each of the K frames, in pixels.
         frames: (B, K, C, H, W) in [0, 1], K at least 2, the newest last.
-        fuse: whether DIS optical flow has a say.
+        drift: what DIS optical flow says of the coming frame, if it has a say.
         coming: None: the last frame is real.
     """
     if coming is None:
-        return fused(flow, frames) if fuse else flow
+        return flow if drift is None else fused(flow, frames, evenly(drift.back(), frames))
     return flow + coming.share * (evenly(coming.flow.to(flow.dtype), frames) - flow)
 
 
@@ -92,8 +106,8 @@ def steadiness(expected: Tensor, found: Tensor) -> Tensor:
     return LEAST + (1 - LEAST) / (1 + gap / (STILL**2 + UNEVEN * speed))
 
 
-def fused(flow: Tensor, frames: Tensor) -> Tensor:
-    """Return flows moved towards those of even motion along DIS optical flow, as far as these fit the frames better.
+def fused(flow: Tensor, frames: Tensor, other: Tensor) -> Tensor:
+    """Return flows moved towards `other` ones, of even motion along DIS optical flow, as far as these fit better.
 
     The weight of each is the inverse of its squared `misfit`, that of DIS taken `FITTED` times. Lempitsky et al. 2008
     (FusionFlow, CVPR) fuse flows by graph cuts; a weighted mean has no seams. No gradient flows through DIS.
@@ -101,16 +115,12 @@ def fused(flow: Tensor, frames: Tensor) -> Tensor:
     Args:
         flow: (B, 2K, H, W), from the coming frame back to each of the K frames, in pixels.
         frames: (B, K, C, H, W) in [0, 1], K at least 2, the newest last.
+        other: the same shape as `flow`.
     """
-    other = even_flow(frames).to(flow.dtype)
+    other = other.to(flow.dtype)
     own, theirs = misfit(flow, frames).square(), misfit(other, frames).square()
     share = own / (own + FITTED * theirs)
     return torch.lerp(flow, other, enlarged(share, (flow.shape[-2], flow.shape[-1])))
-
-
-def even_flow(frames: Tensor) -> Tensor:
-    """Return flows (B, 2K, H, W) back from the coming frame if each pixel keeps its motion between the last two."""
-    return evenly(landed(dense_flow(frames[:, -1], frames[:, -2])), frames)
 
 
 def evenly(back: Tensor, frames: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 A frame that was predicted before it was known shows it: the share of the predicted change that did happen, by least
 squares. Where the image stands still under noise, flickers or turns back, that share is small, and the last frame as
-it stands is the better prediction.
+it stands is the better prediction. If there are two forecasts, it also shows which of them was nearer.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ CELL = 8  # pixels along a side of a cell
 REACH = 5  # cells along a side of the window that decides for the cell in its middle
 ENOUGH = 0.75  # of a predicted change: where as much happened, all of it counts; a lower bound keeps less of the gain
 CREDIT = 1e-4  # squared change, summed over channels, that every window is taken to have got right before it is seen
+FAVOUR = 1.25  # how often the squared error of a second forecast counts
+DOUBT = 1e-5  # squared error, summed over channels, that a second forecast is taken to have made before it is seen
+DECIDED = 4  # power of the squared errors by which the two are weighed: close to a choice, and without its seams
 
 
 class Rehearsed(NamedTuple):
     """Frames that a model has seen, and what they say of its predictions.
 
-    `expected` (B, 0 or 1, C, H, W) is the prediction of the frame after the last, `notes` (B, N, 2, h, w) what the
-    last frames were `compared` to theirs.
+    `expected` (B, 0 or 2, C, H, W) are two forecasts of the frame after the last, the model's own first; `notes`
+    (B, N, 4, h, w) are what the last frames were `compared` to theirs.
     """
 
     seen: Seen
@@ -39,7 +42,7 @@ class Rehearsed(NamedTuple):
     def before(cls, seen: Seen) -> Rehearsed:
         """Return frames of which none was predicted."""
         height, width = (-(-side // CELL) for side in seen.frames.shape[-2:])
-        notes = seen.frames.new_zeros(seen.frames.shape[0], 0, 2, height, width)
+        notes = seen.frames.new_zeros(seen.frames.shape[0], 0, 4, height, width)
         return cls(seen, seen.frames[:, :0], notes)
 
     def read(self, following: Seen, back: int) -> Rehearsed:
@@ -47,41 +50,58 @@ class Rehearsed(NamedTuple):
         seen, notes = self.seen.then(following).last(back), self.notes
         changes = seen.changes()
         if self.expected.shape[1]:
-            note = compared(self.expected[:, 0], seen.frames[:, -2], seen.frames[:, -1])
+            colours = seen.frames[:, :, :3]
+            note = compared(self.expected[:, :, :3], colours[:, -2], colours[:, -1])
             note = note.masked_fill(doubled(changes, below=CUT)[:, -1].view(-1, 1, 1, 1), 0)  # it is the last again
             notes = torch.cat([notes, note.unsqueeze(1)], dim=1)[:, -REHEARSALS:]
         if seen.frames.shape[1] > 1:  # what is predicted across a cut, or of one frame after it, says nothing
             notes = notes * seen.in_one_shot().view(-1, 1, 1, 1, 1)
         return Rehearsed(seen, seen.frames[:, :0], notes)
 
-    def trusted(self, frames: Tensor) -> Tensor:
-        """Return the last frame with the trusted part of its change to each of `frames` (B, n, C, H, W)."""
-        return self.trusting()(frames)
+    def trusted(self, forecasts: Tensor) -> Tensor:
+        """Return (B, 1, C, H, W): the last frame with the trusted part of its change to `forecasts` (B, 2, C, H, W)."""
+        return self.trusting()(forecasts)
 
     def trusting(self) -> Callable[[Tensor], Tensor]:
-        """Return `trusted` as a function that works the trust out once, here; in a `rhythm` it is all."""
+        """Return `trusted` as a function that works out once, here, which forecast is trusted where, and how far.
+
+        In a `rhythm` the change is trusted wholly. Without rehearsals, it returns the model's own forecast as it is.
+        """
         if not self.notes.shape[1]:
-            return lambda frames: frames
-        share, last = trust(self.notes), self.seen.frames[:, -1:]
+            return lambda forecasts: forecasts[:, :1]
+        last = self.seen.frames[:, -1:]
+        share = trust(self.notes[:, :, :2])
         share = share.masked_fill(rhythm(self.seen.changes(), below=CUT)[0].view(-1, 1, 1, 1), 1)
-        share = F.interpolate(share, size=last.shape[-2:], mode="bilinear").unsqueeze(1)
-        return lambda frames: last + share * (frames - last)
+        maps = torch.cat([share, preference(self.notes[:, :, 2:])], dim=1)
+        share, second = torch.split(F.interpolate(maps, size=last.shape[-2:], mode="bilinear").unsqueeze(2), 1, dim=1)
+        return lambda forecasts: last + share * (torch.lerp(forecasts[:, :1], forecasts[:, 1:], second) - last)
 
 
 def compared(predicted: Tensor, last: Tensor, truth: Tensor) -> Tensor:
-    """Return what a known frame says of its prediction, (B, 2, h, w) for cells of 8x8 pixels.
+    """Return what a known frame says of its two forecasts, (B, 4, h, w) for cells of 8x8 pixels.
 
-    The mean product of the change predicted and the change that happened, and the mean square of the change predicted,
-    both summed over channels.
+    Of the first, the mean product of the change predicted and the change that happened, and the mean square of the
+    change predicted; of both, the mean squared error. All are summed over channels.
 
     Args:
-        predicted: (B, C, H, W), of the frame after `last`.
-        last: the same shape.
+        predicted: (B, 2, C, H, W), of the frame after `last`.
+        last: (B, C, H, W).
         truth: what did come after it, the same shape.
     """
-    change, happened = predicted - last, truth - last
+    change, happened = predicted[:, 0] - last, truth - last
     both = torch.stack([(change * happened).sum(1), change.square().sum(1)], dim=1)
-    return F.avg_pool2d(both, CELL, ceil_mode=True, count_include_pad=False)
+    errors = (predicted - truth.unsqueeze(1)).square().sum(2)
+    return F.avg_pool2d(torch.cat([both, errors], 1), CELL, ceil_mode=True, count_include_pad=False)
+
+
+def preference(errors: Tensor) -> Tensor:
+    """Return the share of the second forecast, (B, 1, h, w), 0 to 1, of squared errors of both, (B, N, 2, h, w).
+
+    The forecast that was clearly nearer has nearly all; of two as near, the first has more; if nothing is known, all.
+    """
+    sums = F.avg_pool2d(errors.sum(1), REACH, 1, REACH // 2, count_include_pad=False)
+    first, second = sums[:, :1] ** DECIDED, (FAVOUR * (sums[:, 1:] + DOUBT)) ** DECIDED
+    return first / (first + second)
 
 
 def trust(notes: Tensor) -> Tensor:

@@ -67,9 +67,9 @@ def changes_of(small: Tensor) -> Tensor:
 
 
 def thumbnails(frames: Tensor) -> Tensor:
-    """Return frames (B, T, C, H, W) with 32 cells along the shorter side, flat: (B, T, N)."""
+    """Return frames (B, T, C, H, W) with 32 cells along the shorter side, flat: (B, T, N); alpha says nothing of cuts."""
     cell = max(1, min(frames.shape[-2:]) // THUMBNAIL)
-    small = F.avg_pool2d(frames.flatten(0, 1), cell)
+    small = F.avg_pool2d(frames[:, :, :3].flatten(0, 1), cell)
     return small.reshape(*frames.shape[:2], small.shape[1:].numel())
 
 

@@ -16,6 +16,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
+from nextframe.layers.drift import Drift
 from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.flow_fusion import Coming, Newest, followed
 from nextframe.layers.grid import centred
@@ -77,6 +78,7 @@ class Motion(StreamingPredictor):
        paint, and add to all of them.
     3. Flows move towards DIS flow where that fits better (`options.fuse`); after a predicted frame, steady ones go on.
     4. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
+    5. The last frame, moved on along DIS flow, takes its place where that foresaw the last context frames better.
 
     Grey goes through as three equal channels, alpha moves with the colours, frames before a cut are not used. Of videos
     that hold frames in a rhythm (A A B B) it sees those that differ, and holds its own as well; a frame that is shown
@@ -131,11 +133,10 @@ class Motion(StreamingPredictor):
         seen, trusted, moves = state.seen, state.trusting(), None
         for made in range(1, request.horizon + 1):
             frame, sure, newest = self.next_frame(seen, offsets, options.fuse, moves)
+            yield trusted(newest.forecasts(frame)), sure.unsqueeze(1)
             if made < request.horizon:
                 moves = moves.then(newest) if moves else Coming.first(newest, before, seen.in_one_shot())
-            frame = frame.clamp(0, 1).unsqueeze(1)
-            yield trusted(frame), sure.unsqueeze(1)
-            seen = seen.then(self.look(frame)).last(BACK) if made < request.horizon else seen
+                seen = seen.then(self.look(frame.unsqueeze(1))).last(BACK)
 
     def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
         return in_steps(conditions[OFFSETS], frames, self.config.reads) if OFFSETS in conditions else None
@@ -149,21 +150,21 @@ class Motion(StreamingPredictor):
         state, newest = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:])), None
         for frame in context[:, looked_at:].unbind(1):
             state = state.read(self.look(frame.unsqueeze(1)), BACK)
-            following, newest = self._following(state, fuse)
-            state = state._replace(expected=following)
+            expected, newest = self._following(state, fuse)
+            state, newest = state._replace(expected=expected), newest._replace(drift=None)
         return state, newest
 
     def step(self, state: Rehearsed, frame: Tensor) -> tuple[Tensor, Rehearsed]:
         """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
         state = state.read(self.look(frame.unsqueeze(1)), BACK)
         following, _ = self._following(state)
-        expected = following[:, : state.seen.frames.shape[1] - 1]  # none after one frame
+        expected = following if state.seen.frames.shape[1] > 1 else following[:, :0]
         return state.trusted(following).squeeze(1), state._replace(expected=expected)
 
     def _following(self, state: Rehearsed, fuse: bool = True) -> tuple[Tensor, Newest]:
-        """Return the frame after those seen, (B, 1, C, H, W), whatever trust it deserves, and how it came."""
+        """Return two forecasts of the frame after those seen, (B, 2, C, H, W), and how the network's came."""
         frame, _, newest = self.next_frame(state.seen, fuse=fuse)
-        return frame.clamp(0, 1).unsqueeze(1), newest
+        return newest.forecasts(frame), newest
 
     def look(self, frames: Tensor) -> Seen:
         """Return frames (B, T, C, H, W) with their features."""
@@ -173,20 +174,19 @@ class Motion(StreamingPredictor):
     def next_frame(
         self, seen: Seen, offsets: Tensor | None = None, fuse: bool = True, moves: Coming | None = None
     ) -> tuple[Tensor, Tensor, Newest]:
-        """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from, and how sure, (B,).
+        """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from; how sure, (B,); the rest.
 
-        And how it came. `moves` is what goes on in it, if the last of those seen was predicted.
+        `moves` is what goes on in it, if the last of those seen was predicted.
         """
         frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
         guess = self.guesses(colours, features, offsets, last=True)[-1]
-        if offsets is None:
-            guess = replace(guess, flow=followed(guess.flow, colours, fuse, moves))
+        drift = moves.drift if moves else Drift.along(frames) if fuse and offsets is None else None
+        guess = replace(guess, flow=followed(guess.flow, colours, drift, moves))
         frame, sure = shown(guess, colours, alpha)
-        frame = as_given(frame, frames.shape[2])
         again = rhythm(seen.changes(), below=CUT)[1] & (offsets is None)
-        frame = torch.where(again.view(-1, 1, 1, 1), seen.frames[:, -1], frame)
-        return frame, sure.masked_fill(again, 1), Newest(guess.flow[:, -2:].clone(), again)
+        frame = torch.where(again.view(-1, 1, 1, 1), seen.frames[:, -1], as_given(frame, frames.shape[2]).clamp(0, 1))
+        return frame, sure.masked_fill(again, 1), Newest(guess.flow[:, -2:].clone(), again, drift)
 
     def guesses(
         self, frames: Tensor, features: Tensor, offsets: Tensor | None = None, last: bool = False
