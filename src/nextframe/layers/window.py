@@ -67,7 +67,7 @@ def changes_of(small: Tensor) -> Tensor:
 
 
 def thumbnails(frames: Tensor) -> Tensor:
-    """Return frames (B, T, C, H, W) with 32 cells along the shorter side, flat: (B, T, N); alpha says nothing of cuts."""
+    """Return frames (B, T, C, H, W) with 32 cells along the shorter side, flat: (B, T, N); not of alpha."""
     cell = max(1, min(frames.shape[-2:]) // THUMBNAIL)
     small = F.avg_pool2d(frames[:, :, :3].flatten(0, 1), cell)
     return small.reshape(*frames.shape[:2], small.shape[1:].numel())
