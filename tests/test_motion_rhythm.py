@@ -9,14 +9,13 @@ from torch import Tensor
 import nextframe
 from nextframe.layers.rehearsal import (
     CREDIT,
-    DECIDED,
-    DOUBT,
     ENOUGH,
-    FAVOUR,
+    RELUCTANCE,
+    UNSEEN,
     Rehearsed,
     compared,
-    preference,
     trust,
+    way,
 )
 from nextframe.layers.rhythm import HELD, doubled, last_kept, left_out, rhythm
 from nextframe.layers.window import CUT
@@ -163,17 +162,21 @@ def test_trust_follows_the_share_of_the_predicted_change_that_happened():
     assert not away.any(), "the other way: what stands still is better"
 
 
-def test_the_forecast_that_was_nearer_is_preferred_place_by_place():
-    truth = torch.zeros(1, 3, 64, 64)
-    forecasts = torch.zeros(1, 2, 3, 64, 64)
-    forecasts[:, 0, :, :, :32], forecasts[:, 1, :, :, 32:] = 0.2, 0.1
-    second = preference(compared(forecasts, truth, truth)[:, 2:].unsqueeze(1))
-    assert second[..., :2].min() > 0.999
-    assert not second[..., -2:].any(), "the first was right"
-    errors = torch.tensor([0.02, 0.01]).view(1, 1, 2, 1, 1).expand(1, 3, 2, 8, 8)
-    share = 0.06**DECIDED / (0.06**DECIDED + (FAVOUR * (0.03 + DOUBT)) ** DECIDED)
-    assert preference(errors) == pytest.approx(torch.full((1, 1, 8, 8), share))
-    assert not preference(torch.zeros(1, 2, 2, 8, 8)).any(), "nothing is known"
+def test_as_much_of_a_second_forecast_is_taken_as_would_have_been_best_place_by_place():
+    truth, first = torch.zeros(1, 3, 64, 64), torch.full((1, 3, 64, 64), 0.1)
+    second = torch.zeros(1, 3, 64, 64)
+    second[..., 32:] = -0.1  # on the right as far beyond the truth
+    share = way(compared(torch.stack([first, second], 1), truth, truth)[:, 2:].unsqueeze(1))
+    product, square, errors = 3 * 0.1 * 0.1, 3 * 0.1**2, 3 * 0.1**2
+    left = product / (square + RELUCTANCE * errors + UNSEEN)
+    assert share[..., :3] == pytest.approx(
+        torch.full((1, 1, 8, 3), left)
+    )  # windows of three cells reach one to each side
+    right = 2 * product / (4 * square + RELUCTANCE * 2 * errors + UNSEEN)
+    assert share[..., -3:] == pytest.approx(torch.full((1, 1, 8, 3), right))
+    away = way(compared(torch.stack([first, 2 * first], 1), truth, truth)[:, 2:].unsqueeze(1))
+    assert not away.any(), "the first was nearer"
+    assert not way(torch.zeros(1, 2, 3, 8, 8)).any(), "nothing is known"
 
 
 def test_of_a_frame_that_was_not_predicted_nothing_is_known(shipped):

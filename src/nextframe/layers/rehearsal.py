@@ -22,16 +22,16 @@ CELL = 8  # pixels along a side of a cell
 REACH = 5  # cells along a side of the window that decides for the cell in its middle
 ENOUGH = 0.75  # of a predicted change: where as much happened, all of it counts; a lower bound keeps less of the gain
 CREDIT = 1e-4  # squared change, summed over channels, that every window is taken to have got right before it is seen
-FAVOUR = 1.25  # how often the squared error of a second forecast counts
-DOUBT = 1e-5  # squared error, summed over channels, that a second forecast is taken to have made before it is seen
-DECIDED = 4  # power of the squared errors by which the two are weighed: close to a choice, and without its seams
+NEAR = 3  # cells along a side of the window that decides between two forecasts
+RELUCTANCE = 0.05  # of the squared errors of both: a way to the second that is no longer than these is hardly taken
+UNSEEN = 1e-5  # squared way, summed over channels, that is taken to have led nowhere before anything is seen
 
 
 class Rehearsed(NamedTuple):
     """Frames that a model has seen, and what they say of its predictions.
 
     `expected` (B, 0 or 2, C, H, W) are two forecasts of the frame after the last, the model's own first; `notes`
-    (B, N, 4, h, w) are what the last frames were `compared` to theirs.
+    (B, N, 5, h, w) are what the last frames were `compared` to theirs.
     """
 
     seen: Seen
@@ -42,7 +42,7 @@ class Rehearsed(NamedTuple):
     def before(cls, seen: Seen) -> Rehearsed:
         """Return frames of which none was predicted."""
         height, width = (-(-side // CELL) for side in seen.frames.shape[-2:])
-        notes = seen.frames.new_zeros(seen.frames.shape[0], 0, 4, height, width)
+        notes = seen.frames.new_zeros(seen.frames.shape[0], 0, 5, height, width)
         return cls(seen, seen.frames[:, :0], notes)
 
     def read(self, following: Seen, back: int) -> Rehearsed:
@@ -72,36 +72,43 @@ class Rehearsed(NamedTuple):
         last = self.seen.frames[:, -1:]
         share = trust(self.notes[:, :, :2])
         share = share.masked_fill(rhythm(self.seen.changes(), below=CUT)[0].view(-1, 1, 1, 1), 1)
-        maps = torch.cat([share, preference(self.notes[:, :, 2:])], dim=1)
-        share, second = torch.split(F.interpolate(maps, size=last.shape[-2:], mode="bilinear").unsqueeze(2), 1, dim=1)
-        return lambda forecasts: last + share * (torch.lerp(forecasts[:, :1], forecasts[:, 1:], second) - last)
+        maps = torch.cat([share, way(self.notes[:, :, 2:])], dim=1)
+        share, other = torch.split(F.interpolate(maps, size=last.shape[-2:], mode="bilinear").unsqueeze(2), 1, dim=1)
+        return lambda forecasts: last + share * (torch.lerp(forecasts[:, :1], forecasts[:, 1:], other) - last)
 
 
 def compared(predicted: Tensor, last: Tensor, truth: Tensor) -> Tensor:
-    """Return what a known frame says of its two forecasts, (B, 4, h, w) for cells of 8x8 pixels.
+    """Return what a known frame says of its two forecasts, (B, 5, h, w) for cells of 8x8 pixels.
 
-    Of the first, the mean product of the change predicted and the change that happened, and the mean square of the
-    change predicted; of both, the mean squared error. All are summed over channels.
+    Of the way from the last frame to the first forecast, the mean product with the way from there to the truth, and the
+    mean square; of the way from the first forecast to the second, the same; the sum of their mean squared errors. All
+    are summed over channels.
 
     Args:
         predicted: (B, 2, C, H, W), of the frame after `last`.
         last: (B, C, H, W).
         truth: what did come after it, the same shape.
     """
-    change, happened = predicted[:, 0] - last, truth - last
-    both = torch.stack([(change * happened).sum(1), change.square().sum(1)], dim=1)
-    errors = (predicted - truth.unsqueeze(1)).square().sum(2)
-    return F.avg_pool2d(torch.cat([both, errors], 1), CELL, ceil_mode=True, count_include_pad=False)
+    first, second = predicted.unbind(1)
+    maps = [*_on_the_way(last, first, truth), *_on_the_way(first, second, truth)]
+    maps.append((predicted - truth.unsqueeze(1)).square().sum((1, 2)))
+    return F.avg_pool2d(torch.stack(maps, dim=1), CELL, ceil_mode=True, count_include_pad=False)
 
 
-def preference(errors: Tensor) -> Tensor:
-    """Return the share of the second forecast, (B, 1, h, w), 0 to 1, of squared errors of both, (B, N, 2, h, w).
+def _on_the_way(start: Tensor, end: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    way = end - start
+    return (way * (truth - start)).sum(1), way.square().sum(1)
 
-    The forecast that was clearly nearer has nearly all; of two as near, the first has more; if nothing is known, all.
+
+def way(notes: Tensor) -> Tensor:
+    """Return how much of the way to the second forecast to go, (B, 1, h, w), 0 to 1, of notes (B, N, 3, h, w).
+
+    The share that would have made the least squared error; ridge regression (Hoerl & Kennard 1970) keeps it small where
+    that was hardly better.
     """
-    sums = F.avg_pool2d(errors.sum(1), REACH, 1, REACH // 2, count_include_pad=False)
-    first, second = sums[:, :1] ** DECIDED, (FAVOUR * (sums[:, 1:] + DOUBT)) ** DECIDED
-    return first / (first + second)
+    sums = F.avg_pool2d(notes.sum(1), NEAR, 1, NEAR // 2, count_include_pad=False)
+    product, square, errors = torch.split(sums, 1, dim=1)
+    return (product / (square + RELUCTANCE * errors + UNSEEN)).clamp(0, 1)
 
 
 def trust(notes: Tensor) -> Tensor:
