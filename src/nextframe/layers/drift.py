@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextframe.flow.dis import dense_flow
-from nextframe.flow.warp import backward_warp, compose, landed
-from nextframe.layers.sampling import enlarged, precise, sampled
+from nextframe.flow.warp import backward_warp, compose, landed, pixel_grid, sample_at
+from nextframe.layers.sampling import enlarged, precise
 from nextframe.layers.window import split_alpha
 
 
@@ -50,5 +50,6 @@ class Drift(NamedTuple):
         return 2 * enlarged(self.path, (self.frame.shape[-2], self.frame.shape[-1]))
 
     def shown(self) -> Tensor:
-        """Return the frame to come, (B, C, H, W)."""
-        return sampled(self.back(), precise(self.frame).unsqueeze(1)).squeeze(1)
+        """Return the frame to come, (B, C, H, W) in [0, 1], bicubic: between pixels a bilinear one is blurred."""
+        back = self.back()
+        return sample_at(precise(self.frame), pixel_grid(back) + back, "bicubic").clamp(0, 1)

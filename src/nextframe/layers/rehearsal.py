@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextframe.layers.rhythm import doubled, rhythm
-from nextframe.layers.window import CUT, Seen
+from nextframe.layers.window import CUT, Seen, split_alpha
 
 REHEARSALS = 2  # of the last frames
 CELL = 8  # pixels along a side of a cell
@@ -50,8 +50,8 @@ class Rehearsed(NamedTuple):
         seen, notes = self.seen.then(following).last(back), self.notes
         changes = seen.changes()
         if self.expected.shape[1]:
-            colours = seen.frames[:, :, :3]
-            note = compared(self.expected[:, :, :3], colours[:, -2], colours[:, -1])
+            (expected, _), (colours, _) = split_alpha(self.expected), split_alpha(seen.frames[:, -2:])
+            note = compared(expected, colours[:, 0], colours[:, 1])
             note = note.masked_fill(doubled(changes, below=CUT)[:, -1].view(-1, 1, 1, 1), 0)  # it is the last again
             notes = torch.cat([notes, note.unsqueeze(1)], dim=1)[:, -REHEARSALS:]
         if seen.frames.shape[1] > 1:  # what is predicted across a cut, or of one frame after it, says nothing
