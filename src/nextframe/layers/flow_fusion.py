@@ -16,7 +16,7 @@ EVERY = 2  # the fit is looked at in every second pixel of every second row
 WINDOW = 11  # of these along a side of the window in which two flows are compared
 NOISE = 0.004  # of [0, 1]: a misfit below it says little
 CARRIED = 0.5  # of the motion in a predicted frame that goes on in the next, if nothing says how steady it is
-LEAST = 0.3  # of it that does however unsteady it was
+LEAST = 0.1  # of it that does however unsteady it was
 UNEVEN = 0.1  # squared change of motion, as part of its square, that halves what is above that
 STILL = 0.1  # pixels: a change of motion below it says little
 AROUND = 15  # pixels along a side of the window in which motions are compared
@@ -96,7 +96,7 @@ def followed(flow: Tensor, frames: Tensor, drift: Drift | None, coming: Coming |
 
 
 def steadiness(expected: Tensor, found: Tensor) -> Tensor:
-    """Return how much of a motion goes on, (B, 1, H, W), 0.3 to 1: as much as it did from one real frame to the next.
+    """Return how much of a motion goes on, (B, 1, H, W), 0.1 to 1: as much as it did from one real frame to the next.
 
     Both flows (B, 2, H, W) lead from the same coming frame back to the one before: `expected` as seen a frame earlier,
     if every pixel moved on evenly, and `found`.
