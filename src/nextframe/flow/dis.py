@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from nextframe.core.clip import as_uint8
 from nextframe.core.errors import UserError
 
-Preset = Literal["ultrafast", "fast", "medium"]
+Preset = Literal["ultrafast", "fast", "medium", "fine"]
 
 SMALLEST = 32  # DIS refuses sides under 12 pixels; smaller frames are padded by repeating their edge
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -26,7 +26,7 @@ def dense_flow(first: Tensor, second: Tensor, *, preset: Preset = "medium", max_
         first: (B, C, H, W), uint8 or float in [0, 1]; C of 3 is RGB, of 4 RGBA (alpha is ignored), else the
             channels are averaged. Any size: sides under 32 pixels are padded by repeating the edge.
         second: the same shape.
-        preset: DIS's own speed settings, the slowest last.
+        preset: DIS's own speed settings, the slowest last; `fine` is ours, to a fraction of a pixel in twice the time.
         max_side: frames with a longer side are halved in size until they fit, and the flow is scaled back.
 
     Returns:
@@ -52,8 +52,15 @@ def _estimator(preset: Preset) -> Any:
         "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
         "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
         "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+        "fine": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
     }
-    return cv2.DISOpticalFlow.create(presets[preset])
+    estimator = cv2.DISOpticalFlow.create(presets[preset])
+    if preset == "fine":  # patches are matched at full size; what that takes is mostly saved elsewhere
+        estimator.setFinestScale(0)
+        estimator.setPatchStride(4)
+        estimator.setGradientDescentIterations(12)
+        estimator.setVariationalRefinementIterations(2)
+    return estimator
 
 
 def _grey(frames: Tensor, max_side: int) -> NDArray[np.uint8]:

@@ -29,7 +29,7 @@ class Drift(NamedTuple):
     def along(cls, frames: Tensor) -> Drift:
         """Return the first frame after `frames` (B, K, C, H, W), K at least 2: along DIS flow between the last two."""
         colours = split_alpha(frames[:, -2:])[0]
-        return cls.after(frames[:, -1].clone(), dense_flow(colours[:, 1], colours[:, 0]))
+        return cls.after(frames[:, -1].clone(), dense_flow(colours[:, 1], colours[:, 0], preset="fine"))
 
     @classmethod
     def after(cls, frame: Tensor, back: Tensor) -> Drift:
