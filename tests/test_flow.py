@@ -26,6 +26,17 @@ def test_a_known_translation_is_found_to_a_tenth_of_a_pixel(height, width, dx, d
     assert (inner - torch.tensor([[dx], [dy]])).abs().mean() < 0.1
 
 
+@pytest.mark.parametrize(("dx", "dy"), [(1.3, -0.6), (3.7, 2.2), (-0.25, 0.0)])
+def test_a_fine_flow_is_right_to_a_hundredth_of_a_pixel(dx, dy):
+    first, second, true = texture(97, 130), texture(97, 130, dx, dy), torch.tensor([dx, dy]).view(2, 1, 1)
+    fine, medium = (
+        (dense_flow(first, second, preset=preset)[0, :, 8:-8, 8:-8] - true).abs().mean()
+        for preset in ("fine", "medium")
+    )
+    assert fine < 0.012
+    assert fine < 0.5 * medium
+
+
 def test_large_frames_are_estimated_small_and_scaled_back():
     first, second = texture(161, 240), texture(161, 240, 6.0, -4.0)
     flow = dense_flow(first, second, max_side=130)

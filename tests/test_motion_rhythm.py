@@ -10,8 +10,9 @@ import nextframe
 from nextframe.layers.rehearsal import (
     CREDIT,
     ENOUGH,
+    LITTLE,
     RELUCTANCE,
-    UNSEEN,
+    UNTRIED,
     Rehearsed,
     compared,
     trust,
@@ -168,22 +169,23 @@ def test_as_much_of_a_second_forecast_is_taken_as_would_have_been_best_place_by_
     second[..., 32:] = -0.1  # on the right as far beyond the truth
     share = way(compared(torch.stack([first, second], 1), truth, truth)[:, 2:].unsqueeze(1))
     product, square, errors = 3 * 0.1 * 0.1, 3 * 0.1**2, 3 * 0.1**2
-    left = product / (square + RELUCTANCE * errors + UNSEEN)
+    left = product / (square + RELUCTANCE * errors + LITTLE)
     assert share[..., :3] == pytest.approx(
         torch.full((1, 1, 8, 3), left)
     )  # windows of three cells reach one to each side
-    right = 2 * product / (4 * square + RELUCTANCE * 2 * errors + UNSEEN)
+    right = 2 * product / (4 * square + RELUCTANCE * 2 * errors + LITTLE)
     assert share[..., -3:] == pytest.approx(torch.full((1, 1, 8, 3), right))
     away = way(compared(torch.stack([first, 2 * first], 1), truth, truth)[:, 2:].unsqueeze(1))
     assert not away.any(), "the first was nearer"
-    assert not way(torch.zeros(1, 2, 3, 8, 8)).any(), "nothing is known"
+    for notes in (torch.zeros(1, 2, 3, 8, 8), torch.zeros(1, 0, 3, 8, 8)):
+        assert torch.equal(way(notes), torch.full((1, 1, 8, 8), UNTRIED)), "nothing is known"
 
 
 def test_of_a_frame_that_was_not_predicted_nothing_is_known(shipped):
     video = panned(3)
     state = Rehearsed.before(shipped.look(video[:, :2])).read(shipped.look(video[:, 2:]), 6)
     frames = torch.rand(1, 2, 3, 64, 96)
-    assert torch.equal(state.trusted(frames), frames[:, :1])
+    assert torch.allclose(state.trusted(frames), (1 - UNTRIED) * frames[:, :1] + UNTRIED * frames[:, 1:])
 
 
 def test_noise_that_moves_nothing_is_not_followed(shipped):

@@ -24,7 +24,8 @@ ENOUGH = 0.75  # of a predicted change: where as much happened, all of it counts
 CREDIT = 1e-4  # squared change, summed over channels, that every window is taken to have got right before it is seen
 NEAR = 3  # cells along a side of the window that decides between two forecasts
 RELUCTANCE = 0.05  # of the squared errors of both: a way to the second that is no longer than these is hardly taken
-UNSEEN = 1e-5  # squared way, summed over channels, that is taken to have led nowhere before anything is seen
+LITTLE = 1e-5  # squared way, summed over channels, that is hardly taken either
+UNTRIED = 0.5  # of the way to the second is gone where nothing is known
 
 
 class Rehearsed(NamedTuple):
@@ -52,7 +53,10 @@ class Rehearsed(NamedTuple):
         if self.expected.shape[1]:
             (expected, _), (colours, _) = split_alpha(self.expected), split_alpha(seen.frames[:, -2:])
             note = compared(expected, colours[:, 0], colours[:, 1])
-            note = note.masked_fill(doubled(changes, below=CUT)[:, -1].view(-1, 1, 1, 1), 0)  # it is the last again
+            says_nothing = (
+                doubled(changes, below=CUT)[:, -1] | ~self.seen.in_one_shot()
+            )  # the last again; expected of one
+            note = note.masked_fill(says_nothing.view(-1, 1, 1, 1), 0)
             notes = torch.cat([notes, note.unsqueeze(1)], dim=1)[:, -REHEARSALS:]
         if seen.frames.shape[1] > 1:  # what is predicted across a cut, or of one frame after it, says nothing
             notes = notes * seen.in_one_shot().view(-1, 1, 1, 1, 1)
@@ -65,10 +69,8 @@ class Rehearsed(NamedTuple):
     def trusting(self) -> Callable[[Tensor], Tensor]:
         """Return `trusted` as a function that works out once, here, which forecast is trusted where, and how far.
 
-        In a `rhythm` the change is trusted wholly. Without rehearsals, it returns the model's own forecast as it is.
+        In a `rhythm` the change is trusted wholly. Without rehearsals, it is the mean of both forecasts.
         """
-        if not self.notes.shape[1]:
-            return lambda forecasts: forecasts[:, :1]
         last = self.seen.frames[:, -1:]
         share = trust(self.notes[:, :, :2])
         share = share.masked_fill(rhythm(self.seen.changes(), below=CUT)[0].view(-1, 1, 1, 1), 1)
@@ -104,11 +106,12 @@ def way(notes: Tensor) -> Tensor:
     """Return how much of the way to the second forecast to go, (B, 1, h, w), 0 to 1, of notes (B, N, 3, h, w).
 
     The share that would have made the least squared error; ridge regression (Hoerl & Kennard 1970) keeps it small where
-    that was hardly better.
+    that was hardly better. If nothing is known, a half.
     """
     sums = F.avg_pool2d(notes.sum(1), NEAR, 1, NEAR // 2, count_include_pad=False)
     product, square, errors = torch.split(sums, 1, dim=1)
-    return (product / (square + RELUCTANCE * errors + UNSEEN)).clamp(0, 1)
+    share = (product / (square + RELUCTANCE * errors + LITTLE)).clamp(0, 1)
+    return torch.where(errors > 0, share, UNTRIED)
 
 
 def trust(notes: Tensor) -> Tensor:

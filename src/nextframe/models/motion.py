@@ -18,10 +18,10 @@ from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
 from nextframe.layers.drift import Drift
 from nextframe.layers.fast_conv import FastConv2d
-from nextframe.layers.flow_fusion import Coming, Newest, followed
 from nextframe.layers.grid import centred
 from nextframe.layers.guess import Guess, blend, changed, first_guess, shown
 from nextframe.layers.guess_loss import flow_loss, frame_loss
+from nextframe.layers.momentum import Coming, Newest, followed
 from nextframe.layers.offsets import as_forecast, enter, in_steps, scaled
 from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
 from nextframe.layers.residual import joined, residual_pairs, run_pairs, start_small
@@ -66,7 +66,7 @@ class MotionOptions(ModelOptions):
 
     mirror: bool = Field(False, description="mean with the prediction of the mirrored clip: twice the time")
     rehearse: bool = Field(True, description="trust each place as far as the last context frames could be predicted")
-    fuse: bool = Field(True, description="follow DIS optical flow where it fits the context frames better")
+    fuse: bool = Field(True, description="fuse with a forecast along DIS optical flow, place by place")
     in_export: ClassVar[Mapping[str, bool]] = {"fuse": False}
 
 
@@ -76,9 +76,9 @@ class Motion(StreamingPredictor):
     1. At 1/8 of the size: features of each frame, their correlation in a window between neighbours in time.
     2. At 1/4, 1/2 and full size: refinements, which see the frames, the frames as sampled so far, flows, choice and
        paint, and add to all of them.
-    3. Flows move towards DIS flow where that fits better (`options.fuse`); after a predicted frame, steady ones go on.
-    4. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
-    5. The last frame, moved on along DIS flow, takes its place where that foresaw the last context frames better.
+    3. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
+    4. Of it and the last real frame moved on along DIS flow (`options.fuse`) that mean is shown which would have been
+       best in the last context frames, place by place. After a predicted frame, steady motion goes on.
 
     Grey goes through as three equal channels, alpha moves with the colours, frames before a cut are not used. Of videos
     that hold frames in a rhythm (A A B B) it sees those that differ, and holds its own as well; a frame that is shown
@@ -182,7 +182,7 @@ class Motion(StreamingPredictor):
         colours, alpha = split_alpha(frames)
         guess = self.guesses(colours, features, offsets, last=True)[-1]
         drift = moves.drift if moves else Drift.along(frames) if fuse and offsets is None else None
-        guess = replace(guess, flow=followed(guess.flow, colours, drift, moves))
+        guess = replace(guess, flow=followed(guess.flow, colours, moves))
         frame, sure = shown(guess, colours, alpha)
         again = rhythm(seen.changes(), below=CUT)[1] & (offsets is None)
         frame = torch.where(again.view(-1, 1, 1, 1), seen.frames[:, -1], as_given(frame, frames.shape[2]).clamp(0, 1))

@@ -1,4 +1,4 @@
-"""Two opinions on the motion of a frame that is not there yet, fused: at every pixel the one that fits better."""
+"""What moves on in a roll-out: the motion of a predicted frame, as far as it was steady, in the frame after it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nextframe.flow.warp import landed, pixel_grid, sample_at
+from nextframe.flow.warp import landed
 from nextframe.layers.drift import Drift
-from nextframe.layers.sampling import enlarged, precise
 
-EVERY = 2  # the fit is looked at in every second pixel of every second row
-WINDOW = 11  # of these along a side of the window in which two flows are compared
-NOISE = 0.004  # of [0, 1]: a misfit below it says little
 CARRIED = 0.5  # of the motion in a predicted frame that goes on in the next, if nothing says how steady it is
 LEAST = 0.1  # of it that does however unsteady it was
 UNEVEN = 0.1  # squared change of motion, as part of its square, that halves what is above that
 STILL = 0.1  # pixels: a change of motion below it says little
 AROUND = 15  # pixels along a side of the window in which motions are compared
-FITTED = 2  # how often the squared misfit of DIS counts, which looks for the flow where two of the frames fit best
 
 
 class Newest(NamedTuple):
     """How a predicted frame came: `flow` (B, 2, H, W) back to the one before, or, `held` (B,) bool, that is it again.
 
-    In a held one the flow is still that of the frame to come, and so is `drift`, which is what DIS optical flow says of
-    it, if that was looked for.
+    In a held one the flow is still that of the frame to come, and so is `drift`, the second forecast, if there is one.
     """
 
     flow: Tensor
@@ -54,7 +48,7 @@ class Coming(NamedTuple):
     """The motion that goes on in a frame after a predicted one.
 
     `flow` (B, 2, H, W) leads from it back to the predicted frame if every pixel moves on as it came; `share` of it
-    does, 0 to 1, or (B, 1, H, W). `drift` is what DIS optical flow of real frames says of it.
+    does, 0 to 1, or (B, 1, H, W). `drift` is the second forecast of it, from the real frames, if there is one.
     """
 
     flow: Tensor
@@ -78,8 +72,8 @@ class Coming(NamedTuple):
         return self._replace(flow=newest.going_on(), drift=newest.drifting_on())
 
 
-def followed(flow: Tensor, frames: Tensor, drift: Drift | None, coming: Coming | None) -> Tensor:
-    """Return flows (B, 2K, H, W): after real frames `fused` with the drift's; after predicted ones partly even motion.
+def followed(flow: Tensor, frames: Tensor, coming: Coming | None) -> Tensor:
+    """Return flows (B, 2K, H, W): after real frames as they are, after a predicted one partly those of even motion.
 
     A network that looks at its own frames sees less motion in each: each step hesitates again. What was seen in real
     frames has no such doubt, so a share of it goes on.
@@ -87,11 +81,10 @@ def followed(flow: Tensor, frames: Tensor, drift: Drift | None, coming: Coming |
     Args:
         flow: (B, 2K, H, W), from the coming frame back to each of the K frames, in pixels.
         frames: (B, K, C, H, W) in [0, 1], K at least 2, the newest last.
-        drift: what DIS optical flow says of the coming frame, if it has a say.
         coming: None: the last frame is real.
     """
     if coming is None:
-        return flow if drift is None else fused(flow, frames, evenly(drift.back(), frames))
+        return flow
     return flow + coming.share * (evenly(coming.flow.to(flow.dtype), frames) - flow)
 
 
@@ -106,23 +99,6 @@ def steadiness(expected: Tensor, found: Tensor) -> Tensor:
     return LEAST + (1 - LEAST) / (1 + gap / (STILL**2 + UNEVEN * speed))
 
 
-def fused(flow: Tensor, frames: Tensor, other: Tensor) -> Tensor:
-    """Return flows moved towards `other` ones, of even motion along DIS optical flow, as far as these fit better.
-
-    The weight of each is the inverse of its squared `misfit`, that of DIS taken `FITTED` times. Lempitsky et al. 2008
-    (FusionFlow, CVPR) fuse flows by graph cuts; a weighted mean has no seams. No gradient flows through DIS.
-
-    Args:
-        flow: (B, 2K, H, W), from the coming frame back to each of the K frames, in pixels.
-        frames: (B, K, C, H, W) in [0, 1], K at least 2, the newest last.
-        other: the same shape as `flow`.
-    """
-    other = other.to(flow.dtype)
-    own, theirs = misfit(flow, frames).square(), misfit(other, frames).square()
-    share = own / (own + FITTED * theirs)
-    return torch.lerp(flow, other, enlarged(share, (flow.shape[-2], flow.shape[-1])))
-
-
 def evenly(back: Tensor, frames: Tensor) -> Tensor:
     """Return flows (B, 2K, H, W) to all frames (B, K, C, H, W) of what moves by `back` (B, 2, H, W) to the last.
 
@@ -131,15 +107,3 @@ def evenly(back: Tensor, frames: Tensor) -> Tensor:
     moves = (frames[:, 1:] != frames[:, :-1]).flatten(2).any(2)  # (B, K - 1)
     steps = 1 + F.pad(moves.flip(1).cumsum(1).flip(1), (0, 1))  # (B, K), 1 for the last
     return (steps[..., None, None, None] * back.unsqueeze(1)).flatten(1, 2)
-
-
-def misfit(flow: Tensor, frames: Tensor) -> Tensor:
-    """Return how far apart neighbouring frames are where a flow samples them, in a window, (B, 1, H / 2, W / 2).
-
-    A pixel of the coming frame looks the same in all frames if the flow is right and nothing hides it.
-    """
-    looked_at = (..., slice(None, None, EVERY), slice(None, None, EVERY))
-    grid, flows = pixel_grid(flow)[looked_at], torch.split(flow[looked_at], 2, dim=1)
-    found = [sample_at(precise(frame), grid + each) for frame, each in zip(frames.unbind(1), flows, strict=True)]
-    apart = torch.stack(found, dim=1).diff(dim=1).abs().mean(2).sum(1, keepdim=True)
-    return F.avg_pool2d(apart, WINDOW, 1, WINDOW // 2, count_include_pad=False) + NOISE

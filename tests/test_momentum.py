@@ -1,4 +1,4 @@
-"""Two flows fused: the one along which the frames fit better is followed."""
+"""What moves on in a roll-out, and a second forecast beside the network's."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ from torch import Tensor
 import nextframe
 from nextframe.flow.warp import landed
 from nextframe.layers.drift import Drift
-from nextframe.layers.flow_fusion import (
+from nextframe.layers.momentum import (
     CARRIED,
-    FITTED,
     LEAST,
-    NOISE,
     STILL,
     UNEVEN,
     Coming,
     Newest,
     evenly,
     followed,
-    fused,
-    misfit,
     steadiness,
 )
 from texture import texture
@@ -48,6 +44,10 @@ def even_flow(frames: Tensor) -> Tensor:
 
 def came(flow: Tensor) -> Newest:
     return Newest(flow, torch.zeros(len(flow), dtype=torch.bool))
+
+
+def psnr(prediction: Tensor, truth: Tensor) -> float:
+    return -10 * math.log10(float(inner(prediction - truth).square().mean()))
 
 
 def inner(maps: Tensor) -> Tensor:
@@ -78,37 +78,6 @@ def test_a_frame_that_stands_for_a_missing_one_is_where_its_copy_is():
     assert (found - inner(along(-2 * STEP, -2 * STEP, -STEP))).abs().mean() < 0.1
 
 
-def test_frames_fit_along_the_true_flow_and_along_no_other():
-    frames = moving([0, STEP, 2 * STEP])
-    right, wrong = (inner(misfit(along(3 * x, 2 * x, x), frames)) for x in (-STEP, 0.0))
-    assert right.max() < NOISE + 0.002
-    assert wrong.min() > 10 * right.max()
-
-
-def test_a_wrong_flow_is_replaced_by_what_dis_sees():
-    frames = moving([0, STEP, 2 * STEP])
-    found = inner(fused(along(0, 0, 0), frames, even_flow(frames)))
-    assert (found - inner(along(-3 * STEP, -2 * STEP, -STEP))).abs().mean() < 0.15
-
-
-def test_a_right_flow_is_kept_where_dis_sees_something_else():
-    frames = moving([0, 50, 100], width=256)  # further than DIS looks
-    right = along(-150, -100, -50, width=256)
-    seen = (..., slice(24, -24), slice(180, 232))  # in all three frames
-    assert (even_flow(frames)[seen] - right[seen]).abs().mean() > 20
-    assert (fused(right, frames, even_flow(frames))[seen] - right[seen]).abs().mean() < 1
-
-
-def test_a_blend_of_both_is_weighted_by_the_inverse_of_squared_misfits():
-    frames = moving([0, STEP, 2 * STEP])
-    flow = along(-3 * STEP, -2 * STEP, -STEP) + 1.0
-    own, theirs = (misfit(each, frames).square()[0, 0, 20, 30] for each in (flow, even_flow(frames)))
-    share = own / (own + FITTED * theirs)
-    found, other = fused(flow, frames, even_flow(frames)), even_flow(frames)
-    middle = (..., 40, 60)  # the share is enlarged from every second pixel, and smooth
-    assert torch.allclose(found[middle], flow[middle] + share * (other[middle] - flow[middle]), atol=0.02)
-
-
 def test_motion_follows_it_unless_told_otherwise():
     net, video = nextframe.load("motion"), moving([0, 2, 4, 6, 8])
     with_it, without = (net.predict(video[:, :4], 1, options={"fuse": fuse}) for fuse in (True, False))
@@ -131,11 +100,11 @@ def test_as_much_of_a_motion_goes_on_as_did_before():
 
 def test_after_a_predicted_frame_a_share_of_its_motion_goes_on():
     frames, coming = moving([0, STEP, 2 * STEP]), Coming.first(came(along(-2)), None, torch.tensor([True]))
-    found = followed(along(-3, -2, -1), frames, drift=None, coming=coming)
+    found = followed(along(-3, -2, -1), frames, coming)
     assert torch.allclose(found, along(*(CARRIED * -2 * steps + (1 - CARRIED) * -steps for steps in (3, 2, 1))))
-    held = followed(along(-3, -2, -1), moving([0, 0, STEP]), drift=None, coming=coming)
+    held = followed(along(-3, -2, -1), moving([0, 0, STEP]), coming)
     assert torch.allclose(held, along(-3.5, -3, -1.5)), "a frame that is its copy is where that is"
-    assert torch.equal(followed(along(-3, -2, -1), frames, drift=None, coming=None), along(-3, -2, -1))
+    assert torch.equal(followed(along(-3, -2, -1), frames, None), along(-3, -2, -1))
 
 
 def test_a_frame_that_is_held_leaves_the_coming_motion_where_it_is():
@@ -152,11 +121,19 @@ def test_a_frame_that_is_held_leaves_the_coming_motion_where_it_is():
         assert (inner(flow) - inner(along(speed))).abs().mean() < 0.5
 
 
-@pytest.mark.parametrize(("speed", "decibels"), [(0.5, 34.5), (4.0, 30.0)])
+@pytest.mark.parametrize(("speed", "decibels"), [(0.5, 33.0), (2.5, 28.5)])
 def test_a_pan_keeps_its_speed_in_a_roll_out(speed, decibels):
     video = moving([speed * frame for frame in range(9)])
-    last = nextframe.load("motion").predict(video[:, :4], 5)[:, -1]
-    assert -10 * math.log10(float(inner(last - video[:, -1]).square().mean())) > decibels  # 32.3, 24.5 if seen anew
+    last = nextframe.load("motion").predict(video[:, :4], 5, options={"fuse": False})[:, -1]
+    assert psnr(last, video[:, -1]) > decibels  # 31.8 and 27.0 if each step sees it anew
+
+
+@pytest.mark.parametrize(("speed", "decibels"), [(0.5, 45.0), (4.0, 37.0)])
+def test_a_pan_is_nearly_exact_with_the_second_forecast(speed, decibels):
+    video = moving([speed * frame for frame in range(9)])
+    future = nextframe.load("motion").predict(video[:, :4], 5)
+    assert psnr(future[:, 0], video[:, 4]) > 55  # 41 to 46 without
+    assert psnr(future[:, -1], video[:, -1]) > decibels  # 33.9, 26.9 without
 
 
 @pytest.mark.slow
