@@ -15,6 +15,7 @@ from nextframe.layers.rehearsal import (
     UNTRIED,
     Rehearsed,
     compared,
+    decided,
     trust,
     way,
 )
@@ -179,6 +180,14 @@ def test_as_much_of_a_second_forecast_is_taken_as_would_have_been_best_place_by_
     assert not away.any(), "the first was nearer"
     for notes in (torch.zeros(1, 2, 3, 8, 8), torch.zeros(1, 0, 3, 8, 8)):
         assert torch.equal(way(notes), torch.full((1, 1, 8, 8), UNTRIED)), "nothing is known"
+
+
+def test_further_ahead_the_mean_of_two_forecasts_becomes_a_choice():
+    share = torch.tensor([0.0, 0.2, 0.5, 0.8, 1.0])
+    assert torch.allclose(decided(share, 1), share)
+    assert torch.allclose(decided(share, 3), torch.tensor([0, 0.04 / 0.68, 0.5, 0.64 / 0.68, 1]))
+    assert decided(share, 10_000)[1] < 2e-6
+    assert decided(share, 10_000)[2] == 0.5
 
 
 def test_of_a_frame_that_was_not_predicted_nothing_is_known(shipped):

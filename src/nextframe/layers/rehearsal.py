@@ -26,6 +26,7 @@ NEAR = 3  # cells along a side of the window that decides between two forecasts
 RELUCTANCE = 0.05  # of the squared errors of both: a way to the second that is no longer than these is hardly taken
 LITTLE = 1e-5  # squared way, summed over channels, that is hardly taken either
 UNTRIED = 0.5  # of the way to the second is gone where nothing is known
+DECIDED, AT_MOST = 0.5, 10.0  # added to the power of both shares with every frame ahead; the highest power
 
 
 class Rehearsed(NamedTuple):
@@ -53,9 +54,8 @@ class Rehearsed(NamedTuple):
         if self.expected.shape[1]:
             (expected, _), (colours, _) = split_alpha(self.expected), split_alpha(seen.frames[:, -2:])
             note = compared(expected, colours[:, 0], colours[:, 1])
-            says_nothing = (
-                doubled(changes, below=CUT)[:, -1] | ~self.seen.in_one_shot()
-            )  # the last again; expected of one
+            # the last again, or expected of one frame
+            says_nothing = doubled(changes, below=CUT)[:, -1] | ~self.seen.in_one_shot()
             note = note.masked_fill(says_nothing.view(-1, 1, 1, 1), 0)
             notes = torch.cat([notes, note.unsqueeze(1)], dim=1)[:, -REHEARSALS:]
         if seen.frames.shape[1] > 1:  # what is predicted across a cut, or of one frame after it, says nothing
@@ -64,10 +64,10 @@ class Rehearsed(NamedTuple):
 
     def trusted(self, forecasts: Tensor) -> Tensor:
         """Return (B, 1, C, H, W): the last frame with the trusted part of its change to `forecasts` (B, 2, C, H, W)."""
-        return self.trusting()(forecasts)
+        return self.trusting()(forecasts, 1)
 
-    def trusting(self) -> Callable[[Tensor], Tensor]:
-        """Return `trusted` as a function that works out once, here, which forecast is trusted where, and how far.
+    def trusting(self) -> Callable[[Tensor, int], Tensor]:
+        """Return `trusted` as a function, of how many frames ahead too: what is trusted where is worked out once, here.
 
         In a `rhythm` the change is trusted wholly. Without rehearsals, it is the mean of both forecasts.
         """
@@ -76,7 +76,12 @@ class Rehearsed(NamedTuple):
         share = share.masked_fill(rhythm(self.seen.changes(), below=CUT)[0].view(-1, 1, 1, 1), 1)
         maps = torch.cat([share, way(self.notes[:, :, 2:])], dim=1)
         share, other = torch.split(F.interpolate(maps, size=last.shape[-2:], mode="bilinear").unsqueeze(2), 1, dim=1)
-        return lambda forecasts: last + share * (torch.lerp(forecasts[:, :1], forecasts[:, 1:], other) - last)
+
+        def trusted(forecasts: Tensor, ahead: int) -> Tensor:
+            mean = torch.lerp(forecasts[:, :1], forecasts[:, 1:], decided(other, ahead))
+            return last + share * (mean - last)
+
+        return trusted
 
 
 def compared(predicted: Tensor, last: Tensor, truth: Tensor) -> Tensor:
@@ -112,6 +117,16 @@ def way(notes: Tensor) -> Tensor:
     product, square, errors = torch.split(sums, 1, dim=1)
     share = (product / (square + RELUCTANCE * errors + LITTLE)).clamp(0, 1)
     return torch.where(errors > 0, share, UNTRIED)
+
+
+def decided(share: Tensor, ahead: int) -> Tensor:
+    """Return `share`, 0 to 1, of the second forecast `ahead` frames ahead, 1 for the next: ever more a choice.
+
+    Of two that drift apart a mean shows everything twice.
+    """
+    power = min(1 + DECIDED * (ahead - 1), AT_MOST)
+    first, second = (1 - share) ** power, share**power
+    return second / (first + second)
 
 
 def trust(notes: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ class Motion(StreamingPredictor):
         seen, trusted, moves = state.seen, state.trusting(), None
         for made in range(1, request.horizon + 1):
             frame, sure, newest = self.next_frame(seen, offsets, options.fuse, moves)
-            yield trusted(newest.forecasts(frame)), sure.unsqueeze(1)
+            yield trusted(newest.forecasts(frame), made), sure.unsqueeze(1)
             if made < request.horizon:
                 moves = moves.then(newest) if moves else Coming.first(newest, before, seen.in_one_shot())
                 seen = seen.then(self.look(frame.unsqueeze(1))).last(BACK)
