@@ -32,10 +32,10 @@ MEMORY = """
 import torch, nextframe
 net = nextframe.load("motion")
 peak = lambda: int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0])
-context = torch.rand(1, 4, 3, 1080, 1920)
 before = peak()
+context = torch.rand(1, 4, 3, 1080, 1920)
 net.predict(context, 1)
-print((peak() - before) / 2**20)
+print((peak() - before) * 1024 / 1e9)
 """  # not ru_maxrss, which a process has from the one that starts it
 
 
@@ -51,7 +51,9 @@ def main() -> None:
         rows += compared(size, options.rounds)
     verdict = {f"speed of motion / of the trial, {row['what']}, {row['size']}": row["ratio"] for row in rows}
     verdict["seconds of nextframe predict, 10 frames of 256x144"] = whole_command(options.rounds)
-    verdict["GB that one 1080p frame adds to the peak"] = float(subprocess.check_output([sys.executable, "-c", MEMORY]))
+    verdict["GB that one 1080p frame and its context add to the peak"] = [
+        float(subprocess.check_output([sys.executable, "-c", MEMORY])) for _ in range(options.rounds)
+    ]
     facts = run_facts("python bench/motion.py", 0, started)
     facts["threads"] = torch.get_num_threads()
     options.out.write_text(json.dumps({"rows": rows, "verdict": verdict, "run": facts}, indent=1) + "\n")
