@@ -290,3 +290,30 @@ def test_alpha_is_nothing_to_learn_from():
     with torch.no_grad():
         losses = [float(model.loss(Clip(clip[:, :3], clip[:, 3:]))[0]) for clip in (video, with_alpha)]
     assert losses[0] == losses[1]
+
+
+def test_no_pixel_is_lost_at_any_size_or_precision(shipped):
+    """Shares are enlarged from cells of 8x8 pixels: rounding must not lead beyond 1, of which no root is taken."""
+    for height, width in ((50, 70), (46, 82), (43, 75)):
+        future = shipped.predict(panned(4, height, width, 2), 3)
+        assert future.isfinite().all()
+        assert future.min() >= 0
+        assert future.max() <= 1
+    maps = torch.nn.functional.interpolate(torch.ones(1, 1, 7, 9), size=(50, 70), mode="bilinear")
+    assert maps.max() > 1, "if this is no longer so, the sizes above test nothing"
+    video = panned(4, 48, 64, 2)
+    double = deepcopy(shipped).double().predict(video.double(), 2)
+    assert torch.allclose(double.float(), shipped.predict(video, 2), atol=1e-3)
+
+
+def test_each_clip_of_a_batch_has_its_own_second_forecast(shipped):
+    steady, cut = panned(4, 64, 96, 2), torch.cat([0.2 * panned(2, 64, 96, 0), panned(2, 64, 96, 2)], 1)
+    both = shipped.predict(torch.cat([steady, cut]), 2)
+    assert torch.allclose(both, torch.cat([shipped.predict(steady, 2), shipped.predict(cut, 2)]), atol=1e-5)
+
+
+def test_a_moving_alpha_mask_is_no_cut(shipped):
+    alpha = torch.zeros(1, 2, 1, 64, 96)
+    alpha[:, 1] = 1
+    seen = shipped.look(torch.cat([panned(2, 64, 96, 1), alpha], 2))
+    assert torch.equal(seen.changes(), shipped.look(panned(2, 64, 96, 1)).changes())

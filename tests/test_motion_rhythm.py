@@ -10,14 +10,14 @@ import nextframe
 from nextframe.layers.rehearsal import (
     CREDIT,
     ENOUGH,
-    LITTLE,
-    RELUCTANCE,
-    UNTRIED,
+    FLOOR,
+    RIDGE,
+    UNKNOWN,
     Rehearsed,
     compared,
-    decided,
+    second_share,
+    sharpened,
     trust,
-    way,
 )
 from nextframe.layers.rhythm import HELD, doubled, last_kept, left_out, rhythm
 from nextframe.layers.window import CUT
@@ -143,6 +143,20 @@ def test_held_frames_are_held_on_and_their_motion_goes_on(shipped, times):
                 assert torch.equal(future[:, step], last), f"frame {step} is held"
             else:
                 assert psnr(future[:, step], truth) > psnr(last, truth) + 6, f"frame {step} has moved"
+        moved = next(step for step in range(2 * times) if not torch.equal(future[:, step], given[:, -1]))
+        assert psnr(future[:, moved], video[:, start + given.shape[1] + moved]) > 40, (
+            "DIS sees the pan to a part of a pixel"
+        )
+
+
+def test_held_frames_that_are_not_quite_equal_say_nothing_of_forecasts(shipped):
+    generator = torch.Generator().manual_seed(0)
+    video = panned(6).repeat_interleave(3, dim=1)
+    noisy = (video + 0.004 * torch.randn(video.shape, generator=generator)).clamp(0, 1)
+    for given in (7, 12):
+        future = shipped.predict(noisy[:, :given], 3)
+        moved = (given + 2) // 3 * 3 - given
+        assert psnr(future[:, moved], video[:, given + moved]) > 39, f"{given} frames: both forecasts count"
 
 
 def test_a_rhythm_is_of_each_clip_for_itself(shipped):
@@ -168,33 +182,36 @@ def test_as_much_of_a_second_forecast_is_taken_as_would_have_been_best_place_by_
     truth, first = torch.zeros(1, 3, 64, 64), torch.full((1, 3, 64, 64), 0.1)
     second = torch.zeros(1, 3, 64, 64)
     second[..., 32:] = -0.1  # on the right as far beyond the truth
-    share = way(compared(torch.stack([first, second], 1), truth, truth)[:, 2:].unsqueeze(1))
+    share = second_share(compared(torch.stack([first, second], 1), truth, truth)[:, 2:].unsqueeze(1))
     product, square, errors = 3 * 0.1 * 0.1, 3 * 0.1**2, 3 * 0.1**2
-    left = product / (square + RELUCTANCE * errors + LITTLE)
+    left = product / (square + RIDGE * errors + FLOOR)
     assert share[..., :3] == pytest.approx(
         torch.full((1, 1, 8, 3), left)
     )  # windows of three cells reach one to each side
-    right = 2 * product / (4 * square + RELUCTANCE * 2 * errors + LITTLE)
+    right = 2 * product / (4 * square + RIDGE * 2 * errors + FLOOR)
     assert share[..., -3:] == pytest.approx(torch.full((1, 1, 8, 3), right))
-    away = way(compared(torch.stack([first, 2 * first], 1), truth, truth)[:, 2:].unsqueeze(1))
+    away = second_share(compared(torch.stack([first, 2 * first], 1), truth, truth)[:, 2:].unsqueeze(1))
     assert not away.any(), "the first was nearer"
     for notes in (torch.zeros(1, 2, 3, 8, 8), torch.zeros(1, 0, 3, 8, 8)):
-        assert torch.equal(way(notes), torch.full((1, 1, 8, 8), UNTRIED)), "nothing is known"
+        assert torch.equal(second_share(notes), torch.full((1, 1, 8, 8), UNKNOWN)), "nothing is known"
 
 
 def test_further_ahead_the_mean_of_two_forecasts_becomes_a_choice():
     share = torch.tensor([0.0, 0.2, 0.5, 0.8, 1.0])
-    assert torch.allclose(decided(share, 1), share)
-    assert torch.allclose(decided(share, 3), torch.tensor([0, 0.04 / 0.68, 0.5, 0.64 / 0.68, 1]))
-    assert decided(share, 10_000)[1] < 2e-6
-    assert decided(share, 10_000)[2] == 0.5
+    assert torch.allclose(sharpened(share, 1), share)
+    assert torch.allclose(sharpened(share, 3), torch.tensor([0, 0.04 / 0.68, 0.5, 0.64 / 0.68, 1]))
+    assert sharpened(share, 10_000)[1] < 2e-6
+    assert sharpened(share, 10_000)[2] == 0.5
 
 
 def test_of_a_frame_that_was_not_predicted_nothing_is_known(shipped):
     video = panned(3)
     state = Rehearsed.before(shipped.look(video[:, :2])).read(shipped.look(video[:, 2:]), 6)
     frames = torch.rand(1, 2, 3, 64, 96)
-    assert torch.allclose(state.trusted(frames), (1 - UNTRIED) * frames[:, :1] + UNTRIED * frames[:, 1:])
+    mean = (1 - UNKNOWN) * frames[:, :1] + UNKNOWN * frames[:, 1:]
+    assert torch.allclose(state.trusting()(frames, 1), mean, atol=1e-6)
+    assert torch.allclose(state.trusting()(frames[:, :1], 1), frames[:, :1], atol=1e-6)
+    assert torch.allclose(state.trusting()(frames, 100), frames[:, 1:], atol=0.03), "further ahead one of them"
 
 
 def test_noise_that_moves_nothing_is_not_followed(shipped):

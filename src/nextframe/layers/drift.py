@@ -47,9 +47,12 @@ class Drift(NamedTuple):
 
     def back(self) -> Tensor:
         """Return `path` at the size of the frame, in its pixels: (B, 2, H, W)."""
-        return 2 * enlarged(self.path, (self.frame.shape[-2], self.frame.shape[-1]))
+        height, width = self.path.shape[-2:]
+        whole = enlarged(self.path, (2 * height, 2 * width))  # a row or column more where a side is odd
+        return 2 * whole[..., : self.frame.shape[-2], : self.frame.shape[-1]]
 
     def shown(self) -> Tensor:
         """Return the frame to come, (B, C, H, W) in [0, 1], bicubic: between pixels a bilinear one is blurred."""
-        back = self.back()
-        return sample_at(precise(self.frame), pixel_grid(back) + back, "bicubic").clamp(0, 1)
+        frame = precise(self.frame)
+        back = self.back().to(frame.dtype)
+        return sample_at(frame, pixel_grid(back) + back, "bicubic").clamp(0, 1)

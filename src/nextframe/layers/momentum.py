@@ -33,9 +33,9 @@ class Newest(NamedTuple):
         return torch.where(self.held.view(-1, 1, 1, 1), self.flow, landed(self.flow))
 
     def forecasts(self, frame: Tensor) -> Tensor:
-        """Return two forecasts, (B, 2, C, H, W): the predicted `frame`, and what drifts here; or twice the first."""
+        """Return the forecasts, (B, 1 or 2, C, H, W): the predicted `frame`, and what drifts here, if anything does."""
         if self.drift is None:
-            return torch.stack([frame, frame], dim=1)
+            return frame.unsqueeze(1)
         other = torch.where(self.held.view(-1, 1, 1, 1), frame, self.drift.shown())
         return torch.stack([frame, other.to(frame.dtype)], dim=1)
 

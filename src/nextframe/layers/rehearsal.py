@@ -23,16 +23,16 @@ REACH = 5  # cells along a side of the window that decides for the cell in its m
 ENOUGH = 0.75  # of a predicted change: where as much happened, all of it counts; a lower bound keeps less of the gain
 CREDIT = 1e-4  # squared change, summed over channels, that every window is taken to have got right before it is seen
 NEAR = 3  # cells along a side of the window that decides between two forecasts
-RELUCTANCE = 0.05  # of the squared errors of both: a way to the second that is no longer than these is hardly taken
-LITTLE = 1e-5  # squared way, summed over channels, that is hardly taken either
-UNTRIED = 0.5  # of the way to the second is gone where nothing is known
-DECIDED, AT_MOST = 0.5, 10.0  # added to the power of both shares with every frame ahead; the highest power
+RIDGE = 0.05  # of the squared errors of both, added to the squared difference between them
+FLOOR = 1e-5  # squared difference, summed over channels, that is added as well: one so small is mostly noise
+UNKNOWN = 0.6  # the share of the second where nothing is known: over a half, so that further ahead it is chosen
+SHARPER, SHARPEST = 0.5, 10.0  # added to the power of both shares with every frame ahead; the highest power
 
 
 class Rehearsed(NamedTuple):
     """Frames that a model has seen, and what they say of its predictions.
 
-    `expected` (B, 0 or 2, C, H, W) are two forecasts of the frame after the last, the model's own first; `notes`
+    `expected` (B, 0 to 2, C, H, W) are the forecasts of the frame after the last, the model's own first; `notes`
     (B, N, 5, h, w) are what the last frames were `compared` to theirs.
     """
 
@@ -54,77 +54,82 @@ class Rehearsed(NamedTuple):
         if self.expected.shape[1]:
             (expected, _), (colours, _) = split_alpha(self.expected), split_alpha(seen.frames[:, -2:])
             note = compared(expected, colours[:, 0], colours[:, 1])
-            # the last again, or expected of one frame
-            says_nothing = doubled(changes, below=CUT)[:, -1] | ~self.seen.in_one_shot()
+            in_rhythm, held = rhythm(self.seen.changes(), below=CUT)
+            # the last again, expected to be it, or expected of one frame
+            says_nothing = doubled(changes, below=CUT)[:, -1] | held | ~self.seen.in_one_shot()
             note = note.masked_fill(says_nothing.view(-1, 1, 1, 1), 0)
             notes = torch.cat([notes, note.unsqueeze(1)], dim=1)[:, -REHEARSALS:]
+            new_rhythm = (
+                rhythm(changes, below=CUT)[0] & ~in_rhythm
+            )  # until now moves were expected where frames are held
+            notes = notes.masked_fill(new_rhythm.view(-1, 1, 1, 1, 1), 0)
         if seen.frames.shape[1] > 1:  # what is predicted across a cut, or of one frame after it, says nothing
             notes = notes * seen.in_one_shot().view(-1, 1, 1, 1, 1)
         return Rehearsed(seen, seen.frames[:, :0], notes)
 
-    def trusted(self, forecasts: Tensor) -> Tensor:
-        """Return (B, 1, C, H, W): the last frame with the trusted part of its change to `forecasts` (B, 2, C, H, W)."""
-        return self.trusting()(forecasts, 1)
-
     def trusting(self) -> Callable[[Tensor, int], Tensor]:
-        """Return `trusted` as a function, of how many frames ahead too: what is trusted where is worked out once, here.
+        """Return a function of forecasts (B, 1 or 2, C, H, W) of a frame, and of how many frames ahead that is.
 
-        In a `rhythm` the change is trusted wholly. Without rehearsals, it is the mean of both forecasts.
+        It returns the frame to show, (B, 1, C, H, W): the last frame with the trusted part of its change to the mean of
+        the forecasts. What is trusted where is worked out once, here; how far, from the model's own forecasts. In a
+        `rhythm` the change is trusted wholly.
         """
-        last = self.seen.frames[:, -1:]
+        last = self.seen.frames[:, -1:].clone()  # alone, so that the frames before it need not be kept
         share = trust(self.notes[:, :, :2])
         share = share.masked_fill(rhythm(self.seen.changes(), below=CUT)[0].view(-1, 1, 1, 1), 1)
-        maps = torch.cat([share, way(self.notes[:, :, 2:])], dim=1)
-        share, other = torch.split(F.interpolate(maps, size=last.shape[-2:], mode="bilinear").unsqueeze(2), 1, dim=1)
+        maps = torch.cat([share, second_share(self.notes[:, :, 2:])], dim=1)
+        maps = F.interpolate(maps, size=last.shape[-2:], mode="bilinear").clamp(0, 1)  # rounding leads beyond 1
+        share, second = torch.split(maps.unsqueeze(2), 1, dim=1)
 
         def trusted(forecasts: Tensor, ahead: int) -> Tensor:
-            mean = torch.lerp(forecasts[:, :1], forecasts[:, 1:], decided(other, ahead))
+            own, other = forecasts[:, :1], forecasts[:, 1:]
+            mean = torch.lerp(own, other, sharpened(second, ahead)) if other.shape[1] else own
             return last + share * (mean - last)
 
         return trusted
 
 
 def compared(predicted: Tensor, last: Tensor, truth: Tensor) -> Tensor:
-    """Return what a known frame says of its two forecasts, (B, 5, h, w) for cells of 8x8 pixels.
+    """Return what a known frame says of its one or two forecasts, (B, 5, h, w) for cells of 8x8 pixels.
 
-    Of the way from the last frame to the first forecast, the mean product with the way from there to the truth, and the
-    mean square; of the way from the first forecast to the second, the same; the sum of their mean squared errors. All
-    are summed over channels.
+    Of the step from the last frame to the first forecast, the mean product with the step from the last frame to the
+    truth, and the mean square; of the step from the first forecast to the second, the same with that from the first to
+    the truth; the sum of their mean squared errors. All are summed over channels.
 
     Args:
-        predicted: (B, 2, C, H, W), of the frame after `last`.
+        predicted: (B, 1 or 2, C, H, W), of the frame after `last`.
         last: (B, C, H, W).
         truth: what did come after it, the same shape.
     """
-    first, second = predicted.unbind(1)
-    maps = [*_on_the_way(last, first, truth), *_on_the_way(first, second, truth)]
+    first, second = predicted[:, 0], predicted[:, -1]
+    maps = [*_step(last, first, truth), *_step(first, second, truth)]
     maps.append((predicted - truth.unsqueeze(1)).square().sum((1, 2)))
     return F.avg_pool2d(torch.stack(maps, dim=1), CELL, ceil_mode=True, count_include_pad=False)
 
 
-def _on_the_way(start: Tensor, end: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    way = end - start
-    return (way * (truth - start)).sum(1), way.square().sum(1)
+def _step(start: Tensor, end: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    step = end - start
+    return (step * (truth - start)).sum(1), step.square().sum(1)
 
 
-def way(notes: Tensor) -> Tensor:
-    """Return how much of the way to the second forecast to go, (B, 1, h, w), 0 to 1, of notes (B, N, 3, h, w).
+def second_share(notes: Tensor) -> Tensor:
+    """Return the share of the second forecast in the mean of both, (B, 1, h, w), 0 to 1, of notes (B, N, 3, h, w).
 
-    The share that would have made the least squared error; ridge regression (Hoerl & Kennard 1970) keeps it small where
-    that was hardly better. If nothing is known, a half.
+    That which would have made the least squared error; ridge regression (Hoerl & Kennard 1970) keeps it small where
+    that was hardly better. Where nothing is known, `UNKNOWN`.
     """
     sums = F.avg_pool2d(notes.sum(1), NEAR, 1, NEAR // 2, count_include_pad=False)
     product, square, errors = torch.split(sums, 1, dim=1)
-    share = (product / (square + RELUCTANCE * errors + LITTLE)).clamp(0, 1)
-    return torch.where(errors > 0, share, UNTRIED)
+    share = (product / (square + RIDGE * errors + FLOOR)).clamp(0, 1)
+    return torch.where(errors > 0, share, UNKNOWN)
 
 
-def decided(share: Tensor, ahead: int) -> Tensor:
+def sharpened(share: Tensor, ahead: int) -> Tensor:
     """Return `share`, 0 to 1, of the second forecast `ahead` frames ahead, 1 for the next: ever more a choice.
 
     Of two that drift apart a mean shows everything twice.
     """
-    power = min(1 + DECIDED * (ahead - 1), AT_MOST)
+    power = min(1 + SHARPER * (ahead - 1), SHARPEST)
     first, second = (1 - share) ** power, share**power
     return second / (first + second)
 

@@ -65,8 +65,8 @@ class MotionOptions(ModelOptions):
     """What may be chosen when predicting."""
 
     mirror: bool = Field(False, description="mean with the prediction of the mirrored clip: twice the time")
-    rehearse: bool = Field(True, description="trust each place as far as the last context frames could be predicted")
-    fuse: bool = Field(True, description="fuse with a forecast along DIS optical flow, place by place")
+    rehearse: bool = Field(True, description="trust and mix by how well the last context frames could be predicted")
+    fuse: bool = Field(True, description="mix in a forecast along DIS optical flow, place by place")
     in_export: ClassVar[Mapping[str, bool]] = {"fuse": False}
 
 
@@ -108,7 +108,7 @@ class Motion(StreamingPredictor):
         return Capabilities(min_context=2, reads=BACK + REHEARSALS, interpolates=True, uses=(OFFSETS,))
 
     def forecast_with_confidence(self, request: Request) -> tuple[Tensor, Tensor]:
-        """Return the frames and, (B, horizon), how far what each is chosen from agrees: `agreement`, 0 to 1."""
+        """Return the frames and, (B, horizon), how far what the network chooses from agrees: `agreement`, 0 to 1."""
         future = gathered(self.unroll(request), request.horizon)
         assert future.sure is not None
         return future.frames, future.sure
@@ -159,10 +159,10 @@ class Motion(StreamingPredictor):
         state = state.read(self.look(frame.unsqueeze(1)), BACK)
         following, _ = self._following(state)
         expected = following if state.seen.frames.shape[1] > 1 else following[:, :0]
-        return state.trusted(following).squeeze(1), state._replace(expected=expected)
+        return state.trusting()(following, 1).squeeze(1), state._replace(expected=expected)
 
     def _following(self, state: Rehearsed, fuse: bool = True) -> tuple[Tensor, Newest]:
-        """Return two forecasts of the frame after those seen, (B, 2, C, H, W), and how the network's came."""
+        """Return the forecasts of the frame after those seen, (B, 1 or 2, C, H, W), and how the network's came."""
         frame, _, newest = self.next_frame(state.seen, fuse=fuse)
         return newest.forecasts(frame), newest
 
@@ -174,7 +174,7 @@ class Motion(StreamingPredictor):
     def next_frame(
         self, seen: Seen, offsets: Tensor | None = None, fuse: bool = True, moves: Coming | None = None
     ) -> tuple[Tensor, Tensor, Newest]:
-        """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from; how sure, (B,); the rest.
+        """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from; how sure; how it came.
 
         `moves` is what goes on in it, if the last of those seen was predicted.
         """
