@@ -55,7 +55,7 @@ def _estimator(preset: Preset) -> Any:
         "fine": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
     }
     estimator = cv2.DISOpticalFlow.create(presets[preset])
-    if preset == "fine":  # patches are matched at full size; what that takes is mostly saved elsewhere
+    if preset == "fine":  # patches are matched at full size; fewer of them, and less refinement, give nearly the same
         estimator.setFinestScale(0)
         estimator.setPatchStride(4)
         estimator.setGradientDescentIterations(12)
