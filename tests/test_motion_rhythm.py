@@ -185,9 +185,8 @@ def test_as_much_of_a_second_forecast_is_taken_as_would_have_been_best_place_by_
     share = second_share(compared(torch.stack([first, second], 1), truth, truth)[:, 2:].unsqueeze(1))
     product, square, errors = 3 * 0.1 * 0.1, 3 * 0.1**2, 3 * 0.1**2
     left = product / (square + RIDGE * errors + FLOOR)
-    assert share[..., :3] == pytest.approx(
-        torch.full((1, 1, 8, 3), left)
-    )  # windows of three cells reach one to each side
+    # windows of three cells reach one to each side
+    assert share[..., :3] == pytest.approx(torch.full((1, 1, 8, 3), left))
     right = 2 * product / (4 * square + RIDGE * 2 * errors + FLOOR)
     assert share[..., -3:] == pytest.approx(torch.full((1, 1, 8, 3), right))
     away = second_share(compared(torch.stack([first, 2 * first], 1), truth, truth)[:, 2:].unsqueeze(1))

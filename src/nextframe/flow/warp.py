@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+Sampling = Literal["bilinear", "bicubic"]
+
 
 def pixel_grid(like: Tensor, top: int = 0) -> Tensor:
     """Return (1, 2, H, W): the x and y of every pixel of `like` (..., H, W), which are the rows from `top` on."""
@@ -18,15 +20,15 @@ def pixel_grid(like: Tensor, top: int = 0) -> Tensor:
     return torch.stack([x, y]).unsqueeze(0)
 
 
-def backward_warp(frames: Tensor, flow: Tensor) -> Tensor:
-    """Return frames (B, C, H, W) whose pixel p is `frames` at p + flow(p), bilinear; edges are repeated outwards.
+def backward_warp(frames: Tensor, flow: Tensor, mode: Sampling = "bilinear") -> Tensor:
+    """Return frames (B, C, H, W) whose pixel p is `frames` at p + flow(p), by `sample_at`; edges are repeated outwards.
 
     With the flow from `a` to `b`, `backward_warp(b, flow)` looks like `a`. Differentiable in both arguments.
     """
-    return sample_at(frames, pixel_grid(flow) + flow)
+    return sample_at(frames, pixel_grid(flow) + flow, mode)
 
 
-def sample_at(frames: Tensor, places: Tensor, mode: Literal["bilinear", "bicubic"] = "bilinear") -> Tensor:
+def sample_at(frames: Tensor, places: Tensor, mode: Sampling = "bilinear") -> Tensor:
     """Return frames (B, C, H, W) at `places` (B, 2, h, w), x and y in pixels; edges are repeated outwards.
 
     Bicubic is sharper between pixels, takes about twice the time, and goes beyond the values of the frames at edges.

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextframe.flow.dis import dense_flow
-from nextframe.flow.warp import backward_warp, compose, landed, pixel_grid, sample_at
+from nextframe.flow.warp import backward_warp, compose, landed
 from nextframe.layers.sampling import enlarged, precise
 from nextframe.layers.window import split_alpha
 
@@ -54,5 +54,4 @@ class Drift(NamedTuple):
     def shown(self) -> Tensor:
         """Return the frame to come, (B, C, H, W) in [0, 1], bicubic: between pixels a bilinear one is blurred."""
         frame = precise(self.frame)
-        back = self.back().to(frame.dtype)
-        return sample_at(frame, pixel_grid(back) + back, "bicubic").clamp(0, 1)
+        return backward_warp(frame, self.back().to(frame.dtype), "bicubic").clamp(0, 1)

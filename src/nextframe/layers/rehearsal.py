@@ -59,9 +59,8 @@ class Rehearsed(NamedTuple):
             says_nothing = doubled(changes, below=CUT)[:, -1] | held | ~self.seen.in_one_shot()
             note = note.masked_fill(says_nothing.view(-1, 1, 1, 1), 0)
             notes = torch.cat([notes, note.unsqueeze(1)], dim=1)[:, -REHEARSALS:]
-            new_rhythm = (
-                rhythm(changes, below=CUT)[0] & ~in_rhythm
-            )  # until now moves were expected where frames are held
+            # where a rhythm begins, moves were expected in frames that were held
+            new_rhythm = rhythm(changes, below=CUT)[0] & ~in_rhythm
             notes = notes.masked_fill(new_rhythm.view(-1, 1, 1, 1, 1), 0)
         if seen.frames.shape[1] > 1:  # what is predicted across a cut, or of one frame after it, says nothing
             notes = notes * seen.in_one_shot().view(-1, 1, 1, 1, 1)
