@@ -28,7 +28,7 @@ from nextframe.evaluation.run_facts import command_line, run_facts
 from nextframe.evaluation.several import sample_names
 from nextframe.media.writer import write_video
 from nextframe.models.latent_lstm import LatentLSTM
-from nextframe.prediction.panels import comparison_strip
+from nextframe.prediction.shown.panels import comparison_strip
 from nextframe.recipes import load_recipe
 from nextframe.training import override, read_recipe, train
 

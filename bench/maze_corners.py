@@ -37,7 +37,7 @@ from nextframe.core.files.whole_file import write_whole
 from nextframe.core.seeds.seeding import numpy_generator
 from nextframe.evaluation import run_facts
 from nextframe.evaluation.run_facts import command_line
-from nextframe.prediction.panels import comparison_strip
+from nextframe.prediction.shown.panels import comparison_strip
 
 CONTEXT, HORIZON, SIDE = 4, 7, 24
 GRID, PITCH, FIRST, PACE = 3, 8, 4, 2  # places in a row, pixels from one to the next, of the first, a frame

@@ -43,7 +43,7 @@ from nextframe.core.files.whole_file import write_whole
 from nextframe.data import ClipSet
 from nextframe.evaluation import run_facts
 from nextframe.evaluation.run_facts import command_line
-from nextframe.prediction.panels import comparison_strip
+from nextframe.prediction.shown.panels import comparison_strip
 
 CONTEXT, HORIZON = 4, 7
 MAZE = 171  # rows above the lives and the score

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +21,7 @@ import time
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "src/nextframe/"
@@ -53,10 +55,15 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def outside() -> dict[str, str]:
+    """Return the variables of this process without those that lead to the checkout."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+
+
 def run(command: Sequence[str | Path], folder: Path) -> str:
     """Return what a command prints, run in `folder` without the checkout on its path; StepError if it fails."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    done = subprocess.run(list(map(str, command)), cwd=folder, env=kept, capture_output=True, text=True, check=False)
+    words = list(map(str, command))
+    done = subprocess.run(words, cwd=folder, env=outside(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise StepError(f"{' '.join(map(str, command))}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout.strip()
@@ -156,7 +163,7 @@ def installed(wheel: Path, environment: Path, borrow: bool) -> str:
     pip = [program(environment, "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if not borrow:
         try:
-            run([*pip, "--constraint", ROOT / "requirements.lock", wheel], environment.parent)
+            run([*pip, "--constraint", ROOT / "requirements.lock", f"{wheel}[web]"], environment.parent)
             return "its requirements came through pip, at the versions of requirements.lock"
         except StepError as failure:
             say(f"pip could not install it with its requirements:\n{failure}")
@@ -172,6 +179,8 @@ def lend(environment: Path) -> None:
     Path(place, "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
 
 
+PATIENCE = 120  # seconds for the app to show its page
+TITLE = '"title":"nextframe"'  # in what the page is built from
 TRAINED = ("--data", "moving-digits", "--context", "3", "--horizon", "1", "--steps", "2")
 
 
@@ -188,6 +197,33 @@ def tried(environment: Path, folder: Path) -> None:
         raise StepError(f"next.gif has {found} frames, not {FRAMES}")
     run([nextframe, "train", "compact", *TRAINED, "-o", "run"], folder)
     run([nextframe, "evaluate", "run", "--clips", "4"], folder)
+
+
+def opened(environment: Path, folder: Path) -> None:
+    """Start the app and get its page; StepError if it ends, or there is none within `PATIENCE` seconds."""
+    log = folder / "app.log"
+    command = [program(environment, "nextframe"), "app", "--no-browser", "--port", "0"]
+    with log.open("w") as out:
+        app = subprocess.Popen(command, cwd=folder, env=outside(), stdout=out, stderr=out)
+    until = time.monotonic() + PATIENCE
+    try:
+        while TITLE not in page_of(log):
+            if app.poll() is not None or time.monotonic() > until:
+                raise StepError(f"nextframe app shows no page:\n{log.read_text(encoding='utf-8')[-2000:]}")
+            time.sleep(0.2)
+    finally:
+        app.terminate()
+        app.wait(PATIENCE)
+
+
+def page_of(log: Path) -> str:
+    """Return the page at the address that the app has written; "" while there is none."""
+    found = re.search(r"http://[\d.]+:\d+", log.read_text(encoding="utf-8"))
+    try:
+        with urlopen(found[0] if found else "", timeout=10) as page:
+            return str(page.read(), "utf-8")
+    except (OSError, ValueError):  # the app names the address a moment before it answers
+        return ""
 
 
 def size(folder: Path) -> int:
@@ -224,8 +260,11 @@ def checked_run(wheel: Path, scratch: Path, borrow: bool) -> None:
     ready = time.monotonic()
     tried(environment, folder)
     done = time.monotonic()
+    opened(environment, folder)
+    shown = time.monotonic()
     say(f"installed in {ready - started:.0f} s into {size(environment) / MIB:.0f} MiB: {how}")
-    say(f"nextframe predict: {FRAMES} frames of a GIF, in {done - ready:.0f} s with the start of Python")
+    say(f"nextframe predict, train and evaluate: in {done - ready:.0f} s, each with the start of Python")
+    say(f"nextframe app: its page after {shown - done:.0f} s")
 
 
 def main() -> int:

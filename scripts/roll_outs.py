@@ -18,7 +18,7 @@ from torch import Tensor
 import nextframe as nf
 from nextframe.media.fit import scaled_size
 from nextframe.media.reader import open_source
-from nextframe.prediction.panels import (
+from nextframe.prediction.shown.panels import (
     CONTEXT,
     GAP,
     LINE,

@@ -11,7 +11,7 @@ from nextframe.data.flow import decode_flow, encode_flow, frames_for_flow
 from nextframe.data.inspect.clip_sheet import painted, write_clip_sheet
 from nextframe.data.prepared.config import PrepareConfig
 from nextframe.data.prepared.prepare import prepare
-from nextframe.prediction.panels import to_rgb
+from nextframe.prediction.shown.panels import to_rgb
 from nextframe.transfer import TransferConfig, transfer
 from texture import texture
 

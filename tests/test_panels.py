@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.errors import UserError
-from nextframe.prediction.panels import (
+from nextframe.prediction.shown.panels import (
     BORDER,
     CONTEXT,
     PREDICTED,

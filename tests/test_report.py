@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from nextframe.evaluation import Evaluation, Example, Row, write_report
-from nextframe.evaluation.charts import line_chart, ticks
 from nextframe.evaluation.sprites import make_sprite
+from nextframe.prediction.shown.charts import line_chart, ticks
 
 
 def clip(frames: int, value: int, channels: int = 1, size: tuple[int, int] = (8, 6)) -> torch.Tensor:

@@ -20,9 +20,10 @@ from torch import Tensor
 import nextframe as nf
 from nextframe.api.run import FittedRun
 from nextframe.core.errors import UserError
-from nextframe.evaluation.charts import Chart
 from nextframe.media.reader import read_video
-from nextframe.prediction.show import VideoFile, bounded
+from nextframe.prediction import Prediction
+from nextframe.prediction.shown.charts import Chart
+from nextframe.prediction.shown.show import VideoFile, bounded
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -92,7 +93,7 @@ def test_a_long_clip_takes_as_long_and_says_what_is_skipped():
 
 
 def test_the_page_is_bounded_by_the_pixels(monkeypatch):
-    monkeypatch.setattr(sys.modules["nextframe.prediction.show"], "MOST_PIXELS", 200_000)
+    monkeypatch.setattr(sys.modules["nextframe.prediction.shown.show"], "MOST_PIXELS", 200_000)
     noise = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (20, 3, 192, 256), dtype=np.uint8))
     page = nf.show(noise)._repr_html_()
     frames, times = gif_in(page)
@@ -196,6 +197,28 @@ def test_a_chart_says_what_it_is_and_escapes_names():
     assert repr(chart) == "<chart of loss over step: <b>; .save('chart.svg') writes it>"
     with pytest.raises(UserError, match=r"chart\.png: a chart is written as \.svg"):
         chart.save("chart.png")
+
+
+def guessed(**known: Tensor | None) -> Prediction:
+    """Two black frames, then two predicted at 0.1."""
+    facts = {"truth": None, "fps": 10.0, "source": "cat.mp4", "model": "mine", **known}
+    return Prediction(torch.zeros(2, 1, 8, 8), torch.full((1, 2, 1, 8, 8), 0.1), **facts)
+
+
+def test_a_prediction_draws_its_psnr_beside_the_last_frames_where_the_truth_is_known():
+    lines = guessed(truth=torch.tensor([0.2, 1.1]).reshape(2, 1, 1, 1).expand(2, 1, 8, 8)).plot().lines
+    assert list(lines) == ["mine", "last frame"]
+    assert lines["mine"] == [(1, pytest.approx(20.0, abs=1e-4)), (2, pytest.approx(0.0, abs=1e-4))]
+    assert lines["last frame"][0] == (1, pytest.approx(13.9794, abs=1e-4))  # -20 log10(0.2)
+
+
+def test_a_prediction_without_truth_draws_how_sure_it_is_or_says_what_is_missing():
+    chart = guessed(confidence=torch.tensor([0.75, 0.5])).plot()
+    assert (chart.lines, chart.y_label) == ({"mine": [(1, 0.75), (2, 0.5)]}, "confidence")
+    with pytest.raises(UserError, match="mine has no confidence to plot: predict known frames, with compare=True"):
+        guessed().plot()
+    with pytest.raises(UserError, match=r"2 videos: plot one, as prediction\[0\]\.plot"):
+        nf.predict(torch.rand(2, 6, 1, 8, 8), "copy-last", frames=2, compare=True).plot()
 
 
 # --- a run

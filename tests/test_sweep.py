@@ -13,7 +13,7 @@ from nextframe.cli import main
 from nextframe.core.errors import NextframeError, NotSupportedError, UserError
 from nextframe.data import DataConfig
 from nextframe.training import ModelSection, Recipe, TrainingConfig, read_metrics, read_recipe, train
-from nextframe.training.sweep.result import Trial, ranked
+from nextframe.training.sweep.result import Sweep, Trial, ranked
 from nextframe.training.sweep.space import Choices, Range, combinations, read_space, read_words
 from nextframe.training.sweep.sweep import sweep
 from pages import ROOT, blocks
@@ -123,6 +123,20 @@ def test_trials_are_ranked_by_how_they_ended_then_by_value() -> None:
         Trial(4, "failed", 0.0, {}, "e"),
     ]
     assert [trial.number for trial in ranked(trials)] == [3, 2, 1, 4, 0]
+
+
+def test_a_sweep_draws_its_trials_and_the_best_so_far() -> None:
+    found = [(0, 0.3), (1, None), (2, 0.5), (3, 0.1)]
+    trials = ranked(
+        Trial(number, "done" if value else "failed", value, {"a": 1}, f"trial-{number}") for number, value in found
+    )
+    sweep = Sweep(Path("sweeps/a"), "val/mse", trials)
+    lines = sweep.plot().lines
+    assert lines["trial"] == [(0, 0.3), (2, 0.5), (3, 0.1)]
+    assert lines["best so far"] == [(0, 0.3), (2, 0.3), (3, 0.1)]
+    page = sweep._repr_html_()
+    assert "<svg" in page
+    assert "trial-3" in page
 
 
 def test_a_sweep_without_optuna_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nextframe.models.wrap import Wrapped, wrap
     from nextframe.prediction.interpolate import interpolate
     from nextframe.prediction.predict import predict
-    from nextframe.prediction.show import show
+    from nextframe.prediction.shown.show import show
     from nextframe.training import Recipe, TrainingConfig
 
 # Large tensors in huge pages, where the system offers them: a training step on a CPU otherwise spends a fifth of its

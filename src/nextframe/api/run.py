@@ -16,9 +16,9 @@ from torch import Tensor
 from nextframe.checkpoint import save_model
 from nextframe.core.errors import UserError
 from nextframe.data import ClipSet
-from nextframe.evaluation.charts import Chart
 from nextframe.models.contract import Predictor
-from nextframe.prediction.show import Page, Shown
+from nextframe.prediction.shown.charts import Chart
+from nextframe.prediction.shown.show import Page, Shown
 from nextframe.training.folder.logs import read_metrics
 from nextframe.training.folder.report import report_validation, training_curve
 from nextframe.training.recipe import Recipe

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextframe.evaluation import Example
-from nextframe.prediction.panels import (
+from nextframe.prediction.shown.panels import (
     BACKGROUND,
     CONTEXT,
     GAP,

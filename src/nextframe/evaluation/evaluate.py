@@ -35,7 +35,7 @@ from nextframe.evaluation.scores import Ends, Scores, gains, summary_rows, usual
 from nextframe.evaluation.several import differences, score_samples
 from nextframe.metrics import COMPATS, METRICS, Metric, find_metric
 from nextframe.models.contract import ModelOptions, Predictor, task_note
-from nextframe.prediction.panels import SHOWABLE
+from nextframe.prediction.shown.panels import SHOWABLE
 
 LOG = logging.getLogger(__name__)
 ENDLESS_CLIPS = 512  # of an endless generated split, if the user does not say how many

@@ -10,11 +10,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nextframe.core.files.whole_file import write_whole
-from nextframe.evaluation.charts import COLORS, line_chart
 from nextframe.evaluation.result import Evaluation, Example, Row
 from nextframe.evaluation.sprites import Sprite, make_sprite
 from nextframe.evaluation.table import ARROW, shown_steps
 from nextframe.evaluation.verdict import compared, difference, extremes, findings, number, shown_unit, spread
+from nextframe.prediction.shown.charts import COLORS, line_chart
 
 TEMPLATE = "report.html.j2"
 SLOWEST, FASTEST = 3.0, 12.0  # frames per second that the page plays at: slow enough to follow

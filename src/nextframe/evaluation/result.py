@@ -15,9 +15,9 @@ from torch import Tensor
 
 from nextframe.core.errors import UserError
 from nextframe.core.files.whole_file import write_whole
-from nextframe.evaluation.charts import Chart
-from nextframe.prediction.panels import comparison_animation, comparison_strip
-from nextframe.prediction.show import PAUSE, Shown
+from nextframe.prediction.shown.charts import Chart
+from nextframe.prediction.shown.panels import comparison_animation, comparison_strip
+from nextframe.prediction.shown.show import PAUSE, Shown
 
 MOST_SOURCES = 200  # each generated clip is a source: a list of more than these is of no use to a reader
 ZERO = "zero"  # the all-zero prediction, which is listed with the baselines

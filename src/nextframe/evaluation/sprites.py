@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nextframe.evaluation.result import Example
-from nextframe.prediction.panels import enlarge
+from nextframe.prediction.shown.panels import enlarge
 
 MAX_PANEL = 256  # pixels of the longer side of a frame
 MAX_WIDTH = 8192  # of the whole image: some browsers refuse more than 16,384

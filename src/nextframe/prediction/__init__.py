@@ -3,7 +3,7 @@
 from nextframe.prediction.interpolate import interpolate
 from nextframe.prediction.predict import Asked, predict, stream
 from nextframe.prediction.result import Prediction
-from nextframe.prediction.show import Shown, show
+from nextframe.prediction.shown.show import Shown, show
 from nextframe.prediction.stream import Stream
 from nextframe.prediction.write import check_output, write_prediction, write_stream
 

@@ -26,7 +26,7 @@ from nextframe.models.request import check_frames_asked
 from nextframe.prediction.context import bridge_channels
 from nextframe.prediction.memory import check_middles, check_model, check_strip, needs_all
 from nextframe.prediction.predict import check_trained
-from nextframe.prediction.show import VideoFile
+from nextframe.prediction.shown.show import VideoFile
 
 MIDDLE = Task.interpolate()
 

@@ -17,7 +17,17 @@ from nextframe.data.clipset import Split
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
 from nextframe.models.protocols import Decomposer, LatentPredictor, Reconstructor
-from nextframe.prediction.panels import CONTEXT, PREDICTED, TRUTH, Rgb, enlarge, framed, label, panel_size, surround
+from nextframe.prediction.shown.panels import (
+    CONTEXT,
+    PREDICTED,
+    TRUTH,
+    Rgb,
+    enlarge,
+    framed,
+    label,
+    panel_size,
+    surround,
+)
 
 SHOWN = 10  # frames of a sheet, columns of the others
 NUMBERS = 8  # rows of a traversal: the latent dimensions that differ most between frames

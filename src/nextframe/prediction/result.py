@@ -12,11 +12,15 @@ from torch import Tensor
 
 from nextframe.core.clip import as_float
 from nextframe.core.errors import UserError
+from nextframe.metrics.pixel import psnr
 from nextframe.prediction.adapt import Adaptation
-from nextframe.prediction.panels import comparison_animation, comparison_strip
-from nextframe.prediction.show import MOST_VIDEOS, PAUSE, Shown
+from nextframe.prediction.shown.charts import Chart
+from nextframe.prediction.shown.panels import comparison_animation, comparison_strip
+from nextframe.prediction.shown.show import MOST_VIDEOS, PAUSE, Shown
 from nextframe.prediction.stream import Step, Stream
 from nextframe.prediction.write import write_prediction
+
+FRAME = "predicted frame"  # along the x axis of a chart
 
 
 @dataclass(frozen=True)
@@ -123,11 +127,34 @@ class Prediction:
         given, asked = self.context.shape[-4], self.samples.shape[-4]
         return Shown(frames, still, self.fps / PAUSE, f"{self.source}: {given} context frames, {asked} by {self.model}")
 
+    def plot(self) -> Chart:
+        """Return a chart over the predicted frames, of one video.
+
+        Where the truth is known: PSNR in dB of each future and of the last context frame. Else the confidence.
+
+        Raises:
+            UserError: a batch of videos, or neither truth nor confidence is known.
+        """
+        if self.batched:
+            raise UserError(f"the prediction is of {len(self)} videos: plot one, as prediction[0].plot()")
+        if self.truth is not None:
+            shown = {**self.futures, "last frame": self.context[-1:]}
+            lines = {name: psnr(as_float(frames), self.truth) for name, frames in shown.items()}
+            return Chart({name: _points(line) for name, line in lines.items()}, FRAME, "psnr")
+        if self.confidence is None:
+            raise UserError(f"{self.model} has no confidence to plot: predict known frames, with compare=True")
+        return Chart({self.model: _points(self.confidence)}, FRAME, "confidence", from_zero=True)
+
     def __repr__(self) -> str:
         return f"<Prediction by {self.model} of {self.source}: frames {tuple(self.frames.shape)}>"
 
     def _repr_html_(self) -> str:
         return self.show()._repr_html_()
+
+
+def _points(values: Tensor) -> list[tuple[int, float]]:
+    """Return (number, value) of each frame, numbered from 1."""
+    return list(enumerate(values.tolist(), start=1))
 
 
 def _put(every: Tensor | None, one: Tensor, number: int, count: int) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from nextframe.core.clip import as_float, as_uint8
 from nextframe.core.files.whole_file import check_file, check_folder, whole_file, whole_files
 from nextframe.media.writer import check_ending, write_video
-from nextframe.prediction.panels import animated, comparison_strip
+from nextframe.prediction.shown.panels import animated, comparison_strip
 from nextframe.prediction.stream import Stream
 
 LOG = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from nextframe.evaluation.table import ARROW
 from nextframe.evaluation.verdict import extremes, findings, headline, number, spread
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.prediction.panels import comparison_animation
+from nextframe.prediction.shown.panels import comparison_animation
 from nextframe.training import Recipe, read_metrics, read_recipe
 
 TEMPLATE = "card.md.j2"

@@ -11,7 +11,7 @@ from nextframe.core.clip import as_float, as_uint8
 from nextframe.data import DataConfig
 from nextframe.evaluation import Evaluation
 from nextframe.media.writer import write_video
-from nextframe.prediction.panels import comparison_animation
+from nextframe.prediction.shown.panels import comparison_animation
 from nextframe.training.folder.report import report_run
 from nextframe.training.recipe import ModelSection, Recipe, TrainingConfig, override
 from nextframe.training.run import train

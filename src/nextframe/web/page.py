@@ -7,8 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nextframe.evaluation.charts import line_chart
 from nextframe.evaluation.verdict import number
+from nextframe.prediction.shown.charts import line_chart
 from nextframe.web.player import player, stills
 from nextframe.web.work.job import STAGES
 

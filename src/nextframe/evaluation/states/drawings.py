@@ -22,7 +22,7 @@ from nextframe.evaluation.verdict import number
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor, predicting
 from nextframe.models.protocols import StateCoder
-from nextframe.prediction.panels import CONTEXT, PREDICTED, SHOWABLE, TRUTH, Row, strip
+from nextframe.prediction.shown.panels import CONTEXT, PREDICTED, SHOWABLE, TRUTH, Row, strip
 
 SHOWN = 3  # clips in an image
 MEASURED = 64  # pairs of clips of which an object is taken away

@@ -17,7 +17,7 @@ from nextframe.evaluation import Evaluation, clip_indices, evaluate, write_repor
 from nextframe.evaluation.verdict import number
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.prediction.panels import comparison_animation
+from nextframe.prediction.shown.panels import comparison_animation
 from nextframe.training.folder.checkpoints import stored_kernels
 from nextframe.training.folder.logs import read_metrics
 from nextframe.training.recipe import TrainingConfig, read_recipe

@@ -11,7 +11,7 @@ import torch
 from nextframe.data import ClipSet
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.prediction.panels import SHOWABLE, comparison_animation, comparison_strip
+from nextframe.prediction.shown.panels import SHOWABLE, comparison_animation, comparison_strip
 
 
 def save_samples(

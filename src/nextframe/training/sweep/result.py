@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
 from nextframe.core.errors import NextframeError
 from nextframe.core.files.whole_file import write_whole
+from nextframe.prediction.shown.charts import Chart
 from nextframe.training.recipe import Recipe, read_recipe
 
 
@@ -61,6 +64,16 @@ class Sweep:
             remark = "" if trial.state == "done" else f"{trial.state}: {trial.why}" if trial.why else trial.state
             rows.append([trial.folder, value, *(_written(trial.settings.get(name)) for name in names), remark])
         return _table(rows)
+
+    def plot(self) -> Chart:
+        """Return a chart of the trials by number: the value of each that has one, and the best up to then."""
+        known = sorted((t.number, t.value) for t in self.trials if t.value is not None)
+        lowest = accumulate((value for _, value in known), min)
+        best = [(number, value) for (number, _), value in zip(known, lowest, strict=True)]
+        return Chart({"best so far": best, "trial": known}, "trial", self.monitor)
+
+    def _repr_html_(self) -> str:
+        return f"{self.plot()._repr_html_()}<pre>{html.escape(str(self))}</pre>"
 
     def write(self) -> None:
         """Write results.json, results.md and, once a trial is done, best.yaml, a recipe that can be trained."""

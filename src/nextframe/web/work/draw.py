@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nextframe.prediction import Prediction, write_prediction
-from nextframe.prediction.panels import to_rgb
+from nextframe.prediction.shown.panels import to_rgb
 from nextframe.web.work.made import Made
 from nextframe.web.work.plan import Job, outputs
 from nextframe.web.work.sheets import columns_of, error_frames, write_sheet

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nextframe.prediction.panels import to_rgb
+from nextframe.prediction.shown.panels import to_rgb
 
 LOSSLESS = 128  # pixels of the longest side up to which every pixel is kept: such frames are shown enlarged
 QUALITY = 92  # of larger ones

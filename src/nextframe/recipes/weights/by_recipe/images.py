@@ -14,7 +14,14 @@ from nextframe.data import ClipSet, open_data
 from nextframe.evaluation.evaluate import clip_indices
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
-from nextframe.prediction.panels import CONTEXT, PREDICTED, TRUTH, comparison_animation, comparison_strip, framed
+from nextframe.prediction.shown.panels import (
+    CONTEXT,
+    PREDICTED,
+    TRUTH,
+    comparison_animation,
+    comparison_strip,
+    framed,
+)
 from nextframe.recipes.weights.by_recipe.plans import RecipePlan
 from nextframe.training.recipe import Recipe
 

@@ -23,7 +23,7 @@ from nextframe.media.fit import scaled_frame, scaled_size
 from nextframe.media.memory import as_frames
 from nextframe.media.reader import open_source, read_video
 from nextframe.media.writer import write_video
-from nextframe.prediction.panels import GAP, PREDICTED, Row, enlarge, panel_size, strip, to_rgb
+from nextframe.prediction.shown.panels import GAP, PREDICTED, Row, enlarge, panel_size, strip, to_rgb
 
 PAUSE = 2  # predictions play at half speed in a notebook: one second is hard to follow
 MOST_VIDEOS = 4  # most videos of a batch shown

@@ -1,0 +1,1 @@
+"""Images of frames and of figures: panels, animations, line charts."""
