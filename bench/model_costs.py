@@ -1,10 +1,10 @@
 """What each registered model costs at its default size: parameters, multiply-accumulates, time and memory of one clip.
 
 A clip is ten frames of 64x64, predicted from ten, grey if the model takes it; a model that does another task predicts
-a clip of that. Each model runs in a process of its own on one thread, untrained, in float32; seconds are those that the
-process works, the least of several predictions, so that a busy machine changes them little; memory is what the process
-holds at most beyond what it held before it predicted. Reads /proc, so on Linux only. Writes results/model-costs.json,
-from which `make docs` writes the models' pages:
+a clip of that, and one that comes trained a clip of what it was trained for. Each runs in a process of its own on one
+thread, in float32; seconds are those that the process works, the least of several predictions, so that a busy machine
+changes them little; memory is what the process holds at most beyond what it held before it predicted. Reads /proc, so
+on Linux only. Writes results/model-costs.json, from which `make docs` writes the models' pages:
 
     OMP_NUM_THREADS=1 python bench/model_costs.py
 """
@@ -26,9 +26,12 @@ import torch
 import nextframe as nf
 from nextframe.benchmark.entries import build, misfit
 from nextframe.benchmark.run import multiply_accumulates, parameters
+from nextframe.checkpoint import find_here, trained_models
+from nextframe.checkpoint.folder import read_config
 from nextframe.core.clip import Task
 from nextframe.data import ClipSet
 from nextframe.evaluation.run_facts import run_facts
+from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
 from nextframe.training import ModelSection
 
@@ -49,12 +52,13 @@ def main() -> None:
         print(json.dumps(row(options.one)))
         return
     started, load = time.monotonic(), os.getloadavg()[0]
-    names = options.names or nf.list_models()
+    every = [*nf.list_models(), *trained_names()]
+    names = options.names or every
     old = json.loads(options.out.read_text())["rows"] if options.names and options.out.exists() else []
     rows = {each["model"]: each for each in old} | {name: in_process(name) for name in names}
     run = run_facts("python bench/model_costs.py", 0, started)
     run |= {"threads": torch.get_num_threads(), "load": [load, os.getloadavg()[0]]}
-    ordered = [rows[name] for name in nf.list_models() if name in rows]
+    ordered = [rows[name] for name in every if name in rows]
     options.out.write_text(json.dumps({"rows": ordered, "run": run}, indent=1) + "\n")
 
 
@@ -72,18 +76,36 @@ def row(name: str) -> dict[str, Any]:
     """Return what the model costs."""
     torch.manual_seed(0)
     what, clips = clips_of(name)
-    model = build(ModelSection(name=name), clips).eval()
+    model = nf.load(name) if name in trained_names() else build(ModelSection(name=name), clips).eval()
     before = resident("VmRSS")
     seconds = timed(model, clips)
     memory = resident("VmHWM") - before
     context, channels = clips.task.context, clips.frame_shape[0]
     facts = {"model": name, "what": what, "context": context, "horizon": clips.task.horizon, "channels": channels}
     counted = {"parameters": parameters(model), "macs": multiply_accumulates(model, clips)}
-    return facts | {"side": SIDE} | counted | {"seconds": round(seconds, 4), "memory_mib": round(memory)}
+    return (
+        facts | {"side": clips.frame_shape[1]} | counted | {"seconds": round(seconds, 4), "memory_mib": round(memory)}
+    )
+
+
+def trained_names() -> list[str]:
+    """Return the trained models of this checkout that have another name than their model."""
+    return [name for name in trained_models() if name not in MODELS and find_here(name) is not None]
+
+
+def trained_clips(name: str) -> tuple[str, ClipSet]:
+    """Return what a trained model was trained for, in words, and clips of it."""
+    task = read_config(find_here(name))["task"]
+    context, horizon, size = task["context"], task["horizon"], task["size"]
+    frames = torch.rand(20, context + horizon, task["channels"], *size)
+    ahead = f"{horizon} frame{'s' if horizon > 1 else ''}"
+    return f"{ahead} of {size[0]}x{size[1]} from {context}", nf.clips(frames, context=context, horizon=horizon)
 
 
 def clips_of(name: str) -> tuple[str, ClipSet]:
     """Return what the model predicts, in words, and clips of it."""
+    if name in trained_names():
+        return trained_clips(name)
     for what, context, horizon, channels in TASKS:
         clips = nf.clips(torch.rand(20, context + horizon, channels, SIDE, SIDE), context=context, horizon=horizon)
         if misfit(ModelSection(name=name), clips) is None:

@@ -76,6 +76,24 @@ def test_figures_are_those_of_the_results_files(script) -> None:
     assert gif.file == "results/gif-next/flow.json"
 
 
+def test_trained_models_and_evaluated_runs_count_as_measured(script) -> None:
+    evidence = script("evidence")
+    found = {(each.model, each.task): each for each in evidence.findings()}
+    ddpae = found["ddpae", "moving-digits, test, mse"]
+    rows = json.loads(text_of(ROOT / "weights/ddpae/results.json"))["rows"]
+    own, last = (next(r["mean"] for r in rows if r["model"] == name) for name in ("ddpae", "copy-last"))
+    assert ddpae.figure.startswith(f"{own:.4f} ± ")
+    assert ddpae.gain.startswith(f"{100 * (1 - own / last):+.1f} % (")
+    walks = found["dual-motion-gan", "walks, test, psnr"]
+    assert re.fullmatch(r"\+\d\.\d dB \(\+\d\.\d to \+\d\.\d\)", walks.gain)  # higher is better: in its unit
+
+
+def test_a_gain_by_hand(script) -> None:
+    gain = script("evidence").gain_of
+    assert gain({"mean": 0.03, "better": "lower"}, {"mean": 0.04}, (0.005, 0.015)) == "+25.0 % (+12.5 to +37.5)"
+    assert gain({"mean": 30.0, "better": "higher", "unit": "dB"}, {"mean": 31.0}, None) == "-1.0 dB"
+
+
 def test_the_plot_has_the_points_of_the_results_files(script) -> None:
     panels = script("quality_plot").panels()
     motion = next(point for point in panels[0].points if point.name == "motion")

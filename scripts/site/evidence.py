@@ -6,21 +6,31 @@ Nothing is typed by hand: `make docs` reads the files again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from nextframe.benchmark.cells import half_width, paired_range, short_count, shown
 from nextframe.benchmark.collected import read_rows
 from nextframe.benchmark.leaderboard import Board, rank
 from nextframe.benchmark.row import BenchmarkRow, find_rows, read_row
+from nextframe.checkpoint import find_here, trained_models
+from nextframe.checkpoint.folder import read_config
+from nextframe.evaluation.scores import mean_interval
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
 FOLDERS = ("gif-next", "gif-next-30-minutes")  # of rows, a file each
 FILES = ("moving-mnist.json", "moving-mnist-fast.json", "moving-mnist-fast-amx.json", "moving-mnist-small.json")
 REAL = "real-next.json"
+EVALUATED = {  # by `nextframe evaluate`, of runs that did not stay: what they were trained for
+    "dual-motion-gan-clips.json": "two hours of a core, on other scenes",
+    "dual-motion-gan-walks.json": "two hours of a core, on other walks",
+}
+MIDDLE = "interpolation.json"
 COSTS = "model-costs.json"
 
 
@@ -39,7 +49,9 @@ class Finding:
 
 def findings() -> list[Finding]:
     """Return what is known of all models, task by task."""
-    return [found for board, files in all_boards() for found in of_board(board, files)] + list(of_real())
+    boards = [found for board, files in all_boards() for found in of_board(board, files)]
+    runs = [of_evaluation(RESULTS / name, training) for name, training in EVALUATED.items()]
+    return [*boards, *of_real(), *of_weights(), *runs, *of_middle()]
 
 
 def all_boards() -> list[tuple[Board, dict[str, str]]]:
@@ -89,6 +101,57 @@ def of_real() -> Iterator[Finding]:
             training="none on these videos",
             file=f"results/{REAL}",
         )
+
+
+def of_weights() -> Iterator[Finding]:
+    """Yield a finding for each trained model of this checkout that was evaluated on its own data."""
+    for name in trained_models():
+        folder = find_here(name)
+        if folder is not None and (folder / "results.json").exists():
+            found = of_evaluation(folder / "results.json", f"comes trained: [`{name}`](weights.md#{name})")
+            yield replace(found, model=str(read_config(folder)["model"]))
+
+
+def of_evaluation(path: Path, training: str) -> Finding:
+    """Return what a file of `nextframe evaluate` says of its model by its main metric."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    main = found["rows"][0]
+    last = next(row for row in found["rows"] if (row["model"], row["metric"]) == ("copy-last", main["metric"]))
+    pairs = {(gap["metric"], gap["baseline"]): gap for gap in found.get("differences", [])}
+    return Finding(
+        model=main["model"],
+        task=f"{main['data']}, {main['split']}, {main['metric']}",
+        figure=f"{shown(main['mean'])} {half_of(main['ci95'])}".strip(),
+        last_frame=shown(last["mean"]),
+        gain=gain_of(main, last, pairs.get((main["metric"], "copy-last"), {}).get("ci95")),
+        training=training,
+        file=path.relative_to(ROOT).as_posix(),
+    )
+
+
+def half_of(ci95: Sequence[float] | None) -> str:
+    """Return "± 0.12", half the width of an interval, or "" without one."""
+    return "" if ci95 is None else f"± {shown((ci95[1] - ci95[0]) / 2)}"
+
+
+def gain_of(main: dict[str, Any], last: dict[str, Any], ci95: Sequence[float] | None) -> str:
+    """Return the gain over the last frame: in per cent of it where lower is better, else in the metric's unit."""
+    if main["better"] == "lower":
+        rate, unit, gain = 100 / last["mean"], "%", last["mean"] - main["mean"]
+    else:
+        rate, unit, gain = 1.0, main["unit"], main["mean"] - last["mean"]
+    ends = None if ci95 is None else (rate * ci95[0], rate * ci95[1])
+    return f"{rate * gain:+.1f} {unit} {paired_range(ends)}".strip()
+
+
+def of_middle() -> Iterator[Finding]:
+    """Yield a finding for each model that predicts the frame between two."""
+    rows = [row for row in read(MIDDLE)["rows"] if row["metric"] == "psnr-moving"]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        mean, ci95 = mean_interval(np.array([row["mean"] for row in rows if row["model"] == model]))
+        figure = f"{mean:.2f} {half_of(ci95)} dB"
+        task = f"the frame between two, psnr of moving pixels, {len({row['data'] for row in rows})} videos"
+        yield Finding(model, task, figure, "", "", "no training", f"results/{MIDDLE}")
 
 
 def costs() -> dict[str, dict[str, Any]]:

@@ -152,6 +152,7 @@ def trained_card(name: str) -> str:
         "Frames": frames(task),
         "Trained on": str(task.get("data")),
         "Parameters": f"{short_count(count)}, {size:.1f} MB",
+        "Time, memory": cost_of(name if name not in MODELS else kind),
         "Licence": str(training.get("licence")),
         "Quality": trained_quality(folder, name),
         "Card": f"[training, every figure, where it loses](../../{below}/README.md)",
@@ -161,6 +162,15 @@ def trained_card(name: str) -> str:
     images = sorted(folder.glob("prediction-1.gif"))
     shown = [f"![{name}: truth and prediction](../../{below}/{image.name})" for image in images]
     return "\n\n".join([f"## `{name}`", f"*{idea}*", *shown, table])
+
+
+def cost_of(name: str) -> str:
+    """Return what a prediction of the task that a model was trained for takes, in words."""
+    cost = costs().get(name)
+    if cost is None:
+        return NOT_MEASURED
+    words = cost_words(cost)
+    return f"{words['Time']}, {words['Memory']} ({cost['what']})"
 
 
 def frames(task: dict[str, Any]) -> str:
