@@ -31,13 +31,13 @@ from nextframe.checkpoint.folder import read_config
 from nextframe.core.clip import Task
 from nextframe.data import ClipSet
 from nextframe.evaluation.run_facts import run_facts
-from nextframe.models import MODELS
 from nextframe.models.contract import Predictor
 from nextframe.training import ModelSection
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDE, LONG = 64, 5.0  # pixels; seconds of a prediction that is not repeated
 TASKS = (("10 frames from 10", 10, 10, 1), ("10 frames from 10", 10, 10, 3), ("1 frame from 5", 5, 1, 3))
+TRAINED = "weights/"  # before the name of a model that comes trained
 BETWEEN = "the frame between two"
 
 
@@ -76,26 +76,31 @@ def row(name: str) -> dict[str, Any]:
     """Return what the model costs."""
     torch.manual_seed(0)
     what, clips = clips_of(name)
-    model = nf.load(name) if name in trained_names() else build(ModelSection(name=name), clips).eval()
+    trained = name.startswith(TRAINED)
+    model = nf.load(name.removeprefix(TRAINED)) if trained else build(ModelSection(name=name), clips).eval()
     before = resident("VmRSS")
     seconds = timed(model, clips)
     memory = resident("VmHWM") - before
     context, channels = clips.task.context, clips.frame_shape[0]
     facts = {"model": name, "what": what, "context": context, "horizon": clips.task.horizon, "channels": channels}
     counted = {"parameters": parameters(model), "macs": multiply_accumulates(model, clips)}
-    return (
-        facts | {"side": clips.frame_shape[1]} | counted | {"seconds": round(seconds, 4), "memory_mib": round(memory)}
-    )
+    taken = {"seconds": round(seconds, 4), "memory_mib": round(memory)}
+    return facts | {"side": clips.frame_shape[1]} | counted | taken
 
 
 def trained_names() -> list[str]:
-    """Return the trained models of this checkout that have another name than their model."""
-    return [name for name in trained_models() if name not in MODELS and find_here(name) is not None]
+    """Return the trained models of this checkout that have frames of one size, as weights/NAME."""
+    return [f"{TRAINED}{name}" for name in trained_models() if (found := find_here(name)) and size_of(found)]
+
+
+def size_of(folder: Path) -> list[int] | None:
+    """Return height and width of the frames that a trained model was trained for, None: any."""
+    return (read_config(folder).get("task") or {}).get("size")
 
 
 def trained_clips(name: str) -> tuple[str, ClipSet]:
     """Return what a trained model was trained for, in words, and clips of it."""
-    task = read_config(find_here(name))["task"]
+    task = read_config(find_here(name.removeprefix(TRAINED)))["task"]
     context, horizon, size = task["context"], task["horizon"], task["size"]
     frames = torch.rand(20, context + horizon, task["channels"], *size)
     ahead = f"{horizon} frame{'s' if horizon > 1 else ''}"
@@ -104,7 +109,7 @@ def trained_clips(name: str) -> tuple[str, ClipSet]:
 
 def clips_of(name: str) -> tuple[str, ClipSet]:
     """Return what the model predicts, in words, and clips of it."""
-    if name in trained_names():
+    if name.startswith(TRAINED):
         return trained_clips(name)
     for what, context, horizon, channels in TASKS:
         clips = nf.clips(torch.rand(20, context + horizon, channels, SIDE, SIDE), context=context, horizon=horizon)

@@ -152,7 +152,7 @@ def trained_card(name: str) -> str:
         "Frames": frames(task),
         "Trained on": str(task.get("data")),
         "Parameters": f"{short_count(count)}, {size:.1f} MB",
-        "Time, memory": cost_of(name if name not in MODELS else kind),
+        "Time, memory": cost_of(f"weights/{name}" if task.get("size") else kind),
         "Licence": str(training.get("licence")),
         "Quality": trained_quality(folder, name),
         "Card": f"[training, every figure, where it loses](../../{below}/README.md)",
