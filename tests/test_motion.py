@@ -18,7 +18,7 @@ from nextframe.layers.correlation import correlation
 from nextframe.layers.guess import agreement, mixed
 from nextframe.layers.guess_loss import FLOW_WEIGHTS
 from nextframe.layers.offsets import scaled
-from nextframe.layers.sampling import enlarged, sampled, shrunk
+from nextframe.layers.sampling import enlarged, fewer, sampled, shrunk
 from nextframe.layers.window import Seen, as_many, thumbnails
 from nextframe.losses.flow_error import flow_error
 from nextframe.losses.pyramid import laplacian, pyramid_loss
@@ -244,13 +244,35 @@ def test_the_true_flow_of_a_clip_joins_the_loss():
     context, target = panned(3, 40, 48, 2), panned(4, 40, 48, 2)[:, 3:]
     with torch.no_grad():
         without, _ = model.loss(Clip(context, target))
-        flow = torch.stack([guess.flow for guess in model.guesses(context, model.look(context).features)])
+        flow = torch.stack([guess.flow for guess in model.guesses(context, model.look(context, whole=True).features)])
         off = flow[-1] + 3  # three pixels beside what the model finds last
         with_flow, _ = model.loss(Clip(context, target, extras={"flow": off.unsqueeze(1)}))
     expected = sum(weight * flow_error(each, off) for weight, each in zip(FLOW_WEIGHTS, flow, strict=True))
     assert float(with_flow - without) == pytest.approx(float(expected), rel=1e-3)
     assert flow_error(flow[-1], off) == pytest.approx(3.01**0.7, rel=1e-4)
     assert flow_error(flow[-1], off + 1000) == pytest.approx(40.01**0.7, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "seen"),
+    [((360, 640), (256, 448)), ((144, 256), (96, 176)), ((96, 96), (96, 96)), ((50, 100), (50, 96))],
+)
+def test_large_frames_are_seen_at_seven_tenths_and_small_ones_as_they_are(shipped, size, seen):
+    video = torch.rand(1, 1, 3, *size)
+    assert fewer(video, (7, 10), 96, 16).shape[-2:] == seen
+    assert torch.equal(fewer(video, (7, 10), 96, 16), video) == (size == seen)
+    assert torch.allclose(fewer(torch.full_like(video, 0.3), (7, 10), 96, 16), torch.tensor(0.3))
+    assert shipped.look(video).features.shape[-2:] == tuple(-(-side // 16) * 2 for side in seen)
+
+
+def test_a_guess_of_fewer_pixels_is_applied_at_the_whole_size():
+    """Half as wide and a third as high, half a pixel to the right and one down are one pixel and three."""
+    frames = torch.rand(1, 2, 3, 24, 32)
+    flow = torch.tensor([0.5, 1.0] * 2).view(1, 4, 1, 1).expand(1, 4, 8, 16)
+    choice = torch.tensor([-9.0, 9, -9, -9]).view(1, 4, 1, 1).expand(1, 4, 8, 16)
+    guess = Guess(flow, choice, torch.zeros(1, 3, 8, 16)).at(frames)
+    assert torch.allclose(guess.flow, torch.tensor([1.0, 3.0] * 2).view(1, 4, 1, 1))
+    assert torch.allclose(blend(guess, frames)[..., :-3, :-1], frames[:, 1, :, 3:, 1:], atol=1e-3)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])

@@ -32,6 +32,14 @@ class Guess:
         flow, choice, paint = torch.split(maps, [2 * frames, frames + 2, 3], dim=1)
         return cls(flow, choice, paint + 0.5)
 
+    def at(self, frames: Tensor) -> Guess:
+        """Return the guess at the size of `frames`, (..., H, W), where it was made of fewer pixels."""
+        size, before = (frames.shape[-2], frames.shape[-1]), self.flow.shape[-2:]
+        flow, choice, paint = (enlarged(maps, size) for maps in (self.flow, self.choice, self.paint))
+        x, y = torch.split(flow.reshape(flow.shape[0], -1, 2, *size), 1, dim=2)
+        flow = torch.cat([x * (size[1] / before[1]), y * (size[0] / before[0])], dim=2)
+        return Guess(flow.flatten(1, 2), choice, paint)
+
     def candidates(self, frames: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return the K + 2 frames (B, C, H, W) to choose from, and the weight of each, (B, 1, H, W)."""
         # one by one, so that what it takes is held for one of them

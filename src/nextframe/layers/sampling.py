@@ -21,6 +21,22 @@ def shrunk(frames: Tensor, scale: int) -> Tensor:
     return _unflat(F.avg_pool2d(middles(frames, scale).flatten(0, -4), 2), frames)
 
 
+def fewer(frames: Tensor, share: tuple[int, int], least: int, multiple: int) -> Tensor:
+    """Return frames (B, K, C, H, W) at `share` of height and width: (7, 10) is 0.7, rounded to `multiple`.
+
+    Neither gets below `least` pixels; one that is there already stays as it is.
+    """
+    height, width = (_fewer(side, share, least, multiple) for side in frames.shape[-2:])
+    return _unflat(enlarged(frames.flatten(0, 1), (height, width)), frames)
+
+
+def _fewer(side: int, share: tuple[int, int], least: int, multiple: int) -> int:
+    """Return the side of fewer pixels, without a branch: an exported model meets sides of its own."""
+    part, whole = share[0] * side, share[1] * multiple
+    rounded = multiple * ((2 * part + whole) // (2 * whole))
+    return torch.sym_max(rounded, torch.sym_min(side, least))  # type: ignore[no-any-return, no-untyped-call]
+
+
 def middles(maps: Tensor, scale: int) -> Tensor:
     """Return the middle four pixels of each cell of `scale` x `scale`: (..., 2 H / scale, 2 W / scale)."""
     if scale <= 2:

@@ -26,7 +26,7 @@ from nextframe.layers.offsets import as_forecast, enter, in_steps, scaled
 from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
 from nextframe.layers.residual import joined, residual_pairs, run_pairs, start_small
 from nextframe.layers.rhythm import rhythm
-from nextframe.layers.sampling import precise, sampled, shrunk
+from nextframe.layers.sampling import fewer, precise, sampled, shrunk
 from nextframe.layers.strips import halved
 from nextframe.layers.window import CUT, Seen, as_given, split_alpha, thumbnails
 from nextframe.models.contract import (
@@ -44,6 +44,7 @@ from nextframe.models.contract import (
 
 SCALES = (4, 2, 1)  # of the refinements: at a quarter of the size, half and whole
 BACK = 6  # frames in which a rhythm of held frames is looked for
+SEES, LEAST = (7, 10), 96  # what it sees of height and width to predict, 0.7, and pixels of either that it keeps
 COARSEST = 16  # height and width are padded to a multiple: 1/4 of the size, strided by 4
 STEP_WEIGHTS = (1.0, 0.8, 0.6)  # of the losses of the first, second and all later frames
 
@@ -75,7 +76,7 @@ class Motion(StreamingPredictor):
 
     1. At 1/8 of the size: features of each frame, their correlation in a window between neighbours in time.
     2. At 1/4, 1/2 and full size: refinements, which see the frames, the frames as sampled so far, flows, choice and
-       paint, and add to all of them.
+       paint, and add to all of them. To predict, the size of 1 and 2 is 0.7 of the frames': half of the time.
     3. The coming frame is a soft choice, at every pixel, between the sampled frames, the last frame and the paint.
     4. Of it and the last real frame moved on along DIS flow (`options.fuse`) that mean is shown which would have been
        best in the last context frames, place by place. After a predicted frame, steady motion goes on.
@@ -84,9 +85,8 @@ class Motion(StreamingPredictor):
     that hold frames in a rhythm (A A B B) it sees those that differ, and holds its own as well; a frame that is shown
     twice (A B C C) counts once. A place is trusted as far as its last two context frames could be predicted.
 
-    Told the `offsets` of the context frames from the frame that is asked for, it predicts that one, such as the one
-    between two: flows are those of a forecast, scaled as even motion would be, and how the offsets differ from a
-    forecast's is an input of every scale. A network that has only learned forecasts knows no use of that input.
+    Told the `offsets` of the context frames from the frame that is asked for, it predicts that one, as between two:
+    flows are a forecast's, scaled as even motion would be, and how the offsets differ is an input of every scale.
     """
 
     Config: ClassVar[type[ModelConfig]] = MotionConfig
@@ -116,15 +116,14 @@ class Motion(StreamingPredictor):
     def unroll(self, request: Request) -> Iterator[Block]:
         """Yield the frames that follow; or, with the condition `offsets`, the one that they are counted from."""
         assert isinstance(request.options, MotionOptions)
-        future = self._future(request)
+        future = self._future(request, request.options)
         if request.options.mirror:
-            other = self._future(replace(request, context=request.context.flip(-1)))
+            other = self._future(replace(request, context=request.context.flip(-1)), request.options)
             future = (((a + c.flip(-1)) / 2, (b + d) / 2) for (a, b), (c, d) in zip(future, other, strict=True))
         return (Block(frame, sure) for frame, sure in future)
 
-    def _future(self, request: Request) -> Iterator[tuple[Tensor, Tensor]]:
-        options, offsets = request.options, self._offsets(request.conditions, request.context)
-        assert isinstance(options, MotionOptions)
+    def _future(self, request: Request, options: MotionOptions) -> Iterator[tuple[Tensor, Tensor]]:
+        offsets = self._offsets(request.conditions, request.context)
         if offsets is not None and request.horizon != 1:
             raise UserError(f"motion predicts one frame between others, not {request.horizon}")
         last, rehearsals = request.context[:, -1], REHEARSALS if options.rehearse and offsets is None else 0
@@ -166,9 +165,10 @@ class Motion(StreamingPredictor):
         frame, _, newest = self.next_frame(state.seen, fuse=fuse)
         return newest.forecasts(frame), newest
 
-    def look(self, frames: Tensor) -> Seen:
-        """Return frames (B, T, C, H, W) with their features."""
-        features = self.coarse.encoder(centred(split_alpha(frames)[0], COARSEST).flatten(0, 1))
+    def look(self, frames: Tensor, whole: bool = False) -> Seen:
+        """Return frames (B, T, C, H, W) with their features, seen at `SEES` of their size, or `whole`."""
+        colours = split_alpha(frames)[0] if whole else fewer(split_alpha(frames)[0], SEES, LEAST, COARSEST)
+        features = self.coarse.encoder(centred(colours, COARSEST).flatten(0, 1))
         return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]), thumbnails(frames))
 
     def next_frame(
@@ -180,7 +180,7 @@ class Motion(StreamingPredictor):
         """
         frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
-        guess = self.guesses(colours, features, offsets, last=True)[-1]
+        guess = self.guesses(fewer(colours, SEES, LEAST, COARSEST), features, offsets, last=True)[-1].at(colours)
         drift = moves.drift if moves else Drift.along(frames) if fuse and offsets is None else None
         guess = replace(guess, flow=followed(guess.flow, colours, moves))
         frame, sure = shown(guess, colours, alpha)
@@ -214,7 +214,7 @@ class Motion(StreamingPredictor):
         Extras that are used: `flow` (B, H', 2K, H, W), from each target frame back to the K frames before it, in
         pixels; `clean` (B, H', C, H, W), the target without noise. Alpha moves with the colours: it teaches nothing.
         """
-        seen = self.look(clip.context[:, -self.config.reads :, :3]).shot(self.config.reads)
+        seen = self.look(clip.context[:, -self.config.reads :, :3], whole=True).shot(self.config.reads)
         offsets = self._offsets(clip.conditions, clip.context)
         flows = clip.extras["flow"].unbind(1) if "flow" in clip.extras else [None] * clip.horizon
         known, targets = clip.knows("flow"), clip.extra("clean", clip.target)[:, :, :3]
@@ -229,7 +229,7 @@ class Motion(StreamingPredictor):
             total = total + STEP_WEIGHTS[min(step, 2)] * loss
             if step + 1 < clip.horizon:
                 last = as_given(frames[-1], target.shape[1]).clamp(0, 1)
-                seen = seen.then(self.look(last.unsqueeze(1))).last(self.config.reads)
+                seen = seen.then(self.look(last.unsqueeze(1), whole=True)).last(self.config.reads)
         return total / clip.horizon, {}
 
 
