@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ import torch
 from PIL import Image
 
 import nextframe
+from foreign_states import ST_LSTM, layered, recurrent, state_of
+from nextframe.benchmark import TASKS, benchmark
+from nextframe.core.plugins import load_plugin
 from nextframe.data import DATASETS, DataConfig
-from nextframe.training import ModelSection, Recipe, TrainingConfig
+from nextframe.models import MODELS
+from nextframe.recipes import load_recipe
+from nextframe.training import ModelSection, Recipe, TrainingConfig, override
 from nextframe.training import train as train_run
 from pages import ROOT, blocks
 from recordings import Recording
@@ -35,7 +41,16 @@ READ = {
     "models": "run",
     "run": "run",
     "root": "ucf101",
+    "rows": "rows",
+    "check": "row",
+    "earlier": "result",
+    "checkpoint": "checkpoint",
 }
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {  # runs/NAME that is not of `compact`: its recipe, made small
+    "lstm": ("srivastava-mnist", {"model.hidden": [8], "data.options.digits": "embedded"}),
+    "digits": ("mnist-latent", {"model.hidden": [8], "model.cache_clips": 8}),
+}
+RESULTS = {"a": "transfer-motion-digits", "b": "transfer-encoders"}  # two that can stand in one table
 
 
 def moving_squares(seed: int, frames: int = FRAMES) -> torch.Tensor:
@@ -87,7 +102,7 @@ class Inputs:
             cameras = "observation.images.top", "observation.images.wrist"
             return Recording((24,) * VIDEOS, cameras).write(folder, "v3.0")
         if folder.name == "rows":
-            return self.rows(folder)
+            return self.of_hugging_face(folder)
         folder.mkdir(parents=True)
         if folder.name == "FRAMES":
             for number in range(VIDEOS):
@@ -101,7 +116,7 @@ class Inputs:
                 shutil.copy(self.store / f"{seed}{ending}", folder / f"clip{seed}{ending}")
         return folder
 
-    def rows(self, folder: Path) -> Path:
+    def of_hugging_face(self, folder: Path) -> Path:
         import datasets
 
         videos = datasets.Dataset.from_dict({"video": [str(self.store / f"{seed}.mp4") for seed in range(VIDEOS)]})
@@ -115,15 +130,15 @@ class Inputs:
 
     def video(self, path: Path) -> None:
         """A video, a folder of them, or a folder of frames."""
-        if path.suffix == "" and "FRAMES" in path.parts:
+        if path.suffix == "" and ("FRAMES" in path.parts or path.name == "frames"):
             self.frames(path, 0, EPISODE)
-        elif path.name in ("videos", "frames"):
-            self.clips(path) if path.name == "videos" else self.frames(path, 0, 20)
+        elif path.name == "videos":
+            self.clips(path)
         else:
             shutil.copy(self.store / ("0.gif" if path.suffix == ".gif" else "0.mp4"), path)
 
     def ucf101(self, root: Path) -> None:
-        """A small copy of UCF-101: two classes of three groups, the first of which is the first test list."""
+        """A small copy of UCF-101: two classes of three groups, each of which is a test list."""
         lists = root / "ucfTrainTestlist"
         lists.mkdir(parents=True)
         (lists / "classInd.txt").write_text("1 Archery\n2 YoYo\n")
@@ -131,10 +146,11 @@ class Inputs:
         for seed, name in enumerate(names):
             (root / "UCF-101" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(self.store / f"{seed % VIDEOS}.mp4", root / "UCF-101" / name)
-        test = [name for name in names if "_g01_" in name]
-        train = [f"{name} {1 + name.startswith('YoYo')}" for name in names if name not in test]
-        (lists / "testlist01.txt").write_text("\n".join(test))
-        (lists / "trainlist01.txt").write_text("\n".join(train))
+        for number in ("01", "02", "03"):
+            test = [name for name in names if f"_g{number}_" in name]
+            train = [f"{name} {1 + name.startswith('YoYo')}" for name in names if name not in test]
+            (lists / f"testlist{number}.txt").write_text("\n".join(test))
+            (lists / f"trainlist{number}.txt").write_text("\n".join(train))
 
     def frames(self, folder: Path, seed: int, count: int) -> None:
         folder.mkdir(parents=True)
@@ -142,7 +158,48 @@ class Inputs:
             Image.fromarray(frame).save(folder / f"{number:04d}.png", compress_level=1)
 
     def run(self, folder: Path) -> None:
-        shutil.copytree(self.trained, folder)
+        if folder.name not in RUNS:
+            shutil.copytree(self.trained, folder)
+            return
+        name, small = RUNS[folder.name]
+        few = {"training.steps": 4, "training.batch": 2, "training.val_clips": 2}
+        train_run(override(load_recipe(name), small | few), folder, show=False)
+
+    def classes(self, folder: Path) -> None:
+        """A folder of videos for each of two classes."""
+        for name in ("jump", "run"):
+            self.clips(folder / name)
+
+    def rows(self, folder: Path) -> None:
+        """The rows of the repository's results of the same name."""
+        shutil.copytree(ROOT / "results" / folder.name, folder)
+
+    def row(self, path: Path) -> None:
+        """A row of the plugin's model on gifs/, as docs/benchmarks.md makes it; the model is then unknown again."""
+        known = MODELS.names()
+        self.provide("plugin", "my_model.py")
+        self.provide("clips", "gifs")
+        load_plugin("my_model.py")
+        benchmark(TASKS.get("gif-next"), path.parent, data="gifs", models=[path.stem], budget={"steps": 2}, show=False)
+        MODELS.keep(known)
+
+    def result(self, path: Path) -> None:
+        """A result of `nextframe transfer` in the repository."""
+        shutil.copy(ROOT / "results" / f"{RESULTS[path.stem]}.json", path)
+
+    def checkpoint(self, path: Path) -> None:
+        """What Keras saved, or weights by OpenSTL's names: of PredRNN, or of PredFormer where the name says no more."""
+        if path.suffix == ".keras":
+            with tarfile.open(ROOT / "tests" / "fixtures" / "keras.tar.xz") as archive:
+                stored = archive.extractfile("convlstm.keras")
+                assert stored is not None
+                path.write_bytes(stored.read())
+        elif path.stem == "checkpoint":
+            torch.save(layered(), path)
+        else:  # of grey frames, in patches of 4
+            state = state_of(recurrent(ST_LSTM, folded=16))
+            lightning = {"state_dict": state, "hyper_parameters": {"patch_size": 4}}
+            torch.save(lightning if path.suffix == ".ckpt" else state, path)
 
     def plugin(self, path: Path) -> None:
         """The worked example of CONTRIBUTING.md as `my-blend`, as docs/benchmarks.md tells its readers."""
@@ -154,12 +211,19 @@ def for_command(inputs: Inputs, verb: str, values: dict[str, Any]) -> None:
     """Make what a command reads; `values` are its parameters by name, as typer has read them."""
     for name, value in values.items():
         kind = READ.get(name)
-        if kind is None or (verb == "benchmark" and kind == "run"):
+        if kind is None or isinstance(value, bool) or (verb == "benchmark" and kind == "run"):
             continue
         for word in value if isinstance(value, (list, tuple)) else str(value or "").split(","):
             a_name = str(word) in DATASETS or (kind == "run" and not str(word).startswith("runs/"))
             if not a_name:
-                inputs.provide("clips" if verb == "data" and kind == "video" else kind, str(word))
+                inputs.provide(_kind(verb, values) if kind == "video" else kind, str(word))
+
+
+def _kind(verb: str, values: dict[str, Any]) -> str:
+    """Return what a source is: a video, or for the verbs that read many, a folder of them."""
+    if verb == "extract-features":
+        return "classes" if values["classes"] else "clips"
+    return "clips" if verb == "data" else "video"
 
 
 def for_python(inputs: Inputs, code: str) -> None:

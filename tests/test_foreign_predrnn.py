@@ -6,50 +6,34 @@ from typing import Any
 
 import pytest
 
-from foreign_states import Shapes, others, state_of
+from foreign_states import ST_LSTM, Shapes, others, recurrent, state_of
 from nextframe.checkpoint import create_model
 from nextframe.checkpoint.foreign.table import translation
 from nextframe.core.errors import UserError
 
-# outputs and inputs, in widths, of what reads anything but a layer's input; conv_x has 7 widths, ConvLSTM's 4
-ST_LSTM = {"conv_h": (4, 1), "conv_m": (3, 1), "conv_o": (1, 2)}
 CAUSAL = {**ST_LSTM, "conv_c": (3, 1), "conv_c2m": (4, 1), "conv_om": (1, 1)}
 LSTM = {"conv_h": (4, 1), "conv_o": (1, 2)}
 ADAPTER: Shapes = {"adapter.weight": (4, 4, 1, 1)}
 HIGHWAY: Shapes = {f"gradient_highway.{part}.0.weight": (8, 4, 5, 5) for part in ("z_concat", "x_concat")}
 
-
-def layout(of: dict[str, tuple[int, int]], gates: int = 7, norm: bool = False, width: int = 4) -> Shapes:
-    """Shapes of 2 layers of 4 channels, on RGB frames of 12 x 16 in patches of 2."""
-    shapes: Shapes = {"conv_last.weight": (12, width, 1, 1)}
-    for layer, inputs in enumerate((12, 4)):
-        sizes = {name: (width * out, width * into) for name, (out, into) in of.items()}
-        for name, (out, into) in {"conv_x": (gates * width, inputs), **sizes}.items():
-            shapes[f"cell_list.{layer}.{name}.0.weight"] = (out, into, 5, 5)
-            if norm:
-                shapes |= {f"cell_list.{layer}.{name}.1.{part}": (out, 6, 8) for part in ("weight", "bias")}
-        shapes[f"cell_list.{layer}.conv_last.weight"] = (width, 2 * width, 1, 1)
-    return shapes
-
-
 BOTH = [f"cell_list.{layer}.conv_o.0.weight" for layer in (0, 1)]
 CASES: dict[str, tuple[str, Shapes, dict[str, Any], dict[str, Any], list[str]]] = {
-    "PredRNN": ("predrnn", layout(ST_LSTM), {}, {"channels": 3, "hidden": 4, "layers": 2, "kernel": 5}, []),
+    "PredRNN": ("predrnn", recurrent(ST_LSTM), {}, {"channels": 3, "hidden": 4, "layers": 2, "kernel": 5}, []),
     "PredRNN with layer norm": (
-        *("predrnn", layout(ST_LSTM, norm=True), {}),
+        *("predrnn", recurrent(ST_LSTM, norm=True), {}),
         *({"norm": True, "frame_height": 12, "frame_width": 16}, []),
     ),
     "PredRNN v2": (
-        *("predrnn", layout(ST_LSTM) | ADAPTER, {"decouple_beta": 0.05, "reverse_scheduled_sampling": 1}),
+        *("predrnn", recurrent(ST_LSTM) | ADAPTER, {"decouple_beta": 0.05, "reverse_scheduled_sampling": 1}),
         *({"version": 2, "decouple": 0.05, "sampling": {"kind": "reverse"}}, []),
     ),
     "PredRNN v2 without its loss": (
-        *("predrnn", layout(ST_LSTM) | ADAPTER, {"decouple_beta": 0, "sampling_stop_iter": 7}),
+        *("predrnn", recurrent(ST_LSTM) | ADAPTER, {"decouple_beta": 0, "sampling_stop_iter": 7}),
         *({"decouple": 0, "sampling": {"stop": 7}}, ["adapter.weight"]),
     ),
-    "PredRNN++": ("predrnn++", layout(CAUSAL) | HIGHWAY, {}, {"hidden": 4, "layers": 2, "norm": False}, BOTH),
+    "PredRNN++": ("predrnn++", recurrent(CAUSAL) | HIGHWAY, {}, {"hidden": 4, "layers": 2, "norm": False}, BOTH),
     "ConvLSTM": (
-        *("convlstm-openstl", layout(LSTM, gates=4), {}, {"hidden": 4, "layers": 2}),
+        *("convlstm-openstl", recurrent(LSTM, gates=4), {}, {"hidden": 4, "layers": 2}),
         [*BOTH, *(f"cell_list.{layer}.conv_last.weight" for layer in (0, 1))],
     ),
 }
@@ -76,7 +60,7 @@ def test_a_state_dict_of_something_else_is_one_line(case: str) -> None:
 
 
 def test_what_the_settings_should_say_is_asked_for() -> None:
-    state = state_of(layout(ST_LSTM))
+    state = state_of(recurrent(ST_LSTM))
     with pytest.raises(UserError, match="does not say its 'patch_size'"):
         translation("predrnn")(state, {})
     with pytest.raises(UserError, match="12 channels do not make a frame in patches of 4"):
@@ -84,8 +68,8 @@ def test_what_the_settings_should_say_is_asked_for() -> None:
 
 
 def test_layers_of_several_widths_are_refused() -> None:
-    shapes = layout(LSTM, gates=4)
-    wider = layout(LSTM, gates=4, width=6)
+    shapes = recurrent(LSTM, gates=4)
+    wider = recurrent(LSTM, gates=4, width=6)
     mixed = {key: (wider if "cell_list.1" in key else shapes)[key] for key in shapes}
     with pytest.raises(UserError, match=r"its layers have widths \[4, 6\], and ours one width"):
         translation("convlstm-openstl")(state_of(mixed), {"patch_size": 2})

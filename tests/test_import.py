@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from foreign_states import HEADS, INNER, LAYERS, WIDTH, layered, predformer
 from nextframe.checkpoint import load_model
 from nextframe.checkpoint.foreign.reading import read_checkpoint
 from nextframe.checkpoint.foreign.table import TRANSLATIONS, translation
@@ -20,50 +21,8 @@ from nextframe.cli import main
 from nextframe.core.errors import UserError
 from nextframe.models import MODELS
 
-WIDTH, HEADS, INNER, HIDDEN, PIXELS = 8, 2, 6, 16, 16
-LAYERS = {  # the transformers of a layer, in the order in which the original makes them
-    "tsst": "ts_temporal_transformer ts_space_transformer st_space_transformer st_temporal_transformer",
-    "stts": "st_space_transformer st_temporal_transformer ts_temporal_transformer ts_space_transformer",
-    "tst": "temporal_transformer_first space_transformer temporal_transformer_second",
-    "sts": "space_transformer_first temporal_transformer space_transformer_second",
-    "ts": "ts_temporal_transformer ts_space_transformer",
-    "st": "st_space_transformer st_temporal_transformer",
-}
 SAYS = {"heads": HEADS, "context": 3}
 ASKED = ["--set", "model.heads=2", "--set", "model.context=3"]
-
-
-def norm(name):
-    return {f"{name}.weight": (WIDTH,), f"{name}.bias": (WIDTH,)}
-
-
-def linear(name, before, after):
-    return {f"{name}.weight": (after, before), f"{name}.bias": (after,)}
-
-
-def transformer(name, depth=1):
-    """The tensors of one of PredFormer's gated transformers: names and shapes as its code has them."""
-    shapes = norm(f"{name}.norm")
-    for attention, gated in ((f"{name}.layers.{n}.0", f"{name}.layers.{n}.1") for n in range(depth)):
-        shapes |= norm(f"{attention}.norm") | {f"{attention}.fn.to_qkv.weight": (3 * INNER, WIDTH)}
-        shapes |= linear(f"{attention}.fn.to_out.0", INNER, WIDTH) | norm(f"{gated}.norm")
-        shapes |= linear(f"{gated}.fn.fc1_g", WIDTH, HIDDEN) | linear(f"{gated}.fn.fc1_x", WIDTH, HIDDEN)
-        shapes |= linear(f"{gated}.fn.fc2", HIDDEN, WIDTH)
-    return shapes
-
-
-def predformer(names, depth=1):
-    """A state dict of PredFormer's code; each tensor has values of its own."""
-    shapes = linear("to_patch_embedding.1", PIXELS, WIDTH)
-    for name in names:
-        shapes |= transformer(name, depth)
-    shapes |= norm("mlp_head.0") | linear("mlp_head.1", WIDTH, PIXELS)
-    generator = torch.Generator().manual_seed(0)
-    return OrderedDict((name, 0.1 * torch.randn(shape, generator=generator)) for name, shape in shapes.items())
-
-
-def layered(order="tsst", layers=1, depth=1):
-    return predformer([f"blocks.{n}.{name}" for n in range(layers) for name in LAYERS[order].split()], depth)
 
 
 def run(*words):
@@ -79,7 +38,7 @@ def run(*words):
 def test_an_interleaving_is_told_from_names(order):
     found = translation("predformer")(layered(order, layers=2, depth=3), SAYS)
     sizes = {"context": 3, "channels": 1, "patch": 4, "layers": 2, "depth": 3, "width": WIDTH, "expansion": 2}
-    assert found.fields == sizes | {"interleaving": order, "heads": HEADS, "head_width": 3}
+    assert found.fields == sizes | {"interleaving": order, "heads": HEADS, "head_width": INNER // HEADS}
     fitted(found)
 
 
@@ -185,7 +144,7 @@ def test_a_lightning_checkpoint_becomes_a_model_folder_that_predicts(tmp_path, m
     monkeypatch.chdir(tmp_path)
     torch.save(lightning(model_config={"heads": HEADS, "pre_seq": 3}), "best.ckpt")
     assert run("import", "best.ckpt", "--as", "predformer", "-o", "imported") == 0
-    assert capsys.readouterr().out == "imported  (predformer, 0.00 M parameters)\n"
+    assert capsys.readouterr().out == "imported  (predformer, 0.01 M parameters)\n"
     facts = json.loads(pathlib.Path("imported/config.json").read_text())
     assert facts["task"]["horizon"] == 5
     assert facts["task"]["size"] == [16, 24]

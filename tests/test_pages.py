@@ -2,7 +2,8 @@
 
 Every fenced block of every page is taken as it stands and run in the order of the page, in an empty folder in which
 `page_inputs` makes what the words of a command name (my_videos/, cat.gif, runs/mine, ...). What would take long is cut
-by CUTS, what cannot run in a test stands in CHECKED or is marked in the page, and a command that is in neither fails.
+by `page_cuts`, what cannot run in a test stands in CHECKED or PARSED or is marked in the page, and a command that is
+in none of them fails.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,7 @@ from hub_stand_in import StandIn, stand_in_for
 from nextframe.cli import app, main
 from nextframe.core.plugins import REGISTRIES, registry_of
 from nextframe.data import DATASETS, DataConfig, open_data
-from nextframe.data.sets.motion_digits import open_motion_digits
-from nextframe.data.sets.moving_digits import open_moving_digits
+from page_cuts import CUTS, FEW, FEW_CLIPS, FEW_SOURCES, LITTLE_SPEED, SHORT_PYTHON, shortened
 from page_inputs import Inputs, for_command, for_python
 from pages import LANGUAGES, PAGES, ROOT, SHELL, Block, blocks, commands, name_of, prose
 
@@ -45,12 +45,16 @@ SLOW = {
     "latent-lstm",
     "lstm-encoder-decoders",
     "multiscale-gan",
+    "performance",
     "transfer",
 }  # many trainings: tens of seconds a page
 SLOW_FOLDERS = {"how-to", "reference", "start"}
 QUICK = {"first-prediction"}  # of these folders
-READ = {"cli"}  # pages whose examples want files of every kind, networks too: only the words are read
-EXTRAS = {"other-datasets": ("pyarrow", "datasets")}  # libraries that only requirements-extras.lock has
+EXTRAS = {  # libraries that only requirements-extras.lock has
+    "cli": ("optuna",),
+    "other-datasets": ("pyarrow", "datasets"),
+    "sweep": ("optuna",),
+}
 MOST_MARKS = 5  # blocks of all pages that may be marked as not run
 
 
@@ -59,69 +63,20 @@ def is_slow(page: Path) -> bool:
     return page.stem in SLOW or (page.parent.name in SLOW_FOLDERS and page.stem not in QUICK)
 
 
-# --- what takes long, and how it is cut
-
-# Every command loses its --minutes and --steps, predicts few frames, and gets these words instead: they change how
-# long it takes, on how many clips and with how many numbers, not what it does. Trackers that want other libraries are
-# run by tests/test_track.py.
-CUTS = {
-    "train": "--set training.steps=4 --set training.batch=2 --set training.val_clips=2 "
-    "--set training.track=tensorboard",
-    "evaluate": "--clips 2",
-    "benchmark": "--steps 2",
-    "prepare": "--clips 8 --held-out 4",
-    "transfer": "--per-class 1 --draws 1 --set transfer.classifier.steps=2 --set transfer.classifier.batch=2",
-    "push": "--clips 2",
-    "latent": "--gifs 2",
-}
-FEW_MODELS = ["--models", "copy-last,conv2d"]  # of a benchmark that does not say which
-SMALL = {  # by model or recipe: what makes a large network small
-    "keras-convlstm": "--set model.hidden=[4] --set model.kernels=[3]",
-    "composite-lstm": "--set model.hidden=[8]",
-    "srivastava-mnist": "--set model.hidden=[8] --set data.options.digits=embedded",  # MNIST is a download
-    "ddpae-moving-mnist": "--set model.width=2 --set data.options.digits=embedded",
-    "latent-lstm": "--set model.hidden=[8] --set model.cache_clips=8",
-    "mnist-latent": "--set model.hidden=[8] --set model.cache_clips=8",
-    "film-latent": "--set model.hidden=[8] --set model.cache_clips=8",
-}
-FEW_SOURCES = ["--set", "real.exclude=[clip2,clip3,clip4,clip5]"]  # of real-next, which trains nothing: two of six
-LITTLE_SPEED = ["--models", "flow", "--set", "speed.rounds=1", "--set", "speed.size=[32,32]", "-o", "speed"]
-FEW_CLIPS = {  # the generated data sets: how many clips they hold out where nothing else is said
-    "moving-digits": (open_moving_digits, {"val_clips": 4, "test_clips": 4}),
-    "motion-digits": (open_motion_digits, {"train_videos": 16, "val_videos": 16, "test_videos": 16}),
-}
-SHORT_PYTHON = {
-    r"\b(minutes|steps)=[\d.]+": "steps=2, batch=2",
-    r'"minutes": \d+': '"steps": 2',
-}
-
-
-def shortened(words: list[str]) -> list[str]:
-    """Return the words of a `nextframe` command with its time cut as said above, and digits that need no network."""
-    kept = re.sub(r"\0--(minutes|steps)\0[\d.]+", "", "\0".join(["", *words])).split("\0")[1:]
-    kept = ["12" if kept[i - 1] == "-n" and len(word) > 2 else word for i, word in enumerate(kept)]
-    kept = ["embedded" if word == "mnist" and kept[i - 1] == "--digits" else word for i, word in enumerate(kept)]
-    kept = [word.replace("options.digits=mnist", "options.digits=embedded") for word in kept]
-    verb, *rest = kept
-    if verb == "benchmark" and rest[:1] == ["real-next"]:
-        return [*kept, *FEW_SOURCES]
-    if verb == "benchmark" and rest[:1] == ["speed"]:
-        return [verb, "speed", *LITTLE_SPEED]
-    if verb == "benchmark" and rest and "--models" not in rest:
-        rest += FEW_MODELS
-    small = SMALL.get(rest[0], "") if verb == "train" else ""
-    return [verb, *rest, *CUTS.get(verb, "").split(), *small.split()] if rest else kept
-
-
 def test_only_budgets_are_cut() -> None:
     line = "train compact --data my_videos/ --size 64x64 --minutes 30 -o runs/mine"
     assert shortened(line.split()) == f"{line.replace(' --minutes 30', '')} {CUTS['train']}".split()
     assert shortened(["predict", "cat.gif", "-n", "10"]) == ["predict", "cat.gif", "-n", "10"]
     assert shortened(["predict", "cat.gif", "-n", "3000"]) == ["predict", "cat.gif", "-n", "12"]
+    assert shortened(["predict", "cat.gif", "--adapt", "20"]) == ["predict", "cat.gif", "--adapt", "1"]
     assert shortened(["train", "convlstm", "--digits", "mnist", "--steps", "9"])[2:4] == ["--digits", "embedded"]
-    assert shortened(["benchmark", "gif-next", "--data", "gifs"])[-4:] == [*FEW_MODELS, "--steps", "2"]
-    assert shortened(["benchmark", "speed", "--models", "simvp"]) == ["benchmark", "speed", *LITTLE_SPEED]
+    assert shortened(["benchmark", "gif-next", "--data", "gifs"])[-4:] == [*FEW["benchmark"], "--steps", "2"]
+    assert shortened(["benchmark", "speed", "--models", "simvp"])[2:] == ["--models", "simvp", *LITTLE_SPEED]
+    assert shortened(["benchmark", "speed"])[2:] == ["--models", "flow", *LITTLE_SPEED]
     assert shortened(["benchmark"]) == ["benchmark"]
+    assert shortened(["quickstart", "--minutes", "3"]) == ["quickstart", *CUTS["quickstart"].split()]
+    sweeps = [shortened(f"sweep compact{trials}".split()) for trials in ("", " --trials 20", " --trials 30")]
+    assert [words[2:4] for words in sweeps] == [["--trials", few] for few in "334"]
     assert shortened(["benchmark", "real-next", "--data", "v"])[4:] == FEW_SOURCES
 
 
@@ -192,10 +147,9 @@ CHECKED: dict[str, Callable[[list[str]], None]] = {
     "srun": check_launcher,
     "python": check_script,
 }
-PARSED = {  # verbs of which only the words are read
+PARSED = {  # words of commands that are read and not run, and why
     "app": "it serves until it is stopped; tests/test_web.py runs it",
-    "import": "it wants another program's checkpoint; tests/test_import.py makes one",
-    "sweep": "it wants Optuna; tests/test_sweep.py runs it",
+    "extract-features --backbone vgg16": "it wants torchvision, and weights of it that are a download",
 }
 ELSEWHERE = {  # Python blocks that another test runs, which names the page
     "CONTRIBUTING.md": ("test_contributing.py", "test_registries.py"),
@@ -264,12 +218,17 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 def run_nextframe(inputs: Inputs, words: list[str], run: bool) -> None:
     verb, values = parse(words)
-    if not run or verb in PARSED:
+    if not run or any(only_read(words, key) for key in PARSED):
         return
     for_command(inputs, verb, values)
     with pytest.raises(SystemExit) as ended:
         main(shortened(words))
     assert not ended.value.code, "the command failed: its line is on stderr below"
+
+
+def only_read(words: list[str], key: str) -> bool:
+    """Whether a command begins with the verb of a key of PARSED, and has its other words."""
+    return words[0] == key.split()[0] and set(key.split()) <= set(words)
 
 
 def run_shell(inputs: Inputs, block: Block, folder: Path) -> None:
@@ -306,11 +265,7 @@ def run_yaml(inputs: Inputs, block: Block) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [
-        pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] * is_slow(page))
-        for page in PAGES
-        if blocks(page) and page.stem not in READ
-    ],
+    [pytest.param(p, id=name_of(p), marks=[pytest.mark.slow] * is_slow(p)) for p in PAGES if blocks(p)],
 )
 def test_what_a_page_shows_works(
     page: Path, here: Path, hub: StandIn, inputs: Inputs, caplog: pytest.LogCaptureFixture
@@ -330,13 +285,23 @@ def test_what_a_page_shows_works(
     assert old == [], "a spelling of the last release stands in the page"
 
 
+def shown(pages: Iterable[Path], folder: Path) -> list[list[str]]:
+    """The words of every `nextframe` command of the pages."""
+    shell = [block for page in pages for block in blocks(page) if block.language in SHELL]
+    return [words for block in shell for program, *words in commands(block, folder) if program == "nextframe"]
+
+
 def test_the_commands_of_slow_pages_are_read(tmp_path: Path) -> None:
     """Verbs, options and their types, of pages that are run by `make test-all` only."""
-    shown = [block for page in PAGES if is_slow(page) for block in blocks(page) if block.language in SHELL]
-    read = [words for block in shown for program, *words in commands(block, tmp_path) if program == "nextframe"]
+    read = shown(filter(is_slow, PAGES), tmp_path)
     assert len(read) > 50
     for words in read:
         parse(words)
+
+
+def test_what_is_not_run_stands_in_a_page(tmp_path: Path) -> None:
+    read = shown(PAGES, tmp_path)
+    assert [key for key in PARSED if not any(only_read(words, key) for words in read)] == []
 
 
 def test_few_blocks_are_marked_as_not_run() -> None:

@@ -28,8 +28,8 @@ def extract_features(
     """Write a feature vector for every frame of every video, for models that predict features.
 
     Examples:
-    nextframe extract-features ucf101 --root ~/data/ucf101 --backbone vgg16 -o features
-    nextframe extract-features my_videos/ --classes -o features
+    nextframe extract-features ucf101 --root ~/data/ucf101 --backbone vgg16 -o ucf101-features
+    nextframe extract-features my_classes/ --classes -o features
     nextframe train composite-lstm --data percepts --root features --set model.loss=squared
     """
     from nextframe.core.files.whole_file import check_apart, check_folder

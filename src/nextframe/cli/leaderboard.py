@@ -30,7 +30,7 @@ def leaderboard(
     Examples:
     nextframe leaderboard benchmarks/gif-next -o leaderboard.html --markdown leaderboard.md
     nextframe leaderboard results/gif-next --exclude intel-iot-devkit --markdown without.md
-    nextframe leaderboard --verify mine/my-blend.json --data gifs/
+    nextframe leaderboard --verify mine/my-blend.json --data gifs/ --plugin my_model.py
     """
     from nextframe.benchmark import as_markdown, find_rows, verify, write_leaderboard
     from nextframe.core.errors import UserError

@@ -27,7 +27,7 @@ def space(
 
     Examples:
     nextframe space -o space
-    nextframe space motion runs/mine user/name -o space
+    nextframe space motion runs/mine user/name -o my-space
     """
     from nextframe.publish.space import write_space
 

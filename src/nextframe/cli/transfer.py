@@ -66,8 +66,8 @@ def transfer(
     """Train action classifiers on trained models, with few and many labelled videos, and compare them.
 
     Examples:
-    nextframe transfer runs/mine --json transfer.json -o transfer.png
-    nextframe transfer runs/mine --data ucf101 --root ~/data/ucf101 --set transfer.window=16
+    nextframe transfer runs/lstm --json transfer.json -o transfer.png
+    nextframe transfer runs/lstm --data ucf101 --root ~/data/ucf101 --set transfer.window=16
     nextframe transfer --with a.json --with b.json -o both.png
     """
     from nextframe.transfer import TransferConfig
