@@ -22,6 +22,7 @@ from nextframe.layers.momentum import (
     followed,
     steadiness,
 )
+from nextframe.models.motion import MotionOptions
 from texture import texture
 
 STEP = 3.0  # pixels to the right, a frame
@@ -111,8 +112,8 @@ def test_a_frame_that_is_held_leaves_the_coming_motion_where_it_is():
     net = nextframe.load("motion")
     steady, held = moving([0, 2, 4, 6]), moving([0, 3, 3, 6])
     with torch.no_grad():
-        frame, _, coming = net.next_frame(net.look(steady))
-        again, _, waiting = net.next_frame(net.look(held))
+        frame, _, coming = net.next_frame(net.look(steady), MotionOptions())
+        again, _, waiting = net.next_frame(net.look(held), MotionOptions())
     assert (coming.held.tolist(), waiting.held.tolist()) == ([False], [True])
     assert torch.equal(waiting.going_on(), waiting.flow)
     assert torch.equal(again, held[:, -1])

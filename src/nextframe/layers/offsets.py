@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nextframe.core.conditions import OFFSETS, Conditions
 from nextframe.layers.window import as_many
 
 
@@ -43,3 +44,8 @@ def in_steps(offsets: Tensor, frames: Tensor, count: int) -> Tensor:
     """
     offsets = as_many(offsets.to(frames), count)
     return offsets / (offsets[:, -1:] - offsets[:, -2:-1])
+
+
+def offsets_of(conditions: Conditions, frames: Tensor, count: int) -> Tensor | None:
+    """Return the `offsets` among the conditions `in_steps`, None if there are none."""
+    return in_steps(conditions[OFFSETS], frames, count) if OFFSETS in conditions else None

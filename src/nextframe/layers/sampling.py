@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from nextframe.flow.warp import pixel_grid, sample_at
 
+SHARE, LEAST = (7, 10), 96  # 0.7 in whole numbers, which has half of the pixels; pixels along a side that are kept
+
 
 def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Return maps (B, C, h, w) at `size`, bilinear."""
@@ -21,20 +23,22 @@ def shrunk(frames: Tensor, scale: int) -> Tensor:
     return _unflat(F.avg_pool2d(middles(frames, scale).flatten(0, -4), 2), frames)
 
 
-def fewer(frames: Tensor, share: tuple[int, int], least: int, multiple: int) -> Tensor:
-    """Return frames (B, K, C, H, W) at `share` of height and width: (7, 10) is 0.7, rounded to `multiple`.
+def fewer(frames: Tensor, multiple: int, whole: bool = False) -> Tensor:
+    """Return frames (B, K, C, H, W) at `SHARE` of height and width, rounded to `multiple`; or as they are, if `whole`.
 
-    Neither gets below `least` pixels; one that is there already stays as it is.
+    Neither gets below `LEAST` pixels; one that is there already stays as it is.
     """
-    height, width = (_fewer(side, share, least, multiple) for side in frames.shape[-2:])
+    if whole:
+        return frames
+    height, width = (_fewer(side, multiple) for side in frames.shape[-2:])
     return _unflat(enlarged(frames.flatten(0, 1), (height, width)), frames)
 
 
-def _fewer(side: int, share: tuple[int, int], least: int, multiple: int) -> int:
+def _fewer(side: int, multiple: int) -> int:
     """Return the side of fewer pixels, without a branch: an exported model meets sides of its own."""
-    part, whole = share[0] * side, share[1] * multiple
-    rounded = multiple * ((2 * part + whole) // (2 * whole))
-    return torch.sym_max(rounded, torch.sym_min(side, least))  # type: ignore[no-any-return, no-untyped-call]
+    part, all_of_it = SHARE[0] * side, SHARE[1] * multiple
+    rounded = multiple * ((2 * part + all_of_it) // (2 * all_of_it))
+    return torch.sym_max(rounded, torch.sym_min(side, LEAST))  # type: ignore[no-any-return, no-untyped-call]
 
 
 def middles(maps: Tensor, scale: int) -> Tensor:

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
-from nextframe.core.conditions import OFFSETS, Conditions
+from nextframe.core.conditions import OFFSETS
 from nextframe.core.errors import UserError
 from nextframe.layers.correlation import correlation
 from nextframe.layers.drift import Drift
@@ -22,7 +22,7 @@ from nextframe.layers.grid import centred
 from nextframe.layers.guess import Guess, blend, changed, first_guess, shown
 from nextframe.layers.guess_loss import flow_loss, frame_loss
 from nextframe.layers.momentum import Coming, Newest, followed
-from nextframe.layers.offsets import as_forecast, enter, in_steps, scaled
+from nextframe.layers.offsets import as_forecast, enter, offsets_of, scaled
 from nextframe.layers.rehearsal import REHEARSALS, Rehearsed
 from nextframe.layers.residual import joined, residual_pairs, run_pairs, start_small
 from nextframe.layers.rhythm import rhythm
@@ -44,7 +44,6 @@ from nextframe.models.contract import (
 
 SCALES = (4, 2, 1)  # of the refinements: at a quarter of the size, half and whole
 BACK = 6  # frames in which a rhythm of held frames is looked for
-SEES, LEAST = (7, 10), 96  # what it sees of height and width to predict, 0.7, and pixels of either that it keeps
 COARSEST = 16  # height and width are padded to a multiple: 1/4 of the size, strided by 4
 STEP_WEIGHTS = (1.0, 0.8, 0.6)  # of the losses of the first, second and all later frames
 
@@ -68,6 +67,9 @@ class MotionOptions(ModelOptions):
     mirror: bool = Field(False, description="mean with the prediction of the mirrored clip: twice the time")
     rehearse: bool = Field(True, description="trust and mix by how well the last context frames could be predicted")
     fuse: bool = Field(True, description="mix in a forecast along DIS optical flow, place by place")
+    whole: bool = Field(
+        False, description="see frames at their whole size: small fast things too, in 1.5 times the time"
+    )
     in_export: ClassVar[Mapping[str, bool]] = {"fuse": False}
 
 
@@ -123,56 +125,52 @@ class Motion(StreamingPredictor):
         return (Block(frame, sure) for frame, sure in future)
 
     def _future(self, request: Request, options: MotionOptions) -> Iterator[tuple[Tensor, Tensor]]:
-        offsets = self._offsets(request.conditions, request.context)
+        offsets = offsets_of(request.conditions, request.context, self.config.reads)
         if offsets is not None and request.horizon != 1:
             raise UserError(f"motion predicts one frame between others, not {request.horizon}")
         last, rehearsals = request.context[:, -1], REHEARSALS if options.rehearse and offsets is None else 0
-        state, before = self._primed(request.context[:, :-1], rehearsals, options.fuse)
-        state = state.read(self.look(last.unsqueeze(1)), BACK)
+        state, before = self._primed(request.context[:, :-1], rehearsals, options)
+        state = state.read(self.look(last.unsqueeze(1), options.whole), BACK)
         seen, trusted, moves = state.seen, state.trusting(), None
         for made in range(1, request.horizon + 1):
-            frame, sure, newest = self.next_frame(seen, offsets, options.fuse, moves)
+            frame, sure, newest = self.next_frame(seen, options, offsets, moves)
             yield trusted(newest.forecasts(frame), made), sure.unsqueeze(1)
             if made < request.horizon:
                 moves = moves.then(newest) if moves else Coming.first(newest, before, seen.in_one_shot())
-                seen = seen.then(self.look(frame.unsqueeze(1))).last(BACK)
-
-    def _offsets(self, conditions: Conditions, frames: Tensor) -> Tensor | None:
-        return in_steps(conditions[OFFSETS], frames, self.config.reads) if OFFSETS in conditions else None
+                seen = seen.then(self.look(frame.unsqueeze(1), options.whole)).last(BACK)
 
     def prime(self, context: Tensor) -> Rehearsed:
         """Return what `step` needs of the frames so far: the last few of them, and how well the last were predicted."""
-        return self._primed(context, REHEARSALS)[0]
+        return self._primed(context, REHEARSALS, MotionOptions())[0]
 
-    def _primed(self, context: Tensor, rehearsals: int, fuse: bool = True) -> tuple[Rehearsed, Newest | None]:
+    def _primed(self, context: Tensor, rehearsals: int, options: MotionOptions) -> tuple[Rehearsed, Newest | None]:
         looked_at = max(context.shape[1] - rehearsals, min(context.shape[1], 1))
-        state, newest = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:])), None
+        state, newest = Rehearsed.before(self.look(context[:, :looked_at][:, -BACK:], options.whole)), None
         for frame in context[:, looked_at:].unbind(1):
-            state = state.read(self.look(frame.unsqueeze(1)), BACK)
-            expected, newest = self._following(state, fuse)
+            state = state.read(self.look(frame.unsqueeze(1), options.whole), BACK)
+            expected, newest = self._following(state, options)
             state, newest = state._replace(expected=expected), newest._replace(drift=None)
         return state, newest
 
     def step(self, state: Rehearsed, frame: Tensor) -> tuple[Tensor, Rehearsed]:
         """Read `frame` (B, C, H, W); return the frame after it, in [0, 1], and what the next step needs."""
         state = state.read(self.look(frame.unsqueeze(1)), BACK)
-        following, _ = self._following(state)
+        following, _ = self._following(state, MotionOptions())
         expected = following if state.seen.frames.shape[1] > 1 else following[:, :0]
         return state.trusting()(following, 1).squeeze(1), state._replace(expected=expected)
 
-    def _following(self, state: Rehearsed, fuse: bool = True) -> tuple[Tensor, Newest]:
+    def _following(self, state: Rehearsed, options: MotionOptions) -> tuple[Tensor, Newest]:
         """Return the forecasts of the frame after those seen, (B, 1 or 2, C, H, W), and how the network's came."""
-        frame, _, newest = self.next_frame(state.seen, fuse=fuse)
+        frame, _, newest = self.next_frame(state.seen, options)
         return newest.forecasts(frame), newest
 
     def look(self, frames: Tensor, whole: bool = False) -> Seen:
-        """Return frames (B, T, C, H, W) with their features, seen at `SEES` of their size, or `whole`."""
-        colours = split_alpha(frames)[0] if whole else fewer(split_alpha(frames)[0], SEES, LEAST, COARSEST)
-        features = self.coarse.encoder(centred(colours, COARSEST).flatten(0, 1))
+        """Return frames (B, T, C, H, W) with their features, seen in `fewer` pixels or `whole`."""
+        features = self.coarse.encoder(centred(fewer(split_alpha(frames)[0], COARSEST, whole), COARSEST).flatten(0, 1))
         return Seen(frames, features.reshape(*frames.shape[:2], *features.shape[1:]), thumbnails(frames))
 
     def next_frame(
-        self, seen: Seen, offsets: Tensor | None = None, fuse: bool = True, moves: Coming | None = None
+        self, seen: Seen, options: MotionOptions, offsets: Tensor | None = None, moves: Coming | None = None
     ) -> tuple[Tensor, Tensor, Newest]:
         """Return the frame (B, C, H, W) after those seen, or that `offsets` (B, K) are from; how sure; how it came.
 
@@ -180,8 +178,8 @@ class Motion(StreamingPredictor):
         """
         frames, features, _ = seen.moves(self.config.reads) if offsets is None else seen.shot(self.config.reads)
         colours, alpha = split_alpha(frames)
-        guess = self.guesses(fewer(colours, SEES, LEAST, COARSEST), features, offsets, last=True)[-1].at(colours)
-        drift = moves.drift if moves else Drift.along(frames) if fuse and offsets is None else None
+        guess = self.guesses(fewer(colours, COARSEST, options.whole), features, offsets, last=True)[-1].at(colours)
+        drift = moves.drift if moves else Drift.along(frames) if options.fuse and offsets is None else None
         guess = replace(guess, flow=followed(guess.flow, colours, moves))
         frame, sure = shown(guess, colours, alpha)
         again = rhythm(seen.changes(), below=CUT)[1] & (offsets is None)
@@ -215,7 +213,7 @@ class Motion(StreamingPredictor):
         pixels; `clean` (B, H', C, H, W), the target without noise. Alpha moves with the colours: it teaches nothing.
         """
         seen = self.look(clip.context[:, -self.config.reads :, :3], whole=True).shot(self.config.reads)
-        offsets = self._offsets(clip.conditions, clip.context)
+        offsets = offsets_of(clip.conditions, clip.context, self.config.reads)
         flows = clip.extras["flow"].unbind(1) if "flow" in clip.extras else [None] * clip.horizon
         known, targets = clip.knows("flow"), clip.extra("clean", clip.target)[:, :, :3]
         total = clip.context.new_zeros(())
