@@ -48,27 +48,27 @@ class FastConv2d(nn.Conv2d):
         kernel = self.kernel_size[0]
         plain = self.stride == self.dilation == (1, 1) and self.groups == 1 and self.padding_mode == "zeros"
         square = kernel == self.kernel_size[1] and plain
-        tiles = [found[kernel] for found in (TILES, SMALLER) if square and kernel in found]
-        return DIRECT, FIRST if _is_last(x) else LAST, *(f"{WINOGRAD}{tile}" for tile in tiles)
+        return _names(kernel if square else 0, _is_last(x))
 
     def _kernel(self, x: Tensor) -> str:
         """Return the name of the kernel to compute with."""
         if not self._races(x):
             return DIRECT
-        fixed = f"{WINOGRAD}{TILES[self.kernel_size[0]]}" if self._suits(x) else DIRECT
+        names = self.kernels(x)
+        fixed = names[2] if self._suits(x, names) else DIRECT
         if torch.compiler.is_compiling():  # what is measured is another program
             return fixed
         shape = Shape.of(self, x)
-        return current().pick(shape.text(), self.kernels(x), fixed, shape.ways)
+        return current().pick(shape.text(), names, fixed, shape.ways)
 
     def _races(self, x: Tensor) -> bool:
         exact = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         return x.device.type == "cpu" and exact and _products(self, x.shape) >= LITTLE
 
-    def _suits(self, x: Tensor) -> bool:
+    def _suits(self, x: Tensor, names: Sequence[str]) -> bool:
         """Whether Winograd's method is the fixed choice."""
         kernel, inputs, outputs = self.kernel_size[0], self.in_channels, self.out_channels
-        if len(self.kernels(x)) == 2 or inputs * outputs / (inputs + outputs) < WORTH.get(kernel, inputs):
+        if len(names) == 2 or inputs * outputs / (inputs + outputs) < WORTH.get(kernel, inputs):
             return False
         return x.shape[0] * x.shape[2] * x.shape[3] // TILES[kernel] ** 2 >= PLACES
 
@@ -108,7 +108,7 @@ class Shape(NamedTuple):
     def of(cls, conv: nn.Conv2d, x: Tensor) -> Shape:
         """Return that of `conv` applied to x (B, C, H, W)."""
         grad = torch.is_grad_enabled()
-        weight = any(parameter.requires_grad for parameter in conv.parameters())  # it may be computed: asked for once
+        weight = grad and any(parameter.requires_grad for parameter in conv.parameters())  # it may be computed
         return cls(
             conv.in_channels,
             conv.out_channels,
@@ -120,7 +120,7 @@ class Shape(NamedTuple):
             conv.bias is not None,
             tuple(x.shape),
             _is_last(x),
-            learns=(grad and x.requires_grad, grad and weight),
+            learns=(grad and x.requires_grad, weight),
             threads=torch.get_num_threads(),
         )
 
@@ -139,6 +139,13 @@ class Shape(NamedTuple):
         x.requires_grad_(self.learns[0])
         conv.weight.requires_grad_(self.learns[1])
         return {name: _computed(conv, name, x, wanted) for name in conv.kernels(x)}
+
+
+@lru_cache(maxsize=64)  # every convolution of every step asks
+def _names(kernel: int, last: bool) -> tuple[str, ...]:
+    """Return the names of the kernels for a size of plain square kernels, 0 for all others; the fixed tile first."""
+    tiles = [found[kernel] for found in (TILES, SMALLER) if kernel in found]
+    return DIRECT, FIRST if last else LAST, *(f"{WINOGRAD}{tile}" for tile in tiles)
 
 
 @lru_cache(maxsize=1024)  # every convolution of every step asks
