@@ -54,12 +54,14 @@ def main() -> None:
     started, load = time.monotonic(), os.getloadavg()[0]
     every = [*nf.list_models(), *trained_names()]
     names = options.names or every
-    old = json.loads(options.out.read_text())["rows"] if options.names and options.out.exists() else []
-    rows = {each["model"]: each for each in old} | {name: in_process(name) for name in names}
+    old = json.loads(options.out.read_text()) if options.names and options.out.exists() else {"rows": []}
+    rows = {each["model"]: each for each in old["rows"]} | {name: in_process(name) for name in names}
     run = run_facts("python bench/model_costs.py", 0, started)
     run |= {"threads": torch.get_num_threads(), "load": [load, os.getloadavg()[0]]}
+    again = old.get("again", {}) | dict.fromkeys(options.names, run)  # whose rows another run made than the others
     ordered = [rows[name] for name in every if name in rows]
-    options.out.write_text(json.dumps({"rows": ordered, "run": run}, indent=1) + "\n")
+    found = {"rows": ordered, "run": old.get("run", run), "again": again}
+    options.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def in_process(name: str) -> dict[str, Any]:
