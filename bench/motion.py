@@ -1,6 +1,6 @@
 """`motion` beside the trial that it began as: frames a second, a whole `nextframe predict`, and memory at 1080p.
 
-Both predict the same clips in turn, in float32 and with the same threads. A step reads a frame and predicts the next,
+Both predict the same clips in turn, in float32, on one thread and on all of them. A step reads a frame and predicts the next,
 as in a stream; a roll-out is ten frames after four, with the rehearsal that `motion` does before it. Needs the folder
 of the trial, MOTION_TRIAL. Writes results/bench-motion.json.
 """
@@ -47,15 +47,18 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     rows: list[dict[str, Any]] = []
-    for size in SIZES:
-        rows += compared(size, options.rounds)
-    verdict = {f"speed of motion / of the trial, {row['what']}, {row['size']}": row["ratio"] for row in rows}
+    most = torch.get_num_threads()
+    for threads in sorted({1, most}):
+        torch.set_num_threads(threads)
+        rows += [each | {"threads": threads} for size in SIZES for each in compared(size, options.rounds)]
+    told = "speed of motion / of the trial, {what}, {size}, {threads} threads"
+    verdict: dict[str, Any] = {told.format(**row): row["ratio"] for row in rows}
     verdict["seconds of nextframe predict, 10 frames of 256x144"] = whole_command(options.rounds)
     verdict["GB that one 1080p frame and its context add to the peak"] = [
         float(subprocess.check_output([sys.executable, "-c", MEMORY])) for _ in range(options.rounds)
     ]
     facts = run_facts("python bench/motion.py", 0, started)
-    facts["threads"] = torch.get_num_threads()
+    facts["threads"] = most
     options.out.write_text(json.dumps({"rows": rows, "verdict": verdict, "run": facts}, indent=1) + "\n")
     print(json.dumps(verdict, indent=1))
 

@@ -78,7 +78,7 @@ def main() -> None:
         video, _, frame = spec.rpartition("@")
         image = comparison(Path(video), int(frame), args.models.split(","))
         path = args.output / f"{Path(video).stem}-{frame}.jpg"
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, quality=88, optimize=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, quality=80, optimize=True)
         LOG.info("%s", path)
 
 

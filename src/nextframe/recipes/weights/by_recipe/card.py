@@ -13,6 +13,7 @@ from nextframe.evaluation import Evaluation
 from nextframe.evaluation.table import ARROW
 from nextframe.evaluation.verdict import findings, headline, number, spread
 from nextframe.models.contract import Predictor
+from nextframe.recipes.load import load_recipe
 from nextframe.recipes.weights.by_recipe.images import CLIP
 from nextframe.recipes.weights.by_recipe.plans import RecipePlan
 from nextframe.recipes.weights.card import environment
@@ -36,7 +37,8 @@ def write_card(
     evaluation.write_json(folder / RESULTS)
     made = environment()
     made.filters |= {"number": number, "spread": spread}
-    steps = sum(call["steps"] for call in calls)
+    whole = load_recipe(plan.recipe).training.batch
+    clips = sum(call["steps"] * call.get("batch", recipe.training.batch) for call in calls)
     text = made.get_template(TEMPLATE).render(
         name=name,
         plan=plan,
@@ -48,14 +50,14 @@ def write_card(
         megabytes=(folder / WEIGHTS).stat().st_size / 1e6,
         sha256=read_config(folder)["weights_sha256"],
         calls=calls,
-        steps=steps,
+        whole=whole,
         batch=recipe.training.batch,
-        share=None if plan.whole is None else 100 * steps / plan.whole,
+        share=None if plan.whole is None else 100 * clips / (plan.whole * whole),
         evaluation=evaluation,
         headline=headline(evaluation),
         findings=findings(evaluation),
         arrow=ARROW,
-        clip=FREE_VIDEO if plan.material.real else f"{place(plan, name)}/{CLIP}",
+        clip=FREE_VIDEO if plan.anywhere else f"{place(plan, name)}/{CLIP}",
     )
     write_whole(folder / CARD, text)
 

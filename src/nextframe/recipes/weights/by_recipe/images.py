@@ -33,7 +33,8 @@ RATE = 5.0  # frames per second: slow enough to follow
 def write_images(model: Predictor, recipe: Recipe, plan: RecipePlan, name: str, folder: Path) -> None:
     """Write prediction-1.gif, prediction-2.gif and clip.gif of the first and the middle clip of the test split.
 
-    Of real video there is one animation, small, and no clip: others made it, and weights lie in a repository.
+    Of real video there is one animation, small, and a clip only if the model knows nothing else: others made it, and
+    weights lie in a repository.
     OUT/strip-1.png and strip-2.png, beside the folder, have all frames at once.
     """
     clips = open_data(plan.material.pictured(recipe.data.model_copy(update={"horizon": plan.shown})))
@@ -45,9 +46,10 @@ def write_images(model: Predictor, recipe: Recipe, plan: RecipePlan, name: str, 
         if plan.material.real:
             if number == 1:
                 write_video(folder / "prediction-1.gif", small_animation(context, truth, prediction), RATE)
-            continue
-        write_video(folder / f"prediction-{number}.gif", comparison_animation(context, truth, {name: prediction}), RATE)
-        if number == 1:
+        else:
+            animation = comparison_animation(context, truth, {name: prediction})
+            write_video(folder / f"prediction-{number}.gif", animation, RATE)
+        if number == 1 and not plan.anywhere:
             write_video(folder / CLIP, torch.cat([context, truth]), RATE)
 
 

@@ -29,6 +29,7 @@ class RecipePlan:
     whole: int | None = None  # steps of the original's training, or of the recipe's
     shown: int = 10  # frames that the images predict
     clips: int = 256  # of the test split that are measured
+    anywhere: bool = False  # whether it predicts videos of other things than it was trained on
     ships: bool = False  # with the package, instead of in `weights/` of the repository
 
     @property
@@ -81,6 +82,7 @@ MULTISCALE_GAN_SMALL = RecipePlan(
     about="Generators from coarse to fine and a discriminator at each scale, on free videos.",
     recipe="multiscale-gan-small",
     material=VIDEOS,
+    anywhere=True,
     settings={"data.size": (64, 64), "data.color": "rgb", "data.stride": 2, "training.balance": "sources"},
     whole=3000,
     shown=4,
@@ -89,6 +91,7 @@ CATZ_MIXTURE = RecipePlan(
     about="The best model of the catz task: it weighs the last frame, the flow's and its own for every pixel.",
     recipe="mixture",
     material=VIDEOS,
+    anywhere=True,
     settings={
         "data.context": 5,
         "data.horizon": 1,

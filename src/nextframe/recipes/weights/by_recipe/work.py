@@ -60,7 +60,7 @@ def train_recipe_weights(plan: RecipePlan, asked: Asked, data: Path | None) -> P
     try:
         train(recipe, asked.out / RUN, resume=(asked.out / RUN / "recipe.yaml").exists())
     finally:
-        calls = _add_call(asked, before, began)  # of one that is interrupted too
+        calls = _add_call(asked, before, began, recipe.training.batch)  # of one that is interrupted too
     return write_weights(plan, asked, recipe, calls)
 
 
@@ -90,14 +90,15 @@ def _others(out: Path) -> list[str]:
     return [path.name for path in out.iterdir() if path.name not in (RUN, MATERIAL)]
 
 
-def _add_call(asked: Asked, before: Spent, began: float) -> list[dict[str, Any]]:
+def _add_call(asked: Asked, before: Spent, began: float, batch: int) -> list[dict[str, Any]]:
     """Store what this call did, if it took a step, beside those before it, and return all."""
     path, after = asked.out / CALLS, spent(asked.out / RUN)
     calls: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     if after.steps == before.steps:
         return calls
     facts = run_facts(asked.command(), asked.seed, began)
-    calls.append(facts | {"steps": after.steps - before.steps, "seconds": round(after.seconds - before.seconds, 1)})
+    did = {"steps": after.steps - before.steps, "seconds": round(after.seconds - before.seconds, 1), "batch": batch}
+    calls.append(facts | did)
     write_whole(path, json.dumps(calls, indent=1) + "\n")
     return calls
 
