@@ -1,8 +1,8 @@
 """`motion` beside the trial that it began as: frames a second, a whole `nextframe predict`, and memory at 1080p.
 
-Both predict the same clips in turn, in float32, on one thread and on all of them. A step reads a frame and predicts the next,
-as in a stream; a roll-out is ten frames after four, with the rehearsal that `motion` does before it. Needs the folder
-of the trial, MOTION_TRIAL. Writes results/bench-motion.json.
+Both predict the same clips in turn, in float32, on one thread and on all of them. A step reads a frame and predicts the
+next, as in a stream; a roll-out is ten frames after four, with the rehearsal that `motion` does before it. Needs the
+folder of the trial, MOTION_TRIAL. Writes results/bench-motion.json.
 """
 
 from __future__ import annotations
