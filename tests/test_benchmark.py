@@ -11,6 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import nextframe
 from nextframe.benchmark import (
     TASKS,
     BenchmarkTask,
@@ -27,6 +28,7 @@ from nextframe.benchmark.run import multiply_accumulates
 from nextframe.checkpoint import create_model, load_model, save_model, shipped_for_video
 from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.core.kernels import Choices, using
 from nextframe.data import DataConfig, open_data
 from nextframe.models import CITED
 from nextframe.models.contract import TrainedTask
@@ -326,6 +328,14 @@ def test_macs_by_hand(films: Path) -> None:
     layers = 6 * 32 * 9 * whole + 32 * 32 * 9 * half + 32 * 3 * 9 * whole
     assert multiply_accumulates(model, clips) == layers
     assert multiply_accumulates(create_model("copy-last"), clips) == 0
+
+
+def test_macs_are_the_models_and_not_those_of_a_race_of_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = nextframe.clips(torch.rand(4, 5, 1, 64, 64), context=4, horizon=1)
+    fixed = multiply_accumulates(create_model("convlstm", hidden=(64,), kernels=(5,)), clips)
+    monkeypatch.delenv("NEXTFRAME_KERNELS")
+    with using(Choices(keeps=False)):
+        assert multiply_accumulates(create_model("convlstm", hidden=(64,), kernels=(5,)), clips) == fixed
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from nextframe.benchmark.tasks import BenchmarkTask
 from nextframe.checkpoint import load_model, model_name, save_model, take_weights
 from nextframe.core.conditions import NO_CONDITIONS
 from nextframe.core.errors import UserError
+from nextframe.core.kernels import Choices, using
 from nextframe.data import ClipSet, open_data
 from nextframe.data.clipset import Split, batch_indices
 from nextframe.evaluation import Evaluation, clip_indices, evaluate, run_facts
@@ -288,7 +289,8 @@ def multiply_accumulates(model: Predictor, clips: ClipSet) -> int:
     conditions = NO_CONDITIONS
     if model.capabilities.conditions:
         conditions = model.wanted(clips.read("train", batch_indices(clips, "train", 0, 0, 1)).conditions)
-    # a CPU's own attention is one step, which the counter does not know: here it is the products that it consists of
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    # a CPU's own attention is one step, which the counter does not know: here it is the products that it consists of;
+    # and no kernels race while it counts
+    with using(Choices(races=False)), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model.predict(context, clips.task.horizon, conditions=conditions)
     return int(counter.get_total_flops()) // 2
