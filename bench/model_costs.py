@@ -92,17 +92,19 @@ def row(name: str) -> dict[str, Any]:
 
 def trained_names() -> list[str]:
     """Return the trained models of this checkout that have frames of one size, as weights/NAME."""
-    return [f"{TRAINED}{name}" for name in trained_models() if (found := find_here(name)) and size_of(found)]
+    names = [f"{TRAINED}{name}" for name in trained_models() if find_here(name)]
+    return [name for name in names if trained_task(name)["size"]]
 
 
-def size_of(folder: Path) -> list[int] | None:
-    """Return height and width of the frames that a trained model was trained for, None: any."""
-    return (read_config(folder).get("task") or {}).get("size")
+def trained_task(name: str) -> dict[str, Any]:
+    """Return what a trained model, weights/NAME, was trained for."""
+    found: dict[str, Any] = read_config(find_here(name.removeprefix(TRAINED)))["task"]
+    return found
 
 
 def trained_clips(name: str) -> tuple[str, ClipSet]:
     """Return what a trained model was trained for, in words, and clips of it."""
-    task = read_config(find_here(name.removeprefix(TRAINED)))["task"]
+    task = trained_task(name)
     context, horizon, size = task["context"], task["horizon"], task["size"]
     frames = torch.rand(20, context + horizon, task["channels"], *size)
     ahead = f"{horizon} frame{'s' if horizon > 1 else ''}"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nextframe.benchmark.cells import half_width, paired_range, short_count, shown
+from nextframe.benchmark.cells import half_of, half_width, paired_range, short_count, shown
 from nextframe.benchmark.collected import read_rows
 from nextframe.benchmark.leaderboard import Board, rank
 from nextframe.benchmark.row import BenchmarkRow, find_rows, read_row
@@ -127,11 +127,6 @@ def of_evaluation(path: Path, training: str) -> Finding:
         training=training,
         file=path.relative_to(ROOT).as_posix(),
     )
-
-
-def half_of(ci95: Sequence[float] | None) -> str:
-    """Return "± 0.12", half the width of an interval, or "" without one."""
-    return "" if ci95 is None else f"± {shown((ci95[1] - ci95[0]) / 2)}"
 
 
 def gain_of(main: dict[str, Any], last: dict[str, Any], ci95: Sequence[float] | None) -> str:

@@ -16,9 +16,14 @@ def shown(value: float | None) -> str:
 
 def half_width(figure: Figure) -> str:
     """Return "± 0.12", half the width of the 95 % interval, or "" without one."""
-    if figure.ci95 is None or None in figure.ci95:
+    return half_of(figure.ci95)
+
+
+def half_of(ci95: Sequence[float | None] | None) -> str:
+    """Return half the width of an interval as `half_width` does."""
+    if ci95 is None or None in ci95:
         return ""
-    low, high = figure.ci95
+    low, high = ci95
     return f"± {number((high - low) / 2)}"  # type: ignore[operator]  # None was looked for
 
 
