@@ -7,11 +7,16 @@ import math
 import pytest
 import torch
 
+import nextframe
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.core.seeds.seeding import seed_everything
+from nextframe.data import DataConfig
 from nextframe.losses.perceptual import perceptual
 from nextframe.models.mixture import Mixture, MixtureConfig
+from nextframe.recipes.registry import RECIPES
+from nextframe.training import ModelSection, Recipe, TrainingConfig, train
+from nextframe.training.parts import take_parts
 
 
 def mixture(**fields) -> Mixture:
@@ -82,3 +87,37 @@ def test_the_painted_candidate_has_a_loss_of_its_own():
         assert logs["painted"].item() == pytest.approx(perceptual(clip.context[:, -1:], clip.target).item())
     assert (losses[0.5] - losses[0.0]).item() == pytest.approx(0.5 * logs["painted"].item(), rel=1e-4)
     assert (losses[1.0] - losses[0.0]).item() == pytest.approx(logs["painted"].item(), rel=1e-4)
+
+
+def test_a_member_with_weights_from_elsewhere_stays_as_it_is_while_the_blend_is_trained(tmp_path):
+    """It has the weights that ship before and after, the rest learns, and a resumed run goes on alike."""
+    members = [{"name": "copy-last"}, {"name": "motion", "options": {"fuse": False, "rehearse": False}}]
+    recipe = Recipe(
+        model=ModelSection(name="mixture", fields={"members": members, "context": 3, "width": 8}),
+        data=DataConfig(name="moving-squares", context=3, horizon=1, size=(16, 16), color="rgb"),
+        training=TrainingConfig(steps=3, batch=2, stage_from={"members.1": "motion"}, optimizer="sgd", lr=0.1),
+    )
+    net = train(recipe, tmp_path / "run", show=False).model
+    shipped, blend = nextframe.load("motion").state_dict(), net.blend.head.weight
+    taken = net.members[1].state_dict()
+    assert all(torch.equal(taken[name], weight) for name, weight in shipped.items())
+    assert blend.abs().max() > 0
+    found = nextframe.load(tmp_path / "run")
+    frames = torch.rand(1, 3, 3, 16, 16)
+    with torch.no_grad():
+        alone = found.members[1].predict(frames, 1, options={"fuse": False, "rehearse": False})
+        _, guesses, _ = found._next(frames)
+    torch.testing.assert_close(guesses[:, 1:], alone)
+
+
+def test_a_part_that_the_model_does_not_have_is_refused():
+    with pytest.raises(UserError, match=r"members\.7.*members\.0"):
+        take_parts(mixture(), {"members.7": "motion"})
+
+
+def test_the_recipe_with_motion_among_its_members_takes_the_weights_that_ship():
+    recipe = RECIPES.get("motion-mixture")
+    net = Mixture(MixtureConfig.parse(recipe.model.fields))
+    take_parts(net, recipe.training.stage_from)
+    assert torch.equal(net.members[2].coarse.leave.weight, nextframe.load("motion").coarse.leave.weight)
+    assert not any(weight.requires_grad for weight in net.members[2].parameters())

@@ -115,7 +115,7 @@ GIF_NEXT = BenchmarkTask(
         monitor="val/loss",
         keep="last",
     ),
-    recipes=("catz-",),
+    recipes=("catz-", "motion-mixture"),
 )
 
 MOVING_DIGITS = BenchmarkTask(

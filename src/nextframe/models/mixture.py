@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, cast
 
@@ -26,13 +26,14 @@ SCALES = 3  # of the blend network: frames are folded until each position is 4 x
 
 
 class Member(Config):
-    """A registered model and the fields of its config that differ from its defaults.
+    """A registered model, the fields of its config that differ from its defaults, and its options.
 
     Fields called context, channels and horizon are filled in: the mixture's own, and 1.
     """
 
     name: str = Field(description="name of a registered model")
     fields: dict[str, Any] = Field(default_factory=dict, description="fields of its config, where not the defaults")
+    options: dict[str, Any] = Field(default_factory=dict, description="its own options when predicting")
 
 
 class MixtureConfig(ModelConfig):
@@ -61,7 +62,8 @@ class MixtureConfig(ModelConfig):
 class Mixture(Predictor):
     """The softmax-weighted sum of what the members predict, one set of weights per pixel.
 
-    Members that can be trained are trained with the blend, through it and by a loss of their own prediction.
+    Members that can be trained are trained with the blend, through it and by a loss of their own prediction; one whose
+    weights are taken from elsewhere (`training.stage_from={members.1: motion}`) stays as it is.
     """
 
     Config: ClassVar[type[ModelConfig]] = MixtureConfig
@@ -105,9 +107,8 @@ class Mixture(Predictor):
         The painted one is not yet clipped to [0, 1], so that a colour beyond it still has a gradient.
         """
         members = cast(list[Predictor], list(self.members))
-        guesses = torch.cat(
-            [member.forecast(member.request(context, 1, generator=generator)) for member in members], dim=1
-        )
+        options = [member.options for member in self.config.members]
+        guesses = torch.cat([guess(*pair, context, generator) for pair in zip(members, options, strict=True)], dim=1)
         last = context[:, -1:]
         seen = torch.cat([last, context[:, :-1] - last, guesses - last], dim=1)  # changes, zero where nothing moves
         logits, change = self.blend(seen.flatten(1, 2)).split_with_sizes([self.candidates, self.painted], dim=1)
@@ -119,7 +120,8 @@ class Mixture(Predictor):
     def stages(self) -> list[Stage]:
         """One stage, one objective: the perceptual distance of the next frame."""
         optimizer = OptimizerDefaults("adamw", lr=2e-3, weight_decay=0.01, betas=(0.9, 0.99))
-        return [Stage("blend", [Objective("perceptual", list(self.parameters()), self._loss, optimizer)])]
+        trained = [weight for weight in self.parameters() if weight.requires_grad]
+        return [Stage("blend", [Objective("perceptual", trained, self._loss, optimizer)])]
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         clip = augment(clip) if self.config.augment and self.training else clip
@@ -128,7 +130,7 @@ class Mixture(Predictor):
         loss = perceptual(blended, target)
         logs = {"perceptual": loss.detach()}
         for index, member in enumerate(self.members):
-            if cast(Predictor, member).capabilities.trainable:
+            if is_trained(cast(Predictor, member)):
                 loss = loss + self.config.own_loss * perceptual(guesses[:, index : index + 1], target)
         if self.painted:
             own = perceptual(painted, target)
@@ -143,6 +145,19 @@ def build_member(member: Member, config: MixtureConfig) -> Predictor:
     own = {"context": config.context, "channels": config.channels, "horizon": 1}
     filled = {name: value for name, value in own.items() if name in kind.Config.model_fields}
     return kind(kind.Config.parse(filled | member.fields, where=f"member '{member.name}' of the mixture"))
+
+
+def is_trained(member: Predictor) -> bool:
+    """Return whether training changes it: it can be trained, and its weights are not taken from elsewhere."""
+    return member.capabilities.trainable and any(weight.requires_grad for weight in member.parameters())
+
+
+def guess(
+    member: Predictor, options: Mapping[str, Any], context: Tensor, generator: torch.Generator | None
+) -> Tensor:
+    """Return the next frame (B, 1, C, H, W) as `member` predicts it, without gradients if it is not trained."""
+    with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained(member)):
+        return member.forecast(member.request(context, 1, generator=generator, options=options))
 
 
 def check_member(name: str, can: Capabilities, config: MixtureConfig) -> None:

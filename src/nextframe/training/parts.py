@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from nextframe.checkpoint import load, load_model
+from nextframe.checkpoint import load
 from nextframe.core.errors import UnknownNameError, UserError
 from nextframe.models.contract import Predictor, Stage
 
@@ -17,23 +17,26 @@ def left_to_train(stages: Sequence[Stage], taken: Mapping[str, str]) -> list[Sta
 
 
 def take_parts(model: Predictor, taken: Mapping[str, str]) -> None:
-    """Copy the weights of parts of `model` from other runs: `taken` is {part: run folder}.
+    """Copy the weights of parts of `model` from other runs or models that ship: {part: run folder or name}.
 
-    A run gives its whole model if that is of the part's kind, else its own part of that name.
+    A run gives its whole model if that is of the part's kind, else its own part of that name. A part is what a stage
+    trains, or a model within the model. Its weights get no gradients from then on.
 
     Raises:
-        UserError: no stage trains such a part, the run has nothing of that kind, or its settings differ.
+        UserError: the model has no such part, the run has nothing of that kind, or its settings differ.
     """
     parts = {part for stage in model.stages() for part in _with_parents(stage.part)}
+    parts |= {name for name, part in model.named_modules() if name and isinstance(part, Predictor)}
     for part, run in taken.items():
         if part not in parts:
             raise UnknownNameError("part", part, parts)
-        target, source = model.get_submodule(part), load_model(run)
+        target, source = model.get_submodule(part), load(run)
         found = source if type(source) is type(target) else _submodule(source, part)
         if type(found) is not type(target):
             raise UserError(f"{run} has no {type(target).__name__} to take as '{part}': it is a {_kind(source)}")
         _check_settings(target, found, part, run)
         target.load_state_dict(found.state_dict())
+        target.requires_grad_(False)
 
 
 def take_weights(model: Predictor, run: str | None) -> None:
