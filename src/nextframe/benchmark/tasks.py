@@ -115,7 +115,7 @@ GIF_NEXT = BenchmarkTask(
         monitor="val/loss",
         keep="last",
     ),
-    recipes=("catz-", "motion-mixture"),
+    recipes=("catz-",),
 )
 
 MOVING_DIGITS = BenchmarkTask(
