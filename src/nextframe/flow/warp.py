@@ -20,12 +20,13 @@ def pixel_grid(like: Tensor, top: int = 0) -> Tensor:
     return torch.stack([x, y]).unsqueeze(0)
 
 
-def backward_warp(frames: Tensor, flow: Tensor, mode: Sampling = "bilinear") -> Tensor:
+def backward_warp(frames: Tensor, flow: Tensor, mode: Sampling = "bilinear", grid: Tensor | None = None) -> Tensor:
     """Return frames (B, C, H, W) whose pixel p is `frames` at p + flow(p), by `sample_at`; edges are repeated outwards.
 
-    With the flow from `a` to `b`, `backward_warp(b, flow)` looks like `a`. Differentiable in both arguments.
+    With the flow from `a` to `b`, `backward_warp(b, flow)` looks like `a`. Differentiable in both arguments. `grid` is
+    `pixel_grid(flow)`, of a caller who asks again and again.
     """
-    return sample_at(frames, pixel_grid(flow) + flow, mode)
+    return sample_at(frames, (pixel_grid(flow) if grid is None else grid) + flow, mode)
 
 
 def sample_at(frames: Tensor, places: Tensor, mode: Sampling = "bilinear") -> Tensor:
@@ -39,16 +40,16 @@ def sample_at(frames: Tensor, places: Tensor, mode: Sampling = "bilinear") -> Te
     return F.grid_sample(frames, grid, mode=mode, padding_mode="border", align_corners=True)
 
 
-def landed(back: Tensor, look_ups: int = 2) -> Tensor:
+def landed(back: Tensor, look_ups: int = 2, grid: Tensor | None = None) -> Tensor:
     """Return where what comes next to each pixel is now, relative to it, if every pixel moves by -`back` once more.
 
     `back` (B, 2, H, W) is the flow from the last frame to the one before, defined where the pixels are now. The place
     that a pixel comes from must have the velocity that brings it here, which two look-ups find closely enough: without
-    them the front of an object lags.
+    them the front of an object lags. `grid` is as for `backward_warp`.
     """
-    origin = back
+    origin, grid = back, pixel_grid(back) if grid is None else grid
     for _ in range(look_ups):
-        origin = backward_warp(back, origin)
+        origin = backward_warp(back, origin, grid=grid)
     return origin
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
+import torch
 from pydantic import Field
 
 from nextframe.flow.dis import dense_flow
-from nextframe.flow.warp import backward_warp, landed
+from nextframe.flow.warp import backward_warp, landed, pixel_grid
 from nextframe.models.contract import Block, Capabilities, ModelConfig, Predictor, Request
 
 
@@ -47,7 +48,7 @@ class FlowWarp(Predictor):
         """Yield frame after frame."""
         frame, before = request.context[:, -1], request.context[:, -2]
         back = dense_flow(frame, before, preset=self.preset, max_side=self.max_side).to(frame.dtype)
+        grid, both = pixel_grid(back), torch.cat([frame, back], 1)  # one look-up moves the frame and its velocities
         for _ in range(request.horizon):
-            origin = landed(back)
-            frame, back = backward_warp(frame, origin), backward_warp(back, origin)
-            yield Block(frame.unsqueeze(1))
+            both = backward_warp(both, landed(both[:, -2:], grid=grid), grid=grid)
+            yield Block(both[:, None, :-2])

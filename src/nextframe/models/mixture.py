@@ -152,9 +152,7 @@ def is_trained(member: Predictor) -> bool:
     return member.capabilities.trainable and any(weight.requires_grad for weight in member.parameters())
 
 
-def guess(
-    member: Predictor, options: Mapping[str, Any], context: Tensor, generator: torch.Generator | None
-) -> Tensor:
+def guess(member: Predictor, options: Mapping[str, Any], context: Tensor, generator: torch.Generator | None) -> Tensor:
     """Return the next frame (B, 1, C, H, W) as `member` predicts it, without gradients if it is not trained."""
     with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained(member)):
         return member.forecast(member.request(context, 1, generator=generator, options=options))

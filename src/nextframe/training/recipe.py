@@ -99,7 +99,7 @@ class TrainingConfig(Config):
         default_factory=dict, description="steps of each stage, by its name; 0: skipped; empty: what the model says"
     )
     stage_from: dict[str, str] = Field(
-        default_factory=dict, description="{part: run folder, or a model that ships}: parts that are taken from it and not trained"
+        default_factory=dict, description="{part: run folder or a model that ships}: parts that are taken, not trained"
     )
     start_from: str | None = Field(
         None, description="a run folder of the same model, or one that ships, from whose weights training starts"

@@ -1,4 +1,4 @@
-"""OpenCV alone: its DIS flow, and its own remapping of the last frame."""
+"""Flow as one would write it: OpenCV's DIS flow, then torch's sampling, a call for each thing that moves."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nextframe.models.peers.peer import Peer
@@ -16,12 +17,10 @@ if TYPE_CHECKING:
 
 
 class PlainFlow(Peer):
-    """The last frame looked up ever further back along one flow: without moving the flow on, as a user would begin."""
+    """The last frame moved on along its flow, and the flow with it (semi-Lagrangian advection, two look-ups)."""
 
-    about = "OpenCV: DIS flow and remap"
     batch = 4
     trainable = False
-    same = False
 
     def __init__(self, config: FlowConfig) -> None:
         super().__init__()
@@ -31,14 +30,31 @@ class PlainFlow(Peer):
         """There is nothing to take."""
 
     def forecast(self, context: Tensor, horizon: int) -> Tensor:
-        """Return (B, horizon, 1, H, W) of grey context frames."""
+        """Return (B, horizon, 1, H, W) of grey context frames of sides from 32 pixels on."""
+        back, frame, future = self.flow(context[:, -1], context[:, -2]), context[:, -1], []
+        for _ in range(horizon):
+            origin = back
+            for _ in range(2):
+                origin = moved(back, origin)
+            frame, back = moved(frame, origin), moved(back, origin)
+            future.append(frame)
+        return torch.stack(future, dim=1)
+
+    def flow(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return (B, 2, H, W), the flow from grey frames (B, 1, H, W) to others."""
         import cv2
 
         estimator = cv2.DISOpticalFlow.create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{self.preset.upper()}"))
-        frames, future = (context[:, -2:, 0].cpu().numpy() * 255).round().astype(np.uint8), []
-        rows, columns = np.mgrid[: frames.shape[2], : frames.shape[3]].astype(np.float32)
-        for before, last in frames:
-            flow = estimator.calc(last, before, None)
-            looked = [(columns + n * flow[..., 0], rows + n * flow[..., 1]) for n in range(1, horizon + 1)]
-            future.append([cv2.remap(last, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for at in looked])
-        return torch.from_numpy(np.array(future)).unsqueeze(2).to(context.device).float() / 255
+        pairs = (torch.stack([first, second], 1)[:, :, 0].cpu().numpy() * 255).round().astype(np.uint8)
+        flows = [estimator.calc(a, b, None).transpose(2, 0, 1) for a, b in pairs]
+        return torch.from_numpy(np.stack(flows)).to(first)
+
+
+def moved(maps: Tensor, flow: Tensor) -> Tensor:
+    """Return maps (B, C, H, W) looked up along the flow (B, 2, H, W), the edge repeated."""
+    height, width = maps.shape[-2:]
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    places = torch.stack([x, y]).to(flow) + flow
+    scale = places.new_tensor([2 / (width - 1), 2 / (height - 1)]).view(2, 1, 1)
+    grid = (places * scale - 1).permute(0, 2, 3, 1)
+    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=True)
