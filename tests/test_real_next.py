@@ -30,6 +30,7 @@ from nextframe.models import MODELS
 from nextframe.models.contract import (
     Capabilities,
     ModelConfig,
+    ModelOptions,
     Objective,
     OptimizerDefaults,
     Predictor,
@@ -326,6 +327,33 @@ def test_a_model_is_tuned_on_the_frames_of_each_clip_in_a_row_of_its_own(tmp_pat
     assert "dimmed --adapt is tuned on each clip's context frames for at most 20 s" in as_markdown(found)
 
 
+class Dimming(ModelOptions):
+    light: float = 1.0
+
+
+class Dimmable(Dimmed):
+    """Multiplies the last frame by an option."""
+
+    Options = Dimming
+
+    def forecast(self, request: Request) -> torch.Tensor:
+        return request.options.light * request.context[:, -1:].expand(-1, request.horizon, -1, -1, -1)
+
+
+def test_a_model_with_other_options_has_a_row_of_its_own(tmp_path, monkeypatch):
+    """Nothing much moves, so darker frames are far off; models without the option have one row."""
+    monkeypatch.setitem(MODELS._entries, "dimmable", Dimmable)
+    save(tmp_path, "pan", panning(16, speed=0.2, height=32, width=40))
+    config = RealConfig(options={"light": 0.5})
+    models = ["copy-last", Dimmable(ModelConfig())]
+    last, plain, darker = measure_videos(QUICK, models, str(tmp_path), config=config, show=False).values["rows"]
+    assert [last["model"], plain["model"], darker["model"]] == ["copy-last", "dimmable", "dimmable light=0.5"]
+    assert last["figures"] == plain["figures"]
+    assert darker["figures"]["psnr"]["mean"] < plain["figures"]["psnr"]["mean"] - 6
+    assert darker["options"] == {"light": 0.5}
+    assert "options" not in plain
+
+
 # --- means
 
 
@@ -445,6 +473,14 @@ def test_any_model_folder_has_a_row_by_its_name(videos, tmp_path):
         (
             ["real-next", "--data", "videos", "--set", "real.adapt=5", "--models", "linear"],
             "none of the models has weights to tune",
+        ),
+        (
+            ["real-next", "--data", "videos", "--set", "real.options={mirror: true}", "--models", "linear"],
+            "none of the models has mirror: add one that has, or omit it",
+        ),
+        (
+            ["real-next", "--data", "videos", "--set", "real.options={mirror: 7}", "--models", "motion"],
+            "mirror",
         ),
         (["gif-next", "--data", "videos", "--set", "real.exclude=[a]"], "gif-next is fixed"),
     ],

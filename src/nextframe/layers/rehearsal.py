@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nextframe.layers.expected import FADE, agreed
 from nextframe.layers.rhythm import doubled, rhythm
 from nextframe.layers.window import CUT, Seen, split_alpha
 
@@ -66,24 +67,27 @@ class Rehearsed(NamedTuple):
             notes = notes * seen.in_one_shot().view(-1, 1, 1, 1, 1)
         return Rehearsed(seen, seen.frames[:, :0], notes)
 
-    def trusting(self) -> Callable[[Tensor, int], Tensor]:
+    def trusting(self, expected: bool = False) -> Callable[[Tensor, int], Tensor]:
         """Return a function of forecasts (B, 1 or 2, C, H, W) of a frame, and of how many frames ahead that is.
 
         It returns the frame to show, (B, 1, C, H, W): the last frame with the trusted part of its change to the mean of
         the forecasts. What is trusted where is worked out once, here; how far, from the model's own forecasts. In a
-        `rhythm` the change is trusted wholly.
+        `rhythm` the change is trusted wholly. Further ahead the mean is ever more a choice between the two, or, of what
+        is to be `expected` on average, soft where they disagree.
         """
         last = self.seen.frames[:, -1:].clone()  # alone, so that the frames before it need not be kept
-        share = trust(self.notes[:, :, :2])
-        share = share.masked_fill(rhythm(self.seen.changes(), below=CUT)[0].view(-1, 1, 1, 1), 1)
+        share, in_rhythm = trust(self.notes[:, :, :2]), rhythm(self.seen.changes(), below=CUT)[0].view(-1, 1, 1, 1)
+        share = share.masked_fill(in_rhythm, 1)
         maps = torch.cat([share, second_share(self.notes[:, :, 2:])], dim=1)
         maps = F.interpolate(maps, size=last.shape[-2:], mode="bilinear").clamp(0, 1)  # rounding leads beyond 1
         share, second = torch.split(maps.unsqueeze(2), 1, dim=1)
 
         def trusted(forecasts: Tensor, ahead: int) -> Tensor:
-            own, other = forecasts[:, :1], forecasts[:, 1:]
-            mean = torch.lerp(own, other, sharpened(second, ahead)) if other.shape[1] else own
-            return last + share * (mean - last)
+            mean, other, later = forecasts[:, :1], forecasts[:, 1:], expected and ahead > 1
+            if other.shape[1]:
+                mean = agreed(mean, other, second) if later else torch.lerp(mean, other, sharpened(second, ahead))
+            fade = torch.where(in_rhythm, 1.0, FADE ** (ahead - 1)).unsqueeze(1) if later else 1.0
+            return last + share * fade * (mean - last)
 
         return trusted
 

@@ -70,6 +70,7 @@ class MotionOptions(ModelOptions):
     whole: bool = Field(
         False, description="see frames at their whole size: small fast things too, in 1.5 times the time"
     )
+    expected: bool = Field(False, description="show what is to be expected on average: less error, soft where unsure")
     in_export: ClassVar[Mapping[str, bool]] = {"fuse": False}
 
 
@@ -131,7 +132,7 @@ class Motion(StreamingPredictor):
         last, rehearsals = request.context[:, -1], REHEARSALS if options.rehearse and offsets is None else 0
         state, before = self._primed(request.context[:, :-1], rehearsals, options)
         state = state.read(self.look(last.unsqueeze(1), options.whole), BACK)
-        seen, trusted, moves = state.seen, state.trusting(), None
+        seen, trusted, moves = state.seen, state.trusting(options.expected), None
         for made in range(1, request.horizon + 1):
             frame, sure, newest = self.next_frame(seen, options, offsets, moves)
             yield trusted(newest.forecasts(frame), made), sure.unsqueeze(1)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nextframe.benchmark.real.chosen import Chosen
 from nextframe.benchmark.real.measure import SEED
 from nextframe.core.errors import UserError
 from nextframe.models.contract import Predictor
@@ -47,21 +48,23 @@ class Adapted:
         }
 
 
-def with_adapted(models: Mapping[str, Predictor], seconds: float | None, given: int) -> dict[str, Predictor | Adapted]:
+def with_adapted(
+    models: Mapping[str, Predictor | Chosen], seconds: float | None, given: int
+) -> dict[str, Predictor | Chosen | Adapted]:
     """Return the models and, after each that can be tuned, its row of `Adapted`.
 
     Args:
-        models: by the names of their rows.
+        models: by the names of their rows; those with `Chosen` options are not tuned.
         seconds: how long to tune on a clip; None: not at all.
         given: context frames of a clip.
 
     Raises:
         UserError: no model can be tuned, or there are too few context frames to tune any.
     """
-    rows: dict[str, Predictor | Adapted] = {}
+    rows: dict[str, Predictor | Chosen | Adapted] = {}
     for name, model in models.items():
         rows[name] = model
-        if seconds is not None and model.stages():
+        if seconds is not None and isinstance(model, Predictor) and model.stages():
             rows[name + ENDING] = Adapted(model, seconds, given)
     tuned = [row for row in rows.values() if isinstance(row, Adapted)]
     if seconds is not None and not tuned:

@@ -12,6 +12,7 @@ from typing import Any
 
 from nextframe.benchmark.entries import entry_name
 from nextframe.benchmark.real.adapted import Adapted, with_adapted
+from nextframe.benchmark.real.chosen import Chosen, with_chosen
 from nextframe.benchmark.real.measure import SEED, measure_clip, not_measured
 from nextframe.benchmark.real.summary import Measured, row
 from nextframe.benchmark.real.table import as_markdown
@@ -97,7 +98,8 @@ def measure_videos(
     started, config, where = time.monotonic(), config or RealConfig(), resolve_device(device)
     task = configured(task, config)
     models = [*(rival for rival in rivals if rival not in models), *models]
-    predictors = with_adapted(_predictors(models, task.task, where), config.adapt, task.task.context)
+    chosen = with_chosen(_predictors(models, task.task, where), config.options)
+    predictors = with_adapted(chosen, config.adapt, task.task.context)
     clips, missing = task.open(data, task.task, config), not_measured(task.metrics)
     for name, why in missing.items():
         LOG.warning("%s is not measured: %s", name, why)
@@ -154,10 +156,12 @@ def row_name(spec: str | Predictor) -> str:
     return path.absolute().parent.name if name == "model" and path.is_dir() else name
 
 
-def _model_facts(model: Predictor | Adapted, data: str, session: Session) -> dict[str, Any]:
+def _model_facts(model: Predictor | Chosen | Adapted, data: str, session: Session) -> dict[str, Any]:
     """Return the model's number of parameters, and the sources measured that it was trained on material of."""
     if isinstance(model, Adapted):
         return _model_facts(model.model, data, session) | {"adapted": model.facts()}
+    if isinstance(model, Chosen):
+        return _model_facts(model.model, data, session) | {"options": model.options.model_dump(mode="json")}
     names = paths_named(data)
     above = f"{names[0]}/" if len(names) == 1 else ""  # a source's name begins below the one path
     sources = dict.fromkeys(str(clip["source"]) for clip in session.facts)

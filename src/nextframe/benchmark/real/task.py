@@ -26,6 +26,9 @@ class RealConfig(Config):
     adapt: float | None = Field(
         None, gt=0, description="seconds: a second row of each trained model, tuned on each clip's context frames"
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="a second row of each model that has such options when predicting"
+    )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ REAL_NEXT = VideoTask(
     open=clips.choose,
     means="sources",
     facts=clips.FACTS | {"psnr_at_most": CAP, "moved": measure.MOVED, "worse_by": summary.WORSE},
-    settings=("exclude", "apart", "given", "adapt"),
+    settings=("exclude", "apart", "given", "adapt", "options"),
     compared=True,
 )
 
