@@ -51,7 +51,7 @@ class Session:
     """What one command measures, and what it has found so far: the facts of each clip, and each model's values."""
 
     task: VideoTask
-    predictors: dict[str, Predictor | Adapted]
+    predictors: dict[str, Predictor | Chosen | Adapted]
     metrics: list[str]
     device: str
     facts: list[dict[str, Any]] = field(default_factory=list)
