@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import cv2
 import torch
 from motion_trial import MotionTrial, trial
 
@@ -50,6 +51,7 @@ def main() -> None:
     most = torch.get_num_threads()
     for threads in sorted({1, most}):
         torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)  # of DIS flow, which is OpenCV's
         rows += [each | {"threads": threads} for size in SIZES for each in compared(size, options.rounds)]
     told = "speed of motion / of the trial, {what}, {size}, {threads} threads"
     verdict: dict[str, Any] = {told.format(**row): row["ratio"] for row in rows}

@@ -14,7 +14,6 @@ from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import DataConfig
 from nextframe.losses.perceptual import perceptual
 from nextframe.models.mixture import Mixture, MixtureConfig
-from nextframe.recipes.registry import RECIPES
 from nextframe.training import ModelSection, Recipe, TrainingConfig, train
 from nextframe.training.parts import take_parts
 
@@ -113,11 +112,3 @@ def test_a_member_with_weights_from_elsewhere_stays_as_it_is_while_the_blend_is_
 def test_a_part_that_the_model_does_not_have_is_refused():
     with pytest.raises(UserError, match=r"members\.7.*members\.0"):
         take_parts(mixture(), {"members.7": "motion"})
-
-
-def test_the_recipe_with_motion_among_its_members_takes_the_weights_that_ship():
-    recipe = RECIPES.get("motion-mixture")
-    net = Mixture(MixtureConfig.parse(recipe.model.fields))
-    take_parts(net, recipe.training.stage_from)
-    assert torch.equal(net.members[2].coarse.leave.weight, nextframe.load("motion").coarse.leave.weight)
-    assert not any(weight.requires_grad for weight in net.members[2].parameters())
