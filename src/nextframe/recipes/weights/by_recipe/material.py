@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,13 +86,13 @@ class Digits:
 class Videos:
     """The real videos of the list of `motion`; those that it keeps for validation are the test split.
 
-    With `single` it is that file alone, divided by time.
+    With `films` it is those files alone, whose splits stand there.
     """
 
     told: str
     licence: str = "CC-BY-4.0"
     val: Sequence[str] = ("real_monster.mp4",)
-    single: str | None = None
+    films: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sources: tuple[str, ...] = ("intel-iot-devkit", "learning-area", "dom-examples")
 
     @property
@@ -122,15 +122,15 @@ class Videos:
             for path in paths:
                 if not (folder / part / path.name).exists():
                     shutil.copyfile(path, folder / part / path.name)
-        place = folder if self.single is None else folder / "single" / self.single
-        return {"data.name": str(place), "data.options": dict[str, Any]()}
+        return {"data.name": str(folder), "data.options": dict[str, Any]()}
 
     def _parts(self, data: Path) -> Mapping[str, Sequence[Path]]:
         material = find(data, read_list(LISTED))
-        if self.single is not None:
-            if self.single not in material.used:
-                raise BadInputError(data / self.single, "there is no such file", REBUILD)
-            return {"single": [data / self.single]}
+        for name in (name for names in self.films.values() for name in names):
+            if name not in material.used:
+                raise BadInputError(data / name, "there is no such file", REBUILD)
+        if self.films:
+            return {part: [data / name for name in names] for part, names in self.films.items()}
         training = material.training(KIND)
         return {
             "train": [path for path in training if path.name not in self.val],

@@ -105,17 +105,28 @@ CATZ_MIXTURE = RecipePlan(
     shown=4,
 )
 FILM_LATENT_SMALL = RecipePlan(
-    about="A latent of whole frames and an LSTM that predicts it, of one video: a toy on a table.",
+    about="A latent map of whole frames and an LSTM that predicts it, of short films: toys on a table.",
     recipe="film-latent-small",
-    material=Videos(f"real_elf.mp4 of {MDN}", licence="CC0-1.0", single="real_elf.mp4"),
+    material=Videos(
+        f"real_crystal, real_elf, real_frog and real_monster.mp4 of {MDN}",
+        licence="CC0-1.0",
+        films={
+            "train": ("real_crystal.mp4", "real_elf.mp4", "real_frog.mp4", "real_monster.mp4"),
+            "val": ("real_pig.mp4",),
+            "test": ("real_rabbit.mp4",),
+        },
+    ),
     settings={
+        "model.autoencoder": {
+            "name": "vae",
+            "fields": {"layout": "spatial", "latent": 8, "widths": (32, 64, 128), "frames": 64},
+        },
         "data.stride": 1,
-        "data.options.val_share": 0.12,
-        "data.options.test_share": 0.15,
-        "data.options.eval_step": 2,
-        "training.val_every": 200,
+        "training.shares": {"vae": 2400, "lstm": 400},
+        "training.balance": "sources",
+        "training.val_every": 400,
     },
-    whole=2000,
+    whole=2800,
 )
 DDPAE = RecipePlan(
     about="Two components with their own poses, an image each: a digit in each of them, without being told of digits.",
