@@ -3,6 +3,7 @@
 python scripts/roll_outs.py VIDEO@FRAME ... --models motion,flow -o FOLDER
 
 writes FOLDER/NAME-FRAME.jpg for each: a row of the truth, and one of each model, with the last context frame first.
+A model with an option that is switched on is NAME:OPTION.
 """
 
 from __future__ import annotations
@@ -58,11 +59,16 @@ def row(name: str, last: Tensor, future: Tensor, color: Rgb) -> Tensor:
 
 def comparison(video: Path, at: int, models: list[str]) -> Tensor:
     """Return (3, h, w) uint8: the frames from number `at` on, and what each model predicts."""
-    found = [nf.predict(video, model, frames=STEPS[-1], at=at, compare=True, size=size_of(video)) for model in models]
+    size, named = size_of(video), [model.partition(":")[::2] for model in models]
+    found = [
+        nf.predict(video, name, STEPS[-1], at=at, compare=True, size=size, options={option: True} if option else None)
+        for name, option in named
+    ]
     last, truth = found[0].context[-1], found[0].truth
     assert truth is not None
     rows = [row("truth", last, truth, TRUTH)]
-    rows += [row(name, last, one.frames, PREDICTED) for name, one in zip(models, found, strict=True)]
+    names = [option or name for name, option in named]
+    rows += [row(name, last, one.frames, PREDICTED) for name, one in zip(names, found, strict=True)]
     return surround(torch.cat(rows, dim=1))
 
 
@@ -70,7 +76,9 @@ def main() -> None:
     """Write an image of each video."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", nargs="+", metavar="VIDEO@FRAME", help="the number of the first frame to predict")
-    parser.add_argument("--models", default="motion", help="names or folders, separated by commas")
+    parser.add_argument(
+        "--models", default="motion", help="names or folders, separated by commas; NAME:OPTION: with that option"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("roll-outs"))
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -78,7 +86,7 @@ def main() -> None:
         video, _, frame = spec.rpartition("@")
         image = comparison(Path(video), int(frame), args.models.split(","))
         path = args.output / f"{Path(video).stem}-{frame}.jpg"
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, quality=80, optimize=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, quality=75, optimize=True)
         LOG.info("%s", path)
 
 

@@ -330,7 +330,6 @@ def test_the_trained_models_of_the_checkout_are_whole_and_small() -> None:
 
 POOR = {  # what their pages say of the first frame that they predict
     "keras-convlstm": "the original's fault: it was trained with the frame in sight, and blurs one that nobody has",
-    "film-latent-small": "its LSTM loses the pose of the toy in frames that it was not trained on",
 }
 
 

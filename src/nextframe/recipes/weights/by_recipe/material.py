@@ -86,13 +86,13 @@ class Digits:
 class Videos:
     """The real videos of the list of `motion`; those that it keeps for validation are the test split.
 
-    With `films` it is those files alone, whose splits stand there.
+    With `splits` it is those files alone, of each split.
     """
 
     told: str
     licence: str = "CC-BY-4.0"
     val: Sequence[str] = ("real_monster.mp4",)
-    films: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    splits: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sources: tuple[str, ...] = ("intel-iot-devkit", "learning-area", "dom-examples")
 
     @property
@@ -126,11 +126,11 @@ class Videos:
 
     def _parts(self, data: Path) -> Mapping[str, Sequence[Path]]:
         material = find(data, read_list(LISTED))
-        for name in (name for names in self.films.values() for name in names):
+        for name in (name for names in self.splits.values() for name in names):
             if name not in material.used:
                 raise BadInputError(data / name, "there is no such file", REBUILD)
-        if self.films:
-            return {part: [data / name for name in names] for part, names in self.films.items()}
+        if self.splits:
+            return {part: [data / name for name in names] for part, names in self.splits.items()}
         training = material.training(KIND)
         return {
             "train": [path for path in training if path.name not in self.val],

@@ -105,12 +105,12 @@ CATZ_MIXTURE = RecipePlan(
     shown=4,
 )
 FILM_LATENT_SMALL = RecipePlan(
-    about="A latent map of whole frames and an LSTM that predicts it, of short films: toys on a table.",
+    about="A latent map of whole frames and an LSTM that predicts it, of short videos: toys on a table.",
     recipe="film-latent-small",
     material=Videos(
         f"real_crystal, real_elf, real_frog and real_monster.mp4 of {MDN}",
         licence="CC0-1.0",
-        films={
+        splits={
             "train": ("real_crystal.mp4", "real_elf.mp4", "real_frog.mp4", "real_monster.mp4"),
             "val": ("real_pig.mp4",),
             "test": ("real_rabbit.mp4",),
