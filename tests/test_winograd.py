@@ -135,3 +135,41 @@ def test_a_layer_is_torchs_layer_and_takes_the_fast_way_where_it_can(layer, fast
     assert layer._kernel(x.double()) == "direct"
     assert layer._kernel(x[..., :16, :16]) == "direct"  # too few tiles
     torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x), rtol=1e-4, atol=1e-4)
+
+
+def forced() -> FastConv2d:
+    torch.manual_seed(0)
+    return FastConv2d(48, 56, 5, padding=2, bias=False)
+
+
+def test_a_recurrence_keeps_one_transform_of_its_weights_and_its_gradient_is_that_of_direct_steps():
+    """Three steps by the same weights: a transform, not three; the input's transform is made again backwards."""
+    conv, x = forced(), torch.randn(1, 48, 12, 12)
+    mix = torch.randn(48, 56, 1, 1) / 20
+    grads = []
+    for way in ("Winograd, tile 4", "direct"):
+        conv.zero_grad()
+        state, kept = x, []
+        for _ in range(3):
+            state = torch.tanh(F.conv2d(conv.by(way, state), mix))
+            kept.append(conv._kept[2] if conv._kept else None)
+        assert kept[0] is kept[2]
+        state.sum().backward()
+        grads.append(conv.weight.grad.clone())
+    torch.testing.assert_close(*grads, atol=2e-3, rtol=1e-3)
+
+
+def test_transformed_weights_are_made_again_after_a_step_and_for_computed_weights():
+    """An optimiser's step changes weights in place; a parametrisation makes others, maybe at the same address."""
+    conv, x = forced(), torch.randn(1, 48, 12, 12)
+    for change in range(3):
+        found, direct = conv.by("Winograd, tile 4", x), conv.by("direct", x)
+        torch.testing.assert_close(found, direct, atol=1e-4, rtol=1e-4, msg=f"change {change}")
+        found.sum().backward()
+        torch.optim.SGD(conv.parameters(), lr=0.1).step()
+    nn.utils.parametrizations.weight_norm(conv)
+    for scale in (1.0, 3.0, 0.2):
+        with torch.no_grad():
+            conv.parametrizations.weight.original0.mul_(scale)
+            found, direct = conv.by("Winograd, tile 4", x), conv.by("direct", x)
+        torch.testing.assert_close(found, direct, atol=1e-4, rtol=1e-4, msg=f"scale {scale}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import NamedTuple, cast
 
@@ -25,7 +26,7 @@ Pair = tuple[int, int]
 class FastConv2d(nn.Conv2d):
     """`nn.Conv2d`, computed by the kernel that is fastest for the shape, on a CPU in float32; else as torch does."""
 
-    _kept: tuple[tuple[int, int, int], Tensor] | None = None  # transformed weights, and of which weights and tile
+    _kept: tuple[Tensor, tuple[int, int, int], Tensor] | None = None  # weights, which of their states, transformed
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of x (B, C, H, W)."""
@@ -75,17 +76,22 @@ class FastConv2d(nn.Conv2d):
     def _winograd(self, x: Tensor, tile: int) -> Tensor:
         padding = cast(Pair, self.padding)
         if torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad):
-            out = winograd_conv(x, self.weight, padding, tile)
+            spread = None if torch.compiler.is_compiling() else self._transformed(tile)  # it looks at addresses
+            out = winograd_conv(x, self.weight, padding, tile, spread)
             return out if self.bias is None else out + self.bias[:, None, None]
         out = convolve(x, self._transformed(tile), self.kernel_size[0], padding)
         return out if self.bias is None else out.add_(self.bias[:, None, None])  # it is new: nobody else's
 
     def _transformed(self, tile: int) -> Tensor:
-        """Return the transformed weights, made again only after the weights have changed."""
-        now = (self.weight.data_ptr(), self.weight._version, tile)
-        if self._kept is None or self._kept[0] != now:
-            self._kept = now, spread_weight(self.weight.detach(), tile)
-        return self._kept[1]
+        """Return the transformed weights, made again only after the weights have changed.
+
+        Weights that are computed anew, as a parametrisation's, are other ones each time.
+        """
+        weight = self.weight
+        now = (weight.data_ptr(), weight._version, tile)
+        if self._kept is None or self._kept[0] is not weight or self._kept[1] != now:
+            self._kept = weight, now, spread_weight(weight.detach(), tile)
+        return self._kept[2]
 
 
 class Shape(NamedTuple):
@@ -129,7 +135,10 @@ class Shape(NamedTuple):
         return _text(self)
 
     def ways(self) -> Ways:
-        """Return what races: each kernel on an example of the shape, or of a part of it."""
+        """Return what races: each kernel on an example of the shape, or of a part of it.
+
+        Without gradients weights are transformed once, before; with them they change in every step.
+        """
         with torch.random.fork_rng(devices=[]):  # initial weights draw numbers
             sizes = (self.kernel, self.stride, self.padding, self.dilation)
             conv = FastConv2d(self.inputs, self.outputs, *sizes, self.groups, self.bias)
@@ -138,7 +147,7 @@ class Shape(NamedTuple):
         wanted = [value for value, learns in zip((x, conv.weight), self.learns, strict=True) if learns]
         x.requires_grad_(self.learns[0])
         conv.weight.requires_grad_(self.learns[1])
-        return {name: _computed(conv, name, x, wanted) for name in conv.kernels(x)}
+        return {name: _computed(copy(conv), name, x, wanted) for name in conv.kernels(x)}  # each keeps its own tile's
 
 
 @lru_cache(maxsize=64)  # every convolution of every step asks
@@ -163,10 +172,13 @@ def _computed(conv: FastConv2d, kernel: str, x: Tensor, wanted: Sequence[Tensor]
     """Return a function that computes the convolution and the gradients of `wanted`."""
 
     def compute() -> object:
+        conv._kept = None if wanted else conv._kept
         with torch.set_grad_enabled(bool(wanted)), torch.autocast("cpu", enabled=False):
             out = conv.by(kernel, x)
             return torch.autograd.grad(out, wanted, out.detach()) if wanted else out
 
+    if not wanted and kernel.startswith(WINOGRAD):
+        conv._transformed(int(kernel.removeprefix(WINOGRAD)))
     return compute
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nextframe.layers.fast_conv import FastConv2d
+
 FORGET = 1.0  # added to the forget gates, so that memories last at first
 
 
@@ -15,7 +17,7 @@ def gate_maps(inputs: int, outputs: int, kernel: int, norm: tuple[int, int] | No
 
     With `norm` (height, width) a layer norm over channels, rows and columns follows, for maps of that size only.
     """
-    convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    convolution = FastConv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
     return nn.Sequential(convolution, *([nn.LayerNorm((outputs, *norm))] if norm else []))
 
 

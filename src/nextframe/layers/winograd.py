@@ -30,15 +30,19 @@ POINTS = {  # by size, and infinity
 STRIPE = 32  # rows that are computed at a time if no gradient is needed
 
 
-def winograd_conv(x: Tensor, weight: Tensor, padding: tuple[int, int], tile: int | None = None) -> Tensor:
+def winograd_conv(
+    x: Tensor, weight: Tensor, padding: tuple[int, int], tile: int | None = None, spread: Tensor | None = None
+) -> Tensor:
     """Return the correlation of x (B, C, H, W) with weight (N, C, k, k), k 3, 5 or 7, zeros around x: (B, N, H', W').
 
     `tile` is that of `TILES` (None) or `SMALLER`. In float32 the result is within about 1e-5 of its largest value.
-    Without gradients the memory besides the result is that of `STRIPE` rows.
+    Without gradients the memory besides the result is that of `STRIPE` rows. `spread` is `spread_weight(weight, tile)`
+    of a caller who asks again and again: gradients keep it, and many calls the same.
     """
+    spread = spread_weight(weight.detach(), tile) if spread is None else spread
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
-        return cast(Tensor, _Convolution.apply(x, weight, padding, tile))  # type: ignore[no-untyped-call]
-    return convolve(x, spread_weight(weight, tile), weight.shape[-1], padding)
+        return cast(Tensor, _Convolution.apply(x, weight, padding, spread))  # type: ignore[no-untyped-call]
+    return convolve(x, spread, weight.shape[-1], padding)
 
 
 def convolve(x: Tensor, spread: Tensor, kernel: int, padding: tuple[int, int]) -> Tensor:
@@ -58,18 +62,17 @@ class _Convolution(torch.autograd.Function):
     """One convolution of a batch: `Winograd`'s steps forward, and back."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: tuple[int, int], tile: int | None) -> Tensor:
-        conv = Winograd(spread_weight(weight, tile), weight.shape[-1], (len(x), *x.shape[2:]), padding)
-        entered = conv.enter(conv.frame(x))
-        out = conv.map(conv.products(entered))
+    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: tuple[int, int], spread: Tensor) -> Tensor:
+        conv = Winograd(spread, weight.shape[-1], (len(x), *x.shape[2:]), padding)
+        out = conv.map(conv.products(conv.enter(conv.frame(x))))
         conv.forget()
-        ctx.save_for_backward(entered, x, weight)
+        ctx.save_for_backward(x, weight)  # not what has entered: that is four times as large, and soon made again
         ctx.conv = conv
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        entered, x, weight = ctx.saved_tensors
+        x, weight = ctx.saved_tensors
         conv: Winograd = ctx.conv
         by_x, by_weight = ctx.needs_input_grad[:2]
         if torch.is_grad_enabled():  # double backward, as in R1: use operations that are differentiable
@@ -78,7 +81,9 @@ class _Convolution(torch.autograd.Function):
             return x_grad, conv2d_weight(x, weight.shape, **own), None, None  # type: ignore[no-untyped-call]
         sums = torch.empty_like(conv.weight) if by_weight else None
         out = conv.blank(x.shape[1]) if by_x else None
+        entered = conv.enter(conv.frame(x))
         conv.back(conv.unmap(grads[0]), entered, sums, out, keep=0)
+        conv.forget()  # the graph, which holds it, may live on
         x_grad = None if out is None else conv.inner(out).permute(0, 3, 1, 2)
         return x_grad, None if sums is None else conv.of_weight(sums), None, None
 

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.st_lstm import blend
 from nextframe.models.bases.one_size import OneSizeConfig, OneSizeRecurrent
 from nextframe.models.contract import ModelConfig
@@ -54,7 +55,7 @@ class MotionAwareUnit(nn.Module):
         self.residual = residual
 
         def maps(outputs: int) -> nn.Sequential:
-            convolution = nn.Conv2d(hidden, outputs, kernel, padding=kernel // 2)
+            convolution = FastConv2d(hidden, outputs, kernel, padding=kernel // 2)
             return nn.Sequential(convolution, nn.LayerNorm((outputs, *grid)))
 
         self.alike = maps(hidden)  # of a spatial state: what past ones are compared with

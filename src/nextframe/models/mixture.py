@@ -15,6 +15,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.layers.augment import augment
+from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.grid import pad_to_multiple
 from nextframe.losses.perceptual import perceptual
 from nextframe.models import MODELS
@@ -219,7 +220,7 @@ class Layer(nn.Module):
 
     def __init__(self, before: int, after: int, dilation: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(before, after, 3, padding=dilation, dilation=dilation)
+        self.conv = FastConv2d(before, after, 3, padding=dilation, dilation=dilation)
         self.norm = nn.LayerNorm(after)
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from nextframe.layers.convlstm import ConvLSTMLayer, LayerState
+from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.scheduled_sampling import SamplingConfig
 from nextframe.models.bases.recurrent import RecurrentConfig, RecurrentPredictor
 from nextframe.models.contract import ModelConfig
@@ -63,7 +64,7 @@ class PhyCell(nn.Module):
         self.filters = nn.Conv2d(width, kernel**2, kernel, padding=kernel // 2)
         self.norm = nn.GroupNorm(kernel, kernel**2)
         self.mix = nn.Conv2d(kernel**2, width, 1)
-        self.gain = nn.Conv2d(2 * width, width, 3, padding=1)
+        self.gain = FastConv2d(2 * width, width, 3, padding=1)
         self.register_buffer("powers", _powers(kernel), persistent=False)
 
     def forward(self, seen: Tensor, state: Tensor) -> Tensor:
@@ -161,7 +162,7 @@ class PhyDNet(RecurrentPredictor):
 
 def down(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """Return a convolution that makes maps smaller by `stride`, with its norm and activation."""
-    return normed(nn.Conv2d(inputs, outputs, 3, stride, padding=1))
+    return normed(FastConv2d(inputs, outputs, 3, stride, padding=1))
 
 
 def up(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
