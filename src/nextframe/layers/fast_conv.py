@@ -85,7 +85,7 @@ class FastConv2d(nn.Conv2d):
     def _transformed(self, tile: int) -> Tensor:
         """Return the transformed weights, made again only after the weights have changed.
 
-        Weights that are computed anew, as a parametrisation's, are other ones each time.
+        Weights that are computed again, as a parametrisation's, are other ones each time.
         """
         weight = self.weight
         now = (weight.data_ptr(), weight._version, tile)
