@@ -90,7 +90,7 @@ def test_the_painted_candidate_has_a_loss_of_its_own():
 
 def test_a_member_with_weights_from_elsewhere_stays_as_it_is_while_the_blend_is_trained(tmp_path):
     """It has the weights that ship before and after, the rest learns, and a resumed run goes on alike."""
-    members = [{"name": "copy-last"}, {"name": "motion", "options": {"fuse": False, "rehearse": False}}]
+    members = [{"name": "copy-last"}, {"name": "motion"}]
     recipe = Recipe(
         model=ModelSection(name="mixture", fields={"members": members, "context": 3, "width": 8}),
         data=DataConfig(name="moving-squares", context=3, horizon=1, size=(16, 16), color="rgb"),
@@ -104,7 +104,7 @@ def test_a_member_with_weights_from_elsewhere_stays_as_it_is_while_the_blend_is_
     found = nextframe.load(tmp_path / "run")
     frames = torch.rand(1, 3, 3, 16, 16)
     with torch.no_grad():
-        alone = found.members[1].predict(frames, 1, options={"fuse": False, "rehearse": False})
+        alone = found.members[1].predict(frames, 1)
         _, guesses, _ = found._next(frames)
     torch.testing.assert_close(guesses[:, 1:], alone)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, ClassVar, cast
 
@@ -27,14 +27,13 @@ SCALES = 3  # of the blend network: frames are folded until each position is 4 x
 
 
 class Member(Config):
-    """A registered model, the fields of its config that differ from its defaults, and its options.
+    """A registered model and the fields of its config that differ from its defaults.
 
     Fields called context, channels and horizon are filled in: the mixture's own, and 1.
     """
 
     name: str = Field(description="name of a registered model")
     fields: dict[str, Any] = Field(default_factory=dict, description="fields of its config, where not the defaults")
-    options: dict[str, Any] = Field(default_factory=dict, description="its own options when predicting")
 
 
 class MixtureConfig(ModelConfig):
@@ -108,8 +107,7 @@ class Mixture(Predictor):
         The painted one is not yet clipped to [0, 1], so that a colour beyond it still has a gradient.
         """
         members = cast(list[Predictor], list(self.members))
-        options = [member.options for member in self.config.members]
-        guesses = torch.cat([guess(*pair, context, generator) for pair in zip(members, options, strict=True)], dim=1)
+        guesses = torch.cat([guess(member, context, generator) for member in members], dim=1)
         last = context[:, -1:]
         seen = torch.cat([last, context[:, :-1] - last, guesses - last], dim=1)  # changes, zero where nothing moves
         logits, change = self.blend(seen.flatten(1, 2)).split_with_sizes([self.candidates, self.painted], dim=1)
@@ -153,10 +151,10 @@ def is_trained(member: Predictor) -> bool:
     return member.capabilities.trainable and any(weight.requires_grad for weight in member.parameters())
 
 
-def guess(member: Predictor, options: Mapping[str, Any], context: Tensor, generator: torch.Generator | None) -> Tensor:
+def guess(member: Predictor, context: Tensor, generator: torch.Generator | None) -> Tensor:
     """Return the next frame (B, 1, C, H, W) as `member` predicts it, without gradients if it is not trained."""
     with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained(member)):
-        return member.forecast(member.request(context, 1, generator=generator, options=options))
+        return member.forecast(member.request(context, 1, generator=generator))
 
 
 def check_member(name: str, can: Capabilities, config: MixtureConfig) -> None:
