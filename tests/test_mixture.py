@@ -89,7 +89,7 @@ def test_the_painted_candidate_has_a_loss_of_its_own():
 
 
 def test_a_member_with_weights_from_elsewhere_stays_as_it_is_while_the_blend_is_trained(tmp_path):
-    """It has the weights that ship before and after, the rest learns, and a resumed run goes on alike."""
+    """It has the weights that ship, the rest learns, and what is stored predicts with it."""
     members = [{"name": "copy-last"}, {"name": "motion"}]
     recipe = Recipe(
         model=ModelSection(name="mixture", fields={"members": members, "context": 3, "width": 8}),

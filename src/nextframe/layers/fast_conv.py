@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nextframe.core.kernels import current
 from nextframe.core.kernels.race import Ways, example
-from nextframe.layers.winograd import SMALLER, TILES, convolve, spread_weight, winograd_conv
+from nextframe.layers.winograd import SMALLER, TILES, spread_weight, winograd_conv
 
 DIRECT, LAST, FIRST, WINOGRAD = "direct", "channels last", "channels first", "Winograd, tile "
 WORTH = {3: 40, 5: 20, 7: 40}  # with fewer channels in x out / (in + out) Winograd's is not the fixed choice, by kernel
@@ -74,13 +74,12 @@ class FastConv2d(nn.Conv2d):
         return x.shape[0] * x.shape[2] * x.shape[3] // TILES[kernel] ** 2 >= PLACES
 
     def _winograd(self, x: Tensor, tile: int) -> Tensor:
-        padding = cast(Pair, self.padding)
-        if torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad):
-            spread = None if torch.compiler.is_compiling() else self._transformed(tile)  # it looks at addresses
-            out = winograd_conv(x, self.weight, padding, tile, spread)
-            return out if self.bias is None else out + self.bias[:, None, None]
-        out = convolve(x, self._transformed(tile), self.kernel_size[0], padding)
-        return out if self.bias is None else out.add_(self.bias[:, None, None])  # it is new: nobody else's
+        spread = None if torch.compiler.is_compiling() else self._transformed(tile)  # it looks at addresses
+        out = winograd_conv(x, self.weight, cast(Pair, self.padding), tile, spread)
+        if self.bias is None:
+            return out
+        bias = self.bias[:, None, None]
+        return out + bias if torch.is_grad_enabled() else out.add_(bias)  # it is new: nobody else's
 
     def _transformed(self, tile: int) -> Tensor:
         """Return the transformed weights, made again only after the weights have changed.
@@ -172,7 +171,8 @@ def _computed(conv: FastConv2d, kernel: str, x: Tensor, wanted: Sequence[Tensor]
     """Return a function that computes the convolution and the gradients of `wanted`."""
 
     def compute() -> object:
-        conv._kept = None if wanted else conv._kept
+        if wanted:  # weights that learn are other ones in every step
+            conv._kept = None
         with torch.set_grad_enabled(bool(wanted)), torch.autocast("cpu", enabled=False):
             out = conv.by(kernel, x)
             return torch.autograd.grad(out, wanted, out.detach()) if wanted else out

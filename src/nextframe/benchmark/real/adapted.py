@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nextframe.benchmark.real.chosen import Chosen
-from nextframe.benchmark.real.measure import SEED
+from nextframe.benchmark.real.measure import SEED, Predicts
 from nextframe.core.errors import UserError
 from nextframe.models.contract import Predictor
 from nextframe.prediction.adapt import BEYOND, Adaptation, adapt
@@ -48,20 +47,18 @@ class Adapted:
         }
 
 
-def with_adapted(
-    models: Mapping[str, Predictor | Chosen], seconds: float | None, given: int
-) -> dict[str, Predictor | Chosen | Adapted]:
+def with_adapted(models: Mapping[str, Predicts], seconds: float | None, given: int) -> dict[str, Predicts]:
     """Return the models and, after each that can be tuned, its row of `Adapted`.
 
     Args:
-        models: by the names of their rows; those with `Chosen` options are not tuned.
+        models: by the names of their rows; what predicts like a model, and is none, is not tuned.
         seconds: how long to tune on a clip; None: not at all.
         given: context frames of a clip.
 
     Raises:
         UserError: no model can be tuned, or there are too few context frames to tune any.
     """
-    rows: dict[str, Predictor | Chosen | Adapted] = {}
+    rows: dict[str, Predicts] = {}
     for name, model in models.items():
         rows[name] = model
         if seconds is not None and isinstance(model, Predictor) and model.stages():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nextframe.benchmark.real.measure import Predicts
 from nextframe.core.errors import UserError
 from nextframe.models.contract import Predictor
 
@@ -23,14 +25,14 @@ class Chosen:
         return self.model.predict(context, horizon, generator=generator, options=self.options)
 
 
-def with_chosen(models: Mapping[str, Predictor], options: Mapping[str, Any]) -> dict[str, Predictor | Chosen]:
+def with_chosen(models: Mapping[str, Predictor], options: Mapping[str, Any]) -> dict[str, Predicts]:
     """Return the models and, after each that has such options, its row with them: `NAME OPTION=VALUE`.
 
     Raises:
         UserError: no model has them, or one has and takes no such value.
     """
-    rows: dict[str, Predictor | Chosen] = {}
-    told = " ".join(f"{name}={_told(value)}" for name, value in options.items())
+    rows: dict[str, Predicts] = {}
+    told = " ".join(f"{name}={json.dumps(value)}" for name, value in options.items())
     for name, model in models.items():
         rows[name] = model
         if options and set(options) <= set(model.Options.model_fields):
@@ -38,7 +40,3 @@ def with_chosen(models: Mapping[str, Predictor], options: Mapping[str, Any]) -> 
     if options and len(rows) == len(models):
         raise UserError(f"real.options: none of the models has {' and '.join(options)}: add one that has, or omit it")
     return rows
-
-
-def _told(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

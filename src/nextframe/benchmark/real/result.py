@@ -13,7 +13,7 @@ from typing import Any
 from nextframe.benchmark.entries import entry_name
 from nextframe.benchmark.real.adapted import Adapted, with_adapted
 from nextframe.benchmark.real.chosen import Chosen, with_chosen
-from nextframe.benchmark.real.measure import SEED, measure_clip, not_measured
+from nextframe.benchmark.real.measure import SEED, Predicts, measure_clip, not_measured
 from nextframe.benchmark.real.summary import Measured, row
 from nextframe.benchmark.real.table import as_markdown
 from nextframe.benchmark.real.task import Clips, RealConfig, VideoClip, VideoTask
@@ -51,7 +51,7 @@ class Session:
     """What one command measures, and what it has found so far: the facts of each clip, and each model's values."""
 
     task: VideoTask
-    predictors: dict[str, Predictor | Chosen | Adapted]
+    predictors: dict[str, Predicts]
     metrics: list[str]
     device: str
     facts: list[dict[str, Any]] = field(default_factory=list)
@@ -156,12 +156,13 @@ def row_name(spec: str | Predictor) -> str:
     return path.absolute().parent.name if name == "model" and path.is_dir() else name
 
 
-def _model_facts(model: Predictor | Chosen | Adapted, data: str, session: Session) -> dict[str, Any]:
+def _model_facts(model: Predicts, data: str, session: Session) -> dict[str, Any]:
     """Return the model's number of parameters, and the sources measured that it was trained on material of."""
     if isinstance(model, Adapted):
         return _model_facts(model.model, data, session) | {"adapted": model.facts()}
     if isinstance(model, Chosen):
         return _model_facts(model.model, data, session) | {"options": model.options.model_dump(mode="json")}
+    assert isinstance(model, Predictor)
     names = paths_named(data)
     above = f"{names[0]}/" if len(names) == 1 else ""  # a source's name begins below the one path
     sources = dict.fromkeys(str(clip["source"]) for clip in session.facts)

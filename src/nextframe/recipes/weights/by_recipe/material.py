@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -126,7 +127,7 @@ class Videos:
 
     def _parts(self, data: Path) -> Mapping[str, Sequence[Path]]:
         material = find(data, read_list(LISTED))
-        for name in (name for names in self.splits.values() for name in names):
+        for name in chain.from_iterable(self.splits.values()):
             if name not in material.used:
                 raise BadInputError(data / name, "there is no such file", REBUILD)
         if self.splits:
