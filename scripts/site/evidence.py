@@ -150,17 +150,23 @@ def of_middle() -> Iterator[Finding]:
 
 
 def costs() -> dict[str, dict[str, Any]]:
-    """Return what each model costs, by its name; {} before it was measured."""
-    return {row["model"]: row for row in read(COSTS).get("rows", [])}
+    """Return what each model costs, by its name; {} before it was measured.
+
+    `machine` is where a row was made again, if not where the others were.
+    """
+    found = read(COSTS)
+    again = {name: run["machine"] for name, run in found.get("again", {}).items()}
+    elsewhere = {name: machine for name, machine in again.items() if machine != found["run"]["machine"]}
+    return {row["model"]: row | {"machine": elsewhere.get(row["model"])} for row in found.get("rows", [])}
 
 
 def cost_words(row: dict[str, Any]) -> dict[str, str]:
     """Return a row of costs as a reader reads it."""
-    time = time_words(row["seconds"])
+    time, where = time_words(row["seconds"]), f" of {row['machine'].split(',')[0]}" if row["machine"] else ""
     return {
         "Parameters": short_count(row["parameters"]) if row["parameters"] else "none",
         "Compute": f"{short_count(row['macs'])} multiply-accumulates" if row["macs"] else "no convolutions or products",
-        "Time": f"{time} of one core",
+        "Time": f"{time} of one core{where}",
         "Memory": f"{row['memory_mib']} MiB beside what the process holds",
     }
 
