@@ -10,10 +10,12 @@ import torch
 import nextframe
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
+from nextframe.core.seeds.noise import clip_noise
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import DataConfig
 from nextframe.losses.perceptual import perceptual
 from nextframe.models.mixture import Mixture, MixtureConfig
+from nextframe.recipes.registry import RECIPES
 from nextframe.training import ModelSection, Recipe, TrainingConfig, train
 from nextframe.training.parts import take_parts
 
@@ -112,3 +114,43 @@ def test_a_member_with_weights_from_elsewhere_stays_as_it_is_while_the_blend_is_
 def test_a_part_that_the_model_does_not_have_is_refused():
     with pytest.raises(UserError, match=r"members\.7.*members\.0"):
         take_parts(mixture(), {"members.7": "motion"})
+
+
+def test_the_recipe_with_motion_among_its_members_takes_the_weights_that_ship():
+    recipe = RECIPES.get("motion-mixture")
+    net = Mixture(MixtureConfig.parse(recipe.model.fields))
+    take_parts(net, recipe.training.stage_from)
+    assert torch.equal(net.members[2].coarse.leave.weight, nextframe.load("motion").coarse.leave.weight)
+    assert not any(weight.requires_grad for weight in net.members[2].parameters())
+
+
+def test_members_that_are_not_trained_rest_for_their_share_of_the_clips_and_never_in_use():
+    """Of frames that move on, what `linear` predicts differs from the last frame, which stands for it meanwhile."""
+    net = mixture(members=[{"name": "copy-last"}, {"name": "linear"}], rest=0.75)
+    context = flat(*[(0.1 * step,) * 3 for step in range(1, 7)]).context.expand(400, -1, -1, -1, -1)
+    with clip_noise("step", 0, index=torch.arange(400)):
+        guesses = net.train()._next(context)[1]
+    moved = (guesses[:, 1] != context[:, -1]).flatten(1).any(1)
+    assert 70 <= moved.sum() <= 130  # 100 +- 3.5 standard deviations
+    with clip_noise("step", 0, index=torch.arange(200, 400)):  # a clip's share of the batch decides nothing
+        assert torch.equal(net._next(context[200:])[1], guesses[200:])
+    assert (net.eval()._next(context)[1][:, 1] != context[:, -1]).flatten(1).any(1).all()
+
+
+def test_a_member_predicts_with_the_options_that_it_is_given():
+    frames = torch.rand(1, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    options = {"fuse": False, "rehearse": False}
+    net = mixture(context=4, members=[{"name": "copy-last"}, {"name": "motion", "options": options}])
+    take_parts(net, {"members.1": "motion"})
+    alone = nextframe.load("motion")
+    with torch.no_grad():
+        plain = alone.forecast(alone.request(frames, 1, options=options))
+        assert (plain - alone.predict(frames, 1)).abs().max() > 1e-4
+        torch.testing.assert_close(net.eval()._next(frames)[1][:, 1:], plain)
+
+
+def test_what_a_configuration_does_not_use_is_not_stored_so_that_rows_of_before_say_the_same():
+    stored = mixture().config.model_dump()
+    assert "rest" not in stored
+    assert "options" not in stored["members"][0]
+    assert mixture(rest=0.5).config.model_dump()["rest"] == 0.5

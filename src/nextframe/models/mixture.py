@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, cast
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nextframe.core.clip import Clip
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
+from nextframe.core.seeds.noise import noise_of, uniform
 from nextframe.layers.augment import augment
 from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.grid import pad_to_multiple
@@ -26,14 +27,22 @@ HEAD_START = 2.0  # logit of the first member before training
 SCALES = 3  # of the blend network: frames are folded until each position is 4 x 4 pixels
 
 
+def _is_empty(value: object) -> bool:
+    """Return whether a field says nothing, so that it is left out: configurations stored before it was there say so."""
+    return not value
+
+
 class Member(Config):
-    """A registered model and the fields of its config that differ from its defaults.
+    """A registered model, the fields of its config that differ from its defaults, and its options.
 
     Fields called context, channels and horizon are filled in: the mixture's own, and 1.
     """
 
     name: str = Field(description="name of a registered model")
     fields: dict[str, Any] = Field(default_factory=dict, description="fields of its config, where not the defaults")
+    options: dict[str, Any] = Field(
+        default_factory=dict, exclude_if=_is_empty, description="its own options, where not the defaults"
+    )
 
 
 class MixtureConfig(ModelConfig):
@@ -57,6 +66,14 @@ class MixtureConfig(ModelConfig):
         0.5, ge=0, description="weight of the painted candidate's loss: it learns before it is trusted"
     )
     augment: bool = Field(True, description="train on mirrored clips too")
+    rest: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        exclude_if=_is_empty,
+        description="share of the training clips that members which are not trained are not asked for, to save their "
+        "time: the last frame stands for theirs",
+    )
 
 
 class Mixture(Predictor):
@@ -106,15 +123,25 @@ class Mixture(Predictor):
 
         The painted one is not yet clipped to [0, 1], so that a colour beyond it still has a gradient.
         """
-        members = cast(list[Predictor], list(self.members))
-        guesses = torch.cat([guess(member, context, generator) for member in members], dim=1)
-        last = context[:, -1:]
+        last, guesses = context[:, -1:], self._guesses(context, generator)
         seen = torch.cat([last, context[:, :-1] - last, guesses - last], dim=1)  # changes, zero where nothing moves
         logits, change = self.blend(seen.flatten(1, 2)).split_with_sizes([self.candidates, self.painted], dim=1)
         painted = last + change.unsqueeze(1) if self.painted else last[:, :0]
         earlier = context[:, context.shape[1] - 1 - self.recall : -1]
         choice = torch.cat([guesses, earlier, painted.clamp(0, 1)], dim=1)  # (B, candidates, C, H, W)
         return (logits.softmax(1).unsqueeze(2) * choice).sum(1, keepdim=True), guesses, painted
+
+    def _guesses(self, context: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return the next frame as each member predicts it, (B, M, C, H, W)."""
+        awake = self._awake(context)
+        members = zip(cast(list[Predictor], list(self.members)), self.config.members, strict=True)
+        return torch.cat([guess(member, said.options, context, awake, generator) for member, said in members], dim=1)
+
+    def _awake(self, context: Tensor) -> Tensor | None:
+        """Return the clips (N,) that members which are not trained predict in this step; None: all."""
+        if not (self.training and self.config.rest):
+            return None
+        return (uniform((len(context),), context.device) >= self.config.rest).nonzero().flatten()
 
     def stages(self) -> list[Stage]:
         """One stage, one objective: the perceptual distance of the next frame."""
@@ -151,10 +178,25 @@ def is_trained(member: Predictor) -> bool:
     return member.capabilities.trainable and any(weight.requires_grad for weight in member.parameters())
 
 
-def guess(member: Predictor, context: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Return the next frame (B, 1, C, H, W) as `member` predicts it, without gradients if it is not trained."""
-    with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained(member)):
-        return member.forecast(member.request(context, 1, generator=generator))
+def guess(
+    member: Predictor,
+    options: Mapping[str, Any],
+    context: Tensor,
+    awake: Tensor | None,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Return the next frame (B, 1, C, H, W) as `member` predicts it, without gradients if it is not trained.
+
+    Of clips that are not among those `awake` (N,), a member that is not trained gives the last frame.
+    """
+    if is_trained(member) or awake is None:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained(member)):
+            return member.forecast(member.request(context, 1, generator=generator, options=options))
+    frames = context[:, -1:].clone()
+    if len(awake):
+        with torch.no_grad(), noise_of(awake):
+            frames[awake] = member.forecast(member.request(context[awake], 1, generator=generator, options=options))
+    return frames
 
 
 def check_member(name: str, can: Capabilities, config: MixtureConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 ABOUT = {
     "quickstart": "our own: a small model in three minutes",
     "motion-tuned": "our own: `motion` trained on from its weights, on your videos",
+    "motion-mixture": "our own: `motion`, flow and the last frames, mixed by what your GIFs or drawings do",
     "moving-mnist-fast": "our own: the lowest error on Moving MNIST in a stated time",
     "keras-convlstm": "the Keras example of 2021, its leak included",
     "keras-convlstm-2016": "its predecessor of 2016, on moving squares",

@@ -1,7 +1,13 @@
 """`motion` trained on from the weights that ship, on videos of your own: `nextframe train motion-tuned --data videos/`.
 
-Everything is trained, at an eighth of the rate that the weights were made with, two frames ahead; frames are scaled
-and cropped to 160x160, which is less than a prediction has, but enough to keep what was learned of large motion.
+`motion-tuned`: everything is trained, at an eighth of the rate that the weights were made with, two frames ahead;
+frames are scaled and cropped to 160x160, which is less than a prediction has, but enough to keep what was learned of
+large motion.
+
+`motion-mixture`: nothing of `motion` is. A `mixture` learns where to take what `motion` predicts, the last frame, an
+earlier one, flow, or a colour of its own: for GIFs and drawings, which blink, loop and stand still as no real video
+does. `motion` takes as long as all else together, and the blend learns colours without it: of four clips in five
+it is not asked.
 """
 
 from __future__ import annotations
@@ -22,5 +28,32 @@ MOTION_TUNED = Recipe(
         ema=0.99,
         val_every=200,
         checkpoint_every=200,
+    ),
+)
+
+MOTION_MIXTURE = Recipe(
+    model=ModelSection(
+        name="mixture",
+        fields={
+            "members": [
+                {"name": "copy-last"},
+                {"name": "flow"},
+                {"name": "motion", "options": {"fuse": False, "rehearse": False}},
+            ],
+            "rest": 0.8,
+        },
+    ),
+    data=DataConfig(name="videos", context=5, horizon=1, size=(96, 96), color="rgb"),
+    training=TrainingConfig(
+        minutes=30,
+        stage_from={"members.2": "motion"},
+        batch=8,
+        balance="changes",
+        schedule="cosine",
+        ema=0.99,
+        val_every=2000,
+        checkpoint_every=500,
+        monitor="val/loss",
+        keep="last",
     ),
 )

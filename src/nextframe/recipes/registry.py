@@ -13,6 +13,7 @@ RECIPES: Registry[Recipe] = Registry(
 
 RECIPES.add("quickstart", "nextframe.recipes.quickstart:QUICKSTART")
 RECIPES.add("motion-tuned", "nextframe.recipes.motion:MOTION_TUNED")
+RECIPES.add("motion-mixture", "nextframe.recipes.motion:MOTION_MIXTURE")
 RECIPES.add("moving-mnist-fast", "nextframe.recipes.moving_mnist:MOVING_MNIST_FAST")
 RECIPES.add("keras-convlstm", "nextframe.recipes.keras_convlstm:KERAS_CONVLSTM")
 RECIPES.add("keras-convlstm-2016", "nextframe.recipes.keras_convlstm:KERAS_CONVLSTM_2016")
