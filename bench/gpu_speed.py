@@ -22,17 +22,18 @@ from nextframe.checkpoint import create_model
 from nextframe.core.clip import Task
 from nextframe.core.device import resolve_device
 from nextframe.evaluation.run_facts import run_facts
-from nextframe.models.contract import Predictor
+from nextframe.models.contract import Predictor, StageLoss
 from nextframe.training.optim.optimizer import build_optimizer
 from nextframe.training.recipe import TrainingConfig
+from nextframe.training.turns import compiled
 
 ROOT = Path(__file__).resolve().parents[1]
 WARM = 5  # steps before the clock starts
 GREY = {"context": 10, "horizon": 10, "channels": 1}
-TRAINED: list[tuple[str, dict[str, Any], int, bool]] = [  # model, fields, clips a step, compiled
-    ("compact", GREY | {"width": 256, "blocks": 16}, 64, False),
-    ("convlstm", {}, 32, False),
-    ("simvp", GREY | {"frame_height": 64, "frame_width": 64}, 16, False),
+TRAINED: list[tuple[str, dict[str, Any], int]] = [  # model, fields, clips a step
+    ("compact", GREY | {"width": 256, "blocks": 16}, 64),
+    ("convlstm", {}, 32),
+    ("simvp", GREY | {"frame_height": 64, "frame_width": 64}, 16),
 ]
 
 
@@ -47,41 +48,43 @@ def main() -> None:
     started, device = time.monotonic(), resolve_device(options.device)
     torch.backends.cudnn.benchmark = True
     rows = [predicting(device, options.seconds, half) for half in (False, True)]
-    for name, fields, batch, compiled in TRAINED:
-        rows.append(training(name, fields, max(1, int(batch * options.share)), compiled, device, options.seconds))
-        print(json.dumps(rows[-1]), flush=True)
+    for name, fields, batch in TRAINED:
+        for graphs in (False, True):
+            rows.append(training(name, fields, max(1, int(batch * options.share)), graphs, device, options.seconds))
+            print(json.dumps(rows[-1]), flush=True)
     found = {"rows": rows, "run": run_facts(None, 0, started)}
     options.out.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
 
 
 def training(
-    name: str, fields: dict[str, Any], batch: int, compiled: bool, device: str, seconds: float
+    name: str, fields: dict[str, Any], batch: int, graphs: bool, device: str, seconds: float
 ) -> dict[str, Any]:
-    """Return a row: clips of 20 frames of 64x64 a second that `name` is trained on."""
+    """Return a row: clips of 20 frames of 64x64 a second that `name` is trained on, its launches recorded or not."""
     torch.manual_seed(0)
     config = create_model(name).config.model_fields
     model = create_model(name, **{key: value for key, value in fields.items() if key in config}).to(device).train()
     clip = Task.forecast(10, 10).split(torch.rand(batch, 20, 1, 64, 64, device=device))
-    step = step_of(model, clip, compiled, device)
+    step = step_of(model, clip, graphs, device)
     each, before = timed(step, device, seconds)
     return {
         "what": "train", "model": name, "parameters": sum(p.numel() for p in model.parameters()), "batch": batch,
-        "compiled": compiled, "clips_per_s": round(batch / each, 1), "first_steps_s": round(before, 1),
+        "graphs": graphs, "clips_per_s": round(batch / each, 1), "first_steps_s": round(before, 1),
         "memory_gib": memory(device),
     }  # fmt: skip
 
 
-def step_of(model: Predictor, clip: Any, compiled: bool, device: str) -> Callable[[], None]:
+def step_of(model: Predictor, clip: Any, graphs: bool, device: str) -> Callable[[], None]:
     """Return a training step of the model's first objective on `clip`."""
-    objective = model.stages()[0].objectives[0]
-    optimizer = build_optimizer(objective, TrainingConfig(steps=1000))
-    loss_of = torch.compile(objective.loss, dynamic=False) if compiled else objective.loss
+    objectives = model.stages()[0].objectives
+    optimizer = build_optimizer(objectives[0], TrainingConfig(steps=1000))
+    plain = StageLoss(model, objectives)
+    loss_of = compiled(plain, graphs=True) if graphs else plain
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            loss, _ = loss_of(clip)
+            loss, _ = loss_of(0, clip)
         loss.backward()
         optimizer.step()
 

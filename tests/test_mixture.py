@@ -13,6 +13,7 @@ from nextframe.core.errors import UserError
 from nextframe.core.seeds.noise import clip_noise
 from nextframe.core.seeds.seeding import seed_everything
 from nextframe.data import DataConfig
+from nextframe.layers.augment import cropped
 from nextframe.losses.perceptual import perceptual
 from nextframe.models.mixture import Mixture, MixtureConfig
 from nextframe.recipes.registry import RECIPES
@@ -124,9 +125,9 @@ def test_the_recipe_with_motion_among_its_members_takes_the_weights_that_ship():
     assert not any(weight.requires_grad for weight in net.members[2].parameters())
 
 
-def test_members_that_are_not_trained_rest_for_their_share_of_the_clips_and_never_in_use():
+def test_a_member_rests_for_its_share_of_the_training_clips_and_never_in_use():
     """Of frames that move on, what `linear` predicts differs from the last frame, which stands for it meanwhile."""
-    net = mixture(members=[{"name": "copy-last"}, {"name": "linear"}], rest=0.75)
+    net = mixture(members=[{"name": "copy-last"}, {"name": "linear", "rest": 0.75}])
     context = flat(*[(0.1 * step,) * 3 for step in range(1, 7)]).context.expand(400, -1, -1, -1, -1)
     with clip_noise("step", 0, index=torch.arange(400)):
         guesses = net.train()._next(context)[1]
@@ -135,6 +136,19 @@ def test_members_that_are_not_trained_rest_for_their_share_of_the_clips_and_neve
     with clip_noise("step", 0, index=torch.arange(200, 400)):  # a clip's share of the batch decides nothing
         assert torch.equal(net._next(context[200:])[1], guesses[200:])
     assert (net.eval()._next(context)[1][:, 1] != context[:, -1]).flatten(1).any(1).all()
+
+
+def test_a_member_that_rests_is_no_candidate():
+    """Before training each candidate but the first has the same weight: one less, and the first has more."""
+    net = mixture(members=[{"name": "copy-last"}, {"name": "linear", "rest": 0.5}], recall=0, paints=False)
+    context = flat((0, 0, 0), (0, 0, 0), (0, 0, 0), (0.1, 0.1, 0.1), (0.2, 0.2, 0.2), (0, 0, 0)).context
+    with clip_noise("step", 0, index=torch.arange(40)):
+        blended, guesses, _ = net.train()._next(context.expand(40, -1, -1, -1, -1))
+    rests = guesses[:, 1, 0, 0, 0] == context[0, -1, 0, 0, 0]
+    assert 0 < rests.sum() < 40
+    share = 1 / (math.exp(2) + 1)
+    by_hand = torch.where(rests, 0.2, 0.2 + 0.1 * share)  # linear predicts 0.3
+    torch.testing.assert_close(blended[:, 0, 0, 0, 0], by_hand)
 
 
 def test_a_member_predicts_with_the_options_that_it_is_given():
@@ -151,6 +165,22 @@ def test_a_member_predicts_with_the_options_that_it_is_given():
 
 def test_what_a_configuration_does_not_use_is_not_stored_so_that_rows_of_before_say_the_same():
     stored = mixture().config.model_dump()
-    assert "rest" not in stored
-    assert "options" not in stored["members"][0]
-    assert mixture(rest=0.5).config.model_dump()["rest"] == 0.5
+    assert "crop" not in stored
+    assert set(stored["members"][0]) == {"name", "fields"}
+    assert mixture(crop=64).config.model_dump()["crop"] == 64
+
+
+def test_it_trains_on_squares_at_the_same_place_of_context_and_target():
+    """Each pixel says where it is: all of a clip's frames start at the same place, clips at different ones."""
+    places = (torch.arange(12.0)[:, None] * 20 + torch.arange(16.0)).expand(200, 4, 3, 12, 16).contiguous()
+    with clip_noise("step", 0, index=torch.arange(200)):
+        square = cropped(Clip(places[:, :3], places[:, 3:]), 8)
+    assert square.context.shape == (200, 3, 3, 8, 8)
+    corners = square.context[:, 0, 0, 0, 0]
+    assert torch.equal(square.context, square.target.expand(-1, 3, -1, -1, -1))
+    assert torch.equal(square.target[:, 0, 0], places[0, 0, 0, :8, :8] + corners.view(-1, 1, 1))
+    rows, columns = (corners // 20).int().tolist(), (corners % 20).int().tolist()
+    assert set(rows) == set(range(5))
+    assert set(columns) == set(range(9))
+    short = cropped(Clip(places[:, :3, :, :6], places[:, 3:, :, :6]), 8)
+    assert short.target.shape == (200, 1, 3, 6, 8)

@@ -33,7 +33,7 @@ from nextframe.training.optim.skips import Skips, step_unless
 from nextframe.training.parallel.devices import make_fabric
 from nextframe.training.run import Run
 from nextframe.training.trainer import Trainer
-from nextframe.training.turns import build_turns
+from nextframe.training.turns import build_turns, compiled
 from own_models import registered
 from tiny import Tiny, TinyConfig
 
@@ -288,6 +288,39 @@ def test_a_compiled_loss_is_the_same_to_rounding(tmp_path: Path) -> None:
     assert compiled == pytest.approx(plain, rel=1e-5)  # float32: a kernel that sums in another order
     weights = load_model(tmp_path / "compiled").state_dict()
     assert list(weights) == list(load_model(tmp_path / "plain").state_dict())
+
+
+def test_a_loss_recorded_in_graphs_is_the_same_and_what_it_returned_stays() -> None:
+    """Where there is no GPU its kernels are launched one by one: the graphs themselves are tested on one, below."""
+    model = Tiny(TinyConfig())
+    loss = StageLoss(model, model.stages()[0].objectives)
+    recorded = compiled(loss, graphs=True)
+    for clip in (clip_of(), clip_of()):
+        values, gradients = [], []
+        for function in (loss, recorded):
+            model.zero_grad()
+            value, logs = function(0, clip)
+            value.backward()
+            values.append((value.item(), {name: float(log) for name, log in logs.items()}))
+            gradients.append([parameter.grad for parameter in model.parameters()])
+        assert values[0] == values[1]
+        torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_graphs_are_refused_where_they_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="graphs needs a CUDA device, and this is cpu"):
+        train(recipe(compile="graphs"), tmp_path / "run", show=False)
+    with pytest.raises(UserError, match="graphs and accumulate do not go together"):
+        TrainingConfig.parse({"steps": 1, "compile": "graphs", "accumulate": 2})
+
+
+@CUDA
+def test_on_a_gpu_losses_recorded_in_graphs_are_those_of_single_launches(tmp_path: Path) -> None:
+    options = {"device": "cuda", "steps": 12}
+    train(recipe(**options), tmp_path / "plain", show=False)
+    train(recipe(**options, compile="graphs"), tmp_path / "graphs", show=False)
+    plain, graphs = ([line["train/loss"] for line in read_metrics(tmp_path / name)] for name in ("plain", "graphs"))
+    assert graphs == pytest.approx(plain, rel=1e-5)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nextframe.core.clip import Clip
-from nextframe.core.seeds.noise import uniform
+from nextframe.core.seeds.noise import integers, uniform
 
 
 def augment(clip: Clip) -> Clip:
@@ -23,6 +23,26 @@ def augment(clip: Clip) -> Clip:
 
     def change(frames: Tensor) -> Tensor:
         return _flip(_flip(frames, mirrored, -1), turned, -2)
+
+    return replace(clip, context=change(clip.context), target=change(clip.target))
+
+
+def cropped(clip: Clip, side: int) -> Clip:
+    """Return a square of so many pixels of each item, at a place drawn for it; a shorter side stays whole.
+
+    Context and target are cropped alike. Drawn clip by clip inside a scope of `clip_noise`.
+    """
+    height, width = clip.context.shape[-2:]
+    tall, wide = min(side, height), min(side, width)
+    tops, lefts = (
+        integers(spare + 1, (len(clip),), clip.context.device).tolist() for spare in (height - tall, width - wide)
+    )
+    places = list(zip(tops, lefts, strict=True))
+
+    def change(frames: Tensor) -> Tensor:
+        return torch.stack(
+            [item[..., top : top + tall, left : left + wide] for item, (top, left) in zip(frames, places, strict=True)]
+        )
 
     return replace(clip, context=change(clip.context), target=change(clip.target))
 

@@ -15,7 +15,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.config import Config
 from nextframe.core.errors import UserError
 from nextframe.core.seeds.noise import noise_of, uniform
-from nextframe.layers.augment import augment
+from nextframe.layers.augment import augment, cropped
 from nextframe.layers.fast_conv import FastConv2d
 from nextframe.layers.grid import pad_to_multiple
 from nextframe.losses.perceptual import perceptual
@@ -43,6 +43,13 @@ class Member(Config):
     options: dict[str, Any] = Field(
         default_factory=dict, exclude_if=_is_empty, description="its own options, where not the defaults"
     )
+    rest: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        exclude_if=_is_empty,
+        description="of a member that is not trained: share of the training clips that do without it, to save its time",
+    )
 
 
 class MixtureConfig(ModelConfig):
@@ -66,13 +73,11 @@ class MixtureConfig(ModelConfig):
         0.5, ge=0, description="weight of the painted candidate's loss: it learns before it is trusted"
     )
     augment: bool = Field(True, description="train on mirrored clips too")
-    rest: float = Field(
+    crop: int = Field(
         0,
         ge=0,
-        lt=1,
         exclude_if=_is_empty,
-        description="share of the training clips that members which are not trained are not asked for, to save their "
-        "time: the last frame stands for theirs",
+        description="train on squares of this side, somewhere in each clip; 0: on whole frames",
     )
 
 
@@ -123,25 +128,33 @@ class Mixture(Predictor):
 
         The painted one is not yet clipped to [0, 1], so that a colour beyond it still has a gradient.
         """
-        last, guesses = context[:, -1:], self._guesses(context, generator)
+        last, awake = context[:, -1:], self._awake(context)
+        guesses = self._guesses(context, awake, generator)
         seen = torch.cat([last, context[:, :-1] - last, guesses - last], dim=1)  # changes, zero where nothing moves
         logits, change = self.blend(seen.flatten(1, 2)).split_with_sizes([self.candidates, self.painted], dim=1)
         painted = last + change.unsqueeze(1) if self.painted else last[:, :0]
         earlier = context[:, context.shape[1] - 1 - self.recall : -1]
         choice = torch.cat([guesses, earlier, painted.clamp(0, 1)], dim=1)  # (B, candidates, C, H, W)
+        if awake is not None:
+            missing = F.pad(~awake, (0, self.candidates - len(self.members)))
+            logits = logits.masked_fill(missing[:, :, None, None], -torch.inf)
         return (logits.softmax(1).unsqueeze(2) * choice).sum(1, keepdim=True), guesses, painted
 
-    def _guesses(self, context: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return the next frame as each member predicts it, (B, M, C, H, W)."""
-        awake = self._awake(context)
-        members = zip(cast(list[Predictor], list(self.members)), self.config.members, strict=True)
-        return torch.cat([guess(member, said.options, context, awake, generator) for member, said in members], dim=1)
-
     def _awake(self, context: Tensor) -> Tensor | None:
-        """Return the clips (N,) that members which are not trained predict in this step; None: all."""
-        if not (self.training and self.config.rest):
+        """Return which members (B, M) predict a clip in this step of training, where some rest; None: all of them."""
+        members = zip(self.config.members, self.members, strict=True)
+        rest = [0.0 if is_trained(cast(Predictor, built)) else member.rest for member, built in members]
+        if not (self.training and any(rest)):
             return None
-        return (uniform((len(context),), context.device) >= self.config.rest).nonzero().flatten()
+        return uniform((len(context), len(rest)), context.device) >= context.new_tensor(rest)
+
+    def _guesses(self, context: Tensor, awake: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        """Return the next frame as each member predicts it, (B, M, C, H, W); the last frame for one that rests."""
+        frames = []
+        for index, (member, said) in enumerate(zip(self.members, self.config.members, strict=True)):
+            which = None if awake is None else awake[:, index].nonzero().flatten()
+            frames.append(guess(cast(Predictor, member), said.options, context, which, generator))
+        return torch.cat(frames, dim=1)
 
     def stages(self) -> list[Stage]:
         """One stage, one objective: the perceptual distance of the next frame."""
@@ -150,7 +163,9 @@ class Mixture(Predictor):
         return [Stage("blend", [Objective("perceptual", trained, self._loss, optimizer)])]
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
-        clip = augment(clip) if self.config.augment and self.training else clip
+        if self.training:
+            clip = cropped(clip, self.config.crop) if self.config.crop else clip
+            clip = augment(clip) if self.config.augment else clip
         blended, guesses, painted = self._next(clip.context)
         target = clip.target[:, :1]
         loss = perceptual(blended, target)
@@ -182,20 +197,21 @@ def guess(
     member: Predictor,
     options: Mapping[str, Any],
     context: Tensor,
-    awake: Tensor | None,
+    which: Tensor | None,
     generator: torch.Generator | None,
 ) -> Tensor:
     """Return the next frame (B, 1, C, H, W) as `member` predicts it, without gradients if it is not trained.
 
-    Of clips that are not among those `awake` (N,), a member that is not trained gives the last frame.
+    It predicts the clips `which` (N,), None for all; of the others the last frame is returned.
     """
-    if is_trained(member) or awake is None:
-        with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained(member)):
+    with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained(member)):
+        if which is None or len(which) == len(context):
             return member.forecast(member.request(context, 1, generator=generator, options=options))
-    frames = context[:, -1:].clone()
-    if len(awake):
-        with torch.no_grad(), noise_of(awake):
-            frames[awake] = member.forecast(member.request(context[awake], 1, generator=generator, options=options))
+        frames = context[:, -1:].clone()
+        if len(which):
+            with noise_of(which):
+                request = member.request(context[which], 1, generator=generator, options=options)
+                frames[which] = member.forecast(request)
     return frames
 
 

@@ -91,7 +91,11 @@ class TrainingConfig(Config):
     strategy: Literal["auto", "ddp", "fsdp"] = Field(
         "auto", description="of several devices; fsdp spreads the weights over GPUs"
     )
-    compile: bool = Field(False, description="torch.compile: faster steps after a slow first one")
+    compile: bool | Literal["graphs"] = Field(
+        False,
+        description="true: torch.compile, faster steps after a slow first one; graphs: kernels as they are, launched "
+        "together as CUDA graphs",
+    )
     checkpoint_activations: bool = Field(
         False, description="recurrent models compute each frame again backwards: less memory, a third more time"
     )
@@ -151,6 +155,8 @@ class TrainingConfig(Config):
     def _checkpoints_or_graphs(self) -> TrainingConfig:
         if self.compile and self.checkpoint_activations:
             raise ValueError("compile and checkpoint_activations do not go together: set one of them to false")
+        if self.compile == "graphs" and self.accumulate > 1:
+            raise ValueError("compile=graphs and accumulate do not go together: a graph's gradients last for one part")
         return self
 
     @property

@@ -54,11 +54,41 @@ def _turn(loss: StageLoss, number: int, objective: Objective, config: TrainingCo
     if config.strategy != "fsdp":  # which has spread the weights of all objectives before
         with at_rest(others):  # the strategy averages the parameters that have a gradient when it wraps
             wrapped = fabric.strategy.setup_module(loss)
+    if config.compile == "graphs" and fabric.device.type != "cuda":
+        raise UserError(
+            f"training.compile=graphs needs a CUDA device, and this is {fabric.device}: set it to true or false"
+        )
     if config.compile:
-        keep_out_of_graphs()
-        keep_compiled()
-        wrapped = torch.compile(wrapped, dynamic=False)  # type: ignore[assignment]  # batches are alike in shape
+        wrapped = compiled(wrapped, graphs=config.compile == "graphs")
     return Turn(number, objective, wrapped, build_optimizer(objective, config), others)
+
+
+def compiled(loss: nn.Module, graphs: bool = False) -> nn.Module:
+    """Return `loss` compiled on its first call, for batches that are alike in shape.
+
+    Args:
+        loss: takes an objective's number and a clip, returns a loss and what is logged.
+        graphs: leave its kernels as they are and record their launches as CUDA graphs: small kernels wait for them.
+    """
+    keep_out_of_graphs()
+    keep_compiled()
+    if graphs:
+        return Recorded(torch.compile(loss, dynamic=False, backend="cudagraphs"))
+    return torch.compile(loss, dynamic=False)  # type: ignore[return-value]
+
+
+class Recorded(nn.Module):
+    """A loss whose kernels are launched as CUDA graphs. It returns copies: the next call writes over a graph's own."""
+
+    def __init__(self, loss: Any) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, number: int, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of objective `number`, and what is logged."""
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        loss, logs = self.loss(number, clip)
+        return loss.clone(), {name: value.clone() for name, value in logs.items()}
 
 
 @contextmanager
