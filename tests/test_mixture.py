@@ -105,6 +105,7 @@ def test_a_member_with_weights_from_elsewhere_stays_as_it_is_while_the_blend_is_
     assert all(torch.equal(taken[name], weight) for name, weight in shipped.items())
     assert blend.abs().max() > 0
     found = nextframe.load(tmp_path / "run")
+    assert found.trained.sources == nextframe.load("motion").trained.sources != ()
     frames = torch.rand(1, 3, 3, 16, 16)
     with torch.no_grad():
         alone = found.members[1].predict(frames, 1)

@@ -37,6 +37,8 @@ def take_parts(model: Predictor, taken: Mapping[str, str]) -> None:
         _check_settings(target, found, part, run)
         target.load_state_dict(found.state_dict())
         target.requires_grad_(False)
+        if isinstance(target, Predictor):
+            target.trained = source.trained  # of which `sources` says what the whole model will have seen
 
 
 def take_weights(model: Predictor, run: str | None) -> None:

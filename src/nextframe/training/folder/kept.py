@@ -23,9 +23,15 @@ def save_kept(model: Predictor, recipe: Recipe, clips: ClipSet, folder: Path, st
         fps=clips.fps,
         data=recipe.data.name,
         metrics=recipe.training.metrics,
-        sources=model.trained.sources if model.trained else (),  # of the weights that it started from
+        sources=known_sources(model),
     )
     save_model(model, folder / "model", task=task, training={"step": step, "seed": recipe.training.seed})
+
+
+def known_sources(model: Predictor) -> tuple[str, ...]:
+    """Return the published videos that the weights which a model, or a model within it, started from were made of."""
+    parts = [part.trained for part in model.modules() if isinstance(part, Predictor) and part.trained]
+    return tuple(dict.fromkeys(source for trained in parts for source in trained.sources))
 
 
 def kept_scores(folder: Path) -> dict[str, float]:
