@@ -7,7 +7,7 @@ large motion.
 `motion-mixture`: nothing of `motion` is. A `mixture` learns where to take what `motion` predicts, the last frame, an
 earlier one, flow, or a colour of its own: for GIFs and drawings, which blink, loop and stand still as no real video
 does. It takes many steps to learn colours, so `motion`, which takes most of the time, rests for four clips of five, and
-squares of 64 pixels are trained on.
+squares of 64 pixels are trained on. Muon came further in 500 steps than AdamW.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ MOTION_MIXTURE = Recipe(
         minutes=30,
         stage_from={"members.2": "motion"},
         batch=8,
+        optimizer="muon-kernels",
+        lr=0.01,
+        weight_decay=0.01,
+        grad_clip=1.0,
         balance="changes",
         schedule="cosine",
         ema=0.99,
@@ -55,5 +59,6 @@ MOTION_MIXTURE = Recipe(
         checkpoint_every=500,
         monitor="val/loss",
         keep="last",
+        workers=1,
     ),
 )
