@@ -47,6 +47,10 @@ def contents(folder):
         ("data", "s.mp4", "--json", "s.mp4"),
         ("data", "frames", "--contact-sheet", "frames/sheet.png"),
         ("prepare", "frames", "-o", "frames"),
+        ("prepare", "s.mp4", "-o", "clips", "--picture", "s.mp4"),
+        ("prepare", "s.mp4", "-o", "clips", "--json", "link.mp4"),
+        ("predict", "s.mp4", "-o", "next.gif", "--json", "s.mp4", "-m", "copy-last"),
+        ("predict", "frames", "s.mp4", "-o", "out", "--json", "link.mp4", "-m", "copy-last"),
     ],
     ids=" ".join,
 )
@@ -58,6 +62,14 @@ def test_an_output_over_or_among_the_input_is_refused(film, monkeypatch, capsys,
     assert code == 2
     assert "is the input itself, which would be lost" in err or "is in the input folder" in err
     assert contents(film) == before
+
+
+def test_the_facts_do_not_replace_the_prediction(film, capsys):
+    words = ("predict", film / "s.mp4", "-o", film / "a.gif", "--json", film / "a.gif", "-m", "copy-last")
+    code, err = said(capsys, *words)
+    assert code == 2
+    assert "is the file of the prediction too" in err
+    assert not (film / "a.gif").exists()
 
 
 def test_an_output_beside_the_input_is_fine(film, capsys):

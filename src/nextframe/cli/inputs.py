@@ -92,6 +92,17 @@ class Outputs:
             check_apart(one or outputs.folder / f"{each.name}-next.gif", each.word)
         return outputs
 
+    def check_beside(self, facts: Path, given: Sequence[Input]) -> None:
+        """Refuse a file of facts that would replace an input, or the prediction.
+
+        Raises:
+            UserError: which file it is.
+        """
+        for each in given:
+            check_apart(facts, each.path, inside=False)
+        if self.asked is not None and facts.resolve() == self.asked.resolve():
+            raise UserError(f"--json {facts} is the file of the prediction too, which would be lost: give another")
+
     def choose(self, given: Input, pixels: int) -> Path:
         """Return the file for an input of which `pixels` are predicted in all frames; unless asked for, a new one."""
         ending = ".mp4" if pixels > GIF_PIXELS else ".gif"

@@ -134,6 +134,8 @@ def predict(
     config = PredictConfig.parse(section(more, "predict"), "predict")
     found, several = inputs_of(sources, config.reading)
     outputs = Outputs.of(output, found, several)  # before any work
+    if json_file is not None:
+        outputs.check_beside(json_file, found)
     asked = Asked(
         samples=samples,
         compare=compare,

@@ -64,6 +64,9 @@ def prepare(
     check_folder(output)
     check_apart(output, root or path, inside=False)
     check_files(sheet, json_file)
+    for file, inside in ((json_file, False), (sheet, True)):
+        if file is not None:
+            check_apart(file, root or path, inside=inside)
     if sheet is not None:
         check_ending(sheet)
     more = read_settings("prepare", setting)
