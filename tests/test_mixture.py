@@ -113,6 +113,24 @@ def test_a_member_with_weights_from_elsewhere_stays_as_it_is_while_the_blend_is_
     torch.testing.assert_close(guesses[:, 1:], alone)
 
 
+def test_statistics_of_a_member_with_weights_from_elsewhere_stay_too(tmp_path):
+    """Those of its batch norm are no weights, and would follow the clips in training mode."""
+    fields = {"hidden": [4, 4], "kernels": [3, 3]}
+    data = DataConfig(name="moving-squares", context=3, horizon=1, size=(16, 16), color="rgb")
+    section, once = ModelSection(name="convlstm", fields=fields), TrainingConfig(steps=1, batch=2)
+    own = Recipe(model=section, data=data, training=once)
+    taken = train(own, tmp_path / "own", show=False).model.state_dict()
+    members = [{"name": "copy-last"}, {"name": "convlstm", "fields": fields}]
+    recipe = Recipe(
+        model=ModelSection(name="mixture", fields={"members": members, "context": 3, "width": 8}),
+        data=data,
+        training=TrainingConfig(steps=2, batch=2, stage_from={"members.1": str(tmp_path / "own")}),
+    )
+    kept = train(recipe, tmp_path / "run", show=False).model.members[1].state_dict()
+    assert any("running_mean" in name for name in kept)
+    assert all(torch.equal(kept[name], value) for name, value in taken.items())
+
+
 def test_a_part_that_the_model_does_not_have_is_refused():
     with pytest.raises(UserError, match=r"members\.7.*members\.0"):
         take_parts(mixture(), {"members.7": "motion"})

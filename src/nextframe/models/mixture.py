@@ -119,6 +119,13 @@ class Mixture(Predictor):
             interpolates=frames == 2,
         )
 
+    def train(self, mode: bool = True) -> Mixture:
+        """Set the mode; members that are not trained stay in eval mode, or their statistics and dropout would go on."""
+        super().train(mode)
+        for member in cast(list[Predictor], list(self.members)):
+            member.train(mode and is_trained(member))
+        return self
+
     def unroll(self, request: Request) -> Iterator[Block]:
         """Roll the one-step blend out."""
         return roll_on(lambda frames: self._next(frames, request.generator)[0], request.context, request.horizon)
