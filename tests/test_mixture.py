@@ -170,6 +170,17 @@ def test_a_member_that_rests_is_no_candidate():
     torch.testing.assert_close(blended[:, 0, 0, 0, 0], by_hand)
 
 
+def test_a_network_that_rests_may_predict_in_less_precision_than_the_frames():
+    resting = {"name": "compact", "fields": {"width": 8, "blocks": 1}, "rest": 0.5}
+    net = mixture(context=3, members=[{"name": "copy-last"}, resting])
+    net.members[1].requires_grad_(False)
+    frames = torch.rand(8, 3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with clip_noise("step", 0, index=torch.arange(8)), torch.autocast("cpu", torch.bfloat16):
+        guesses = net.train()._next(frames)[1]
+    assert guesses.shape == (8, 2, 3, 16, 16)
+    assert 0 < (guesses[:, 1] != frames[:, -1]).flatten(1).any(1).sum() < 8
+
+
 def test_a_member_predicts_with_the_options_that_it_is_given():
     frames = torch.rand(1, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     options = {"fuse": False, "rehearse": False}

@@ -218,7 +218,7 @@ def guess(
         if len(which):
             with noise_of(which):
                 request = member.request(context[which], 1, generator=generator, options=options)
-                frames[which] = member.forecast(request)
+                frames[which] = member.forecast(request).to(frames.dtype)  # under autocast it may be less precise
     return frames
 
 
