@@ -60,9 +60,11 @@ def test_before_training_every_candidate_but_the_first_has_the_same_small_weight
     [
         ({"context": 1, "members": [{"name": "flow"}]}, "'flow' cannot follow 1 frames .* at least 2"),
         ({"members": [{"name": "mean-neighbours"}]}, "'mean-neighbours' cannot follow 5 frames .* between two"),
+        ({"members": [{"name": "motion", "options": {"fused": 1}}]}, "'motion' of the mixture has no option 'fused'"),
+        ({"members": [{"name": "motion", "options": {"fuse": 7}}]}, "'motion' of the mixture: field 'fuse'"),
     ],
 )
-def test_members_that_cannot_take_the_context_are_refused(fields, says):
+def test_members_that_cannot_do_what_is_asked_are_refused(fields, says):
     with pytest.raises(UserError, match=says):
         mixture(**fields)
 

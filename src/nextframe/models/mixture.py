@@ -192,7 +192,10 @@ def build_member(member: Member, config: MixtureConfig) -> Predictor:
     kind: type[Predictor] = MODELS.get(member.name)
     own = {"context": config.context, "channels": config.channels, "horizon": 1}
     filled = {name: value for name, value in own.items() if name in kind.Config.model_fields}
-    return kind(kind.Config.parse(filled | member.fields, where=f"member '{member.name}' of the mixture"))
+    where = f"member '{member.name}' of the mixture"
+    built = kind(kind.Config.parse(filled | member.fields, where=where))
+    built.read_options(member.options, where)  # now, and not in the first step of a run
+    return built
 
 
 def is_trained(member: Predictor) -> bool:
