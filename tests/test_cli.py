@@ -102,6 +102,8 @@ def test_help_answers_at_once():
         (("predict", "square.gif", "-o", "x.avi"), ".gif"),
         (("evaluate", "copy-last", "--split", "tset"), "did you mean 'test'"),
         (("models", "compct"), "did you mean 'compact'"),
+        (("train", "compact", *DIGITS, "--set", "data.size=[0,64]", "--steps", "1", "-o", "x"), "must be at least 1"),
+        (("data", "square.gif", "--set", "data.size=[8,-8]"), "must be at least 1"),
         (("evaluate", "copy-last", "--size", "12y12"), "HEIGHTxWIDTH"),
         (("evaluate", "copy-last", "--size", "12"), "HEIGHTxWIDTH"),
     ],

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nextframe.core.clip import Clip, Task
 from nextframe.core.config import Config
@@ -57,6 +57,13 @@ class DataConfig(Config):
     mix: tuple[MixPart, ...] = Field(
         (), description="several data sets by shares, instead of one name; the name is then made of theirs"
     )
+
+    @field_validator("size")
+    @classmethod
+    def _some_pixels(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        if size is not None and min(size) < 1:
+            raise ValueError("height and width must be at least 1")
+        return size
 
     @model_validator(mode="after")
     def _name_or_mix(self) -> DataConfig:
