@@ -25,7 +25,7 @@ from nextframe.evaluation.scores import Scores, mean_interval
 from nextframe.evaluation.table import shown_steps
 from nextframe.evaluation.verdict import findings, headline, number, spread
 from nextframe.models import MODELS
-from nextframe.models.contract import TrainedTask
+from nextframe.models.contract import Request, TrainedTask
 from tiny import Tiny, TinyConfig
 
 
@@ -106,6 +106,21 @@ def test_every_source_has_the_same_weight() -> None:
     scores.add(["long"] * 9 + ["short"], np.array([[1.0]] * 9 + [[5.0]]))
     assert scores.summary().mean == 3.0
     assert scores.summary().n == 2
+
+
+def test_a_model_in_training_is_measured_as_it_predicts_and_goes_on_training() -> None:
+    class Doubting(Tiny):
+        def forecast(self, request: Request) -> Tensor:
+            return super().forecast(request) * (0 if self.training else 1)
+
+    torch.manual_seed(0)
+    model = Doubting(TinyConfig()).train()
+    found = evaluate(model, BY_HAND, baselines=[], metrics=["mse"], name="doubting")
+    assert model.training
+    assert found.row("doubting", "mse") == evaluate(
+        model.eval(), BY_HAND, baselines=[], metrics=["mse"], name="doubting"
+    ).row("doubting", "mse")
+    assert not model.training
 
 
 def test_the_batch_size_changes_nothing() -> None:

@@ -51,7 +51,7 @@ def forecaster(net: Predictor, device: str, options: ModelOptions | None = None,
 
     Frames are as the model computes them, not clipped: what is measured or shown of them says whether it clips.
     """
-    net = net.to(device).eval()
+    net = net.to(device)  # `predict` puts it into eval mode, and back: the caller may be training it
 
     def forecast(clip: Clip, generator: torch.Generator) -> Tensor:
         given = net.wanted(clip.conditions)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, as_float
 from nextframe.core.errors import NotSupportedError
@@ -21,7 +21,7 @@ from nextframe.evaluation.runners import Forecaster
 from nextframe.evaluation.scores import Measure, Scores, summary_rows
 from nextframe.evaluation.verdict import number
 from nextframe.metrics import METRICS
-from nextframe.models.contract import Predictor
+from nextframe.models.contract import Predictor, predicting
 from nextframe.models.protocols import ContextReconstructor, Decomposer
 
 RECONSTRUCTS = "srivastava"  # the compat that adds reconstructions
@@ -74,11 +74,12 @@ class Reconstructions:
     def add(self, clip: Clip, sources: list[str]) -> None:
         """Measure the contexts of `clip`, one source for each, both ways and against their mean frame."""
         context = clip.context
-        painted: dict[str, Tensor] = {
-            self.name: self.model.reconstruct(context),
-            f"{self.name} (leak)": self.model.reconstruct(context, leak=True),
-            MEAN_FRAME: context.mean(dim=1, keepdim=True).expand_as(context),
-        }
+        with predicting(self.model):
+            painted: dict[str, Tensor] = {
+                self.name: self.model.reconstruct(context),
+                f"{self.name} (leak)": self.model.reconstruct(context, leak=True),
+                MEAN_FRAME: context.mean(dim=1, keepdim=True).expand_as(context),
+            }
         for row, frames in painted.items():
             for metric in MEASURED:
                 values = METRICS.get(metric).function(frames.float(), context)
@@ -157,10 +158,10 @@ class Components:
         self.model, self.name = model, name
         self.scores: dict[tuple[str, str], Scores] = defaultdict(Scores)
 
-    @torch.no_grad()
     def add(self, clip: Clip, sources: list[str]) -> None:
         """Compare the components of context and future with the objects of `clip`, one source for each."""
-        components = self.model.components(clip.context, clip.horizon).float()
+        with predicting(cast(nn.Module, self.model)):
+            components = self.model.components(clip.context, clip.horizon).float()
         found = matched(overlaps(components, as_float(clip.extras[OBJECTS])))
         alone = (found.mean(1) > ALONE).all(1, keepdim=True)
         for measure, values in ((OVERLAP, found.mean(2)), (SEPARATED, alone)):
