@@ -106,6 +106,7 @@ def test_help_answers_at_once():
         (("data", "square.gif", "--set", "data.size=[8,-8]"), "must be at least 1"),
         (("evaluate", "copy-last", "--size", "12y12"), "HEIGHTxWIDTH"),
         (("evaluate", "copy-last", "--size", "12"), "HEIGHTxWIDTH"),
+        (("quickstart", "--minutes", "0.01", "-o", "x", "--json", "."), "is a folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(words, says, tmp_path, moving_square, monkeypatch, capsys):

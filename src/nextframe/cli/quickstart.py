@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nextframe.cli.options import Device, JsonFile, Quiet, Seed, begin
+from nextframe.cli.options import Device, JsonFile, Quiet, Seed, begin, check_files
 
 
 def quickstart(
@@ -35,6 +35,7 @@ def quickstart(
     from nextframe.training.folder.run_folder import next_folder
 
     begin(quiet)
+    check_files(json_file)
     folder = output or next_folder("quickstart")
     evaluation = run_quickstart(folder, digits=digits, minutes=minutes, seed=seed, device=device, show=not quiet)
     if json_file is not None:
