@@ -106,6 +106,8 @@ def test_help_answers_at_once():
         (("data", "square.gif", "--set", "data.size=[8,-8]"), "must be at least 1"),
         (("evaluate", "copy-last", "--size", "12y12"), "HEIGHTxWIDTH"),
         (("evaluate", "copy-last", "--size", "12"), "HEIGHTxWIDTH"),
+        (("evaluate", "copy-last", "--size", "12x1²"), "HEIGHTxWIDTH"),
+        (("transfer", "convlstm", "--per-class", "1,2²"), "write numbers from 1 on"),
         (("quickstart", "--minutes", "0.01", "-o", "x", "--json", "."), "is a folder"),
     ],
 )

@@ -115,7 +115,7 @@ def parse_size(size: str | None) -> tuple[int, int] | None:
     if size is None:
         return None
     parts = size.lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise UserError(f"--size '{size}': write HEIGHTxWIDTH, for example 64x64")
     return int(parts[0]), int(parts[1])
 

@@ -108,7 +108,7 @@ def parse_amounts(text: str) -> list[int | None]:
     from nextframe.core.errors import UserError
 
     words = [word.strip() for word in text.split(",")]
-    if not all(word == "all" or (word.isdigit() and int(word) > 0) for word in words):
+    if not all(word == "all" or (word.isdecimal() and int(word) > 0) for word in words):
         raise UserError(f"--per-class '{text}': write numbers from 1 on, or all, separated by commas: 1,2,4,all")
     return [None if word == "all" else int(word) for word in words]
 
