@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import nextframe
+from nextframe.checkpoint import save_model
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.core.seeds.noise import clip_noise
@@ -18,7 +19,7 @@ from nextframe.losses.perceptual import perceptual
 from nextframe.models.mixture import Mixture, MixtureConfig
 from nextframe.recipes.registry import RECIPES
 from nextframe.training import ModelSection, Recipe, TrainingConfig, train
-from nextframe.training.parts import take_parts
+from nextframe.training.parts import take_parts, take_weights
 
 
 def mixture(**fields) -> Mixture:
@@ -131,6 +132,14 @@ def test_statistics_of_a_member_with_weights_from_elsewhere_stay_too(tmp_path):
     kept = train(recipe, tmp_path / "run", show=False).model.members[1].state_dict()
     assert any("running_mean" in name for name in kept)
     assert all(torch.equal(kept[name], value) for name, value in taken.items())
+
+
+def test_a_run_starts_from_one_that_was_trained_otherwise_but_has_the_same_network(tmp_path):
+    save_model(mixture(), tmp_path / "whole")
+    started = mixture(crop=8, augment=True)
+    take_weights(started, str(tmp_path / "whole"))
+    with pytest.raises(UserError, match="its 'recall' is 4, this model's whole has 2: set it alike"):
+        take_weights(mixture(recall=2), str(tmp_path / "whole"))
 
 
 def test_a_part_that_the_model_does_not_have_is_refused():

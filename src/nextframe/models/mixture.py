@@ -93,6 +93,7 @@ class Mixture(Predictor):
     idea: ClassVar[str] = "Runs several predictors side by side and blends them pixel by pixel with a small network."
     when = "GIFs, with minutes of training: at each pixel it can fall back on the last frame or the flow."
     paper: ClassVar[str] = "After the strategies-in-parallel entry to the catz benchmark, W&B 2019"
+    loss_fields: ClassVar[frozenset[str]] = frozenset({"own_loss", "paint_loss", "augment", "crop"})
 
     def __init__(self, config: MixtureConfig) -> None:
         super().__init__(config)

@@ -92,10 +92,10 @@ def _submodule(model: Predictor, part: str) -> nn.Module | None:
 def _check_settings(target: nn.Module, found: nn.Module, part: str, run: str, free: Collection[str] = ()) -> None:
     if not (isinstance(target, Predictor) and isinstance(found, Predictor)):
         return  # load_state_dict compares names and shapes
-    wanted, has = target.config.model_dump(), found.config.model_dump()
-    for name, value in wanted.items():
-        if name not in free and name not in _without_effect(target) and has[name] != value:
-            raise UserError(f"{run}: its '{name}' is {has[name]!r}, this model's {part} has {value!r}: set it alike")
+    for name in type(target.config).model_fields:  # not what is stored, where a field that says nothing is missing
+        wanted, has = getattr(target.config, name), getattr(found.config, name)
+        if name not in free and name not in _without_effect(target) and has != wanted:
+            raise UserError(f"{run}: its '{name}' is {has!r}, this model's {part} has {wanted!r}: set it alike")
 
 
 def _without_effect(model: Predictor) -> set[str]:
