@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from nextframe.checkpoint import save_model
 from nextframe.core.errors import BadInputError, UserError
+from nextframe.data.from_torch import clips as clips_of
 from nextframe.media.reader import open_source, read_video
 from nextframe.models import MODELS
 from nextframe.models.contract import Capabilities, Request, TrainedTask
@@ -140,6 +142,23 @@ def test_a_size_that_is_asked_for(tmp_path: Path) -> None:
     found = predict(clip(tmp_path / "v.npy", 5), "copy-last", 2, size=(6, 5))
     assert found.context.shape == (5, 1, 6, 5)
     assert found.frames.shape == (2, 1, 6, 5)
+
+
+@pytest.mark.parametrize("kind", [">f4", "longdouble", "f2"])
+def test_arrays_of_any_floats_are_frames(kind: str) -> None:
+    film = np.random.default_rng(0).random((4, 8, 9, 3)).round(2).astype(kind)
+    found = predict(film, "copy-last", 1).frames
+    torch.testing.assert_close(found[0].permute(1, 2, 0), torch.from_numpy(film[-1].astype(np.float32)))
+    clips = clips_of(film.transpose(0, 3, 1, 2)[None], 2, 2, val_share=0, test_share=0)
+    assert clips.read("train", np.zeros(1, np.int64)).frames[0, 3, 0, 0, 0] == round(float(film[3, 0, 0, 0]) * 255)
+
+
+def test_an_array_that_is_mapped_is_read_without_a_warning(tmp_path: Path) -> None:
+    np.save(tmp_path / "film.npy", np.full((4, 8, 9, 3), 7, np.uint8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = predict(np.load(tmp_path / "film.npy", mmap_mode="r"), "copy-last", 1)
+    assert (found.frames * 255).round().unique().tolist() == [7]
 
 
 def test_several_futures_differ_and_the_seed_decides(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextframe.core.errors import UserError
+from nextframe.media.memory import native
 
 HALF = 0.5 / 255  # outside of [0, 1]: still rounds to the level at the end of the range
 
@@ -150,7 +151,7 @@ def _label(value: Any) -> int:
 def _frames(value: Any) -> Tensor:
     """Return `value` as a video (T, C, H, W) on the CPU; UserError if it is not one."""
     if isinstance(value, np.ndarray):
-        value = torch.from_numpy(np.array(value))  # a copy: the array may be read-only
+        value = torch.from_numpy(native(np.array(value)))  # a copy: the array may be read-only
     if not isinstance(value, Tensor):
         raise BadItemError(f"a video must be a tensor or an array, not {type(value).__name__}")
     frames = value.detach().cpu()

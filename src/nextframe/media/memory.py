@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,15 @@ def _as_tensor(value: Any) -> Tensor:
         raise UserError(f"frames must be a tensor or a NumPy array, not {type(value).__name__}")
     if value.dtype.kind not in "buf":
         raise UserError(f"frames must be uint8 or floats in [0, 1], not {value.dtype}")
-    return torch.from_numpy(np.ascontiguousarray(value))
+    with warnings.catch_warnings():  # what is read-only, as a file that is mapped, is only read
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(native(value)))
+
+
+def native(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an array, in a form that torch has: this machine's order of bytes, floats of at most 64 bits."""
+    long = values.dtype.kind == "f" and values.dtype.itemsize > np.dtype(np.float64).itemsize
+    return values.astype(np.float64 if long else values.dtype.newbyteorder("="), copy=False)
 
 
 def _axes(shape: tuple[int, ...], is_tensor: bool) -> str:
