@@ -14,6 +14,7 @@ from nextframe.core.errors import BadInputError, UserError
 from nextframe.media.arrays import guess_layout
 from nextframe.media.limits import Limits
 from nextframe.media.reader import open_source, read_video
+from nextframe.media.reading import Reading
 from nextframe.media.writer import write_video
 
 
@@ -328,6 +329,15 @@ def test_sequences_of_a_time_first_file(tmp_path):
 def test_numbers_of_every_kind_become_bytes(tmp_path, values, expected):
     np.save(tmp_path / "a.npy", values.reshape(1, 1, 3))
     assert open_source(tmp_path / "a.npy").clip(0, 1).flatten().tolist() == expected
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("levels", [None, (0.0, 2.0)])
+def test_of_values_that_are_not_numbers_no_range_is_advised(value, levels, tmp_path):
+    np.save(tmp_path / "a.npy", np.array([value, 0.5] * 32, np.float32).reshape(1, 8, 8))
+    with pytest.raises(BadInputError, match="replace what is not a number") as refused:
+        list(open_source(tmp_path / "a.npy", reading=Reading(range=levels)).decode())
+    assert "range" not in str(refused.value)
 
 
 @pytest.mark.parametrize("values", [[0.0, 255.0], [-0.1, 1.0], [float("nan"), 0.5]])

@@ -122,7 +122,8 @@ class ArraySource(Source):
         if not (low >= -slack and high <= top + slack):  # also true for NaN
             what = f"frame {number} has values from {low:.9g} to {high:.9g}; {frame.dtype} must be in 0..{top:g}"
             fix = f"say which are black and white: {setting('range', f'[0,{high:g}]')}, or save it as uint8"
-            raise BadInputError(self.path, what, fix)
+            finite = np.isfinite(high - low)  # else no range makes frames of it
+            raise BadInputError(self.path, what, fix if finite else "replace what is not a number (numpy.nan_to_num)")
         return np.rint(frame.astype(np.float64).clip(0, top) * (255 / top)).astype(np.uint8)
 
 
