@@ -157,5 +157,7 @@ def test_what_cannot_be_adapted_is_one_line():
         nextframe.predict(film, "copy-last", 2, adapt=1)
     with pytest.raises(UserError, match="more than 0 seconds, not -1"):
         nextframe.predict(film, built(), 2, adapt=-1)
+    with pytest.raises(UserError, match="more than 0 seconds, not nan"):
+        nextframe.predict(film, built(), 2, adapt=float("nan"))
     with pytest.raises(UserError, match="one video at a time"):
         nextframe.predict(film.unsqueeze(0).expand(2, -1, -1, -1, -1), built(), 2, adapt=1)

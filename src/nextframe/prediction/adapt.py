@@ -88,7 +88,7 @@ def adapt(
         UserError: a time that is not positive.
         NotSupportedError: a model without weights, or one that learns from encoded clips.
     """
-    if seconds <= 0:
+    if not seconds > 0:  # nor nan, with which it would not end
         raise UserError(f"the time to adapt must be more than 0 seconds, not {seconds:g}")
     _check_learns(model)
     started = time.monotonic()
