@@ -310,6 +310,7 @@ def test_a_loss_recorded_in_graphs_is_the_same_and_what_it_returned_stays() -> N
 def test_graphs_are_refused_where_they_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="graphs needs a CUDA device, and this is cpu"):
         train(recipe(compile="graphs"), tmp_path / "run", show=False)
+    assert not (tmp_path / "run").exists()
     with pytest.raises(UserError, match="graphs and accumulate do not go together"):
         TrainingConfig.parse({"steps": 1, "compile": "graphs", "accumulate": 2})
 

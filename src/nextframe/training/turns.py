@@ -54,10 +54,6 @@ def _turn(loss: StageLoss, number: int, objective: Objective, config: TrainingCo
     if config.strategy != "fsdp":  # which has spread the weights of all objectives before
         with at_rest(others):  # the strategy averages the parameters that have a gradient when it wraps
             wrapped = fabric.strategy.setup_module(loss)
-    if config.compile == "graphs" and fabric.device.type != "cuda":
-        raise UserError(
-            f"training.compile=graphs needs a CUDA device, and this is {fabric.device}: set it to true or false"
-        )
     if config.compile:
         wrapped = compiled(wrapped, graphs=config.compile == "graphs")
     return Turn(number, objective, wrapped, build_optimizer(objective, config), others)

@@ -21,7 +21,7 @@ def check_devices(config: TrainingConfig, devices: int, machines: int = 1) -> No
     """Refuse what the devices of `config`, so many on each machine, cannot do, before a process is started.
 
     Raises:
-        UserError: more devices than there are, a strategy that they do not have, or a batch that they cannot share.
+        UserError: more devices than there are, a strategy or graphs that they lack, or a batch that they cannot share.
     """
     device = resolve_device(config.device)
     there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device, devices)
@@ -31,6 +31,8 @@ def check_devices(config: TrainingConfig, devices: int, machines: int = 1) -> No
         raise UserError(f"batch {config.batch} cannot be shared evenly by {devices * machines} processes")
     if config.strategy == "fsdp" and device != "cuda":
         raise UserError(f"training.strategy=fsdp needs CUDA GPUs, not '{device}': use ddp, or auto")
+    if config.compile == "graphs" and device != "cuda":
+        raise UserError(f"training.compile=graphs needs a CUDA device, and this is {device}: set it to true or false")
 
 
 def make_fabric(config: TrainingConfig, devices: int = 1, machines: int = 1) -> Any:
