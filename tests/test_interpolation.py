@@ -159,6 +159,12 @@ def test_a_gif_takes_as_long_as_its_source(tmp_path, delays, factor):
     assert np.abs(at - sum(delays) / len(delays) / factor * np.arange(1, len(shown))).max() <= 0.5
 
 
+def test_of_a_film_slower_than_a_gif_the_last_frame_is_shown_as_long_as_it_can_be(tmp_path):
+    write_video(tmp_path / "slow.mp4", pan(3, 1.0), 1 / 1000)
+    interpolate(tmp_path / "slow.mp4", tmp_path / "less.gif", "mean-neighbours")
+    assert read_timing(tmp_path / "less.gif", "gif").delays == pytest.approx([500] * 4 + [655.35])
+
+
 def test_frames_too_short_for_a_gif_are_told_and_shown_for_two_hundredths(tmp_path, caplog):
     gif(tmp_path / "film.gif", [5] * 4)
     interpolate(tmp_path / "film.gif", tmp_path / "slow.gif", "mean-neighbours", 4)

@@ -129,7 +129,7 @@ def _write_gif(path: Path, shape: Shape, images: Iterator[Image], fps: float, ho
     import av
 
     grey, ticks = shape[2] == 1, round(100 / _within(fps, GIF_SLOWEST, GIF_FASTEST, "a GIF"), 9)  # a half stays one
-    last = ticks if hold is None else max(ticks, round(100 * hold, 9))
+    last = ticks if hold is None else min(max(ticks, round(100 * hold, 9)), 100 / GIF_SLOWEST)
     options = {"final_delay": str(math.ceil(last - 0.5))}  # a half down, as times are rounded up: the sum is right
     with av.open(str(path), "w", format="gif", options=options) as container:
         stream: Any = container.add_stream("gif", rate=100)
