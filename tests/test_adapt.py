@@ -151,6 +151,14 @@ def test_prediction_adapts_to_up_to_32_frames_before_it_and_gives_the_model_its_
     assert len(sliding.context) == 3
 
 
+def test_of_a_long_context_as_many_frames_are_read_as_it_takes_to_adapt():
+    film = torch.arange(60).div(60).view(-1, 1, 1, 1).expand(-1, 1, 12, 16)
+    model = built()
+    model.trained = TrainedTask(context=40, horizon=2)
+    assert nextframe.predict(film, model, 1, adapt=FOREVER).adaptation.given == 43
+    assert nextframe.predict(film, built(), 1, context=50, adapt=FOREVER).adaptation.given == 53
+
+
 def test_what_cannot_be_adapted_is_one_line():
     film = numbered(12)
     with pytest.raises(NotSupportedError, match="copy-last has nothing to train"):

@@ -25,7 +25,7 @@ from nextframe.media.memory import Held
 from nextframe.media.reading import DEFAULT, Reading
 from nextframe.media.source import Source
 from nextframe.models.contract import Predictor, check_task, task_note
-from nextframe.prediction.adapt import READS, Adaptation
+from nextframe.prediction.adapt import BEYOND, READS, Adaptation
 from nextframe.prediction.adapt import adapt as adapt_model
 from nextframe.prediction.context import bridge_channels, most_context, opened, read_frames, usual_context
 from nextframe.prediction.memory import Made, check_frames, check_model
@@ -113,7 +113,8 @@ def predict(
         layout: the axes of frames in memory, such as "TCHW"; None: told by the shape, see `as_frames`.
         fps: frames per second; None: the video's own, 10 for frames in memory.
         reading: what a file leaves open, such as which of its values is white.
-        adapt: seconds to first train a copy of the model on up to 32 frames; used if it predicts other ones better.
+        adapt: seconds to first train a copy of the model on up to 32 frames, or more if its context is as long; used if
+            it predicts other ones better.
         fit: resize frames to the size of the model's training and back, see `fit_to_trained`.
 
     Returns:
@@ -156,7 +157,7 @@ def stream(
     kept_back = frames if asked.compare or asked.one_step else 0
     source = bridge_channels(opened(video, asked.stride, asked.limits, asked.layout, asked.reading), net)
     most, limits = most_context(net, asked.context), asked.limits or Limits()
-    reads = most if asked.adapt is None else READS
+    reads = most if asked.adapt is None else max(READS, most + BEYOND)
     made = Made.by(net, 1 if asked.one_step else frames, how.options, how.samples, output)
     held = check_frames(source, asked.size, reads, kept_back, made, limits)
     back = _steps_back(source, net, frames, asked, reads)
