@@ -98,6 +98,15 @@ def test_as_much_context_as_the_model_was_trained_with(tmp_path: Path) -> None:
     assert len(found.frames) == 5
 
 
+def test_fewer_frames_are_said_of_a_model_that_would_look_at_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predict(clip(tmp_path / "v.npy", 3), "linear", 1)
+    assert "frames instead of" not in caplog.text  # it looks at the last two
+    predict(clip(tmp_path / "v.npy", 3), trained(TrainedTask(context=4, horizon=2)), 1)
+    assert "tiny gets 3 frames instead of 4" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [

@@ -96,7 +96,7 @@ def read_frames(
         shown = source.clip(at - given, given + kept_back) if given >= need else torch.empty(0)
     if given < need:
         raise _too_few(source.path, f"{model_name(net)} needs {need} context frame(s)", given, kept_back, at)
-    if given < want:
+    if given < min(want, net.capabilities.reads or want):  # what it does not look at is not missed
         LOG.warning("%s: %s gets %d frames instead of %d", source.name, model_name(net), given, want)
     if source.missing:
         LOG.warning("%s is %s", source.name, source.missing)
