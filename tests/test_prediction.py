@@ -114,6 +114,7 @@ def test_fewer_frames_are_said_of_a_model_that_would_look_at_more(
         ({"context": 5}, r"has 1 frame\(s\), linear needs 5 context"),
         ({"compare": True}, r"has 1 frame\(s\), linear needs 2 context frame\(s\) and the comparison 10 more"),
         ({"at": 1}, r"there are 1 frames before frame 1, linear needs 2 .*; choose a later frame"),
+        ({"at": 3}, r"v\.npy: asked for frames 0 to 2, there are 1; choose an earlier frame than 3"),
     ],
 )
 def test_too_few_frames_is_a_line_with_numbers(options: dict[str, int], line: str, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def read_frames(
         given = shown.shape[-4] - kept_back
     else:
         given = min(at, reads)
-        shown = source.clip(at - given, given + kept_back) if given >= need else torch.empty(0)
+        shown = _up_to(source, at, given, kept_back) if given >= need else torch.empty(0)
     if given < need:
         raise _too_few(source.path, f"{model_name(net)} needs {need} context frame(s)", given, kept_back, at)
     if given < min(want, net.capabilities.reads or want):  # what it does not look at is not missed
@@ -101,6 +101,17 @@ def read_frames(
     if source.missing:
         LOG.warning("%s is %s", source.name, source.missing)
     return shown
+
+
+def _up_to(source: Source | Held, at: int, given: int, kept_back: int) -> Tensor:
+    """Return `given` frames before frame `at`, and `kept_back` from it on."""
+    try:
+        return source.clip(at - given, given + kept_back)
+    except BadInputError:
+        raise
+    except UserError as error:  # there are not so many
+        what = str(error).removeprefix(f"{source.path}: ")
+        raise BadInputError(source.path, what, f"choose an earlier frame than {at}") from None
 
 
 def _too_few(path: Path, need: str, given: int, kept_back: int, at: int | None) -> BadInputError:
