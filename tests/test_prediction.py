@@ -125,6 +125,12 @@ def test_too_few_frames_is_a_line_with_numbers(options: dict[str, int], line: st
 def test_nonsense_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least 1"):
         predict(clip(tmp_path / "v.npy", 5), "copy-last", 0)
+    for fps in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(UserError, match="fps must be a number above 0, not"):
+            predict(clip(tmp_path / "v.npy", 5), "copy-last", fps=fps)
+    for size in ((0, 8), (8, -1)):
+        with pytest.raises(UserError, match="a height and a width of at least 1, not"):
+            predict(clip(tmp_path / "v.npy", 5), "copy-last", size=size)
 
 
 def test_a_grey_model_on_a_colour_video_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

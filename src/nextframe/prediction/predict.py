@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -148,9 +149,7 @@ def stream(
     Raises:
         UserError: as `predict`; some of it when the first frame is asked for.
     """
-    if frames < 1 or asked.samples < 1 or (asked.context is not None and asked.context < 1):
-        numbers = f"{frames}, {asked.samples}, {asked.context}"
-        raise UserError(f"frames, samples and context must be at least 1, not {numbers}")
+    _check_numbers(frames, asked)
     net = resolve_model(DEFAULT_MODEL if model is None else model)
     check_trained(net, FORECAST, name := model_name(net))
     how = Drawing(asked.samples, asked.seed, asked.device, net.read_options(asked.options, name), name, asked.fit)
@@ -176,6 +175,16 @@ def stream(
     with_truth = map(_with_truth, steps, repeat(None) if truth is None else truth.unbind(-4))
     past = _past(run, shown, frames, asked, source.name, how, limits.bytes - needed) if back else None
     return Stream(given, with_truth, frames, how.samples, truth is not None, rate, source.name, how.name, done, past)
+
+
+def _check_numbers(frames: int, asked: Asked) -> None:
+    if frames < 1 or asked.samples < 1 or (asked.context is not None and asked.context < 1):
+        numbers = f"{frames}, {asked.samples}, {asked.context}"
+        raise UserError(f"frames, samples and context must be at least 1, not {numbers}")
+    if asked.fps is not None and not 0 < asked.fps < math.inf:
+        raise UserError(f"fps must be a number above 0, not {asked.fps}")
+    if asked.size is not None and min(asked.size) < 1:
+        raise UserError(f"size must be a height and a width of at least 1, not {asked.size}")
 
 
 def _steps_back(source: Source | Held, net: Predictor, frames: int, asked: Asked, reads: int) -> int:
