@@ -96,6 +96,15 @@ def test_wrong_requests_are_refused_and_nothing_is_written(tmp_path, name, frame
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("name", "most"), [("a.mp4", 16384), ("a.gif", 65535)])
+def test_frames_larger_than_a_format_has_are_refused_in_one_line(tmp_path, name, most):
+    write_video(tmp_path / name, torch.zeros(1, 1, 2, most, dtype=torch.uint8))
+    for height, width in ((2, most + 1), (most + 1, 2)):
+        with pytest.raises(UserError, match=f"{width}x{height}, a side has at most {most} pixels"):
+            write_video(tmp_path / "new" / name, torch.zeros(1, 1, height, width, dtype=torch.uint8))
+    assert not (tmp_path / "new").exists()
+
+
 def failing(error, frames=3):
     """Frames of which one cannot be had."""
     yield from colours(frames, 16, 16)

@@ -31,6 +31,7 @@ SLOW = 0.01
 FASTEST = 10_000.0
 BT709, LIMITED = 1, 1  # in the code points of H.273
 SPOOL = 2**22  # bytes of a colour GIF's frames in memory; more wait in a file for the palette, beside the output
+LARGEST = {".mp4": 16384, ".gif": 65535}  # pixels along a side: x264's most, and 16 bits
 WHOLE = (".png",)  # endings of the formats that need all frames before they write one
 H264 = 75, 5.5, 45  # bytes of a pixel that x264 holds: always, and for each frame that it looks ahead, at most so many
 PALETTE = 100, 0, 0  # the same of the filters of a GIF
@@ -76,6 +77,9 @@ def write_video(
     first = next(images, None)  # before anything is made on disk
     if first is None:
         raise UserError(f"{path}: there are no frames to write")
+    most, (height, width) = LARGEST.get(path.suffix.lower(), math.inf), first.shape[:2]
+    if max(height, width) > most:
+        raise UserError(f"{path}: frames are {width}x{height}, a side has at most {most} pixels: write a .png or .npy")
     with whole_file(path) as temporary:
         if encode is _write_gif:
             _write_gif(temporary, first.shape, chain([first], images), fps, hold)
