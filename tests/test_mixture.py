@@ -181,6 +181,17 @@ def test_a_member_that_rests_is_no_candidate():
     torch.testing.assert_close(blended[:, 0, 0, 0, 0], by_hand)
 
 
+def test_where_all_rest_and_there_is_nothing_else_the_last_frame_stays():
+    net = mixture(members=[{"name": "linear", "rest": 0.5}], recall=0, paints=False)
+    context = flat(*[(0.1 * step,) * 3 for step in range(1, 7)]).context.expand(40, -1, -1, -1, -1)
+    with clip_noise("step", 0, index=torch.arange(40)):
+        blended, guesses, _ = net.train()._next(context)
+    rests = (guesses == context[:, -1:]).flatten(1).all(1)
+    assert 0 < rests.sum() < 40
+    torch.testing.assert_close(blended[rests], context[rests, -1:])
+    torch.testing.assert_close(blended[~rests], guesses[~rests])
+
+
 def test_a_network_that_rests_may_predict_in_less_precision_than_the_frames():
     resting = {"name": "compact", "fields": {"width": 8, "blocks": 1}, "rest": 0.5}
     net = mixture(context=3, members=[{"name": "copy-last"}, resting])

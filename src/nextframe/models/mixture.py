@@ -145,6 +145,7 @@ class Mixture(Predictor):
         choice = torch.cat([guesses, earlier, painted.clamp(0, 1)], dim=1)  # (B, candidates, C, H, W)
         if awake is not None:
             missing = F.pad(~awake, (0, self.candidates - len(self.members)))
+            missing = missing & ~missing.all(1, keepdim=True)  # where nothing else is left, the last frame is
             logits = logits.masked_fill(missing[:, :, None, None], -torch.inf)
         return (logits.softmax(1).unsqueeze(2) * choice).sum(1, keepdim=True), guesses, painted
 
