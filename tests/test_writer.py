@@ -87,6 +87,13 @@ def test_floats_are_rounded_to_the_nearest_level(tmp_path):
         ("a.gif", colours(2, 8, 8)[:0], "must be"),
         ("a.gif", colours(2, 8, 8)[0], "must be"),
         ("a.gif", [], "there are no frames"),
+        ("a.gif", np.zeros((2, 3, 8, 8), np.uint8), "must be tensors of uint8 or floats, not ndarray uint8"),
+        ("a.gif", torch.full((2, 3, 8, 8), 7), r"must be tensors of uint8 or floats, not Tensor torch\.int64"),
+        (
+            "a.gif",
+            torch.ones(2, 3, 8, 8, dtype=torch.bool),
+            r"must be tensors of uint8 or floats, not Tensor torch\.bool",
+        ),
         ("a.gif", [colours(1, 8, 8)[0], colours(1, 8, 6)[0]], "of one size"),
     ],
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -94,6 +95,9 @@ def _images(frames: Iterable[Tensor]) -> Iterator[Image]:
     """Yield frames (C, H, W) as (H, W, C) uint8, all of the first one's shape."""
     shape: tuple[int, ...] | None = None
     for frame in frames:
+        if not isinstance(frame, Tensor) or not (frame.is_floating_point() or frame.dtype == torch.uint8):
+            kind = f"{type(frame).__name__} {getattr(frame, 'dtype', '')}"
+            raise UserError(f"frames to write must be tensors of uint8 or floats, not {kind}")
         shape = shape or tuple(frame.shape)
         if frame.ndim != 3 or frame.shape[0] not in (1, 3) or 0 in frame.shape or tuple(frame.shape) != shape:
             raise UserError(f"frames to write must be (C, H, W) of one size, C 1 or 3, not {tuple(frame.shape)}")
