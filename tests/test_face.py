@@ -229,6 +229,15 @@ def test_fit_of_a_model_trains_it_in_place_and_goes_on(here):
     assert further.losses[-1]["train/loss"] == at_once.losses[-1]["train/loss"]
 
 
+def test_a_run_on_frames_in_memory_goes_on_with_the_same_alone(here):
+    frames, few = torch.rand(12, 5, 1, 16, 16), {"model.width": 8, "model.blocks": 1, "training.batch": 2}
+    how = {"context": 3, "horizon": 2, "settings": few, "folder": here / "run", "quiet": True}
+    nf.fit("compact", frames, steps=1, **how)
+    with pytest.raises(UserError, match=r"clips is not the data that .*run was trained on: it has clips train"):
+        nf.fit("compact", torch.rand(20, 5, 1, 16, 16), steps=2, resume=True, **how)
+    assert nf.fit("compact", frames, steps=2, resume=True, **how).losses[-1]["step"] == 2
+
+
 def test_fit_says_what_does_not_fit(here):
     video = torch.rand(8, 7, 1, 16, 16)
     model = nf.create_model("compact", context=4, horizon=3, channels=3, width=8, blocks=1)

@@ -14,6 +14,7 @@ from nextframe.core.files.lock import LOCK
 from nextframe.core.files.room import FULL, full
 from nextframe.core.files.whole_file import free_name, write_whole
 from nextframe.data import ClipSet
+from nextframe.data.clipset import IN_MEMORY
 from nextframe.data.open import is_path
 from nextframe.data.sets import DATASETS
 from nextframe.training.parallel.launch import started_outside
@@ -55,7 +56,7 @@ def _with_place_of(stored: Recipe, recipe: Recipe) -> Recipe:
 
 
 def check_data(folder: Path, recipe: Recipe, clips: ClipSet) -> None:
-    """Refuse to continue a run with other data than it began with, if its place has changed.
+    """Refuse to continue a run with other data than it began with, if its place has changed or it has none.
 
     Raises:
         UserError: the line has the numbers of both.
@@ -63,7 +64,7 @@ def check_data(folder: Path, recipe: Recipe, clips: ClipSet) -> None:
     if not (folder / "recipe.yaml").exists():
         return
     stored = read_recipe(folder).data
-    if (stored.name, stored.options) == (recipe.data.name, recipe.data.options):
+    if stored.name != IN_MEMORY and (stored.name, stored.options) == (recipe.data.name, recipe.data.options):
         return
     whose = f"the data that {folder} was trained on"
     if not (folder / DATA).exists():  # a run of an earlier version
