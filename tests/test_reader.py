@@ -86,6 +86,16 @@ def test_stride_start_and_end_count_alike_everywhere(eleven):
         source.clip(8, 5)
 
 
+def test_what_read_video_cannot_give_is_one_line(eleven):
+    for size in ((0, 8), (8, -1)):
+        with pytest.raises(UserError, match="size must be a height and a width of at least 1"):
+            read_video(eleven, size=size)
+    with pytest.raises(UserError, match="asked for 5 frames from 9, there are 2 from there on"):
+        read_video(eleven, start=9, frames=5)
+    with pytest.raises(UserError, match="asked for the frames from 20, there are 0 from there on"):
+        read_video(eleven, start=20)
+
+
 def test_color_is_the_sources_own_unless_asked(eleven):
     assert all_frames(open_source(eleven, color="grey")).shape == (11, 1, 12, 16)
     assert all_frames(open_source(eleven, color="rgb")).shape == (11, 3, 12, 16)

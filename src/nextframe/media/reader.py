@@ -172,6 +172,8 @@ def read_video(
     """
     from nextframe.media.fit import fit_frame
 
+    if size is not None and min(size) < 1:
+        raise UserError(f"size must be a height and a width of at least 1, not {size}")
     source = open_source(path, stride=stride, color=color)
     height, width = size or (source.height, source.width)
     taken: list[Tensor] = []
@@ -179,5 +181,6 @@ def read_video(
         taken.append(frame if size is None else fit_frame(frame, size, "crop"))
         source.limits.check_bytes(path, len(taken) * source.channels * height * width)
     if not taken or (frames is not None and len(taken) < frames):
-        raise UserError(f"{path}: asked for {frames or 'the'} frames from {start}, there are {len(taken)}")
+        asked = f"asked for {frames or 'the'} frames from {start}"
+        raise UserError(f"{path}: {asked}, there are {len(taken)} from there on")
     return torch.stack(taken), source.fps
