@@ -28,7 +28,7 @@ def augment(clip: Clip) -> Clip:
 
 
 def cropped(clip: Clip, side: int) -> Clip:
-    """Return a square of so many pixels of each item, at a place drawn for it; a shorter side stays whole.
+    """Return a square of `side` pixels of each item, at a place drawn for it; a shorter side stays whole.
 
     Context and target are cropped alike. Drawn clip by clip inside a scope of `clip_noise`.
     """

@@ -28,7 +28,7 @@ SCALES = 3  # of the blend network: frames are folded until each position is 4 x
 
 
 def _is_empty(value: object) -> bool:
-    """Return whether a field says nothing, so that it is left out: configurations stored before it was there say so."""
+    """Return whether a field says nothing, so that it is omitted: configurations stored before it was there say so."""
     return not value
 
 
