@@ -143,6 +143,12 @@ def test_the_pixels_are_those_that_are_predicted(here, capsys, monkeypatch):
     assert said(capsys, "predict", "films/a.gif", *QUICK, "--size", "16x16")[1] == ["a-next-2.mp4"]
 
 
+def test_a_way_through_a_folder_that_is_not_there_is_no_error_once_the_file_is_written(here, capsys):
+    code, out, err = said(capsys, "predict", "films/a.gif", *QUICK, "-o", "missing/../next.gif")
+    assert (code, out) == (0, ["missing/../next.gif"]), err
+    assert (here / "next.gif").is_file()
+
+
 def test_a_large_gif_is_said(tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="nextframe")  # a test with --quiet may have raised it
     for name, size in (("a.gif", 10_000_001), ("b.gif", 10_000_000), ("c.mp4", 20_000_000)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,5 +112,6 @@ class Outputs:
 
 def note_size(path: Path) -> None:
     """Say so if a GIF is large."""
-    if path.suffix.lower() == ".gif" and (size := path.stat().st_size) > LARGE:
+    place = os.path.realpath(path)  # where it was written: there need be no x in x/../next.gif
+    if path.suffix.lower() == ".gif" and (size := os.path.getsize(place)) > LARGE:
         LOG.info("%s has %.0f MB, more than many sites take: -o %s.mp4 is much smaller", path, size / 1e6, path.stem)
