@@ -202,7 +202,7 @@ def test_train_names_no_report_that_was_not_written(tmp_path, moving_square, cap
     assert f"{tmp_path / 'run'}/model  (nextframe evaluate" in said
 
 
-SMALL = ("model.width=8", "model.blocks=1", "run.report=false")
+SMALL = ("model.width=8", "model.blocks=1", "run.report=false", "training.val_clips=2")
 SMALL_RUN = ("--steps", 1, "--batch", 2, *(word for setting in SMALL for word in ("--set", setting)))
 
 

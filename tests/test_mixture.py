@@ -100,7 +100,9 @@ def test_a_member_with_weights_from_elsewhere_stays_as_it_is_while_the_blend_is_
     recipe = Recipe(
         model=ModelSection(name="mixture", fields={"members": members, "context": 3, "width": 8}),
         data=DataConfig(name="moving-squares", context=3, horizon=1, size=(16, 16), color="rgb"),
-        training=TrainingConfig(steps=3, batch=2, stage_from={"members.1": "motion"}, optimizer="sgd", lr=0.1),
+        training=TrainingConfig(
+            steps=3, batch=2, val_clips=2, stage_from={"members.1": "motion"}, optimizer="sgd", lr=0.1
+        ),
     )
     net = train(recipe, tmp_path / "run", show=False).model
     shipped, blend = nextframe.load("motion").state_dict(), net.blend.head.weight

@@ -69,6 +69,7 @@ def test_a_share_makes_what_is_left(rows: Path) -> None:
     assert digits_table(found) in text
 
 
+@pytest.mark.slow
 def test_a_share_begins_nothing_that_would_not_end_in_time(rows: Path) -> None:
     late = call(rows, "moving_mnist_rows.py", *SHARE, "--models", "copy-last,linear", "--within", "0.5")
     assert late.returncode == 0, late.stderr

@@ -424,6 +424,7 @@ def alone(recipe: Recipe, folder: Path, resume: bool = False) -> list[float]:
 
 @pytest.mark.any_processor
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+@pytest.mark.slow
 def test_a_dead_process_ends_the_job_with_one_line_and_the_run_goes_on(tmp_path: Path) -> None:
     slow, run = endless(tmp_path), tmp_path / "run"
     process = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -166,6 +166,7 @@ raise KeyboardInterrupt
     assert "KeyboardInterrupt" in done.stderr
 
 
+@pytest.mark.slow
 def test_each_compiled_part_has_two_graphs_and_validation_has_none():
     """For context frames alone, and with frames that are fed back, whose gradient is wanted; no part breaks in two."""
     torch._dynamo.reset()
