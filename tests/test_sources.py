@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from nextframe.checkpoint import create_model
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.data import DataConfig, open_data
 from nextframe.data.clipset import batch_indices
@@ -22,6 +23,7 @@ from nextframe.data.folder.listing import list_sources
 from nextframe.data.folder.splits import split_by_name, split_by_time
 from nextframe.data.folder.store import FrameStore, Member
 from nextframe.data.inspect.report import describe
+from nextframe.evaluation import evaluate
 from nextframe.media.fit import fit_image
 from nextframe.media.reader import open_source
 from nextframe.media.video.cuts import find_cuts
@@ -217,8 +219,10 @@ def test_reading_an_empty_split_is_one_line(tmp_path):
     assert clips.count("test") == 0
     with pytest.raises(UserError, match=r"test has no clips: a clip needs 5 frames .* has 2"):
         clips.read("test", np.array([0]))
-    with pytest.raises(UserError, match="test split has no clips"):
+    with pytest.raises(UserError, match=r"test has no clips: .*a larger data.options.test_share makes it longer"):
         batch_indices(clips, "test", 0, 0, 4)
+    with pytest.raises(UserError, match=r"test has no clips: .*a larger data.options.test_share makes it longer"):
+        evaluate(create_model("copy-last"), clips, "test")
 
 
 def test_fit_pads_crops_or_cuts_at_a_place_of_the_clip(tmp_path):

@@ -122,6 +122,10 @@ class ClipSet(ABC):
     def count(self, split: Split) -> int | None:
         """Return how many clips `split` has; None: endless (generated)."""
 
+    def why_empty(self, split: Split) -> str:
+        """Return one line that says that `split` has no clips, and why where that is known; "" if it has some."""
+        return "" if self.count(split) != 0 else f"the {split} split has no clips"
+
     @abstractmethod
     def read(self, split: Split, indices: Indices) -> Clip:
         """Return clips `indices` of `split` as one uint8 batch, in that order."""
@@ -194,7 +198,7 @@ def batch_indices(clips: ClipSet, split: Split, seed: int, step: int, size: int)
     """
     count = clips.count(split)
     if count == 0:
-        raise UserError(f"{clips.name}: the {split} split has no clips")
+        raise UserError(f"{clips.name}: {clips.why_empty(split)}")
     first = step * size
     if count is None:
         start = int(numpy_generator(seed, "start").integers(2**40))

@@ -224,7 +224,7 @@ def clip_indices(data: ClipSet, split: Split, limit: int | None) -> Indices:
         raise UserError(f"clips must be at least 1, not {limit}")
     count = data.count(split)
     if count == 0:
-        raise UserError(f"{data.name}: the {split} split has no clips")
+        raise UserError(f"{data.name}: {data.why_empty(split)}")
     if count is None:
         return np.arange(limit or ENDLESS_CLIPS, dtype=np.int64)
     return _evenly(count, min(limit or count, count))

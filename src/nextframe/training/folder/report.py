@@ -150,6 +150,6 @@ def report_validation(
     data = data or open_data(read_recipe(folder).data)
     count = data.count("val")
     if count == 0:
-        LOG.info("no report: the val split has no clips")
+        LOG.info("no report: %s", data.why_empty("val"))
         return None
     return report_run(folder, "val", data=data, model=model, clips=min(count or WATCHED, WATCHED), device=device)
