@@ -1,7 +1,8 @@
 """How fast models train and predict on one device, each alone, on clips that lie there already: no reading is timed.
 
-Training rows are whole steps (loss, gradient, optimiser) in the precision that `auto` takes there; a prediction row is
-`motion` predicting ten frames of 640x360 after four. Writes results/gpu-speed.json. On a GPU, in one call of a minute:
+Training rows are whole steps (loss, gradient, optimiser) in the precision that `auto` takes there, launched one by
+one and as CUDA graphs; a prediction row is `motion` predicting ten frames of 640x360 after four. Writes
+results/gpu-speed.json. On a GPU, in one call of two minutes:
 
     PYTHONPATH=src python bench/gpu_speed.py --seconds 3
 """

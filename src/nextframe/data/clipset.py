@@ -34,6 +34,13 @@ class MixPart(Config):
     options: dict[str, Any] = Field(default_factory=dict, description="options of the data set itself")
 
 
+def some_pixels(size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return `size` as it is: a validator of fields that are a height and a width, or None."""
+    if size is not None and min(size) < 1:
+        raise ValueError("height and width must be at least 1")
+    return size
+
+
 class DataConfig(Config):
     """Which clips: a registered name or a path, or a mix of several; and how spans are cut."""
 
@@ -58,12 +65,7 @@ class DataConfig(Config):
         (), description="several data sets by shares, instead of one name; the name is then made of theirs"
     )
 
-    @field_validator("size")
-    @classmethod
-    def _some_pixels(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
-        if size is not None and min(size) < 1:
-            raise ValueError("height and width must be at least 1")
-        return size
+    _size = field_validator("size")(some_pixels)
 
     @model_validator(mode="after")
     def _name_or_mix(self) -> DataConfig:
@@ -121,6 +123,17 @@ class ClipSet(ABC):
     @abstractmethod
     def count(self, split: Split) -> int | None:
         """Return how many clips `split` has; None: endless (generated)."""
+
+    def count_some(self, split: Split) -> int | None:
+        """Return how many clips `split` has; None: endless.
+
+        Raises:
+            UserError: it has none; the line says why, where that is known.
+        """
+        count = self.count(split)
+        if count == 0:
+            raise UserError(f"{self.name}: {self.why_empty(split)}")
+        return count
 
     def why_empty(self, split: Split) -> str:
         """Return one line that says that `split` has no clips, and why where that is known; "" if it has some."""
@@ -196,9 +209,7 @@ def batch_indices(clips: ClipSet, split: Split, seed: int, step: int, size: int)
     Raises:
         UserError: the split has no clips.
     """
-    count = clips.count(split)
-    if count == 0:
-        raise UserError(f"{clips.name}: {clips.why_empty(split)}")
+    count = clips.count_some(split)
     first = step * size
     if count is None:
         start = int(numpy_generator(seed, "start").integers(2**40))

@@ -222,9 +222,7 @@ def clip_indices(data: ClipSet, split: Split, limit: int | None) -> Indices:
         raise UserError(f"unknown split '{split}' (one of: {', '.join(SPLITS)})")
     if limit is not None and limit < 1:
         raise UserError(f"clips must be at least 1, not {limit}")
-    count = data.count(split)
-    if count == 0:
-        raise UserError(f"{data.name}: {data.why_empty(split)}")
+    count = data.count_some(split)
     if count is None:
         return np.arange(limit or ENDLESS_CLIPS, dtype=np.int64)
     return _evenly(count, min(limit or count, count))

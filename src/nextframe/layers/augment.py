@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -24,7 +25,7 @@ def augment(clip: Clip) -> Clip:
     def change(frames: Tensor) -> Tensor:
         return _flip(_flip(frames, mirrored, -1), turned, -2)
 
-    return replace(clip, context=change(clip.context), target=change(clip.target))
+    return _changed(clip, change)
 
 
 def cropped(clip: Clip, side: int) -> Clip:
@@ -44,6 +45,10 @@ def cropped(clip: Clip, side: int) -> Clip:
             [item[..., top : top + tall, left : left + wide] for item, (top, left) in zip(frames, places, strict=True)]
         )
 
+    return _changed(clip, change)
+
+
+def _changed(clip: Clip, change: Callable[[Tensor], Tensor]) -> Clip:
     return replace(clip, context=change(clip.context), target=change(clip.target))
 
 

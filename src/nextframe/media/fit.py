@@ -9,9 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nextframe.core.errors import UserError
 from nextframe.media.source import Image
 
 Fit = Literal["crop", "pad", "random-crop"]
+
+
+def check_size(size: tuple[int, int] | None) -> None:
+    """Refuse a height and a width without pixels; None: frames keep their size.
+
+    Raises:
+        UserError: the line has both.
+    """
+    if size is not None and min(size) < 1:
+        raise UserError(f"size must be a height and a width of at least 1, not {size}")
 
 
 def fit_image(image: Image, size: tuple[int, int], fit: Fit, place: tuple[float, float] = (0.5, 0.5)) -> Image:

@@ -170,10 +170,9 @@ def read_video(
         BadInputError: a file that cannot be read, damage among the frames, or more bytes than the limits allow.
         UserError: there are fewer frames than requested.
     """
-    from nextframe.media.fit import fit_frame
+    from nextframe.media.fit import check_size, fit_frame
 
-    if size is not None and min(size) < 1:
-        raise UserError(f"size must be a height and a width of at least 1, not {size}")
+    check_size(size)
     source = open_source(path, stride=stride, color=color)
     height, width = size or (source.height, source.width)
     taken: list[Tensor] = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
+from operator import not_
 from typing import Any, ClassVar, cast
 
 import torch
@@ -27,27 +28,23 @@ HEAD_START = 2.0  # logit of the first member before training
 SCALES = 3  # of the blend network: frames are folded until each position is 4 x 4 pixels
 
 
-def _is_empty(value: object) -> bool:
-    """Return whether a field says nothing, so that it is omitted: configurations stored before it was there say so."""
-    return not value
-
-
 class Member(Config):
     """A registered model, the fields of its config that differ from its defaults, and its options.
 
-    Fields called context, channels and horizon are filled in: the mixture's own, and 1.
+    Fields called context, channels and horizon are filled in: the mixture's own, and 1. What says nothing is not
+    stored: configurations of before it was there say the same.
     """
 
     name: str = Field(description="name of a registered model")
     fields: dict[str, Any] = Field(default_factory=dict, description="fields of its config, where not the defaults")
     options: dict[str, Any] = Field(
-        default_factory=dict, exclude_if=_is_empty, description="its own options, where not the defaults"
+        default_factory=dict, exclude_if=not_, description="its own options, where not the defaults"
     )
     rest: float = Field(
         0,
         ge=0,
         lt=1,
-        exclude_if=_is_empty,
+        exclude_if=not_,
         description="of a member that is not trained: share of the training clips that do without it, to save its time",
     )
 
@@ -76,7 +73,7 @@ class MixtureConfig(ModelConfig):
     crop: int = Field(
         0,
         ge=0,
-        exclude_if=_is_empty,
+        exclude_if=not_,
         description="train on squares of this side, somewhere in each clip; 0: on whole frames",
     )
 
@@ -98,8 +95,8 @@ class Mixture(Predictor):
     def __init__(self, config: MixtureConfig) -> None:
         super().__init__(config)
         self.members = nn.ModuleList(build_member(member, config) for member in config.members)
-        for member, built in zip(config.members, self.members, strict=True):
-            check_member(member.name, cast(Predictor, built).capabilities, config)
+        for member, built in zip(config.members, self.predictors, strict=True):
+            check_member(member.name, built.capabilities, config)
         self.recall = min(config.recall, config.context - 1)
         self.candidates = len(self.members) + self.recall + config.paints
         planes = (config.context + len(self.members)) * config.channels
@@ -109,7 +106,7 @@ class Mixture(Predictor):
     @property
     def capabilities(self) -> Capabilities:
         """Exactly the configured context and channels; any horizon, and any size if the members take any."""
-        frames, members = self.config.context, [cast(Predictor, member).capabilities for member in self.members]
+        frames, members = self.config.context, [member.capabilities for member in self.predictors]
         return Capabilities(
             stochastic=any(can.stochastic for can in members),
             any_size=all(can.any_size for can in members),
@@ -120,10 +117,15 @@ class Mixture(Predictor):
             interpolates=frames == 2,
         )
 
+    @property
+    def predictors(self) -> list[Predictor]:
+        """The members, in the order of the config's."""
+        return cast(list[Predictor], list(self.members))
+
     def train(self, mode: bool = True) -> Mixture:
         """Set the mode; members that are not trained stay in eval mode, or their statistics and dropout would go on."""
         super().train(mode)
-        for member in cast(list[Predictor], list(self.members)):
+        for member in self.predictors:
             member.train(mode and is_trained(member))
         return self
 
@@ -143,26 +145,29 @@ class Mixture(Predictor):
         painted = last + change.unsqueeze(1) if self.painted else last[:, :0]
         earlier = context[:, context.shape[1] - 1 - self.recall : -1]
         choice = torch.cat([guesses, earlier, painted.clamp(0, 1)], dim=1)  # (B, candidates, C, H, W)
-        if awake is not None:
-            missing = F.pad(~awake, (0, self.candidates - len(self.members)))
-            missing = missing & ~missing.all(1, keepdim=True)  # where nothing else is left, the last frame is
-            logits = logits.masked_fill(missing[:, :, None, None], -torch.inf)
+        logits = logits if awake is None else self._without_resting(logits, awake)
         return (logits.softmax(1).unsqueeze(2) * choice).sum(1, keepdim=True), guesses, painted
 
     def _awake(self, context: Tensor) -> Tensor | None:
         """Return which members (B, M) predict a clip in this step of training, where some rest; None: all of them."""
-        members = zip(self.config.members, self.members, strict=True)
-        rest = [0.0 if is_trained(cast(Predictor, built)) else member.rest for member, built in members]
+        members = zip(self.config.members, self.predictors, strict=True)
+        rest = [0.0 if is_trained(built) else member.rest for member, built in members]
         if not (self.training and any(rest)):
             return None
         return uniform((len(context), len(rest)), context.device) >= context.new_tensor(rest)
 
+    def _without_resting(self, logits: Tensor, awake: Tensor) -> Tensor:
+        """Return logits (B, candidates, H, W) of which those of members that rest are never chosen."""
+        missing = F.pad(~awake, (0, self.candidates - len(self.members)))
+        missing = missing & ~missing.all(1, keepdim=True)  # where nothing else is left, the last frame is
+        return logits.masked_fill(missing[:, :, None, None], -torch.inf)
+
     def _guesses(self, context: Tensor, awake: Tensor | None, generator: torch.Generator | None) -> Tensor:
         """Return the next frame as each member predicts it, (B, M, C, H, W); the last frame for one that rests."""
         frames = []
-        for index, (member, said) in enumerate(zip(self.members, self.config.members, strict=True)):
+        for index, (member, said) in enumerate(zip(self.predictors, self.config.members, strict=True)):
             which = None if awake is None else awake[:, index].nonzero().flatten()
-            frames.append(guess(cast(Predictor, member), said.options, context, which, generator))
+            frames.append(guess(member, said, context, which, generator))
         return torch.cat(frames, dim=1)
 
     def stages(self) -> list[Stage]:
@@ -179,8 +184,8 @@ class Mixture(Predictor):
         target = clip.target[:, :1]
         loss = perceptual(blended, target)
         logs = {"perceptual": loss.detach()}
-        for index, member in enumerate(self.members):
-            if is_trained(cast(Predictor, member)):
+        for index, member in enumerate(self.predictors):
+            if is_trained(member):
                 loss = loss + self.config.own_loss * perceptual(guesses[:, index : index + 1], target)
         if self.painted:
             own = perceptual(painted, target)
@@ -206,11 +211,7 @@ def is_trained(member: Predictor) -> bool:
 
 
 def guess(
-    member: Predictor,
-    options: Mapping[str, Any],
-    context: Tensor,
-    which: Tensor | None,
-    generator: torch.Generator | None,
+    member: Predictor, said: Member, context: Tensor, which: Tensor | None, generator: torch.Generator | None
 ) -> Tensor:
     """Return the next frame (B, 1, C, H, W) as `member` predicts it, without gradients if it is not trained.
 
@@ -218,11 +219,11 @@ def guess(
     """
     with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained(member)):
         if which is None or len(which) == len(context):
-            return member.forecast(member.request(context, 1, generator=generator, options=options))
+            return member.forecast(member.request(context, 1, generator=generator, options=said.options))
         frames = context[:, -1:].clone()
         if len(which):
             with noise_of(which):
-                request = member.request(context[which], 1, generator=generator, options=options)
+                request = member.request(context[which], 1, generator=generator, options=said.options)
                 frames[which] = member.forecast(request).to(frames.dtype)  # under autocast it may be less precise
     return frames
 

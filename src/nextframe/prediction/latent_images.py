@@ -58,9 +58,7 @@ def draw_latents(
         UserError: a model without a latent space, or a split with fewer clips than animations.
     """
     net = resolve_model(model).eval()
-    count = clips.count(split)
-    if count == 0:
-        raise UserError(f"{clips.name}: the {split} split has no clips")
+    count = clips.count_some(split)
     chosen = chosen_clips(count, gifs, seed, f"{clips.name}: the {split} split")
     shown = min(SHOWN, count or SHOWN)
     clip = clips.on_device(split, clips.read(split, np.arange(shown, dtype=np.int64)), "cpu")

@@ -20,7 +20,7 @@ from nextframe.core.clip import Task, as_float, as_uint8
 from nextframe.core.device import resolve_device
 from nextframe.core.errors import BadInputError, UserError
 from nextframe.layers.folding import folded
-from nextframe.media.fit import fit_frame
+from nextframe.media.fit import check_size, fit_frame
 from nextframe.media.limits import Limits
 from nextframe.media.memory import Held
 from nextframe.media.reading import DEFAULT, Reading
@@ -183,8 +183,7 @@ def _check_numbers(frames: int, asked: Asked) -> None:
         raise UserError(f"frames, samples and context must be at least 1, not {numbers}")
     if asked.fps is not None and not 0 < asked.fps < math.inf:
         raise UserError(f"fps must be a number above 0, not {asked.fps}")
-    if asked.size is not None and min(asked.size) < 1:
-        raise UserError(f"size must be a height and a width of at least 1, not {asked.size}")
+    check_size(asked.size)
 
 
 def _steps_back(source: Source | Held, net: Predictor, frames: int, asked: Asked, reads: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from nextframe.data.clipset import Split
+from nextframe.data.clipset import Split, some_pixels
 from nextframe.data.prepared.crops import MotionRule
 from nextframe.media.reading import Reading
 
@@ -46,12 +46,7 @@ class PrepareConfig(Reading):
             raise ValueError(f"{own[0]} is a setting of prepare itself: give prepare.{own[0]}")
         return options
 
-    @field_validator("size")
-    @classmethod
-    def _some_pixels(cls, size: tuple[int, int]) -> tuple[int, int]:
-        if min(size) < 1:
-            raise ValueError("height and width must be at least 1")
-        return size
+    _size = field_validator("size")(some_pixels)
 
     @property
     def offsets(self) -> list[int]:

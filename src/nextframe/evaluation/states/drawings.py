@@ -150,9 +150,7 @@ def _coder(model: Predictor) -> StateCoder:
 
 def _clip(clips: ClipSet, split: Split, most: int) -> Clip:
     """Return up to `most` clips of `split`, evenly chosen, as floats."""
-    count = clips.count(split)
-    if count == 0:
-        raise UserError(f"{clips.name}: the {split} split has no clips")
+    count = clips.count_some(split)
     if clips.frame_shape[0] > SHOWABLE:
         raise NotSupportedError(f"{clips.name}: {clips.frame_shape[0]} channels are not an image")
     shown = min(most, count or most)
