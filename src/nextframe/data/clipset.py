@@ -124,17 +124,6 @@ class ClipSet(ABC):
     def count(self, split: Split) -> int | None:
         """Return how many clips `split` has; None: endless (generated)."""
 
-    def count_some(self, split: Split) -> int | None:
-        """Return how many clips `split` has; None: endless.
-
-        Raises:
-            UserError: it has none; the line says why, where that is known.
-        """
-        count = self.count(split)
-        if count == 0:
-            raise UserError(f"{self.name}: {self.why_empty(split)}")
-        return count
-
     def why_empty(self, split: Split) -> str:
         """Return one line that says that `split` has no clips, and why where that is known; "" if it has some."""
         return "" if self.count(split) != 0 else f"the {split} split has no clips"
@@ -200,6 +189,18 @@ def check_indices(clips: ClipSet, split: Split, indices: Indices) -> None:
         raise IndexError(f"{split} has clips 0 to {last}, asked for {indices.min()} to {indices.max()}")
 
 
+def count_some(clips: ClipSet, split: Split) -> int | None:
+    """Return how many clips `split` of `clips` has; None: endless.
+
+    Raises:
+        UserError: it has none; the line says why, where that is known.
+    """
+    count = clips.count(split)
+    if count == 0:
+        raise UserError(f"{clips.name}: {clips.why_empty(split)}")
+    return count
+
+
 def batch_indices(clips: ClipSet, split: Split, seed: int, step: int, size: int) -> Indices:
     """Return the `size` clip indices of training step `step`: a pure function of (seed, step).
 
@@ -209,7 +210,7 @@ def batch_indices(clips: ClipSet, split: Split, seed: int, step: int, size: int)
     Raises:
         UserError: the split has no clips.
     """
-    count = clips.count_some(split)
+    count = count_some(clips, split)
     first = step * size
     if count is None:
         start = int(numpy_generator(seed, "start").integers(2**40))

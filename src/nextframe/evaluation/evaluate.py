@@ -25,7 +25,7 @@ from nextframe.core.errors import UserError
 from nextframe.core.progress import ProgressBar, unheard
 from nextframe.core.seeds.seeding import torch_generator
 from nextframe.data import ClipSet, DataConfig
-from nextframe.data.clipset import SPLITS, Indices, Split
+from nextframe.data.clipset import SPLITS, Indices, Split, count_some
 from nextframe.data.given import Data, as_clips
 from nextframe.evaluation.besides.beside import RECONSTRUCTS, Beside, lines, measured_beside
 from nextframe.evaluation.result import Evaluation, Example, Extreme, Row
@@ -222,7 +222,7 @@ def clip_indices(data: ClipSet, split: Split, limit: int | None) -> Indices:
         raise UserError(f"unknown split '{split}' (one of: {', '.join(SPLITS)})")
     if limit is not None and limit < 1:
         raise UserError(f"clips must be at least 1, not {limit}")
-    count = data.count_some(split)
+    count = count_some(data, split)
     if count is None:
         return np.arange(limit or ENDLESS_CLIPS, dtype=np.int64)
     return _evenly(count, min(limit or count, count))

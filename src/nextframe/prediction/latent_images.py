@@ -13,7 +13,7 @@ from nextframe.core.clip import Clip, as_float
 from nextframe.core.errors import NotSupportedError, UserError
 from nextframe.core.seeds.seeding import numpy_generator, torch_generator
 from nextframe.data import ClipSet
-from nextframe.data.clipset import Split
+from nextframe.data.clipset import Split, count_some
 from nextframe.media.writer import write_video
 from nextframe.models.contract import Predictor
 from nextframe.models.protocols import Decomposer, LatentPredictor, Reconstructor
@@ -58,7 +58,7 @@ def draw_latents(
         UserError: a model without a latent space, or a split with fewer clips than animations.
     """
     net = resolve_model(model).eval()
-    count = clips.count_some(split)
+    count = count_some(clips, split)
     chosen = chosen_clips(count, gifs, seed, f"{clips.name}: the {split} split")
     shown = min(SHOWN, count or SHOWN)
     clip = clips.on_device(split, clips.read(split, np.arange(shown, dtype=np.int64)), "cpu")

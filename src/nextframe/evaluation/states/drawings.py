@@ -16,7 +16,7 @@ from nextframe.core.clip import Clip
 from nextframe.core.errors import NotSupportedError, UserError
 from nextframe.core.files.whole_file import write_whole
 from nextframe.data import ClipSet
-from nextframe.data.clipset import Split
+from nextframe.data.clipset import Split, count_some
 from nextframe.evaluation.run_facts import run_facts
 from nextframe.evaluation.verdict import number
 from nextframe.media.writer import write_video
@@ -150,7 +150,7 @@ def _coder(model: Predictor) -> StateCoder:
 
 def _clip(clips: ClipSet, split: Split, most: int) -> Clip:
     """Return up to `most` clips of `split`, evenly chosen, as floats."""
-    count = clips.count_some(split)
+    count = count_some(clips, split)
     if clips.frame_shape[0] > SHOWABLE:
         raise NotSupportedError(f"{clips.name}: {clips.frame_shape[0]} channels are not an image")
     shown = min(most, count or most)
