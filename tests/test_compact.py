@@ -6,7 +6,8 @@ import torch
 from nextframe.core.clip import Clip
 from nextframe.core.errors import UserError
 from nextframe.layers.dense_mix import DenseGate
-from nextframe.models.compact import Compact, CompactConfig, LineMixer, MixBlock, ProductStem, unshuffled
+from nextframe.layers.mixing import LineMixer, MixBlock, ProductStem
+from nextframe.models.compact import Compact, CompactConfig, unshuffled
 from nextframe.models.contract import StageLoss
 
 

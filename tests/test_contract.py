@@ -44,6 +44,7 @@ SMALL = {
     "dual-motion-gan": {"width": 4, "latent": 8},
     "composite-lstm": {"hidden": [24]},
     "ddpae": {"object_size": 16, "width": 4, "features": 16, "hidden": 8, "content": 8},
+    "sprites": {"object_size": 8, "width": 8, "blocks": 2, "pairs": 4, "hidden": 8},
     "convlstm-openstl": {"hidden": 6, "layers": 2, "kernel": 3, "patch": 8},
     "predrnn": {"hidden": 6, "layers": 2, "kernel": 3, "patch": 8},
     "predrnn++": {"hidden": 6, "layers": 2, "kernel": 3, "patch": 8},

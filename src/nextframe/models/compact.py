@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +11,9 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, last_frame_stays
-from nextframe.layers.dense_mix import DenseGate, along_rows, start_near_zero
+from nextframe.layers.dense_mix import DenseGate, start_near_zero
 from nextframe.layers.grid import pad_to_multiple, places
+from nextframe.layers.mixing import ProductStem, mix_block
 from nextframe.models.contract import Capabilities, ModelConfig, Objective, OptimizerDefaults, Predictor, Request, Stage
 from nextframe.models.rollout import Block, roll_on
 
@@ -43,85 +44,6 @@ class CompactConfig(ModelConfig):
         if value % 2 == 0:
             raise ValueError("must be odd, so that a kernel has a middle")
         return value
-
-
-class LineMixer(nn.Module):
-    """A long vertical depthwise kernel, then a long horizontal one: a large receptive field at little cost.
-
-    The horizontal one is a vertical one on the transposed grid: oneDNN runs (k, 1) several times faster than (1, k).
-    """
-
-    def __init__(self, width: int, reach: int) -> None:
-        super().__init__()
-        shape, padding = (reach, 1), (reach // 2, 0)
-        self.vertical = nn.Conv2d(width, width, shape, padding=padding, groups=width)
-        self.horizontal = nn.Conv2d(width, width, shape, padding=padding, groups=width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix positions of x (B, D, h, w) along columns, then rows."""
-        return self.by_products(x) if x.is_cuda else self.by_kernels(x)
-
-    def by_kernels(self, x: Tensor) -> Tensor:
-        """Mix by depthwise convolutions."""
-        columns = self.vertical(x.contiguous(memory_format=torch.channels_last))
-        turned = columns.transpose(2, 3).contiguous(memory_format=torch.channels_last)  # (B, D, w, h)
-        return cast(Tensor, self.horizontal(turned)).transpose(2, 3)
-
-    def by_products(self, x: Tensor) -> Tensor:
-        """Mix by products of matrices: the same values, several times faster on a GPU, above all backwards."""
-        for kernels in (self.vertical, self.horizontal):
-            bias = cast(Tensor, kernels.bias)[:, None, None]
-            x = (along_rows(x, kernels.weight) + bias).transpose(2, 3)
-        return x
-
-
-class MixBlock(nn.Module):
-    """Mix positions within each channel, then channels within each position; the result is added to the input.
-
-    The last layer starts near zero, so the block starts as the identity. After ConvNeXt (Liu et al. 2022). A gated
-    block multiplies two halves of `width` instead of bending 2 * `width` channels: products relate where things are
-    to how they move (Memisevic 2013), at three quarters of the arithmetic.
-    """
-
-    def __init__(self, width: int, places: nn.Module, gated: bool = False) -> None:
-        super().__init__()
-        self.places = places
-        self.norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, 2 * width)
-        self.bend = product_of_halves if gated else F.gelu
-        self.reduce = nn.Linear(width if gated else 2 * width, width)
-        start_near_zero(self.reduce)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix x (B, D, h, w)."""
-        hidden = self.norm(self.places(x).permute(0, 2, 3, 1))  # (B, h, w, D)
-        mixed = self.reduce(self.bend(self.expand(hidden)))
-        return x + cast(Tensor, mixed).permute(0, 3, 1, 2)
-
-
-def product_of_halves(x: Tensor) -> Tensor:
-    """Return the product of the halves of the last axis."""
-    first, second = x.chunk(2, dim=-1)
-    return first * second
-
-
-class ProductStem(nn.Module):
-    """A convolution, and beside it products of pairs of convolutions: what moved where between the frames folded in.
-
-    Energies of motion are products of filters (Adelson & Bergen 1985); sums alone learn them slowly.
-    """
-
-    def __init__(self, fold: int, width: int, pairs: int) -> None:
-        super().__init__()
-        self.plain = nn.Conv2d(fold, width, 3, padding=1)
-        self.pairs = nn.Conv2d(fold, 2 * pairs, 3, padding=1)
-        self.mix = nn.Conv2d(pairs, width, 1)
-        nn.init.normal_(self.mix.weight, std=1e-2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, width, h, w) of folded frames (B, fold, h, w)."""
-        first, second = self.pairs(x).chunk(2, dim=1)
-        return cast(Tensor, self.plain(x) + self.mix(first * second))
 
 
 class Compact(Predictor):
@@ -192,14 +114,7 @@ def unshuffled(channels: Tensor, patch: int) -> Tensor:
 
 
 def _block(config: CompactConfig, index: int) -> nn.Module:
-    """Return block `index`: dense squares and lines alternate, or those of `_mixer`."""
+    """Return block `index`: dense squares and lines alternate, or square and line kernels of each channel."""
     if config.dense and index % 2 == 0:
         return DenseGate(config.width, config.kernel)
-    return MixBlock(config.width, _mixer(config, index), config.gated)
-
-
-def _mixer(config: CompactConfig, index: int) -> nn.Module:
-    """Return the spatial mixer of block `index`: square and line kernels alternate, near and far."""
-    if index % 2:
-        return LineMixer(config.width, config.reach)
-    return nn.Conv2d(config.width, config.width, config.kernel, padding=config.kernel // 2, groups=config.width)
+    return mix_block(config.width, config.kernel, config.reach, index, config.gated)

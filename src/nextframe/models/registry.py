@@ -43,6 +43,7 @@ MODELS.add("vae-on-features", "nextframe.models.vae_on_features:VAEOnFeatures")
 MODELS.add("latent-lstm", "nextframe.models.latent_lstm:LatentLSTM")
 MODELS.add("composite-lstm", "nextframe.models.composite_lstm:CompositeLSTM")
 MODELS.add("ddpae", "nextframe.models.ddpae:DDPAE")
+MODELS.add("sprites", "nextframe.models.sprites:Sprites")
 
 CITED = {  # of papers, in their sizes: docs/cited-models.md
     "convlstm-openstl": "convlstm_openstl:ConvLSTMOpenSTL",

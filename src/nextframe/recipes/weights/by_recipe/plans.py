@@ -148,23 +148,11 @@ DDPAE = RecipePlan(
     whole=200_000,
 )
 DIGITS = RecipePlan(
-    about="The fast recipe of Moving MNIST: two moving digits, ten frames from ten.",
-    recipe="moving-mnist-fast",
+    about="Two moving digits, each cut out of the context, found in its frames, and moved on along its path.",
+    recipe="moving-mnist-sprites",
     material=MNIST_DIGITS,
-    on={
-        "cuda": {
-            "model.width": 128,
-            "model.blocks": 18,
-            "model.dense": True,
-            "model.kernel": 3,
-            "data.options.draw": "device",
-            "training.batch": 64,
-            "training.ema": 0.999,
-            "training.log_every": 500,
-            "training.val_every": 8000,  # a validation, its image and a checkpoint take as long as hundreds of steps
-            "training.checkpoint_every": 8000,
-        }
-    },
+    settings={"training.val_every": 2000, "training.checkpoint_every": 1000, "training.log_every": 100},
+    on={"cuda": {"data.options.draw": "device", "training.batch": 64, "training.lr": 0.01}},
     clips=1000,
     ships=True,
 )
