@@ -47,6 +47,12 @@ def test_the_exporter_says_nothing_to_the_user(tmp_path, caplog):
     assert [record.name for record in caplog.records if not record.name.startswith("nextframe")] == []
 
 
+def test_a_model_that_onnx_cannot_hold_says_why_before_anything_is_traced(tmp_path):
+    with pytest.raises(NotSupportedError, match=r"^sprites cannot be exported: it computes with complex numbers"):
+        export(create_model("sprites"), tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fields", "kind"),

@@ -133,17 +133,32 @@ def test_a_shorter_future_is_the_beginning_of_a_longer_one():
     torch.testing.assert_close(net.predict(context, 2), net.predict(context, 7)[:, :2])
 
 
-def test_one_bright_object_is_found_and_goes_on_straight_before_training():
+def one_object_on_a_line():
+    """A model that is not trained, a clip (1, 7, 1, 32, 32) of one object, and where its image's middle is."""
     net, plane = model(objects=1), Plane(32, 32)
     image = (numbers(1, 1, 1, 8, 8) > 0.5).float()
     places = torch.tensor([8.0, 6.0]) + torch.arange(7.0)[:, None] * torch.tensor([1.0, 3.0])
     spots = plane.spots(places[None, None], torch.zeros(1, 1, 7)).unsqueeze(3)
-    clip = merged(plane.maps(plane.image_waves(image).unsqueeze(2) * spots))
-    scene = net.scene(clip[:, :4])
+    return net, merged(plane.maps(plane.image_waves(image).unsqueeze(2) * spots)), places
+
+
+def test_one_bright_object_is_found_and_goes_on_straight_before_training():
+    net, clip, places = one_object_on_a_line()
+    scene = net.scene(clip[:, :4], looks=1)
     apart = scene.places[0, 0] - places[:4]  # where an image's middle is, is the model's to say
     torch.testing.assert_close(apart, apart[:1].expand(4, 2), atol=0.5, rtol=0)
     assert apart.abs().max() < 2
     torch.testing.assert_close(net.ahead(scene, 3).places[0, 0] - places[4:], apart[:3], atol=1.0, rtol=0)
+
+
+def test_each_look_draws_the_context_better():
+    net, clip, _ = one_object_on_a_line()
+    errors = []
+    for looks in (0, 1, 4):
+        with torch.no_grad():
+            scene = net.scene(clip[:, :4], looks)
+        errors.append(float((merged(scene.plane.maps(scene.where * scene.images)) - clip[:, :4]).square().mean()))
+    assert errors[0] > errors[1] > errors[2]
 
 
 @pytest.mark.parametrize("field", ["kernel", "reach", "object_size"])

@@ -140,6 +140,7 @@ class Predictor(nn.Module):
     original_of: ClassVar[str] = ""  # of a paper's or notebook's form with its faults: the model it is a form of
     from_clips: ClassVar[Mapping[str, Callable[[Clip], Any]]] = {}  # fields that a look at training clips decides
     loss_fields: ClassVar[frozenset[str]] = frozenset()  # of the config: they change the loss alone
+    not_in_onnx: ClassVar[str] = ""  # why an ONNX file cannot hold it; else it can, or the exporter says why not
     added: ClassVar[Mapping[str, str]] = {}  # field: the part that is there if it is not 0, and may start untrained
 
     def __init__(self, config: ModelConfig) -> None:

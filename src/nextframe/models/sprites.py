@@ -23,6 +23,7 @@ from nextframe.models.contract import (
     Block,
     Capabilities,
     ModelConfig,
+    ModelOptions,
     Objective,
     OptimizerDefaults,
     Predictor,
@@ -42,7 +43,7 @@ class SpritesConfig(ModelConfig):
     channels: int = Field(1, ge=1, description="1 grey, 3 RGB")
     objects: int = Field(2, ge=1, description="how many objects there are at most")
     object_size: int = Field(32, ge=4, description="side of an object's image in pixels, even")
-    looks: int = Field(1, ge=0, description="how often objects are looked for by what was cut out before")
+    looks: int = Field(1, ge=0, description="how often objects are looked for by what was cut out before, in training")
     patch: int = Field(4, ge=1, description="side of the square of pixels that is folded into channels")
     width: int = Field(64, ge=1, description="channels of the network that first guesses where objects are")
     blocks: int = Field(6, ge=1, description="its mixing blocks")
@@ -67,6 +68,12 @@ class SpritesConfig(ModelConfig):
         if value % 2:
             raise ValueError("must be even")
         return value
+
+
+class SpritesOptions(ModelOptions):
+    """What may be chosen when futures are predicted."""
+
+    looks: int = Field(4, ge=0, description="how often objects are looked for; each makes places surer, and takes time")
 
 
 @dataclass(frozen=True)
@@ -151,10 +158,12 @@ class Sprites(Predictor):
     """
 
     Config: ClassVar[type[ModelConfig]] = SpritesConfig
+    Options: ClassVar[type[ModelOptions]] = SpritesOptions
     idea: ClassVar[str] = "Cuts objects out of the context, finds them in its frames, and moves them along their paths."
     when = "A few objects that keep their looks over a black ground: they stay sharp however far ahead."
     paper: ClassVar[str] = "After Frey & Jojic, PAMI 2003, and DDPAE (Hsieh et al., NeurIPS 2018)"
     config: SpritesConfig
+    not_in_onnx: ClassVar[str] = "it computes with complex numbers, which torch does not write to ONNX"
     loss_fields: ClassVar[frozenset[str]] = frozenset({"symmetric", "context_weight", "path_weight"})
 
     def __init__(self, config: SpritesConfig) -> None:
@@ -173,21 +182,22 @@ class Sprites(Predictor):
     def unroll(self, request: Request) -> Iterator[Block]:
         """Find the objects, then draw frame after frame where their paths lead."""
         height, width = request.context.shape[-2:]
-        scene = self.scene(request.context)
+        assert isinstance(request.options, SpritesOptions)
+        scene = self.scene(request.context, request.options.looks)
         path = self.ahead(scene, request.horizon)
         for index in range(request.horizon):
             spots = self.spots(scene, Ahead(path.places[:, :, [index]], path.sigma[:, :, [index]]))
             yield Block(merged(scene.plane.maps(spots * scene.images))[..., :height, :width])
 
-    def scene(self, context: Tensor) -> Scene:
-        """Return the objects of a context (B, T, C, H, W): what they look like and where they are."""
+    def scene(self, context: Tensor, looks: int) -> Scene:
+        """Return the objects of a context (B, T, C, H, W): what they look like and where they are, after `looks`."""
         frames = pad_to_multiple(context, self.config.patch)
         plane = Plane(*frames.shape[-2:])
         guess = self.guess(frames)
         where, seen = _chances(guess), plane.waves(frames)[:, None]
         waves = plane.waves(where)[:, :, :, None]
         images, middles = self.cut(plane, seen, waves)
-        for _ in range(self.config.looks):
+        for _ in range(looks):
             where = _chances(self.trust * guess + self.likeness(plane, frames, images, waves))
             waves = plane.waves(where)[:, :, :, None]
             images, middles = self.cut(plane, seen, waves)
@@ -225,7 +235,7 @@ class Sprites(Predictor):
 
     def components(self, context: Tensor, horizon: int) -> Tensor:
         """Return the objects (B, T + horizon, K, C, H, W), each by itself, of a context and of its future."""
-        scene = self.scene(context)
+        scene = self.scene(context, SpritesOptions().looks)
         where = torch.cat([scene.where, self.spots(scene, self.ahead(scene, horizon))], dim=2)
         drawn = scene.plane.maps(where * scene.images).clamp(0, 1).transpose(1, 2)
         return drawn[..., : context.shape[-2], : context.shape[-1]]
@@ -237,7 +247,7 @@ class Sprites(Predictor):
 
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         height, width = clip.context.shape[-2:]
-        scene = self.scene(clip.context)
+        scene = self.scene(clip.context, self.config.looks)
         spots = self.spots(scene, self.ahead(scene, clip.horizon))
         drawn = merged(scene.plane.maps(torch.cat([scene.where, spots], dim=2) * scene.images))
         error = (drawn[..., :height, :width] - clip.frames).square()

@@ -77,6 +77,8 @@ def export(
         raise NotSupportedError(f"{name} cannot be exported: it draws at random, and a check could not repeat it")
     if net.capabilities.needs:
         raise NotSupportedError(f"{name} cannot be exported: it needs conditions besides frames")
+    if net.not_in_onnx:
+        raise NotSupportedError(f"{name} cannot be exported: {net.not_in_onnx}")
     task = _task(net, size)
     module, inputs = _step(net, task) or _direct(net, task)
     if module.options:

@@ -152,7 +152,7 @@ DIGITS = RecipePlan(
     recipe="moving-mnist-sprites",
     material=MNIST_DIGITS,
     settings={"training.val_every": 2000, "training.checkpoint_every": 1000, "training.log_every": 100},
-    on={"cuda": {"data.options.draw": "device", "training.batch": 64, "training.lr": 0.01}},
+    on={"cuda": {"data.options.draw": "device", "training.batch": 64}},
     clips=1000,
     ships=True,
 )
