@@ -190,15 +190,12 @@ class Predictor(nn.Module):
         conditions: Conditions | None = None,
         options: Mapping[str, Any] | ModelOptions | None = None,
     ) -> Tensor:
-        """Predict as `predict` does, but differentiable and in the model's current mode: one future.
+        """Return one future (B, horizon, C, H, W) in [0, 1], as `predict`, differentiable, in the model's current mode.
 
         Args:
             context: (B, T, C, H, W), float in [0, 1].
             horizon: how many frames; None: as many as the model was trained to predict.
             conditions, options: as in `predict`.
-
-        Returns:
-            (B, horizon, C, H, W) in [0, 1].
         """
         return self.forecast(self.request(context, horizon, conditions=conditions, options=options)).clamp(0, 1)
 
