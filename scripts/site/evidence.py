@@ -24,7 +24,13 @@ from nextframe.evaluation.scores import mean_interval
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
 FOLDERS = ("gif-next", "gif-next-30-minutes")  # of rows, a file each
-FILES = ("moving-mnist.json", "moving-mnist-fast.json", "moving-mnist-fast-amx.json", "moving-mnist-small.json")
+FILES = (
+    "moving-mnist.json",
+    "moving-mnist-fast.json",
+    "moving-mnist-fast-amx.json",
+    "moving-mnist-sprites.json",
+    "moving-mnist-small.json",
+)
 REAL = "real-next.json"
 EVALUATED = {  # by `nextframe evaluate`, of runs that did not stay: what they were trained for
     "dual-motion-gan-clips.json": "two hours of a core, on other scenes",

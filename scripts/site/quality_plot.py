@@ -22,6 +22,7 @@ from nextframe.benchmark.row import BenchmarkRow
 FONT = "DejaVu Sans"
 mpl.use("svg")
 mpl.rcParams |= {"svg.hashsalt": "which-model", "svg.fonttype": "none", "font.family": FONT, "font.size": 9}
+DIGITS = ("moving-mnist-fast.json", "moving-mnist-sprites.json")
 BASELINE, TRAINED = "#7a7a7a", "#3f51b5"
 
 
@@ -60,7 +61,8 @@ def real() -> Panel:
 
 def digits() -> Panel:
     """Return Moving MNIST: the error of each row of its results file."""
-    points = [point(row) for row in read_rows(RESULTS / "moving-mnist-fast.json") if row.clips_per_s]
+    rows = [row for name in DIGITS for row in read_rows(RESULTS / name)]
+    points = [point(row) for row in rows if row.clips_per_s]
     title = "Moving MNIST, two digits of 64x64"
     return Panel(title, "a clip, on the machine of the rows", "MSE of a frame, lower is better", points)
 
