@@ -21,6 +21,8 @@ from nextframe.checkpoint.weights import ON_HUB, SHIPPED, VARIABLE, weights_fold
 from nextframe.cli import app
 from nextframe.core.errors import BadInputError, UnknownNameError, UserError
 from nextframe.core.files.whole_file import sha256_of
+from nextframe.data import DataConfig
+from nextframe.evaluation.besides.beside import SEPARATED
 from nextframe.recipes import load_recipe
 from nextframe.recipes.weights.__main__ import main
 from nextframe.recipes.weights.asked import Asked
@@ -339,6 +341,14 @@ def test_the_next_frame_is_neither_grey_nor_a_smear(name: str) -> None:
     contrast, likeness = float(seen[0].std() / seen[1].std()), float(seen.corrcoef()[0, 1])
     assert contrast > 0.6, contrast
     assert likeness > 0.85, likeness
+
+
+def test_each_component_of_the_shipped_digits_is_one_digit() -> None:
+    """Of scikit-learn's digits, which it was not trained on: MNIST is not in the repository."""
+    data = DataConfig(name="moving-digits", context=10, horizon=10, options={"objects": True})
+    found = nextframe.evaluate("digits", data, metrics=("mse",), clips=32)
+    share = next(row.mean for row in found.beside if row.metric == SEPARATED.name)
+    assert share >= 0.8
 
 
 def test_each_trained_model_predicts_any_video(tmp_path: Path) -> None:
