@@ -43,6 +43,13 @@ class Config(BaseModel, metaclass=_OneLineErrors):
             raise UserError(_one_line(error, cls, where)) from None
 
 
+def odd_side(side: int) -> int:
+    """Return `side` as it is: a validator of fields that are the side of a kernel."""
+    if side % 2 == 0:
+        raise ValueError("must be odd, so that a kernel has a middle")
+    return side
+
+
 def _one_line(error: ValidationError, config: type[Config], where: str) -> str:
     first = error.errors()[0]
     field = cut(".".join(str(part) for part in first["loc"]))

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip, last_frame_stays
+from nextframe.core.config import odd_side
 from nextframe.layers.dense_mix import DenseGate, start_near_zero
 from nextframe.layers.grid import pad_to_multiple, places
 from nextframe.layers.mixing import ProductStem, mix_block
@@ -38,12 +39,7 @@ class CompactConfig(ModelConfig):
         False, description="square kernels are over all channels, and multiplied in pairs: for a GPU, kernel=3"
     )
 
-    @field_validator("kernel", "reach")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError("must be odd, so that a kernel has a middle")
-        return value
+    _odd = field_validator("kernel", "reach")(odd_side)
 
 
 class Compact(Predictor):

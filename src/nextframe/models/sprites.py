@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from nextframe.core.clip import Clip
+from nextframe.core.config import odd_side
 from nextframe.layers.dense_mix import start_near_zero
 from nextframe.layers.grid import pad_to_multiple, places
 from nextframe.layers.mixing import ProductStem, mix_block
@@ -55,12 +56,7 @@ class SpritesConfig(ModelConfig):
     context_weight: float = Field(1.0, ge=0, description="of the context's error in the loss")
     path_weight: float = Field(0.03, ge=0, description="of the paths' surprise in the loss")
 
-    @field_validator("kernel", "reach")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError("must be odd, so that a kernel has a middle")
-        return value
+    _odd = field_validator("kernel", "reach")(odd_side)
 
     @field_validator("object_size")
     @classmethod
@@ -196,23 +192,23 @@ class Sprites(Predictor):
         guess = self.guess(frames)
         where, seen = _chances(guess), plane.waves(frames)[:, None]
         waves = plane.waves(where)[:, :, :, None]
-        images, middles = self.cut(plane, seen, waves)
+        images = self.cut(plane, seen, waves)
         for _ in range(looks):
-            where = _chances(self.trust * guess + self.likeness(plane, frames, images, waves))
+            likeness = self.likeness(plane, frames, plane.image_waves(images), waves)
+            where = _chances(self.trust * guess + likeness)
             waves = plane.waves(where)[:, :, :, None]
-            images, middles = self.cut(plane, seen, waves)
+            images = self.cut(plane, seen, waves)
+        # Where in its image an object lies is the guess's to choose; its centre of mass is the object's own, so that
+        # walls are where they are for every object.
+        middles = mass_centre(images.mean(3)).detach()
         places = (plane.places(where) + middles).detach()
-        return Scene(plane, images, waves, middles, places, where.flatten(3).amax(-1).detach())
+        sure = where.flatten(3).amax(-1).detach()
+        return Scene(plane, plane.image_waves(images), waves, middles, places, sure)
 
-    def cut(self, plane: Plane, seen: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
-        """Return waves of images (B, K, 1, C, H, ...), and their centres of mass (B, K, 1, 2) from their middles.
-
-        Of frames (B, 1, T, C, H, ...), at (B, K, T, 1, H, ...). Where in its image an object lies is the guess's to
-        choose; its centre of mass is the object's own, so that walls are where they are for every object.
-        """
+    def cut(self, plane: Plane, seen: Tensor, where: Tensor) -> Tensor:
+        """Return images (B, K, 1, C, S, S) of what is at (B, K, T, 1, H, ...) in frames (B, 1, T, C, H, ...)."""
         looks = plane.images(seen * where.conj(), self.config.object_size)  # (B, K, T, C, S, S)
-        images = self.cutter(looks.flatten(0, 1)).unflatten(0, looks.shape[:2])
-        return plane.image_waves(images).unsqueeze(2), mass_centre(images.mean(2)).detach().unsqueeze(2)
+        return self.cutter(looks.flatten(0, 1)).unflatten(0, (*looks.shape[:2], 1))  # type: ignore[no-any-return]
 
     def likeness(self, plane: Plane, frames: Tensor, images: Tensor, where: Tensor) -> Tensor:
         """Return logits (B, K, T, H, W): how well each image fits to what the others leave of the frames."""
@@ -235,10 +231,13 @@ class Sprites(Predictor):
 
     def components(self, context: Tensor, horizon: int) -> Tensor:
         """Return the objects (B, T + horizon, K, C, H, W), each by itself, of a context and of its future."""
-        scene = self.scene(context, SpritesOptions().looks)
-        where = torch.cat([scene.where, self.spots(scene, self.ahead(scene, horizon))], dim=2)
-        drawn = scene.plane.maps(where * scene.images).clamp(0, 1).transpose(1, 2)
+        drawn = self.drawn(self.scene(context, SpritesOptions().looks), horizon).clamp(0, 1).transpose(1, 2)
         return drawn[..., : context.shape[-2], : context.shape[-1]]
+
+    def drawn(self, scene: Scene, horizon: int) -> Tensor:
+        """Return the objects (B, K, T + horizon, C, H, W) of the context and of its future, on the whole plane."""
+        where = torch.cat([scene.where, self.spots(scene, self.ahead(scene, horizon))], dim=2)
+        return scene.plane.maps(where * scene.images)
 
     def stages(self) -> list[Stage]:
         """One stage, one objective: squared errors of context and future, and how surprising the paths are."""
@@ -248,9 +247,7 @@ class Sprites(Predictor):
     def _loss(self, clip: Clip) -> tuple[Tensor, dict[str, Tensor]]:
         height, width = clip.context.shape[-2:]
         scene = self.scene(clip.context, self.config.looks)
-        spots = self.spots(scene, self.ahead(scene, clip.horizon))
-        drawn = merged(scene.plane.maps(torch.cat([scene.where, spots], dim=2) * scene.images))
-        error = (drawn[..., :height, :width] - clip.frames).square()
+        error = (merged(self.drawn(scene, clip.horizon))[..., :height, :width] - clip.frames).square()
         past, future = error[:, : clip.context.shape[1]].mean(), error[:, clip.context.shape[1] :].mean()
         path = self._surprise(scene, clip.target)
         loss = future + self.config.context_weight * past + self.config.path_weight * path

@@ -32,17 +32,6 @@ MOVING_MNIST_FAST = Recipe(
 
 MOVING_MNIST_SPRITES = Recipe(
     model=ModelSection(name="sprites"),
-    data=DataConfig(name="moving-digits", context=10, horizon=10, options={"digits": "mnist"}),
-    training=TrainingConfig(
-        minutes=10,
-        batch=8,
-        optimizer="muon-kernels",
-        lr=0.004,
-        weight_decay=0.01,
-        schedule="trapezoid",
-        warmup=0.03,
-        ema=0.99,
-        grad_clip=1.0,
-        val_every=1000,
-    ),
+    data=MOVING_MNIST_FAST.data,
+    training=MOVING_MNIST_FAST.training.model_copy(update={"lr": 0.004, "ema": 0.99}),
 )

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from nextframe.core.clip import Task
+from nextframe.core.config import odd_side
 from nextframe.models.bases.autoencoder import check_size
 from nextframe.models.bases.recurrent import RecurrentConfig, RecurrentPredictor
 from nextframe.models.contract import Capabilities
@@ -20,12 +21,7 @@ class OneSizeConfig(RecurrentConfig):
     frame_height: int = Field(64, ge=1, description="height of a frame in pixels")
     frame_width: int = Field(64, ge=1, description="width of a frame in pixels")
 
-    @field_validator("kernel")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError("must be odd, so that a kernel has a middle")
-        return value
+    _odd = field_validator("kernel")(odd_side)
 
 
 class OneSizeRecurrent(RecurrentPredictor):
